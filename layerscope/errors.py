@@ -1,0 +1,77 @@
+"""Typed errors: each names the file or the key it is about, what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "DataError",
+    "FitError",
+    "LayerscopeError",
+    "MissingDependencyError",
+    "ReaderError",
+    "RecipeError",
+    "StoreError",
+]
+
+
+class LayerscopeError(Exception):
+    """Base of every error that layerscope raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in one sentence.
+    source : str or Path, optional
+        The file, folder or recipe key it is about.
+    hint : str, optional
+        What the user can do about it.
+    """
+
+    kind = "error"
+
+    def __init__(self, message: str, *, source: str | Path | None = None, hint: str | None = None) -> None:
+        self.message = message
+        self.source = None if source is None else str(source)
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        head = self.message if self.source is None else f"{self.source}: {self.message}"
+        return head if self.hint is None else f"{head} ({self.hint})"
+
+
+class ReaderError(LayerscopeError):
+    """A file cannot be read as what it claims to be: empty, truncated, wrong magic, inconsistent."""
+
+    kind = "reader"
+
+
+class DataError(LayerscopeError):
+    """A file was read, but its values cannot be used: NaN, negative counts, one point, unequal axes."""
+
+    kind = "data"
+
+
+class RecipeError(LayerscopeError):
+    """A recipe is not valid: unknown key, unknown species, path that leaves its folder."""
+
+    kind = "recipe"
+
+
+class FitError(LayerscopeError):
+    """A fit cannot be posed or did not give a usable result."""
+
+    kind = "fit"
+
+
+class StoreError(LayerscopeError):
+    """A run folder cannot be read or written."""
+
+    kind = "store"
+
+
+class MissingDependencyError(LayerscopeError):
+    """An optional library or engine is not installed; the hint says how to get it."""
+
+    kind = "dependency"
