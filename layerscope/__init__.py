@@ -1,3 +1,27 @@
-"""From raw files of four instruments to one kind of result record, with honest errors."""
+"""From raw files of four instruments to one kind of result record, with honest errors.
+
+Importing this package costs nothing: whatever needs numpy or pandas is loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layerscope.runs.load import Run, load_run
 
 __version__ = "0.1.0"
+
+__all__ = ["Run", "__version__", "load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Run", "load_run"):
+        from layerscope.runs import load
+
+        return getattr(load, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "Run", "load_run"])

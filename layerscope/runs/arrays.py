@@ -1,0 +1,172 @@
+"""What a pipeline hands over for one series: stacked arrays, one row a level, ready for one NeXus file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError
+
+__all__ = ["SeriesArrays", "SeriesParameter", "array_sha256"]
+
+FloatArray = NDArray[np.float64]
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,119}")
+
+
+def array_sha256(array: np.ndarray) -> str:
+    """Return the SHA-256 of the values of an array, independent of the machine and the file format.
+
+    Parameters
+    ----------
+    array : ndarray
+        Any shape; taken as C-ordered little-endian float64, preceded by its shape.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    values = np.ascontiguousarray(array, dtype="<f8")
+    digest = hashlib.sha256(repr(tuple(int(size) for size in np.shape(array))).encode())
+    digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SeriesParameter:
+    """One fit parameter along the series.
+
+    Attributes
+    ----------
+    values, sigmas : ndarray, shape (L,)
+        Value and standard error at each level; a fixed parameter has NaN as sigma.
+    unit : str
+        Unit of value and sigma.
+    initial, min, max : float or None
+        Start value and bounds; None when there is none.
+    scope : {"shared", "pattern", "smooth", "fixed"}
+        Whether the series shares the parameter, each level has its own, it follows a smooth function of the level, or
+        it was held.
+    """
+
+    values: FloatArray
+    sigmas: FloatArray
+    unit: str
+    initial: float | None = None
+    min: float | None = None
+    max: float | None = None
+    scope: Literal["shared", "pattern", "smooth", "fixed"] = "shared"
+
+
+@dataclass(frozen=True)
+class SeriesArrays:
+    """One series of L levels measured on one axis of n points, with its fit.
+
+    Attributes
+    ----------
+    name : str
+        File-name safe and unique in the run, e.g. ``b1s_li_rich_B_1s``; the file is ``arrays/<name>.nxs``.
+    technique : str
+        ``xps``, ``sxas``, ``xrd``, ``em``, ...
+    title, sample : str
+        For people.
+    axis : ndarray, shape (n,)
+        Common axis, strictly monotonic, e.g. the binding energy in eV.
+    axis_name, axis_unit : str
+        ``binding_energy``, ``eV``.
+    levels : ndarray, shape (L,)
+        Value of the series variable at each level, e.g. the etch time in s.
+    level_name, level_unit : str
+        ``etch_time``, ``s``.
+    counts, variance, fit, background, residual : ndarray, shape (L, n)
+        Measured intensity, its variance, the fitted curve, its background, and (counts - fit) / sigma.
+    components : mapping of str to ndarray, shape (L, n)
+        Curve of each component, background not included.
+    component_area, component_area_sigma : mapping of str to ndarray, shape (L,)
+        Area of each component and its standard error, in `area_unit`.
+    parameters : mapping of str to SeriesParameter
+        Fit parameters along the series.
+    intensity_unit, area_unit : str
+        Units of counts, fit, background and components, and of the areas.
+    metadata : mapping
+        Instrument settings: ``excitation_energy_eV``, ``pass_energy_eV``, ``dwell_time_s``, ``scans``, ...
+
+    Raises
+    ------
+    DataError
+        If a shape does not fit, a value is not finite, the axis is not monotonic, or the name cannot be a file name.
+    """
+
+    name: str
+    technique: str
+    title: str
+    sample: str
+    axis: FloatArray
+    axis_name: str
+    axis_unit: str
+    levels: FloatArray
+    level_name: str
+    level_unit: str
+    counts: FloatArray
+    variance: FloatArray
+    fit: FloatArray
+    background: FloatArray
+    residual: FloatArray
+    components: Mapping[str, FloatArray] = field(default_factory=dict)
+    component_area: Mapping[str, FloatArray] = field(default_factory=dict)
+    component_area_sigma: Mapping[str, FloatArray] = field(default_factory=dict)
+    parameters: Mapping[str, SeriesParameter] = field(default_factory=dict)
+    intensity_unit: str = "counts"
+    area_unit: str = "counts*eV"
+    metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _SAFE_NAME.fullmatch(self.name):
+            raise DataError(f"series name {self.name!r} cannot be a file name", hint="use letters, digits, _ . -")
+        axis, levels = np.asarray(self.axis), np.asarray(self.levels)
+        if axis.ndim != 1 or levels.ndim != 1 or axis.size == 0 or levels.size == 0:
+            raise DataError("axis and levels must each be a non-empty one-dimensional array", source=self.name)
+        steps = np.diff(axis)
+        if not (np.all(steps > 0) or np.all(steps < 0)):
+            raise DataError(f"{self.axis_name} is not strictly monotonic", source=self.name)
+        self._check_finite("axis", axis)
+        self._check_finite("levels", levels)
+        self._check_stacks()
+        self._check_per_level()
+
+    def _check_stacks(self) -> None:
+        stacks = {label: getattr(self, label) for label in ("counts", "variance", "fit", "background", "residual")}
+        stacks |= {f"component {label!r}": values for label, values in self.components.items()}
+        for label, values in stacks.items():
+            self._check_shape(label, values, (self.levels.size, self.axis.size))
+            self._check_finite(label, values)
+        if np.any(self.variance < 0):
+            raise DataError("variance is negative", source=self.name)
+
+    def _check_per_level(self) -> None:
+        shape = (self.levels.size,)
+        for label, values in self.component_area.items():
+            self._check_shape(f"area of {label!r}", values, shape)
+            self._check_finite(f"area of {label!r}", values)
+            if label not in self.component_area_sigma:
+                raise DataError(f"area of {label!r} has no sigma", source=self.name)
+        for label, values in self.component_area_sigma.items():
+            self._check_shape(f"area sigma of {label!r}", values, shape)
+        for label, parameter in self.parameters.items():
+            self._check_shape(f"parameter {label!r}", parameter.values, shape)
+            self._check_shape(f"sigma of parameter {label!r}", parameter.sigmas, shape)
+            self._check_finite(f"parameter {label!r}", parameter.values)
+
+    def _check_shape(self, label: str, values: FloatArray, shape: tuple[int, ...]) -> None:
+        if np.shape(values) != shape:
+            raise DataError(f"{label} has shape {np.shape(values)}, expected {shape}", source=self.name)
+
+    def _check_finite(self, label: str, values: FloatArray) -> None:
+        if not np.all(np.isfinite(values)):
+            raise DataError(f"{label} holds a value that is not finite", source=self.name)
