@@ -1,1 +1,27 @@
-"""(to be written)."""
+"""Publication figures: style sheets, the table behind each figure, and saving that gives the same bytes every time.
+
+No technique is known here; a pipeline draws, this package gives it the page and keeps the numbers with the picture.
+"""
+
+from __future__ import annotations
+
+from .coverage import GUIDE, unlisted_artists
+from .save import FigureProvenance, save_figure
+from .style import DATA_COLOUR, PALETTE, Sheet, Width, millimetres, style
+from .table import Column, Curve, FigureTable
+
+__all__ = [
+    "DATA_COLOUR",
+    "GUIDE",
+    "PALETTE",
+    "Column",
+    "Curve",
+    "FigureProvenance",
+    "FigureTable",
+    "Sheet",
+    "Width",
+    "millimetres",
+    "save_figure",
+    "style",
+    "unlisted_artists",
+]

@@ -1,0 +1,193 @@
+"""Save a figure with its numbers and its origin: five files, byte for byte the same on every run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from layerscope import __version__
+from layerscope.errors import DataError, StoreError
+
+from .coverage import unlisted_artists
+from .style import millimetres, sheets
+from .table import FigureTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FigureProvenance", "save_figure"]
+
+
+@dataclass(frozen=True)
+class FigureProvenance:
+    """Where a figure comes from.
+
+    Attributes
+    ----------
+    title : str
+        What the figure shows, in one line.
+    record_ids : tuple of str
+        The result records that it draws.
+    inputs : mapping of str to str
+        Raw files, path relative to the recipe to SHA-256.
+    software : mapping of str to str
+        Program or pipeline to version; layerscope, matplotlib, numpy and Python are added when saving.
+    caption : str
+        Text for below the figure.
+    notes : tuple of str
+        Anything a reader must know, e.g. what a band means.
+    """
+
+    title: str
+    record_ids: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: FigureProvenance) -> tuple[Path, ...]:
+    """Write ``stem.pdf``, ``.svg``, ``.png``, ``.csv`` and ``.json``, each whole or not at all.
+
+    The files hold no date, host or absolute path, so that the same records give the same bytes on the same versions.
+    The JSON names record ids, hashes of the inputs and of the other four files, and the versions used.
+
+    Parameters
+    ----------
+    figure : Figure
+        A ``matplotlib.figure.Figure``, best made inside :func:`layerscope.figures.style`.
+    stem : Path
+        Folder and name without ending; the folder is made when it is missing.
+    table : FigureTable
+        Every plotted point.
+    provenance : FigureProvenance
+        Records, inputs and programs behind the figure.
+
+    Returns
+    -------
+    tuple of Path
+        The five files, in the order above.
+
+    Raises
+    ------
+    DataError
+        When a plotted point is missing from the table, or an input path is absolute.
+    StoreError
+        When a file cannot be written.
+    """
+    stem = Path(stem)
+    unlisted = unlisted_artists(figure, table)
+    if unlisted:
+        raise DataError(
+            f"plotted points are missing from the figure table: {unlisted[0]} ({len(unlisted)} artists in all)",
+            source=stem,
+            hint="add the column as plotted, or start the label of a mere guide to the eye with '_guide'",
+        )
+    contents = _draw(figure, provenance)
+    contents["csv"] = table.to_csv().encode()
+    contents["json"] = _describe(figure, stem.name, table, provenance, contents)
+    return tuple(_write(stem.parent / f"{stem.name}.{ending}", content) for ending, content in contents.items())
+
+
+def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
+    """Return the figure as PDF, SVG and PNG; the layout is settled once, so that the three agree."""
+    from matplotlib import style as mpl_style
+
+    description = "records: " + " ".join(provenance.record_ids)
+    metadata: dict[str, dict[str, str | None]] = {
+        "pdf": {"Title": provenance.title, "Subject": description, "CreationDate": None},
+        "svg": {"Title": provenance.title, "Description": description, "Date": None},
+        "png": {"Title": provenance.title, "Description": description},
+    }
+    contents = {}
+    with mpl_style.context([str(path) for path in sheets()], after_reset=True):
+        engine = figure.get_layout_engine()
+        _settle(figure)
+        figure.set_layout_engine("none")
+        try:
+            for ending in metadata:
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format=ending, metadata=metadata[ending])
+                contents[ending] = buffer.getvalue()
+        finally:
+            figure.set_layout_engine(engine)
+    return contents
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out until nothing moves.
+
+    Constrained layout starts from the last positions and approaches its end only step by step; without this a figure
+    saved twice would differ in the last digits of its coordinates.
+    """
+    previous: list[list[float]] = []
+    for _ in range(20):
+        figure.draw_without_rendering()
+        current = [list(axes.get_position(original=True).bounds) for axes in figure.get_axes()]
+        moves = [abs(a - b) for old, new in zip(previous, current, strict=False) for a, b in zip(old, new, strict=True)]
+        if previous and max(moves, default=0.0) < 1e-12:
+            break
+        previous = current
+    for axes in figure.get_axes():
+        left, bottom, width, height = (round(value, 7) for value in axes.get_position(original=True).bounds)
+        takes_part = axes.get_in_layout()
+        axes.set_position((left, bottom, width, height))
+        axes.set_in_layout(takes_part)  # set_position takes the axes out of later layouts
+
+
+def _describe(
+    figure: Figure, name: str, table: FigureTable, provenance: FigureProvenance, contents: Mapping[str, bytes]
+) -> bytes:
+    """Return the provenance as canonical JSON: sorted keys, no NaN, a line feed at the end."""
+    import matplotlib
+    import numpy as np
+
+    for path in provenance.inputs:
+        if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
+            raise DataError("a figure names its inputs relative to the recipe, not by absolute path", source=path)
+    width, height = millimetres(figure)
+    document = {
+        "figure": name,
+        "title": provenance.title,
+        "caption": provenance.caption,
+        "notes": list(provenance.notes),
+        "records": list(provenance.record_ids),
+        "inputs": dict(provenance.inputs),
+        "software": {
+            **provenance.software,
+            "layerscope": __version__,
+            "matplotlib": matplotlib.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "size_mm": [round(width, 2), round(height, 2)],
+        "columns": [{"name": column.name, "unit": column.unit, "rows": len(column.cells)} for column in table.columns],
+        "files": {f"{name}.{ending}": hashlib.sha256(content).hexdigest() for ending, content in contents.items()},
+    }
+    return (json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Replace a file in one step, so that a killed run leaves the old one or the new one, never a half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder cannot be made: {error.strerror}", source=path.parent) from error
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"the figure cannot be written: {error.strerror}", source=path) from error
+    return path
