@@ -1,0 +1,112 @@
+"""What a record is called: a hash of what it was made from, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from layerscope.errors import DataError, ReaderError
+
+__all__ = ["canonical_json", "file_sha256", "make_record_id"]
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, shortest floats that read back the same.
+
+    Parameters
+    ----------
+    value : object
+        None, bool, int, float, str, and lists, tuples and string-keyed mappings of them.
+
+    Returns
+    -------
+    str
+        Equal values give equal text: tuples read as lists and -0.0 as 0.0.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite, a key is not a string, or a type has no JSON form.
+    """
+    return json.dumps(_plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object, where: str) -> object:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise DataError(f"{where} is {value}, which JSON cannot hold")
+        return float(value) + 0.0  # -0.0 + 0.0 is 0.0
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise DataError(f"{where} has the key {key!r}, which is not a string")
+        return {str(key): _plain(entry, f"{where}.{key}") for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, f"{where}[{index}]") for index, entry in enumerate(value)]
+    raise DataError(f"{where} is of type {type(value).__name__}, which has no JSON form")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, read in pieces.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ReaderError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ReaderError(f"cannot be read: {error.strerror or error}", source=path) from error
+
+
+def make_record_id(
+    technique: str,
+    method: str,
+    method_version: str,
+    inputs: Iterable[tuple[str, str]],
+    recipe: Mapping[str, object],
+) -> str:
+    """Return the content address of a record.
+
+    Parameters
+    ----------
+    technique, method, method_version : str
+        What was done; a new version of the method gives a new record.
+    inputs : iterable of (sha256, selector)
+        Hash of each input file and the part of it that was used, in the order the method takes them.
+    recipe : mapping
+        The fully resolved recipe without its paths, see `layerscope.runs.recipe.PipelineRecipe.identity`.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits. Time, host and path do not enter.
+
+    Raises
+    ------
+    DataError
+        If the recipe has no canonical JSON form.
+    """
+    text = canonical_json(
+        {
+            "technique": technique,
+            "method": f"{method}@{method_version}",
+            "inputs": [[sha256, selector] for sha256, selector in inputs],
+            "recipe": recipe,
+        }
+    )
+    return hashlib.sha256(text.encode()).hexdigest()

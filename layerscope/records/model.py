@@ -1,0 +1,293 @@
+"""The result record: one pydantic model that every technique writes and everything downstream reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
+
+from layerscope.errors import LayerscopeError
+from layerscope.records.identity import canonical_json, make_record_id
+from layerscope.records.quantity import FrozenModel, Quantity
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Alternative",
+    "ArrayRef",
+    "FitQuality",
+    "InputFile",
+    "Problem",
+    "ResultRecord",
+    "SampleState",
+    "failed_record",
+    "now_iso",
+]
+
+SCHEMA_VERSION = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _relative(path: str) -> str:
+    pure = PurePosixPath(path)
+    if (
+        not path
+        or "\\" in path
+        or "\0" in path
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or re.match("[A-Za-z]:", path)
+    ):
+        raise ValueError(f"{path!r} is not a relative path with forward slashes that stays inside its folder")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_relative)]
+
+
+def now_iso() -> str:
+    """Return the present time, UTC, to the second, in ISO 8601."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+class SampleState(FrozenModel):
+    """Which sample, in which state, a record is about; what does not apply is left out."""
+
+    sample: str = Field(min_length=1, description="name of the sample")
+    cycle: float | None = Field(default=None, ge=0, description="number of charge-discharge cycles done")
+    step: str | None = Field(default=None, description="step of the protocol, e.g. 'charge'")
+    voltage_V: float | None = Field(default=None, description="potential of the cell, V")
+    capacity_mAh_g: float | None = Field(default=None, description="specific capacity reached, mAh/g")
+    etch_time_s: float | None = Field(default=None, ge=0, description="ion etching time, s")
+    depth_nm: float | None = Field(default=None, description="depth below the surface, nm")
+    region: str | None = Field(default=None, description="core level, edge, scan range or image area")
+    temperature_K: float | None = Field(default=None, ge=0, description="temperature, K")
+    time: str | None = Field(default=None, description="time of the measurement, ISO 8601, as far as the file says")
+
+
+class InputFile(FrozenModel):
+    """A file that went into a record, by content; the path is for people and stands outside the identity."""
+
+    path: RelativePath = Field(description="path relative to the recipe's data folder, forward slashes")
+    sha256: Sha256 = Field(description="SHA-256 of the file")
+    size: int = Field(ge=0, description="bytes")
+    reader: str = Field(description="reader that opened it")
+    reader_version: str = Field(description="version of the reader")
+    selector: str = Field(default="", description="part of the file that was used, e.g. 'B 1s@level=3'")
+
+
+class FitQuality(FrozenModel):
+    """How good a fit is, and what is suspicious about it."""
+
+    chi2: float | None = Field(default=None, ge=0, description="weighted sum of squared residuals")
+    redchi: float | None = Field(default=None, ge=0, description="chi2 per degree of freedom")
+    aic: float | None = Field(default=None, description="Akaike information criterion")
+    bic: float | None = Field(default=None, description="Bayesian information criterion")
+    n_data: int | None = Field(default=None, ge=0, description="number of points")
+    n_free: int | None = Field(default=None, ge=0, description="number of free parameters")
+    rwp: float | None = Field(default=None, ge=0, description="weighted profile R factor")
+    rexp: float | None = Field(default=None, ge=0, description="expected R factor")
+    gof: float | None = Field(default=None, ge=0, description="rwp / rexp")
+    durbin_watson: float | None = Field(default=None, ge=0, le=4, description="Durbin-Watson statistic of the residual")
+    converged: bool | None = Field(default=None, description="whether the optimiser met its criterion")
+    flags: tuple[str, ...] = Field(default=(), description="e.g. 'AT_BOUND:fwhm', 'RESIDUAL_STRUCTURE'")
+
+    @field_validator("flags")
+    @classmethod
+    def _flag_form(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        for flag in flags:
+            if not re.match(r"[A-Z][A-Z0-9_]*(:.+)?$", flag):
+                raise ValueError(f"flag {flag!r} is not of the form NAME or NAME:detail")
+        return flags
+
+
+class ArrayRef(FrozenModel):
+    """Where an array of the record lies in the run folder."""
+
+    file: RelativePath = Field(description="file in the run folder, e.g. 'arrays/b1s.nxs'")
+    path: str = Field(min_length=1, description="path of the dataset in the file")
+    shape: tuple[int, ...] = Field(description="shape of the dataset")
+    unit: str = Field(description="unit of its values")
+    sha256: Sha256 = Field(description="hash of its values, see layerscope.runs.arrays.array_sha256")
+
+
+class Problem(FrozenModel):
+    """Why something could not be done, and what would help."""
+
+    kind: str = Field(min_length=1, description="reader, data, recipe, fit, store, dependency or internal")
+    message: str = Field(min_length=1, description="what is wrong, in one sentence")
+    source: str | None = Field(default=None, description="file, folder or recipe key it is about")
+    hint: str | None = Field(default=None, description="what the user can do about it")
+
+    @classmethod
+    def from_error(cls, error: Exception) -> Self:
+        """Return the problem that an exception tells of; one that nobody foresaw has the kind ``internal``."""
+        if isinstance(error, LayerscopeError):
+            return cls(kind=error.kind, message=error.message, source=error.source, hint=error.hint)
+        text = str(error).strip().splitlines()
+        message = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+        return cls(kind="internal", message=message, hint="this is a defect: please report it with the recipe")
+
+
+class Alternative(FrozenModel):
+    """One of the models that were compared; every one is kept, the chosen one is marked."""
+
+    name: str = Field(min_length=1, description="name of the model, e.g. 'two components'")
+    bic: float | None = Field(default=None, description="its Bayesian information criterion")
+    delta_bic: float | None = Field(default=None, description="its BIC less that of the best model")
+    chi2: float | None = Field(default=None, ge=0, description="its weighted sum of squared residuals")
+    n_free: int | None = Field(default=None, ge=0, description="its number of free parameters")
+    chosen: bool = Field(default=False, description="whether the record rests on it")
+
+
+class ResultRecord(FrozenModel):
+    """What one analysis of one sample state gave: quantities with errors, and everything they rest on."""
+
+    schema_version: Literal[1] = Field(default=1, description="version of this schema")
+    record_id: Sha256 = Field(description="content address, see layerscope.records.make_record_id")
+    technique: str = Field(min_length=1, description="xps, sxas, xrd, em, ...")
+    method: str = Field(min_length=1, description="name of the analysis")
+    method_version: str = Field(min_length=1, description="version of the analysis")
+    state: SampleState
+    inputs: tuple[InputFile, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+    quality: FitQuality | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    arrays: tuple[ArrayRef, ...] = ()
+    software: dict[str, str] = Field(default_factory=dict, description="versions of what took part")
+    recipe: dict[str, JsonValue] = Field(default_factory=dict, description="the fully resolved recipe")
+    parents: tuple[Sha256, ...] = Field(default=(), description="records that this one was derived from")
+    status: Literal["ok", "warning", "failed"] = "ok"
+    problem: Problem | None = None
+    notes: tuple[str, ...] = ()
+    created: str = Field(default_factory=now_iso, description="time of writing, ISO 8601; outside the record_id")
+
+    @field_validator("recipe", mode="after")
+    @classmethod
+    def _recipe_is_canonical(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical_json(recipe)
+        except LayerscopeError as error:
+            raise ValueError(str(error)) from error
+        return recipe
+
+    @field_validator("created")
+    @classmethod
+    def _iso_time(cls, created: str) -> str:
+        datetime.fromisoformat(created)
+        return created
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.status == "failed" and self.problem is None:
+            raise ValueError("a failed record needs a problem")
+        if self.status == "ok" and self.problem is not None:
+            raise ValueError("a record with a problem has the status 'warning' or 'failed'")
+        if self.alternatives and sum(alternative.chosen for alternative in self.alternatives) != 1:
+            raise ValueError("exactly one of the alternatives must be chosen")
+        seen: set[tuple[str, str | None]] = set()
+        for quantity in self.quantities:
+            key = (quantity.name, quantity.component)
+            if key in seen:
+                raise ValueError(f"{quantity.label} is given twice")
+            seen.add(key)
+        return self
+
+    def get(self, name: str, component: str | None = None) -> Quantity:
+        """Return one quantity by name and component.
+
+        Parameters
+        ----------
+        name : str
+            Name in the vocabulary.
+        component : str, optional
+            Phase, species, element or plane.
+
+        Raises
+        ------
+        KeyError
+            If the record has none such.
+        """
+        for quantity in self.quantities:
+            if quantity.name == name and quantity.component == component:
+                return quantity
+        raise KeyError(name if component is None else f"{name}[{component}]")
+
+    def to_json(self) -> str:
+        """Return the text of the record's file: sorted keys, indented, one newline at the end."""
+        return _pretty_json(self.model_dump(mode="json"))
+
+    def content_json(self) -> str:
+        """Return the canonical text of everything but the time of writing: equal for equal results."""
+        return canonical_json(self.model_dump(mode="json", exclude={"created"}))
+
+
+def _pretty_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def failed_record(
+    error: Exception | Problem,
+    *,
+    technique: str,
+    method: str,
+    method_version: str,
+    sample: str = "unknown",
+    state: SampleState | None = None,
+    inputs: tuple[InputFile, ...] = (),
+    recipe: dict[str, Any] | None = None,
+    identity: dict[str, Any] | None = None,
+    software: dict[str, str] | None = None,
+    parents: tuple[str, ...] = (),
+) -> ResultRecord:
+    """Return the record of something that could not be done, so that it does not disappear.
+
+    Parameters
+    ----------
+    error : Exception or Problem
+        What went wrong; a layerscope error keeps its kind, source and hint.
+    technique, method, method_version : str
+        What was being done.
+    sample : str, optional
+        Name of the sample, when `state` is not given.
+    state : SampleState, optional
+        State of the sample, as far as it is known.
+    inputs : tuple of InputFile, optional
+        The files, as far as they could be read.
+    recipe : dict, optional
+        The fully resolved recipe, for the record.
+    identity : dict, optional
+        The recipe without its paths, for the record_id; `recipe` when not given.
+    software : dict, optional
+        Versions.
+    parents : tuple of str, optional
+        Records that this one builds on.
+
+    Returns
+    -------
+    ResultRecord
+        With ``status="failed"``. Where no input could be hashed, the problem's source stands in for it in the
+        record_id, so that two missing files are two records.
+    """
+    problem = error if isinstance(error, Problem) else Problem.from_error(error)
+    addressed = [(item.sha256, item.selector) for item in inputs] or [("", problem.source or "")]
+    resolved = {} if recipe is None else recipe
+    return ResultRecord(
+        record_id=make_record_id(
+            technique, method, method_version, addressed, resolved if identity is None else identity
+        ),
+        technique=technique,
+        method=method,
+        method_version=method_version,
+        state=state or SampleState(sample=sample or "unknown"),
+        inputs=inputs,
+        software=software or {},
+        recipe=resolved,
+        parents=parents,
+        status="failed",
+        problem=problem,
+    )

@@ -1,0 +1,184 @@
+"""The names a quantity may have, each with its dimension and a one-line meaning, and the units of each dimension.
+
+A group that adds a technique of its own may use names beginning with ``x.``: those stand outside the vocabulary, and
+only their unit is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+__all__ = ["DIMENSIONS", "VOCABULARY", "Term", "check_name_and_unit", "nearest", "units_of"]
+
+DIMENSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "dimensionless": ("1",),
+        "fraction": ("1", "%"),
+        "energy": ("eV",),
+        "inverse_energy": ("1/eV",),
+        "energy_squared": ("eV^2",),
+        "intensity": ("counts", "counts/s", "1"),
+        "energy_area": ("counts*eV", "counts/s*eV", "eV"),
+        "angle_area": ("counts*deg", "counts/s*deg"),
+        "time": ("s", "min", "h"),
+        "rate": ("1/s",),
+        "etch_rate": ("nm/s", "nm/min"),
+        "length": ("nm", "angstrom"),
+        "volume": ("angstrom^3", "nm^3"),
+        "inverse_length": ("1/nm", "1/angstrom"),
+        "potential": ("V",),
+        "specific_capacity": ("mAh/g",),
+        "angle": ("deg",),
+        "temperature": ("K",),
+        "strain": ("1", "%"),
+        "density": ("g/cm^3",),
+        "displacement_squared": ("angstrom^2",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One name of the vocabulary: its meaning and the dimensions that its unit may have."""
+
+    name: str
+    dimensions: tuple[str, ...]
+    meaning: str
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Every unit the quantity may be given in."""
+        return tuple(dict.fromkeys(unit for dimension in self.dimensions for unit in DIMENSIONS[dimension]))
+
+
+def _terms(*rows: tuple[str, str, str]) -> Mapping[str, Term]:
+    terms = {name: Term(name, tuple(dimensions.split()), meaning) for name, dimensions, meaning in rows}
+    assert len(terms) == len(rows), "a name is declared twice"  # noqa: S101
+    return MappingProxyType(terms)
+
+
+VOCABULARY: Mapping[str, Term] = _terms(
+    ("peak.position", "energy angle", "centre of a peak on the measured axis, after charge correction if any"),
+    ("peak.fwhm", "energy angle", "full width at half maximum"),
+    ("peak.gaussian_fwhm", "energy angle", "full width at half maximum of the Gaussian part of a Voigt shape"),
+    ("peak.lorentzian_fwhm", "energy angle", "full width at half maximum of the Lorentzian part of a Voigt shape"),
+    ("peak.area", "energy_area angle_area intensity", "area under a component, background not included"),
+    ("peak.height", "intensity", "height of a component at its maximum"),
+    ("peak.mixing", "fraction", "Lorentzian share of a pseudo-Voigt shape"),
+    ("peak.asymmetry", "dimensionless", "asymmetry parameter of a line shape"),
+    ("peak.tail_exponent", "dimensionless", "exponent of the tail of a line shape, alpha or beta of LA"),
+    ("peak.tail_width", "dimensionless", "width of the Gaussian that smooths a tailed shape, m of LA"),
+    ("peak.splitting", "energy angle", "distance of two lines, such as the spin-orbit or exchange splitting"),
+    ("peak.ratio", "dimensionless", "area ratio of the lines of a doublet"),
+    ("peak.shift", "energy angle", "shift of a level against the series"),
+    ("peak.net_area", "energy_area angle_area intensity", "area of a whole region above its background"),
+    ("background.offset", "intensity", "constant background"),
+    ("background.slope", "intensity inverse_energy dimensionless", "linear background per unit of the axis"),
+    ("background.coefficient", "intensity dimensionless", "coefficient of a background term"),
+    ("background.shirley_strength", "inverse_energy dimensionless", "inelastic background step per unit of peak area"),
+    ("background.tougaard_b", "energy_squared", "strength B of a Tougaard loss function"),
+    ("background.tougaard_c", "energy_squared", "width C of a Tougaard loss function"),
+    ("background.tougaard_d", "energy_squared", "width D of the three-parameter Tougaard loss function"),
+    ("species.fraction", "fraction", "share of a chemical species in the area of its line"),
+    ("species.fraction_change", "fraction", "difference of a species' share between two states"),
+    ("species.onset_time", "time", "etch time at which a species appears"),
+    ("species.saturation_time", "time", "etch time at which a species' share stops changing"),
+    ("species.onset_depth", "length", "depth at which a species appears"),
+    ("species.saturation_depth", "length", "depth at which a species' share stops changing"),
+    ("composition.atomic_fraction", "fraction", "share of an element among the quantified atoms"),
+    ("composition.atomic_ratio", "dimensionless", "ratio of two elements' atoms"),
+    ("charge.shift", "energy", "correction added to measured binding energies"),
+    ("charge.reference_position", "energy", "measured position of the line that the charge reference rests on"),
+    ("attenuation.length", "length", "inelastic mean free path or effective attenuation length"),
+    ("etch.rate", "etch_rate", "depth removed per unit of etch time"),
+    ("etch.depth", "length", "depth reached by etching"),
+    ("overlap.p2s_area", "energy_area", "area of P 2s inside the B 1s region, foretold from P 2p"),
+    ("overlap.area", "energy_area", "area of a foreign line inside a region"),
+    ("valence.mn", "dimensionless", "mean oxidation state of manganese by a named law"),
+    ("valence.co", "dimensionless", "mean oxidation state of cobalt by a named law"),
+    ("valence.ni", "dimensionless", "mean oxidation state of nickel by a named law"),
+    ("edge.position", "energy", "position of an absorption edge by a named criterion"),
+    ("edge.step", "intensity dimensionless", "height of an absorption edge"),
+    ("edge.white_line_height", "intensity dimensionless", "height of the white line"),
+    ("edge.branching_ratio", "dimensionless", "L3 / (L2 + L3) intensity ratio"),
+    ("phase.fraction", "fraction", "weight or area share of a phase"),
+    ("phase.crystallite_size", "length", "volume-weighted crystallite size"),
+    ("phase.microstrain", "strain", "root-mean-square strain"),
+    ("phase.density", "density", "crystal density"),
+    ("lattice.a", "length", "lattice parameter a"),
+    ("lattice.b", "length", "lattice parameter b"),
+    ("lattice.c", "length", "lattice parameter c"),
+    ("lattice.alpha", "angle", "lattice angle alpha"),
+    ("lattice.beta", "angle", "lattice angle beta"),
+    ("lattice.gamma", "angle", "lattice angle gamma"),
+    ("lattice.volume", "volume", "volume of the unit cell"),
+    ("lattice.d_spacing", "length", "distance of lattice planes"),
+    ("lattice.g_vector", "inverse_length", "length of a reciprocal-lattice vector"),
+    ("lattice.angle", "angle", "angle between two sets of lattice planes"),
+    ("atom.occupancy", "fraction", "occupancy of a site"),
+    ("atom.coordinate", "dimensionless", "fractional coordinate of a site"),
+    ("atom.uiso", "displacement_squared", "isotropic mean-square displacement"),
+    ("instrument.zero_shift", "angle energy", "offset of the instrument's axis"),
+    ("instrument.displacement", "length", "displacement of the sample from the axis"),
+    ("layer.thickness", "length", "thickness of a layer"),
+    ("layer.coverage", "fraction", "share of a surface covered by a layer"),
+    ("signal.total", "intensity energy_area", "integrated signal"),
+)
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str | None:
+    """Return the known word nearest to `word`, or None when none is near.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    known : list or tuple of str
+        What would have been understood.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
+
+
+def units_of(name: str) -> tuple[str, ...]:
+    """Return the units that a quantity of this name may be given in.
+
+    Parameters
+    ----------
+    name : str
+        A name of the vocabulary, or one beginning with ``x.``.
+
+    Raises
+    ------
+    ValueError
+        If the name is neither.
+    """
+    if name in VOCABULARY:
+        return VOCABULARY[name].units
+    if name.startswith("x.") and len(name) > 2:
+        return tuple(dict.fromkeys(unit for units in DIMENSIONS.values() for unit in units))
+    near = nearest(name, list(VOCABULARY))
+    advice = f"did you mean {near!r}?" if near else "names outside it begin with 'x.'"
+    raise ValueError(f"{name!r} is not in the vocabulary; {advice}")
+
+
+def check_name_and_unit(name: str, unit: str) -> None:
+    """Check that the name is known and that the unit belongs to the dimension declared for it.
+
+    Parameters
+    ----------
+    name, unit : str
+        Name and unit of a quantity.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the unit is not one of its units.
+    """
+    units = units_of(name)
+    if unit not in units:
+        raise ValueError(f"unit {unit!r} does not fit {name!r}; expected one of {', '.join(units)}")
