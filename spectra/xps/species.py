@@ -1,0 +1,293 @@
+"""The species library: which chemical species put a line where, with sources, and which assignments compete.
+
+An XPS position rarely belongs to one species alone: 191.1 eV may be boron on a transition-metal oxide, boron nitride,
+or the P 2s of a phosphate. So an assignment is never a name but a list: everything whose published range, widened by
+the uncertainty, contains the position. The data live in ``reference_data/species/*.toml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from math import hypot, isfinite
+from typing import Any, Literal, get_args
+
+from layerscope.errors import DataError, RecipeError
+from layerscope.records import Assignment
+
+from ._tables import read_tables
+from .dataset import normalise_region
+
+__all__ = [
+    "Species",
+    "Status",
+    "competing",
+    "get_species",
+    "load_species",
+    "overlaps",
+    "parse_species",
+    "species_for",
+]
+
+Status = Literal["read", "secondary", "unverified"]
+
+
+@dataclass(frozen=True)
+class Species:
+    """One chemical species seen through one core level.
+
+    Attributes
+    ----------
+    id : str
+        Name in recipes and records, e.g. ``"TM-O-B"``; unique within a line.
+    line : str
+        Core level, e.g. ``"B 1s"`` or ``"In 3d5/2"``.
+    label : str
+        What it is, in words.
+    low_eV, high_eV : float
+        Range of published binding energies (eV).
+    position_eV : float
+        Value to start from (eV); the middle of the range unless the table says otherwise.
+    spread_eV : float
+        Standard deviation (eV) by which the ends of the range may be off.
+    source, status, notes : str
+        Citation; ``read``, ``secondary`` (quoted by another work or a copy) or ``unverified``; remarks.
+    splitting_eV, splitting_sigma_eV : float or None
+        Distance to the second line of a doublet, towards higher binding energy (eV), and its standard deviation.
+    ratio : float or None
+        Area of the second line over that of the first, if it is known.
+    partner : str or None
+        Name of the second line, e.g. ``"In 3d3/2"``.
+    """
+
+    id: str
+    line: str
+    label: str
+    low_eV: float
+    high_eV: float
+    position_eV: float
+    spread_eV: float
+    source: str
+    status: Status
+    notes: str = ""
+    splitting_eV: float | None = None
+    splitting_sigma_eV: float | None = None
+    ratio: float | None = None
+    partner: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"species {self.id!r} of {self.line}"
+        if not all(isfinite(value) for value in (self.low_eV, self.high_eV, self.position_eV, self.spread_eV)):
+            raise DataError("a position is not finite", source=where)
+        if not 0.0 < self.low_eV <= self.position_eV <= self.high_eV:
+            raise DataError(
+                f"positions are not in order: {self.low_eV}, {self.position_eV}, {self.high_eV} eV", source=where
+            )
+        if self.spread_eV <= 0.0:
+            raise DataError("spread_eV must be positive", source=where, hint="no published position is exact")
+        if not self.source or self.status not in get_args(Status):
+            raise DataError(f"a source and a status of {get_args(Status)} are needed", source=where)
+        if (self.splitting_eV is None) != (self.splitting_sigma_eV is None) or (
+            self.splitting_eV is not None and self.partner is None
+        ):
+            raise DataError("splitting_eV, splitting_sigma_eV and partner go together", source=where)
+
+
+def parse_species(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Species, ...]:
+    """Turn parsed tables into species and check them.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name of the table -> content with a list ``species``.
+
+    Returns
+    -------
+    tuple of Species
+        In the order of the tables.
+
+    Raises
+    ------
+    DataError
+        Unknown or missing key, positions out of order, no source, the same id twice for a line.
+    """
+    known = {entry.name for entry in fields(Species)}
+    required = known - {"position_eV", "notes", "splitting_eV", "splitting_sigma_eV", "ratio", "partner"}
+    found: dict[tuple[str, str], Species] = {}
+    for name, table in tables.items():
+        for row in table.get("species", ()):
+            where = f"species/{name}.toml, {row.get('id', '(no id)')!r}"
+            if wrong := set(row) - known:
+                raise DataError(f"unknown key {sorted(wrong)}", source=where)
+            if missing := required - set(row):
+                raise DataError(f"missing key {sorted(missing)}", source=where)
+            middle = 0.5 * (float(row["low_eV"]) + float(row["high_eV"]))
+            species = Species(**{"position_eV": middle, **row})
+            if (species.id, species.line) in found:
+                raise DataError(f"{species.id!r} is given twice for {species.line}", source=where)
+            found[species.id, species.line] = species
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=1)
+def load_species() -> tuple[Species, ...]:
+    """Return the shipped library, read once and checked.
+
+    Returns
+    -------
+    tuple of Species
+        Every entry of ``reference_data/species``.
+    """
+    return parse_species(read_tables("species"))
+
+
+def species_for(line: str) -> tuple[Species, ...]:
+    """Return all species of a core level.
+
+    Parameters
+    ----------
+    line : str
+        ``"B 1s"``, ``"b1s"``; ``"In 3d"`` also finds the entries of ``"In 3d5/2"``.
+
+    Returns
+    -------
+    tuple of Species
+        In the order of their positions; empty if the library has none.
+    """
+    wanted = normalise_region(line)
+    matches = (entry for entry in load_species() if _same_line(entry.line, wanted))
+    return tuple(sorted(matches, key=lambda entry: entry.position_eV))
+
+
+def get_species(species_id: str, line: str | None = None) -> Species:
+    """Return one species by its id.
+
+    Parameters
+    ----------
+    species_id : str
+        For example ``"TM-O-B"``.
+    line : str, optional
+        Core level; needed where one species is seen in several.
+
+    Returns
+    -------
+    Species
+        The entry.
+
+    Raises
+    ------
+    RecipeError
+        Unknown id (the message names the nearest ones), or several lines to choose from.
+    """
+    pool = load_species() if line is None else species_for(line)
+    matches = [entry for entry in pool if entry.id == species_id]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        lines = ", ".join(entry.line for entry in matches)
+        raise RecipeError(f"species {species_id!r} has several lines: {lines}", hint="name the line")
+    elsewhere = [] if line is None else sorted({entry.line for entry in load_species() if entry.id == species_id})
+    hint = f"known with {', '.join(elsewhere)}" if elsewhere else _nearest_hint(species_id, pool or load_species())
+    place = "" if line is None else f" for {normalise_region(line)}"
+    raise RecipeError(f"unknown species {species_id!r}{place}", hint=hint)
+
+
+def competing(
+    line: str,
+    position_eV: float,
+    sigma_eV: float,
+    k: float = 2.0,
+    exclude: str | Collection[str] = (),
+    charge_sigma_eV: float = 0.0,
+) -> tuple[Assignment, ...]:
+    """List every species that a line at this position may belong to.
+
+    All core levels of the library are searched, not only `line`, because what counts is the binding energy: P 2s of a
+    phosphate competes with B 1s. A species is listed if its range, widened on both sides by k standard deviations,
+    contains the position; the variance is the sum of that of the fit, of the charge reference and of the library.
+
+    Parameters
+    ----------
+    line : str
+        Core level that the component was fitted as; its own entries come first among equals.
+    position_eV : float
+        Charge-corrected binding energy (eV).
+    sigma_eV : float
+        Standard error of the position (eV).
+    k : float, default 2
+        Half-width of the window in standard deviations.
+    exclude : str or collection of str, optional
+        Ids to leave out for `line` (the assignment that was made); the same id on another line stays.
+    charge_sigma_eV : float, default 0
+        Standard error of the charge reference (eV), if not contained in `sigma_eV`.
+
+    Returns
+    -------
+    tuple of Assignment
+        Nearest first; `distance_sigma` is the distance to the range in standard deviations, 0 inside it.
+
+    Raises
+    ------
+    DataError
+        If the position or an error is not finite, or an error is negative.
+    """
+    if not all(isfinite(value) for value in (position_eV, sigma_eV, charge_sigma_eV)):
+        raise DataError("a position and its errors must be finite to be assigned", source=line)
+    if min(sigma_eV, charge_sigma_eV) < 0.0:
+        raise DataError("an error is negative", source=line)
+    left_out = {exclude} if isinstance(exclude, str) else set(exclude)
+    own = normalise_region(line)
+    found: list[tuple[tuple[float, bool, float], Assignment]] = []
+    for entry in load_species():
+        for name, low, high, spread in _ranges(entry):
+            distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
+            is_own = _same_line(name, own)
+            if distance <= k and not (is_own and entry.id in left_out):
+                assignment = Assignment(
+                    species=entry.id, line=name, low_eV=low, high_eV=high, source=entry.source, distance_sigma=distance
+                )
+                found.append(((distance, not is_own, abs(0.5 * (low + high) - position_eV)), assignment))
+    return tuple(assignment for _, assignment in sorted(found, key=lambda item: item[0]))
+
+
+def overlaps(line: str, assignments: Iterable[Assignment]) -> tuple[str, ...]:
+    """Name the foreign core levels among competing assignments, e.g. ``("P 2s",)`` for a B 1s component.
+
+    Parameters
+    ----------
+    line : str
+        Core level that the component was fitted as.
+    assignments : iterable of Assignment
+        From `competing`.
+
+    Returns
+    -------
+    tuple of str
+        Lines other than `line`, sorted, each once.
+    """
+    own = normalise_region(line)
+    return tuple(sorted({entry.line for entry in assignments if not _same_line(entry.line, own)}))
+
+
+def _ranges(entry: Species) -> Iterable[tuple[str, float, float, float]]:
+    """Yield line, low, high and spread of the species, and of the second line of its doublet."""
+    yield entry.line, entry.low_eV, entry.high_eV, entry.spread_eV
+    if entry.splitting_eV is not None and entry.splitting_sigma_eV is not None and entry.partner is not None:
+        spread = hypot(entry.spread_eV, entry.splitting_sigma_eV)
+        yield entry.partner, entry.low_eV + entry.splitting_eV, entry.high_eV + entry.splitting_eV, spread
+
+
+def _same_line(name: str, wanted: str) -> bool:
+    """Tell whether a line is the wanted one, or a component of it: ``"In 3d5/2"`` is part of ``"In 3d"``."""
+    return name == wanted or ("/" not in wanted and "/" in name and name.startswith(wanted))
+
+
+def _nearest_hint(species_id: str, pool: Iterable[Species]) -> str:
+    """Name the ids that look most like the wanted one."""
+    by_folded = {entry.id.casefold(): entry.id for entry in pool}
+    nearest = difflib.get_close_matches(species_id.casefold(), by_folded, n=3, cutoff=0.4)
+    if nearest:
+        return "did you mean " + " or ".join(repr(by_folded[name]) for name in nearest) + "?"
+    return "known: " + ", ".join(sorted(by_folded.values()))
