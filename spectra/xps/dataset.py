@@ -36,9 +36,12 @@ AXIS_TOLERANCE = 1e-3
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _ELEMENTS = frozenset(
-    """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr
+    re.findall(
+        r"\w+",
+        """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr
     Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt
-    Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U""".split()
+    Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U""",
+    )
 )
 _CORE_LEVEL = re.compile(r"([A-Za-z]{1,2})[\s_-]*([1-7])\s*([spdfSPDF])(\d?(?:/\d)?)(?![A-Za-z0-9])(.*)$", re.DOTALL)
 _SURVEY = re.compile(r"(su1s|survey|wide|wide\s*scan|survey\s*scan)$", re.IGNORECASE)

@@ -1,0 +1,199 @@
+"""Scienta SES text export: ``[Region n]``, ``[Info n]``, ``[Data n]``; the slices of two-dimensional data are added up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
+from ._base import READER_VERSION, RawFile, decode, numbers, rising_order
+
+__all__ = ["FORMAT", "read", "sniff"]
+
+FORMAT = "scienta"
+
+_SECTION = re.compile(r"\[([A-Za-z ]+?)(?:\s+(\d+)(?::(\d+))?)?\]$")
+_AXIS_TOLERANCE = 1e-6  # relative; the scale is printed with fewer digits than the data
+
+
+@dataclass
+class _Section:
+    """The entries of one region and its rows of numbers, as text."""
+
+    entries: dict[str, str] = field(default_factory=dict)
+    rows: list[list[str]] = field(default_factory=list)
+    has_data: bool = False
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the bytes begin with the ``[Info]`` section of an SES file."""
+    head = decode(raw.data[:400]).lstrip()
+    return head.startswith("[Info]") and "Number of Regions" in head
+
+
+def read(raw: RawFile) -> XpsDataset:
+    """Read an SES text file.
+
+    Parameters
+    ----------
+    raw : RawFile
+        The file's bytes.
+
+    Returns
+    -------
+    XpsDataset
+        One spectrum a region. SES does not write the unit of its intensities: whole numbers are taken as counts, others as a rate, and
+        ``metadata["unit"]`` of the spectrum says so.
+
+    Raises
+    ------
+    ReaderError
+        If the file is no SES text, a declared region is missing, or a region has another size than declared.
+    """
+    if not sniff(raw):
+        raise raw.error("the file does not begin as a Scienta SES text does")
+    text = decode(raw.data)
+    if not text.endswith(("\n", "\r")):
+        raise raw.error("the file ends within its last line")
+    general, sections = _parse(raw, text)
+    declared = _integer(general.get("Number of Regions"))
+    if declared is None or declared != len(sections) or sorted(sections) != list(range(1, declared + 1)):
+        raise raw.error(f"{general.get('Number of Regions')} regions are declared, {len(sections)} are there")
+    levels: dict[tuple[str, str], int] = {}
+    spectra: list[Spectrum] = []
+    for number in sorted(sections):
+        section = sections[number]
+        key = (section.entries.get("Sample", ""), normalise_region(_label(section, number)))
+        levels[key] = levels.get(key, -1) + 1
+        spectra.append(_spectrum(raw, section, number, levels[key]))
+    return XpsDataset(
+        source=raw.path,
+        format=FORMAT,
+        reader="layerscope.scienta",
+        reader_version=READER_VERSION,
+        sha256=raw.sha256,
+        size=raw.size,
+        spectra=tuple(spectra),
+        metadata=general,
+    )
+
+
+def _parse(raw: RawFile, text: str) -> tuple[dict[str, str], dict[int, _Section]]:
+    general: dict[str, str] = {}
+    sections: dict[int, _Section] = {}
+    kind, current = "info", None
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped:
+            continue
+        if match := _SECTION.match(stripped):
+            kind = match[1].lower()
+            if match[3] is not None:
+                raise raw.error(f"line {number}: {stripped} belongs to three-dimensional data, which are not supported")
+            current = None if match[2] is None else sections.setdefault(int(match[2]), _Section())
+            if kind == "data" and current is not None:
+                current.has_data = True
+        elif kind == "data" and current is not None:
+            current.rows.append(stripped.split())
+        else:
+            key, equals, value = stripped.partition("=")
+            if equals:
+                (general if current is None else current.entries)[key.strip()] = value.strip()
+    return general, sections
+
+
+def _label(section: _Section, number: int) -> str:
+    return section.entries.get("Region Name", "") or f"Region {number}"
+
+
+def _spectrum(raw: RawFile, section: _Section, number: int, level: int) -> Spectrum:
+    label, entries = _label(section, number), section.entries
+    name = f"region {number} ({label})"
+    axis, counts = _columns(raw, section, name)
+    photon = _number(entries.get("Excitation Energy"))
+    energy = _binding_energy(raw, name, entries, axis, photon)
+    order = rising_order(energy)
+    sweeps = _integer(entries.get("Number of Sweeps"))
+    unit: IntensityUnit = "counts" if bool((counts == np.round(counts)).all()) else "counts/s"
+    return Spectrum(
+        region=normalise_region(label),
+        region_label=label,
+        level=level,
+        binding_energy=energy[order],
+        counts=counts[order],
+        intensity_unit=unit,
+        dwell_time_s=_dwell(entries, sweeps),
+        scans=sweeps,
+        pass_energy_eV=_number(entries.get("Pass Energy")),
+        excitation_energy_eV=photon,
+        sample=entries.get("Sample", ""),
+        block=number - 1,
+        comments=tuple(filter(None, [entries.get("Comments", "")])),
+        metadata={
+            **{key: value for key, value in entries.items() if "scale" not in key.lower()},
+            "unit": f"{unit}, taken from the values: the format does not name it",
+        },
+    )
+
+
+def _columns(raw: RawFile, section: _Section, name: str) -> tuple[FloatArray, FloatArray]:
+    """Return axis and intensity added up over the slices, each shape (points,)."""
+    if not section.has_data:
+        raise raw.error(f"{name} has no data")
+    points = _integer(section.entries.get("Dimension 1 size"))
+    if points is None or points == 0:
+        raise raw.error(f"{name} does not declare the size of its energy axis")
+    if len(section.rows) != points:
+        raise raw.error(f"{name}: {len(section.rows)} of {points} rows are there")
+    slices = _integer(section.entries.get("Dimension 2 size")) or 1
+    if any(len(row) != slices + 1 for row in section.rows):
+        raise raw.error(f"{name}: a row does not hold an energy and {slices} values")
+    try:
+        scale = numbers(section.entries.get("Dimension 1 scale", "").split())
+        table = numbers([text for row in section.rows for text in row]).reshape(points, slices + 1)
+    except ValueError as error:
+        raise raw.error(f"{name}: {error}") from error
+    axis = table[:, 0]
+    if scale.size:
+        if scale.size != points:
+            raise raw.error(f"{name}: the scale has {scale.size} of {points} energies")
+        if not np.allclose(scale, axis, rtol=_AXIS_TOLERANCE, atol=1e-4):
+            raise raw.error(f"{name}: the energies in the data are not those of the scale")
+    return axis, table[:, 1:].sum(axis=1)
+
+
+def _binding_energy(
+    raw: RawFile, name: str, entries: Mapping[str, str], axis: FloatArray, photon: float | None
+) -> FloatArray:
+    label = entries.get("Dimension 1 name", "") or entries.get("Energy Scale", "")
+    if "binding" in label.lower():
+        return np.array(axis)
+    if "kinetic" not in label.lower():
+        raise raw.error(f"{name}: the axis {label!r} is neither a kinetic nor a binding energy")
+    if photon is None:
+        raise raw.error(f"{name}: the energies are kinetic, and the excitation energy is not given")
+    return np.asarray(photon - axis)
+
+
+def _dwell(entries: Mapping[str, str], sweeps: int | None) -> float | None:
+    """Return the time per point and sweep in s; a swept detector visits a point with each of its channels."""
+    total = _number(entries.get("Time per Spectrum Channel"))
+    if total is not None and sweeps:
+        return total / sweeps
+    step = _number(entries.get("Step Time"))
+    return None if step is None else step / 1000.0
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if np.isfinite(value) and value > 0 else None
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() else None
