@@ -1,0 +1,311 @@
+"""What a pipeline is, how it is found by name, and what it is given to work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
+from layerscope.records import InputFile, Problem, ResultRecord, SampleState, failed_record, file_sha256, make_record_id
+from layerscope.records.vocabulary import nearest
+from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.summary import SummaryTable, long_table
+
+if TYPE_CHECKING:
+    from layerscope.runs.arrays import SeriesArrays
+    from layerscope.runs.load import Run
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Pipeline",
+    "PipelineBase",
+    "PipelineOutput",
+    "Progress",
+    "RunContext",
+    "find_pipeline",
+    "installed_pipelines",
+    "software_versions",
+]
+
+ENTRY_POINT_GROUP = "layerscope.pipelines"
+#: Called with the work done, the work in all, and what is being done.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class PipelineOutput:
+    """What a pipeline yields: records, and the arrays of the series that they rest on.
+
+    The arrays are written to ``arrays/<series>.nxs``, and every record of the same output that has no arrays of its own
+    gets references to them. Yield one output for each series.
+    """
+
+    records: tuple[ResultRecord, ...] = ()
+    arrays: Mapping[str, SeriesArrays] = field(default_factory=dict)
+
+
+class Pipeline(Protocol):
+    """One technique's way from files to records. Inherit from `PipelineBase` and write `run` and `check`.
+
+    Attributes
+    ----------
+    name : str
+        What recipes call it; the name of its entry point.
+    version : str
+        Enters the identity of its records: change it when the numbers change.
+    technique : str
+        Technique of its records.
+    recipe_model : type of PipelineRecipe
+        Model of its recipes.
+    """
+
+    name: str
+    version: str
+    technique: str
+    recipe_model: type[PipelineRecipe]
+
+    def check(self, recipe: Any) -> list[Problem]:
+        """Return what is wrong with a recipe and its files, without running it."""
+
+    def split(self, recipe: Any) -> Sequence[PipelineRecipe]:
+        """Return independent recipes, each with its own input; they fail, resume and run in parallel one by one."""
+
+    def run(self, recipe: Any, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield records and arrays; an error that escapes becomes the failed record of the whole recipe."""
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return the tables that ``layerscope show`` prints."""
+
+    def figures(self, run: Run, folder: Path) -> list[Path]:
+        """Draw the figures of a run into a folder, and return the files."""
+
+
+class PipelineBase:
+    """What most pipelines share: one task a recipe, files that must exist, a long table, no figures."""
+
+    name: str
+    version: str
+    technique: str
+    recipe_model: type[PipelineRecipe] = PipelineRecipe
+
+    def check(self, recipe: Any) -> list[Problem]:
+        """Return a problem for each input file that is not there."""
+        problems = []
+        for path in recipe.input_paths():
+            try:
+                recipe.resolve(path)
+            except LayerscopeError as error:
+                problems.append(Problem.from_error(error))
+        return problems
+
+    def split(self, recipe: Any) -> Sequence[PipelineRecipe]:
+        """Return the recipe as the only task."""
+        return (recipe,)
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return one table with a row for each quantity."""
+        return [long_table(records, title=self.technique)]
+
+    def figures(self, run: Run, folder: Path) -> list[Path]:
+        """Draw nothing."""
+        return []
+
+
+@dataclass
+class RunContext:
+    """What a pipeline is given while it runs: makers of records, a guard for parts that may fail, a progress bar.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+        The pipeline that runs.
+    recipe : PipelineRecipe
+        The recipe of this task.
+    software : mapping of str
+        Versions that every record carries.
+    progress : callable
+        ``progress(done, total, message)``.
+    debug : bool
+        Let errors through instead of turning them into failed records.
+    failures : list of ResultRecord
+        Failed records that `guard` collected; the machinery stores them.
+    """
+
+    pipeline: Pipeline
+    recipe: PipelineRecipe
+    software: Mapping[str, str]
+    progress: Progress = lambda done, total, message: None
+    debug: bool = False
+    failures: list[ResultRecord] = field(default_factory=list)
+
+    def input_file(self, path: str, *, reader: str, reader_version: str, selector: str = "") -> InputFile:
+        """Return an input of a record, hashed.
+
+        Parameters
+        ----------
+        path : str
+            Path as the recipe gives it.
+        reader, reader_version : str
+            Which reader opens it.
+        selector : str, optional
+            The part of the file that the record rests on, e.g. ``B 1s@level=3``. It enters the record_id, so that
+            records of one file and one method differ.
+
+        Raises
+        ------
+        ReaderError
+            If the file is not there.
+        """
+        file = self.recipe.resolve(path)
+        return InputFile(
+            path=path,
+            sha256=file_sha256(file),
+            size=file.stat().st_size,
+            reader=reader,
+            reader_version=reader_version,
+            selector=selector,
+        )
+
+    def record_id(self, inputs: Sequence[InputFile], method: str | None = None) -> str:
+        """Return the record_id that `record` gives for these inputs and this method."""
+        return make_record_id(
+            self.pipeline.technique,
+            method or self.pipeline.name,
+            self.pipeline.version,
+            [(item.sha256, item.selector) for item in inputs],
+            self.recipe.identity(),
+        )
+
+    def record(
+        self, *, state: SampleState, inputs: Sequence[InputFile], method: str | None = None, **content: Any
+    ) -> ResultRecord:
+        """Return a record of this run: identity, recipe, versions and technique filled in.
+
+        Parameters
+        ----------
+        state : SampleState
+            What the record is about.
+        inputs : sequence of InputFile
+            What it rests on, see `input_file`.
+        method : str, optional
+            Name of the analysis; the pipeline's name when not given.
+        **content
+            Further fields of the record: quantities, quality, alternatives, status, problem, notes, parents, ...
+        """
+        software = {**self.software, **content.pop("software", {})}
+        return ResultRecord(
+            record_id=self.record_id(inputs, method),
+            technique=self.pipeline.technique,
+            method=method or self.pipeline.name,
+            method_version=self.pipeline.version,
+            state=state,
+            inputs=tuple(inputs),
+            recipe=self.recipe.resolved(),
+            software=software,
+            **content,
+        )
+
+    def failed(
+        self,
+        error: Exception | Problem,
+        *,
+        state: SampleState | None = None,
+        inputs: Sequence[InputFile] = (),
+        method: str | None = None,
+    ) -> ResultRecord:
+        """Return the failed record of a part of this run."""
+        return failed_record(
+            error,
+            technique=self.pipeline.technique,
+            method=method or self.pipeline.name,
+            method_version=self.pipeline.version,
+            sample=self.recipe.sample,
+            state=state,
+            inputs=tuple(inputs),
+            recipe=self.recipe.resolved(),
+            identity=self.recipe.identity(),
+            software=dict(self.software),
+        )
+
+    @contextmanager
+    def guard(
+        self, *, state: SampleState | None = None, inputs: Sequence[InputFile] = (), method: str | None = None
+    ) -> Iterator[None]:
+        """Turn an error in the block into a failed record, so that the rest of the recipe goes on.
+
+        Parameters
+        ----------
+        state, inputs, method
+            As far as they are known; they describe the failed record.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.debug:
+                raise
+            self.failures.append(self.failed(error, state=state, inputs=inputs, method=method))
+
+
+def software_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of layerscope, Python, numpy, scipy and further packages, as records carry them.
+
+    Parameters
+    ----------
+    *packages : str
+        Names of further distributions; what is not installed is left out.
+    """
+    import platform
+
+    versions = {"python": platform.python_version()}
+    for package in ("layerscope", "numpy", "scipy", "lmfit", *packages):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def installed_pipelines() -> dict[str, EntryPoint]:
+    """Return the entry points of every installed pipeline by name; nothing is imported."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def find_pipeline(name: str, pipelines: Mapping[str, Pipeline] | None = None) -> Pipeline:
+    """Return the pipeline of this name.
+
+    Parameters
+    ----------
+    name : str
+        What the recipe asks for.
+    pipelines : mapping, optional
+        Pipelines that come before the installed ones.
+
+    Raises
+    ------
+    RecipeError
+        If there is none of this name.
+    MissingDependencyError
+        If it is installed but cannot be imported.
+    """
+    if pipelines and name in pipelines:
+        return pipelines[name]
+    points = installed_pipelines()
+    known = sorted({*points, *(pipelines or {})})
+    if name not in points:
+        near = nearest(name, known)
+        hint = f"did you mean {near!r}?" if near else f"installed: {', '.join(known) or 'none'}"
+        raise RecipeError(f"pipeline {name!r} is not installed", source="pipeline", hint=hint)
+    try:
+        pipeline: Pipeline = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise MissingDependencyError(
+            f"pipeline {name!r} cannot be imported: {error}", source=points[name].value, hint="see: layerscope doctor"
+        ) from error
+    missing = [part for part in ("name", "version", "technique", "recipe_model", "run") if not hasattr(pipeline, part)]
+    if missing:
+        raise MissingDependencyError(f"pipeline {name!r} has no {', '.join(missing)}", source=points[name].value)
+    return pipeline

@@ -1,0 +1,215 @@
+"""Recipes: TOML files that say what to analyse and how, checked before anything is computed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, SerializationInfo, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from layerscope.errors import ReaderError, RecipeError
+from layerscope.runs.recipe_errors import describe
+
+__all__ = [
+    "MAX_RECIPE_BYTES",
+    "PipelineRecipe",
+    "RecipeModel",
+    "RecipePath",
+    "StudyRecipe",
+    "parse_recipe",
+    "read_toml",
+    "resolve_inside",
+]
+
+MAX_RECIPE_BYTES = 1_000_000
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class RecipePath(str):
+    """A path in a recipe: relative, forward slashes, no ``..``; it never enters a record's identity."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate as a string, and let the serialisation context collect or hide the path."""
+        return core_schema.no_info_after_validator_function(
+            cls._validated,
+            core_schema.str_schema(min_length=1, max_length=1000),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls._serialised, info_arg=True, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def _validated(cls, text: str) -> Self:
+        pure = PurePosixPath(text)
+        if "\0" in text or "\\" in text:
+            raise ValueError("a path is written with forward slashes")
+        if pure.is_absolute() or re.match("[A-Za-z]:", text) or text.startswith("~"):
+            raise ValueError("a path is relative to the recipe's folder; for data elsewhere run with --data DIR")
+        if ".." in pure.parts:
+            raise ValueError("a path stays inside the recipe's folder ('..' is refused); see --data DIR")
+        return cls(pure.as_posix())
+
+    @staticmethod
+    def _serialised(path: str, info: SerializationInfo) -> str:
+        context = info.context if isinstance(info.context, dict) else {}
+        if "collect" in context:
+            context["collect"].append(str(path))
+        return "" if context.get("identity") else str(path)
+
+
+class RecipeModel(BaseModel):
+    """Base of every table in a recipe: immutable, no unknown key, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+
+class PipelineRecipe(RecipeModel):
+    """Base of the recipe of one pipeline; a pipeline's own model adds its tables to it.
+
+    Paths of input files must be declared as `RecipePath` (also inside lists and nested tables): the machinery finds
+    them, hashes the files, and keeps the paths out of the record's identity.
+    """
+
+    layerscope: Annotated[Literal[1], Field(description="version of the recipe format")]
+    pipeline: Annotated[str, Field(min_length=1, description="name of the pipeline, e.g. 'xps'")]
+    title: Annotated[str, Field(description="for people")] = ""
+    sample: Annotated[str, Field(min_length=1, description="name of the sample")]
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Folder that the recipe's input paths are relative to."""
+        return self._folder
+
+    def located(self, folder: Path) -> Self:
+        """Return the same recipe with its paths relative to `folder`."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
+    def resolve(self, relative: str) -> Path:
+        """Return the file that a path of the recipe means.
+
+        Parameters
+        ----------
+        relative : str
+            A path of this recipe.
+
+        Raises
+        ------
+        ReaderError
+            If there is no such file.
+        RecipeError
+            If the path leaves the recipe's folder, for instance through a symbolic link.
+        """
+        return resolve_inside(self._folder, relative)
+
+    def input_paths(self) -> tuple[str, ...]:
+        """Return every path that the recipe names, in the order of its fields, each once."""
+        collected: list[str] = []
+        self.model_dump(mode="json", context={"collect": collected})
+        return tuple(dict.fromkeys(collected))
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the fully resolved recipe, defaults included, as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the fully resolved recipe with its paths blanked: what enters a record_id."""
+        return self.model_dump(mode="json", context={"identity": True})
+
+
+class StudyRecipe(RecipeModel):
+    """A list of recipes that are run into one folder."""
+
+    layerscope: Annotated[Literal[1], Field(description="version of the recipe format")]
+    title: Annotated[str, Field(description="for people")] = ""
+    recipes: Annotated[tuple[RecipePath, ...], Field(min_length=1, description="paths of the recipes")]
+
+
+def resolve_inside(folder: Path, relative: str) -> Path:
+    """Return `folder` / `relative`, after checking that it is a file inside `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that may not be left.
+    relative : str
+        Relative path with forward slashes.
+
+    Raises
+    ------
+    ReaderError
+        If there is no such file.
+    RecipeError
+        If a symbolic link, or ``..``, leads out of the folder.
+    """
+    path = folder / relative
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RecipeError(
+            "the path leads out of the recipe's folder",
+            source=relative,
+            hint="copy the file, or run with --data DIR",
+        )
+    if not path.is_file():
+        raise ReaderError("there is no such file", source=relative, hint=f"looked in {folder}; see --data DIR")
+    return path
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        The recipe.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing, too large, not UTF-8, or not TOML.
+    """
+    try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise RecipeError(f"is larger than {MAX_RECIPE_BYTES} bytes: this is no recipe", source=path)
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise RecipeError(f"cannot be read: {error.strerror or error}", source=path) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError("is not UTF-8 text", source=path, hint="a recipe is a TOML file") from error
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "is nested too deeply" if isinstance(error, RecursionError) else f"is not valid TOML: {error}"
+        raise RecipeError(reason, source=path) from error
+
+
+def parse_recipe(model: type[ModelT], raw: Mapping[str, Any], source: str | Path) -> ModelT:
+    """Return a recipe checked against its model.
+
+    Parameters
+    ----------
+    model : type of pydantic model
+        `StudyRecipe` or the recipe model of a pipeline.
+    raw : mapping
+        What `read_toml` gave.
+    source : str or Path
+        The recipe's name, for the message.
+
+    Raises
+    ------
+    RecipeError
+        Naming each wrong key by its full path, and for an unknown key the nearest known one.
+    """
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        raise RecipeError("; ".join(describe(error, model, raw)), source=source) from error
