@@ -175,7 +175,8 @@ def read_header(cursor: LineCursor) -> Header:
         If it does not follow the standard.
     """
     cursor.text("format identifier")
-    names = [cursor.text(what) for what in ("institution", "instrument", "operator", "experiment")]
+    institution, instrument = cursor.text("institution"), cursor.text("instrument")
+    operator, experiment = cursor.text("operator"), cursor.text("experiment")
     comments = cursor.texts(cursor.integer("number of comment lines", minimum=0), "comment")
     mode = _choice(cursor, "experiment mode", _MODES)
     scan_mode = _choice(cursor, "scan mode", _SCAN_MODES)
@@ -196,7 +197,10 @@ def read_header(cursor: LineCursor) -> Header:
     future_block = cursor.integer("number of future upgrade block entries", minimum=0)
     cursor.texts(future_experiment, "future upgrade experiment entry")
     return Header(
-        *names,
+        institution=institution,
+        instrument=instrument,
+        operator=operator,
+        experiment=experiment,
         comments=comments,
         mode=mode,
         scan_mode=scan_mode,

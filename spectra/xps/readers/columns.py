@@ -1,4 +1,4 @@
-"""Plain columns (CSV, XY, text) with an explicit statement of what each column means: nothing is guessed but the delimiter."""
+"""Plain columns (CSV, XY, text) whose meaning is stated by the user: nothing is guessed but the delimiter."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def read(raw: RawFile, columns: ColumnMap | None = None) -> XpsDataset:
     Raises
     ------
     ReaderError
-        If no map is given, a column is missing, a unit is not known or contradicts the header, rows have different lengths, or something
-        is not a number; the message names the line.
+        If no map is given, a column is missing, a unit is not known or contradicts the header, rows have different
+        lengths, or something is not a number; the message names the line.
     """
     if columns is None:
         raise raw.error("plain columns need a column map", hint="say which column is the energy and which the counts")
@@ -156,8 +156,8 @@ def _table(raw: RawFile, columns: ColumnMap) -> _Table:
     lines = [
         (number, line.strip())
         for number, line in enumerate(decode(raw.data).splitlines(), start=1)
-        if number > columns.skip_lines and line.strip() and not (columns.comment and line.strip().startswith(columns.comment))
-    ]  # fmt: skip
+        if number > columns.skip_lines and _is_content(line.strip(), columns.comment)
+    ]
     if not lines:
         raise raw.error("the file holds no row of data")
     candidates = _DELIMITERS if columns.delimiter is None else (columns.delimiter,)
@@ -177,6 +177,10 @@ def _table(raw: RawFile, columns: ColumnMap) -> _Table:
     if not rows:
         raise raw.error("there is no row with at least two numbers")
     return _Table(names, np.array(rows, dtype=np.float64))
+
+
+def _is_content(line: str, comment: str) -> bool:
+    return bool(line) and not (comment and line.startswith(comment))
 
 
 def _split(line: str, delimiter: str | None) -> list[str]:

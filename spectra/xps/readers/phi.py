@@ -1,8 +1,9 @@
 """PHI (ULVAC-PHI) ``.spe`` spectra and ``.pro`` depth profiles.
 
-A text header ends with ``EOFH``. Then, little-endian: a block of 16 bytes whose second and third uint32 are the number of data sets
-and the bytes of their table; the table, 96 bytes a data set; and the data. A data set whose region number is not zero is a spectrum at
-all its cycles; one that is counted in cycles and regions holds, in s, the total sputter time of each cycle.
+A text header ends with ``EOFH``. Then, little-endian: a block of 16 bytes whose second and third uint32 are the number
+of data sets and the bytes of their table; the table, 96 bytes a data set; and the data. A data set whose region number
+is not zero is a spectrum at all its cycles; one that is counted in cycles and regions holds, in s, the total sputter
+time of each cycle.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _MAGIC = b"SOFH"
 _HEADER_END = b"EOFH"
 _ENTRY = struct.Struct("<24I")
 _PREAMBLE = struct.Struct("<4I")
-_ITEM_TYPES = {b"f4": np.dtype("<f4"), b"f8": np.dtype("<f8")}
+_ItemType = np.dtype[np.float32] | np.dtype[np.float64]
+_ITEM_TYPES: dict[bytes, _ItemType] = {b"f4": np.dtype("<f4"), b"f8": np.dtype("<f8")}
 _UNITS: dict[str, IntensityUnit] = {"c/s": "counts/s", "cps": "counts/s", "c": "counts", "counts": "counts"}
 _SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0}
 
@@ -55,7 +57,7 @@ class _DataSet:
     cycles: int
     axes: tuple[str, str]
     unit: str
-    item: np.dtype[np.float32] | np.dtype[np.float64]
+    item: _ItemType
     size: int
     offset: int
 
@@ -76,13 +78,14 @@ def read(raw: RawFile) -> XpsDataset:
     Returns
     -------
     XpsDataset
-        One spectrum a region and cycle, with the sputter time of the cycle if the file holds it. Counts are those of the file, in the
-        file's unit, not corrected for transmission; dwell time is the time per point and sweep.
+        One spectrum a region and cycle, with the sputter time of the cycle if the file holds it. Counts are those of
+        the file, in the file's unit, not corrected for transmission; dwell time is the time per point and sweep.
 
     Raises
     ------
     ReaderError
-        If the file does not begin as PHI files do, was not measured with X-rays, or header, table and length do not agree.
+        If the file does not begin as PHI files do, was not measured with X-rays, or header, table and length do not
+        agree.
     """
     if not sniff(raw):
         raise raw.error("the file does not begin with SOFH, as PHI files do")
@@ -251,7 +254,7 @@ def _sputter_times(table: list[_DataSet], body: memoryview, data: _DataSet, inde
         is_time = other.region == 0 and other.unit in _SECONDS and other.axes == ("cyc", "reg")
         # This table turns the two numbers round: `points` counts the cycles and `cycles` the regions.
         if is_time and other.points == data.cycles and other.cycles > index:
-            return np.abs(_values(body, other)[index]) * _SECONDS[other.unit]
+            return np.asarray(np.abs(_values(body, other)[index]) * _SECONDS[other.unit])
     return None
 
 

@@ -1,4 +1,4 @@
-"""Scienta SES text export: ``[Region n]``, ``[Info n]``, ``[Data n]``; the slices of two-dimensional data are added up."""
+"""Scienta SES text: ``[Region n]``, ``[Info n]``, ``[Data n]``; the slices of two-dimensional data are added up."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def read(raw: RawFile) -> XpsDataset:
     Returns
     -------
     XpsDataset
-        One spectrum a region. SES does not write the unit of its intensities: whole numbers are taken as counts, others as a rate, and
-        ``metadata["unit"]`` of the spectrum says so.
+        One spectrum a region. SES does not write the unit of its intensities: whole numbers are taken as counts, others
+        as a rate, and ``metadata["unit"]`` of the spectrum says so.
 
     Raises
     ------

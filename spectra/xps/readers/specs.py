@@ -1,7 +1,9 @@
 """SPECS Prodigy (SpecsLab) text export ``.xy``.
 
-Comment lines describe a region; every ``# Cycle: c, Curve: k, Scan: s`` begins a block of columns. The scans of one cycle and curve are
-joined: counts add up, rates are averaged. Each cycle and curve is a level.
+Comment lines describe a region; every ``# Cycle: c, Curve: k, Scan: s`` begins a block of columns. The scans of one
+cycle and curve are joined: counts add up, rates are averaged. Each cycle and curve is a level. The format declares the
+number of values and curves, but not of regions and cycles: a file cut exactly between two of them cannot be told from
+a whole one.
 """
 
 from __future__ import annotations
@@ -190,8 +192,9 @@ def _spectrum(
     raw: RawFile, settings: Mapping[str, str], region: _Region, parts: list[_Block], scans: int | None, block: int
 ) -> Spectrum:
     name = f"region {region.label!r}, cycle {parts[0].cycle}"
-    if parts[0].scan is not None and scans is not None and len(parts) != scans:
-        raise raw.error(f"{name}: {len(parts)} of {scans} scans are there")
+    separate = parts[0].scan is not None
+    if separate and ([part.scan for part in parts] != list(range(len(parts))) or len(parts) < (scans or 0)):
+        raise raw.error(f"{name}: of its {scans or len(parts)} scans not all are there")
     tables = [_table(raw, region, name, part) for part in parts]
     if any(part.labels != parts[0].labels for part in parts) or any(
         not np.array_equal(table[0], tables[0][0]) for table in tables
@@ -212,7 +215,7 @@ def _spectrum(
         counts=counts[order],
         intensity_unit=unit,
         dwell_time_s=_number(region.about.get("Dwell Time")),
-        scans=scans if scans else len(parts),
+        scans=len(parts) if separate else scans,
         transmission=None if transmission is None else transmission[order],
         pass_energy_eV=_number(region.about.get("Pass Energy")),
         excitation_energy_eV=photon,

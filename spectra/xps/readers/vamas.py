@@ -1,7 +1,8 @@
 """VAMAS (ISO 14976): every experiment mode that holds spectra, regular and irregular scans, partial blocks.
 
-The format is one value a line. A block repeats only the parameters that its inclusion list names, or all but those of its exclusion
-list; the rest is taken over from the first block. Lines end with CR LF or with LF: a CR of its own belongs to the comment it stands in.
+The format is one value a line. A block repeats only the parameters that the inclusion list names, or all but those of
+the exclusion list; the rest is taken over from the first block. Lines end with CR LF or with LF: a CR of its own
+belongs to the comment it stands in.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def read(raw: RawFile) -> XpsDataset:
     Raises
     ------
     ReaderError
-        If the file does not begin as VAMAS does, ends early, or holds something that is not a spectrum over an energy; the message
-        names the block and the line.
+        If the file does not begin as VAMAS does, ends early, or holds something that is not a spectrum over an energy;
+        the message names the block and the line.
     """
     if not sniff(raw):
         raise raw.error("the first line is not that of a VAMAS file")
@@ -150,7 +151,8 @@ def _dataset(raw: RawFile, header: Header, blocks: list[Block]) -> XpsDataset:
 def _region(block: Block) -> tuple[str, str]:
     """Return the normalised name and the label in the file.
 
-    Some programs write the orbital into the species label, some into the block identifier, and some write the name of a column there.
+    Some programs write the orbital into the species label, some into the block identifier, and some write the name of
+    a column there.
     """
     joined = f"{block.species} {block.transition}".strip()
     for label in (block.label, joined, block.species):

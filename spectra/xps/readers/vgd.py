@@ -1,7 +1,8 @@
 """Thermo Scientific ``.vgd``: an adapter to the ``vgd-reader`` package, the only module that knows it.
 
-The intensity is taken as counted (`intensity`), never the one divided by dwell time and periods, because the weights of a fit need counts.
-A depth profile lies either in one file with several spectra, or in a folder with one file a level and region.
+The intensity is taken as counted (`intensity`), never the one divided by dwell time and periods, because the weights of
+a fit need counts. A depth profile lies either in one file with several spectra, or in a folder with one file a level
+and region.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def read_folder(folder: str | Path) -> XpsDataset:
     Parameters
     ----------
     folder : str or Path
-        All its ``.vgd`` files are read, in the natural order of their names (2 before 10), which numbers the levels of each region.
+        All its ``.vgd`` files are read, in the natural order of their names (2 before 10), which numbers the levels of
+        each region.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def _float(value: float | None) -> float | None:
 def _parse(raw: RawFile) -> dict[str, Any]:
     """Run vgd-reader on the bytes, after checking what it takes for granted."""
     try:
-        import olefile
+        import olefile  # type: ignore[import-untyped]
         from vgd_reader import parse_vgd_file
     except ImportError as error:
         raise MissingDependencyError(
@@ -207,7 +209,7 @@ def _check_streams(raw: RawFile, ole: Any) -> None:
 
 
 def _check_dimensions(raw: RawFile, axes: bytes, values: int) -> None:
-    """Refuse a file whose declared dimensions do not multiply to its number of values: vgd-reader would join its spectra to one."""
+    """Refuse dimensions that do not multiply to the number of values: vgd-reader would join the spectra to one."""
     dimensions = [struct.unpack_from("<i", axes, at)[0] + 1 for at in range(12, len(axes) - 3, 16)]
     used = [dimension for dimension in dimensions[:2] if dimension > 1]
     if used and int(np.prod(used)) != values:
