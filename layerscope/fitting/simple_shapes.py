@@ -32,7 +32,7 @@ _LORENTZ_AREA = 1.0 / _LORENTZ_HEIGHT
 
 
 def sgl_to_mixing(p: float) -> float:
-    """Convert CasaXPS SGL(p), a share of the height in percent (0 to 100), to a Lorentzian share of the area (0 to 1)."""
+    """Convert p of CasaXPS SGL(p), a share of the height in percent, to a Lorentzian share of the area (0 to 1)."""
     q = p / 100.0
     return q * _LORENTZ_AREA / (q * _LORENTZ_AREA + (1.0 - q) * _GAUSS_AREA)
 
@@ -199,10 +199,10 @@ class Lorentzian:
 class PseudoVoigt:
     """Sum of a Gaussian and a Lorentzian of the same width: (1 - m) g(x) + m l(x), unit area for every m.
 
-    Parameters of the shape: ``center`` and ``fwhm`` in the unit of the axis and ``mixing`` m, the Lorentzian share of the
-    *area*, 0 to 1. CasaXPS' SGL(p) mixes curves of equal *height* instead: (1 - q) exp(-4 ln2 t^2) + q/(1 + 4 t^2) with
-    q = p/100. The family of curves is the same, the number is not: SGL(30) is m = 0.387 (seen on curves that CasaXPS
-    exported). `sgl_to_mixing` and `mixing_to_sgl` convert.
+    Parameters of the shape: ``center`` and ``fwhm`` in the unit of the axis and ``mixing`` m, the Lorentzian share of
+    the *area*, 0 to 1. CasaXPS' SGL(p) mixes curves of equal *height* instead: (1 - q) exp(-4 ln2 t^2) + q/(1 + 4 t^2)
+    with q = p/100. The family of curves is the same, the number is not: SGL(30) is m = 0.387 (seen on curves that
+    CasaXPS exported). `sgl_to_mixing` and `mixing_to_sgl` convert.
     """
 
     name = "pseudo_voigt"
