@@ -9,14 +9,17 @@ Two rules, both exact for the polynomials they claim and both blind to the order
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.fitting.shape_base import FloatArray
 
-__all__ = ["ascending", "cumulate", "gauss_legendre_nodes", "hermite_steps", "tail_nodes"]
+__all__ = ["ascending", "cumulate", "gauss_legendre_nodes", "hermite_steps", "refined", "refinement", "tail_nodes"]
+
+IntArray = NDArray[np.intp]
 
 
-def ascending(x: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-    """Return the rows of `x` (B, n) in ascending order and the permutation that undoes it (None when already sorted)."""
+def ascending(x: FloatArray) -> tuple[FloatArray, IntArray | None]:
+    """Return the rows of `x` (B, n) in ascending order and what undoes that (None when already sorted)."""
     if x.shape[1] < 2 or bool((np.diff(x, axis=1) >= 0.0).all()):
         return x, None
     order = np.argsort(x, axis=1, kind="stable")
@@ -25,7 +28,7 @@ def ascending(x: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     return np.take_along_axis(x, order, axis=1), inverse
 
 
-def cumulate(steps: FloatArray, start: FloatArray, undo: FloatArray | None) -> FloatArray:
+def cumulate(steps: FloatArray, start: FloatArray, undo: IntArray | None) -> FloatArray:
     """Add up `steps` (..., n-1) from `start` (...,) and put the points back into the order given by `undo` (B, n).
 
     The first axis is the row; axes between row and point are allowed.
@@ -56,8 +59,8 @@ def hermite_steps(x: FloatArray, derivatives: tuple[FloatArray, ...]) -> FloatAr
 
     Notes
     -----
-    Lanczos' end-point formula (C. Lanczos, Applied Analysis, 1956, ch. VI): with K derivatives the weight of
-    h^(j+1) f^(j) is binom(K, j+1) (2K - j - 1)!/(2K)! ... , alternating in sign at the far end.
+    Lanczos' end-point formula (C. Lanczos, Applied Analysis, 1956, ch. VI): with K arrays the weight of h^(j+1) f^(j)
+    is K! (2K - j - 1)!/((j + 1)! (K - j - 1)! (2K)!), alternating in sign at the far end.
     """
     weights = {3: (1 / 2, 1 / 10, 1 / 120), 4: (1 / 2, 3 / 28, 1 / 84, 1 / 1680)}[len(derivatives)]
     step = np.diff(x, axis=1)
@@ -89,6 +92,34 @@ def gauss_legendre_nodes(x: FloatArray, count: int) -> tuple[FloatArray, FloatAr
     half = 0.5 * np.diff(x, axis=1)[:, :, np.newaxis]
     middle = 0.5 * (x[:, 1:] + x[:, :-1])[:, :, np.newaxis]
     return middle + half * node, half * weight
+
+
+def refined(x: FloatArray, factor: int) -> FloatArray:
+    """Cut each step of the ascending `x` (B, n) into `factor` equal ones: (B, (n-1)*factor + 1)."""
+    if factor == 1 or x.shape[1] < 2:
+        return x
+    share = np.arange(factor) / factor
+    fine = (x[:, :-1, np.newaxis] + np.diff(x, axis=1)[:, :, np.newaxis] * share).reshape(x.shape[0], -1)
+    return np.concatenate([fine, x[:, -1:]], axis=1)
+
+
+def refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
+    """Return, for each row of the ascending `x` (B, n), into how many parts its steps must be cut.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, n)
+        Ascending axis.
+    resolution : ndarray, shape (B,)
+        Largest step that the quadrature can take.
+
+    Returns
+    -------
+    ndarray of int, shape (B,)
+        At least 1; depends on nothing but the row itself.
+    """
+    widest = np.diff(x, axis=1).max(axis=1, initial=0.0)
+    return np.maximum(1, np.ceil(widest / resolution * (1.0 - 1e-12))).astype(np.intp)
 
 
 def tail_nodes(panels: int = 24, count: int = 10, reach: float = 1e8) -> tuple[FloatArray, FloatArray]:

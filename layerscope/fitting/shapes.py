@@ -12,19 +12,23 @@ from collections.abc import Callable
 
 from layerscope.errors import FitError
 from layerscope.fitting.doublet import Doublet
+from layerscope.fitting.gl_product import GLProduct
 from layerscope.fitting.shape_base import AXIS_UNIT, FloatArray, ParameterHint, Shape, ShapeValues
 from layerscope.fitting.simple_shapes import Gaussian, Lorentzian, PseudoVoigt, mixing_to_sgl, sgl_to_mixing
+from layerscope.fitting.voigt import Voigt
 
 __all__ = [
     "AXIS_UNIT",
     "Doublet",
     "FloatArray",
+    "GLProduct",
     "Gaussian",
     "Lorentzian",
     "ParameterHint",
     "PseudoVoigt",
     "Shape",
     "ShapeValues",
+    "Voigt",
     "get_shape",
     "mixing_to_sgl",
     "sgl_to_mixing",
@@ -33,8 +37,10 @@ __all__ = [
 
 _SHAPES: dict[str, Callable[[], Shape]] = {
     "gaussian": Gaussian,
+    "gl_product": GLProduct,
     "lorentzian": Lorentzian,
     "pseudo_voigt": PseudoVoigt,
+    "voigt": Voigt,
 }
 
 

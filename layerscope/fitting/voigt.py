@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from layerscope.fitting.running_integral import ascending, cumulate, hermite_steps, tail_nodes
+from layerscope.fitting.running_integral import ascending, cumulate, hermite_steps, refined, refinement, tail_nodes
 from layerscope.fitting.shape_base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
 
 __all__ = ["SIGMA_PER_FWHM", "Voigt", "faddeeva_derivatives"]
@@ -36,8 +36,9 @@ def faddeeva_derivatives(z: ComplexArray) -> tuple[ComplexArray, ComplexArray, C
 
     Notes
     -----
-    w' = -2 z w + 2i/sqrt(pi), w'' = -2 w - 2 z w', w''' = -4 w' - 2 z w'' (Abramowitz & Stegun 7.1.20). These differences
-    lose |z|^2 digits at each order, so beyond \\|z\\| = 12 the asymptotic series is differentiated term by term instead.
+    w' = -2 z w + 2i/sqrt(pi), w'' = -2 w - 2 z w', w''' = -4 w' - 2 z w'' (Abramowitz & Stegun 7.1.20). These
+    differences lose a factor z^2 of precision at each order, so far from the origin (12) the asymptotic series is
+    differentiated term by term instead.
     """
     w = special.wofz(z)
     w1 = -2.0 * z * w
@@ -136,7 +137,7 @@ class Voigt:
 def _reduced(x: FloatArray, par: FloatArray) -> tuple[FloatArray, FloatArray, ComplexArray]:
     """Return s = sqrt(2) sigma, the factor 1/(s sqrt(pi)) and z of each point."""
     scale = (math.sqrt(2.0) * SIGMA_PER_FWHM) * par[:, 1:2]
-    z = ((x - par[:, :1]) + 0.5j * par[:, 2:3]) / scale
+    z: ComplexArray = ((x - par[:, :1]) + 0.5j * par[:, 2:3]) / scale
     return scale, 1.0 / (math.sqrt(math.pi) * scale), z
 
 
@@ -145,8 +146,7 @@ def _running(axis: FloatArray, par: FloatArray) -> FloatArray:
     x, undo = ascending(axis)
     # Olivero & Longbothum's width of a Voigt function (JQSRT 17 (1977) 233), good to 0.02 %.
     width = 0.5346 * par[:, 2] + np.sqrt(0.2166 * par[:, 2] ** 2 + par[:, 1] ** 2)
-    widest = np.diff(x, axis=1).max(axis=1, initial=0.0)
-    refine = np.maximum(1, np.ceil(widest / (_FINEST_STEP * width))).astype(int)
+    refine = refinement(x, _FINEST_STEP * width)
     steps = np.empty((x.shape[0], x.shape[1] - 1))
     for factor in np.unique(refine):
         rows = refine == factor
@@ -155,16 +155,12 @@ def _running(axis: FloatArray, par: FloatArray) -> FloatArray:
 
 
 def _steps(x: FloatArray, par: FloatArray, factor: int) -> FloatArray:
-    count = x.shape[1] - 1
-    fine = x
-    if factor > 1:
-        share = np.arange(factor) / factor
-        fine = (x[:, :-1, np.newaxis] + np.diff(x, axis=1)[:, :, np.newaxis] * share).reshape(x.shape[0], -1)
-        fine = np.concatenate([fine, x[:, -1:]], axis=1)
+    fine = refined(x, factor)
     scale, height, z = _reduced(fine, par)
     derivatives = faddeeva_derivatives(z)
     real = tuple(height / scale**order * w.real for order, w in enumerate(derivatives))
-    return hermite_steps(fine, real).reshape(x.shape[0], count, factor).sum(axis=2)
+    steps: FloatArray = hermite_steps(fine, real).reshape(x.shape[0], x.shape[1] - 1, factor).sum(axis=2)
+    return steps
 
 
 def _tail(first: FloatArray, par: FloatArray) -> FloatArray:
@@ -177,4 +173,5 @@ def _tail(first: FloatArray, par: FloatArray) -> FloatArray:
     _, height, z = _reduced(distance + reach * u, centered)
     outside = (height * reach * special.wofz(z).real * weight).sum(axis=1)
     outside += 0.5 * par[:, 2] / (math.pi * (distance + reach * 1e8)[:, 0])
-    return np.where(first[:, 0] > par[:, 0], 1.0 - outside, outside)
+    tail: FloatArray = np.where(first[:, 0] > par[:, 0], 1.0 - outside, outside)
+    return tail
