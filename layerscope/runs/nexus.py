@@ -1,0 +1,157 @@
+"""One NeXus file per series: stacked arrays, written whole or not at all, the same bytes every time.
+
+The entry follows NXxps when the technique is ``xps``, and the base classes otherwise. ``/entry/data`` is the default
+plot: counts against the series variable and the axis, with errors. ``/entry/fit`` (NXfit) holds the curves and the
+parameters. ``/entry/series`` (NXcollection) holds what NeXus has no place for, so that reading gives back every field.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from layerscope import __version__
+from layerscope.errors import StoreError
+from layerscope.records.model import ArrayRef
+
+from .arrays import SeriesArrays
+from .nexus_fit import add_fit
+from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, unique_names
+from .nexus_read import LazySeries, read_array, read_series
+from .nexus_xps import add_xps
+
+__all__ = ["LazySeries", "read_array", "read_series", "write_series"]
+
+FORMAT = 1
+"""Version of the layout; raised when a reader of the old one would go wrong."""
+
+
+def write_series(path: Path, series: SeriesArrays, *, run_folder: Path | None = None) -> dict[str, ArrayRef]:
+    """Write a series to one NeXus file, replacing an older one in a single step.
+
+    The file is written beside its place, flushed to disk and renamed: a killed run leaves the old file or the new one.
+    It holds no time stamp, so that the same series gives the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        File to write, ``<run>/arrays/<series.name>.nxs``; its folder is made when it is missing.
+    series : SeriesArrays
+        What to store.
+    run_folder : Path, optional
+        The folder that the references are relative to; the folder above ``path``'s own when left out.
+
+    Returns
+    -------
+    dict of str to ArrayRef
+        ``counts``, ``counts_sigma``, ``axis``, ``levels``, ``fit``, ``background``, ``residual`` (in sigma), and per
+        component or parameter ``component:<label>``, ``area:<label>``, ``area_sigma:<label>``, ``parameter:<name>``,
+        ``parameter_sigma:<name>``.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written, or does not lie in the run folder.
+    """
+    path = Path(path)
+    folder = path.parent.parent if run_folder is None else Path(run_folder)
+    if not path.is_relative_to(folder) or ".." in path.relative_to(folder).parts:
+        raise StoreError(f"the file does not lie in the run folder {folder}", source=path)
+    index = ArrayIndex(file=path.relative_to(folder).as_posix())
+    names = SeriesNames.of(series)
+    with _replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        file.attrs["NX_class"] = "NXroot"
+        file.attrs["default"] = "entry"
+        file.attrs["creator"] = "layerscope"
+        file.attrs["creator_version"] = __version__
+        entry = add_group(file, "entry", "NXentry")
+        entry.attrs["default"] = "data"
+        add_field(entry, "title", series.title)
+        add_field(entry, "program_name", "layerscope", version=__version__)
+        add_field(add_group(entry, "sample", "NXsample"), "name", series.sample)
+        _add_data(entry, series, names, index)
+        add_fit(entry, series, names, index)
+        if series.technique == "xps":
+            add_xps(entry, series)
+        _add_series(entry, series, names)
+    return index.refs
+
+
+def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
+    """Write the default plot: counts with errors (the square root of the variance) and the two axes."""
+    data = add_group(entry, "data", "NXdata")
+    data.attrs["signal"] = "data"
+    data.attrs["axes"] = [names.level, names.axis]
+    data.attrs[f"{names.level}_indices"] = 0
+    data.attrs[f"{names.axis}_indices"] = 1
+    add_field(data, "title", series.title)
+    unit = series.intensity_unit
+    counts, sigma = np.asarray(series.counts, np.float64), np.sqrt(np.asarray(series.variance, np.float64))
+    axis, levels = np.asarray(series.axis, np.float64), np.asarray(series.levels, np.float64)
+    signal = add_field(data, "data", counts, unit, long_name=f"Intensity ({unit})")
+    index.add("counts", signal, counts, unit)
+    index.add("counts_sigma", add_field(data, "data_errors", sigma, unit), sigma, unit)
+    stored = add_field(data, names.axis, axis, series.axis_unit, long_name=_spoken(series.axis_name, series.axis_unit))
+    if series.technique == "xps":
+        stored.attrs["type"] = "kinetic" if series.axis_name.startswith("kinetic") else "binding"
+    index.add("axis", stored, axis, series.axis_unit)
+    stored = add_field(
+        data, names.level, levels, series.level_unit, long_name=_spoken(series.level_name, series.level_unit)
+    )
+    index.add("levels", stored, levels, series.level_unit)
+
+
+def _spoken(name: str, unit: str) -> str:
+    return f"{name.replace('_', ' ').capitalize()} ({unit})"
+
+
+def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> None:
+    """Write what the reader needs to give the series back: its own names, orders and settings."""
+    group = add_group(entry, "series", "NXcollection")
+    add_field(group, "format", FORMAT)
+    for key in ("name", "technique", "axis_name", "level_name", "area_unit"):
+        add_field(group, key, getattr(series, key))
+    add_field(group, "axis_field", names.axis)
+    add_field(group, "level_field", names.level)
+    for kind, mapping in (("component", names.components), ("parameter", names.parameters)):
+        add_field(group, f"{kind}_names", list(mapping))
+        add_field(group, f"{kind}_fields", list(mapping.values()))
+    add_field(group, "parameter_scopes", [parameter.scope for parameter in series.parameters.values()])
+    metadata = add_group(group, "metadata", "NXcollection")
+    known = {key: value for key, value in sorted(series.metadata.items()) if value is not None}
+    for key, field in unique_names(known).items():
+        add_field(metadata, field, known[key], key=key)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file beside the target; move it into place once it is safe on disk, remove it on failure.
+
+    Its name is fixed, so that what a killed run left behind is overwritten by the next one.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder cannot be made: {error.strerror}", source=path.parent) from error
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"the arrays cannot be written: {error}", source=path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Wait until the content of a file has reached the disk."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

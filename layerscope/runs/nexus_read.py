@@ -1,0 +1,332 @@
+"""Read a series back from its NeXus file, array by array, only when an array is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, cast
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import StoreError
+from layerscope.records.model import ArrayRef
+
+from .arrays import SeriesArrays, SeriesParameter, array_sha256
+
+__all__ = ["LazySeries", "read_array", "read_series"]
+
+FloatArray = NDArray[np.float64]
+T = TypeVar("T")
+_FIT = "entry/fit"
+
+
+def read_series(path: Path) -> LazySeries:
+    """Open a series file that layerscope wrote.
+
+    Only names and settings are read now; arrays come from the file when they are asked for, and the file is closed in
+    between.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.nxs`` file.
+
+    Returns
+    -------
+    LazySeries
+        Has the attributes of `SeriesArrays`; ``.load()`` makes one.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing, is not HDF5, or is not a series of a layout known here.
+    """
+    return LazySeries(Path(path))
+
+
+def read_array(run_folder: Path, reference: ArrayRef) -> FloatArray:
+    """Read one array of a record and check that it is the one the record speaks of.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Folder that the reference is relative to.
+    reference : ArrayRef
+        File, path, shape and hash.
+
+    Returns
+    -------
+    ndarray, shape ``reference.shape``
+        Values in ``reference.unit``.
+
+    Raises
+    ------
+    StoreError
+        When the file or the array is missing, or shape or hash differ from the record.
+    """
+    path = Path(run_folder) / reference.file
+    if not path.resolve().is_relative_to(Path(run_folder).resolve()):
+        raise StoreError("the array lies outside the run folder", source=reference.file)
+    with _opened(path) as file:
+        values = _array(file, reference.path, path)
+    if values.shape != reference.shape or array_sha256(values) != reference.sha256:
+        raise StoreError(
+            f"the array {reference.path} is not the one of the record", source=path, hint="run the recipe again"
+        )
+    return values
+
+
+class LazySeries:
+    """A series on disk; each attribute of `SeriesArrays` is read when it is used.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name, technique, title, sample : str
+        As in `SeriesArrays`, as are axis_name, axis_unit, level_name, level_unit, intensity_unit and area_unit.
+    metadata : dict
+        Settings of the measurement.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _opened(path) as file:
+            if _text(file, "entry/series/format", path, kind="int") != "1":
+                raise StoreError("the file has a newer layout", source=path, hint="update layerscope")
+            head = {key: _text(file, f"entry/series/{key}", path) for key in _HEAD}
+            self.title = _text(file, "entry/title", path)
+            self.sample = _text(file, "entry/sample/name", path)
+            self._components = _names(file, "component", path)
+            self._parameters = _names(file, "parameter", path)
+            self._scopes = dict(zip(self._parameters, _words(file, "entry/series/parameter_scopes", path), strict=True))
+            self.intensity_unit = _unit(file, "entry/data/data", path)
+            self.axis_unit = _unit(file, f"entry/data/{head['axis_field']}", path)
+            self.level_unit = _unit(file, f"entry/data/{head['level_field']}", path)
+            self.shape: tuple[int, int] = _dataset(file, "entry/data/data", path).shape
+            self.metadata = _metadata(file, path)
+        self.name, self.technique = head["name"], head["technique"]
+        self.axis_name, self.level_name, self.area_unit = head["axis_name"], head["level_name"], head["area_unit"]
+        self._axis_field, self._level_field = head["axis_field"], head["level_field"]
+
+    def __repr__(self) -> str:
+        levels, points = self.shape
+        parts = f"{len(self._components)} components, {len(self._parameters)} parameters"
+        return f"<LazySeries {self.name}: {levels} levels x {points} points, {parts}>"
+
+    @property
+    def axis(self) -> FloatArray:
+        """Common axis, shape (n,), in `axis_unit`."""
+        return self._read(f"entry/data/{self._axis_field}")
+
+    @property
+    def levels(self) -> FloatArray:
+        """Series variable, shape (L,), in `level_unit`."""
+        return self._read(f"entry/data/{self._level_field}")
+
+    @property
+    def counts(self) -> FloatArray:
+        """Measured intensity, shape (L, n), in `intensity_unit`."""
+        return self._read("entry/data/data")
+
+    @property
+    def variance(self) -> FloatArray:
+        """Variance of the counts, shape (L, n); the square of the stored error, so equal up to rounding."""
+        return self._read("entry/data/data_errors") ** 2
+
+    @property
+    def fit(self) -> FloatArray:
+        """Fitted curve, shape (L, n), in `intensity_unit`."""
+        return self._read(f"{_FIT}/data/fit_sum")
+
+    @property
+    def background(self) -> FloatArray:
+        """Background of the fit, shape (L, n), in `intensity_unit`."""
+        return self._read(f"{_FIT}/data/background")
+
+    @property
+    def residual(self) -> FloatArray:
+        """Difference of counts and fit in units of sigma, shape (L, n)."""
+        return self._read(f"{_FIT}/data/residual_in_sigma")
+
+    @property
+    def components(self) -> Mapping[str, FloatArray]:
+        """Curve of each component, shape (L, n), in `intensity_unit`."""
+        return _OnDemand(tuple(self._components), lambda label: self._read(f"{self._peak(label)}/data/intensity"))
+
+    @property
+    def component_area(self) -> Mapping[str, FloatArray]:
+        """Area of each component, shape (L,), in `area_unit`."""
+        return _OnDemand(self._with_area(), lambda label: self._read(f"{self._peak(label)}/total_area"))
+
+    @property
+    def component_area_sigma(self) -> Mapping[str, FloatArray]:
+        """Standard error of each area, shape (L,), in `area_unit`."""
+        return _OnDemand(self._with_area(), lambda label: self._read(f"{self._peak(label)}/total_area_errors"))
+
+    @property
+    def parameters(self) -> Mapping[str, SeriesParameter]:
+        """Fit parameters along the series."""
+        return _OnDemand(tuple(self._parameters), self._parameter)
+
+    def load(self) -> SeriesArrays:
+        """Read everything into memory.
+
+        Returns
+        -------
+        SeriesArrays
+            Equal to what was written, the variance up to rounding.
+
+        Raises
+        ------
+        StoreError
+            When an array is missing or damaged.
+        """
+        texts: dict[str, Any] = {key: getattr(self, key) for key in _TEXTS}
+        arrays: dict[str, Any] = {key: getattr(self, key) for key in _ARRAYS}
+        mappings: dict[str, Any] = {key: dict(getattr(self, key)) for key in _MAPPINGS}
+        return SeriesArrays(**texts, **arrays, **mappings, metadata=dict(self.metadata))
+
+    def _read(self, name: str) -> FloatArray:
+        with _opened(self.path) as file:
+            return _array(file, name, self.path)
+
+    def _peak(self, label: str) -> str:
+        return f"{_FIT}/peak_{self._components[label]}"
+
+    def _with_area(self) -> tuple[str, ...]:
+        with _opened(self.path) as file:
+            return tuple(label for label in self._components if f"{self._peak(label)}/total_area" in file)
+
+    def _parameter(self, name: str) -> SeriesParameter:
+        function = f"{_FIT}/global_fit_function" if self._components else _FIT
+        field = f"{function}/fit_parameters/{self._parameters[name]}"
+        with _opened(self.path) as file:
+            dataset = _dataset(file, field, self.path)
+            limits = {key: float(dataset.attrs[key]) for key in ("initial", "min", "max") if key in dataset.attrs}
+            return SeriesParameter(
+                values=_array(file, field, self.path),
+                sigmas=_array(file, f"{field}_errors", self.path),
+                unit=_unit(file, field, self.path),
+                scope=cast(Literal["shared", "pattern", "smooth", "fixed"], self._scopes[name]),
+                **limits,
+            )
+
+
+_HEAD = ("name", "technique", "axis_name", "level_name", "area_unit", "axis_field", "level_field")
+_TEXTS = (
+    "name",
+    "technique",
+    "title",
+    "sample",
+    "axis_name",
+    "axis_unit",
+    "level_name",
+    "level_unit",
+    "intensity_unit",
+    "area_unit",
+)
+_ARRAYS = ("axis", "levels", "counts", "variance", "fit", "background", "residual")
+_MAPPINGS = ("components", "component_area", "component_area_sigma", "parameters")
+
+
+class _OnDemand(Mapping[str, T], Generic[T]):
+    """A read-only mapping whose values are fetched when they are looked up."""
+
+    def __init__(self, keys: tuple[str, ...], fetch: Callable[[str], T]) -> None:
+        self._keys = keys
+        self._fetch = fetch
+
+    def __getitem__(self, key: str) -> T:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._fetch(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"<on demand: {', '.join(self._keys)}>"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open a file for reading; what HDF5 says about a broken one becomes a StoreError."""
+    if not path.is_file():
+        raise StoreError("the file does not exist", source=path)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise StoreError(f"the file cannot be read as HDF5: {error}", source=path) from error
+
+
+def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    """Return a dataset that lies in this very file.
+
+    Links and storage that lead to other files are refused: a run folder from elsewhere must not read outside itself.
+    """
+    here: Any = file
+    for part in name.strip("/").split("/"):
+        link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            raise StoreError(f"{name} is missing or leads out of the file", source=path)
+        here = here[part]
+    if not isinstance(here, h5py.Dataset) or here.external or here.is_virtual:
+        raise StoreError(f"{name} is not an array of this file", source=path)
+    if here.nbytes > path.stat().st_size:  # stored uncompressed: more cannot be there, and must not be allocated
+        raise StoreError(f"{name} claims {here.nbytes} bytes, more than the file has", source=path)
+    return here
+
+
+def _array(file: h5py.File, name: str, path: Path) -> FloatArray:
+    dataset = _dataset(file, name, path)
+    if dataset.dtype.kind not in "fiu":
+        raise StoreError(f"{name} does not hold numbers", source=path)
+    return np.asarray(dataset[()], dtype=np.float64)
+
+
+def _text(file: h5py.File, name: str, path: Path, kind: Literal["str", "int"] = "str") -> str:
+    dataset = _dataset(file, name, path)
+    if dataset.shape != () or (h5py.check_string_dtype(dataset.dtype) is None) != (kind == "int"):
+        raise StoreError(f"{name} is not a single {'number' if kind == 'int' else 'text'}", source=path)
+    return str(dataset[()]) if kind == "int" else str(dataset.asstr()[()])
+
+
+def _words(file: h5py.File, name: str, path: Path) -> list[str]:
+    dataset = _dataset(file, name, path)
+    if len(dataset.shape) != 1 or h5py.check_string_dtype(dataset.dtype) is None:
+        raise StoreError(f"{name} is not a list of texts", source=path)
+    return [str(word) for word in dataset.asstr()[()]] if dataset.size else []
+
+
+def _names(file: h5py.File, kind: str, path: Path) -> dict[str, str]:
+    """Return names as given and as stored, in their order."""
+    names = _words(file, f"entry/series/{kind}_names", path)
+    fields = _words(file, f"entry/series/{kind}_fields", path)
+    if len(names) != len(fields) or any("/" in field or field in (".", "..") for field in fields):
+        raise StoreError(f"the list of {kind} names is damaged", source=path)
+    return dict(zip(names, fields, strict=True))
+
+
+def _unit(file: h5py.File, name: str, path: Path) -> str:
+    unit = _dataset(file, name, path).attrs.get("units")
+    if not isinstance(unit, str):
+        raise StoreError(f"{name} has no unit", source=path)
+    return unit
+
+
+def _metadata(file: h5py.File, path: Path) -> dict[str, str | int | float | bool]:
+    """Return the settings with the Python types they were written from."""
+    settings: dict[str, str | int | float | bool] = {}
+    for field in file["entry/series/metadata"]:
+        dataset = _dataset(file, f"entry/series/metadata/{field}", path)
+        key = str(dataset.attrs["key"])
+        settings[key] = str(dataset.asstr()[()]) if h5py.check_string_dtype(dataset.dtype) else dataset[()].item()
+    return settings
