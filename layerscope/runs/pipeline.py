@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "layerscope.pipelines"
+_PARTS = ("name", "version", "technique", "recipe_model", "check", "split", "run", "summary", "figures")
 #: Called with the work done, the work in all, and what is being done.
 Progress = Callable[[int, int, str], None]
 
@@ -127,6 +129,8 @@ class RunContext:
         The recipe of this task.
     software : mapping of str
         Versions that every record carries.
+    base : str
+        First part of the names of this task's series.
     progress : callable
         ``progress(done, total, message)``.
     debug : bool
@@ -138,9 +142,20 @@ class RunContext:
     pipeline: Pipeline
     recipe: PipelineRecipe
     software: Mapping[str, str]
+    base: str = "series"
     progress: Progress = lambda done, total, message: None
     debug: bool = False
     failures: list[ResultRecord] = field(default_factory=list)
+
+    def series_name(self, *parts: str) -> str:
+        """Return a name for a series that no other recipe of the study uses: ``xps_b1s_li_rich_B_1s``.
+
+        Parameters
+        ----------
+        *parts : str
+            What tells the series of this recipe apart, e.g. the region.
+        """
+        return re.sub(r"[^A-Za-z0-9.\-]+", "_", "_".join((self.base, *parts))).strip("_.-")[:120] or "series"
 
     def input_file(self, path: str, *, reader: str, reader_version: str, selector: str = "") -> InputFile:
         """Return an input of a record, hashed.
@@ -305,7 +320,7 @@ def find_pipeline(name: str, pipelines: Mapping[str, Pipeline] | None = None) ->
         raise MissingDependencyError(
             f"pipeline {name!r} cannot be imported: {error}", source=points[name].value, hint="see: layerscope doctor"
         ) from error
-    missing = [part for part in ("name", "version", "technique", "recipe_model", "run") if not hasattr(pipeline, part)]
+    missing = [part for part in _PARTS if not hasattr(pipeline, part)]
     if missing:
         raise MissingDependencyError(f"pipeline {name!r} has no {', '.join(missing)}", source=points[name].value)
     return pipeline

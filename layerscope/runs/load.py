@@ -1,0 +1,216 @@
+"""A finished run, for notebooks and for everything downstream: records, the table, and arrays on demand."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerscope.errors import StoreError
+from layerscope.records import ResultRecord
+from layerscope.runs.store import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from layerscope.runs.nexus import LazySeries
+
+__all__ = ["Run", "RunArrays", "load_run"]
+
+
+class RunArrays(Mapping[str, "LazySeries"]):
+    """The series of a run by name; a file is opened when its series is asked for, an array when it is used.
+
+    Parameters
+    ----------
+    folder : Path
+        The ``arrays`` folder of a run.
+    names : tuple of str, optional
+        Series to show; every file in the folder when not given.
+    """
+
+    def __init__(self, folder: Path, names: tuple[str, ...] | None = None) -> None:
+        self.folder = folder
+        self._names = names
+
+    def _all(self) -> tuple[str, ...]:
+        if self._names is not None:
+            return self._names
+        return tuple(sorted(path.stem for path in self.folder.glob("*.nxs") if not path.name.startswith(".")))
+
+    def __getitem__(self, name: str) -> LazySeries:
+        if name not in self._all():
+            raise KeyError(name)
+        from layerscope.runs.nexus import read_series
+
+        return read_series(self.folder / f"{name}.nxs")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return f"<RunArrays: {', '.join(self._all()) or 'none'}>"
+
+
+class Run:
+    """The records of a run folder, or a selection of them.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    records : tuple of ResultRecord
+        In the order of the experiment.
+    info : mapping
+        Content of ``run.json``.
+
+    Attributes
+    ----------
+    folder, records, info
+        As given.
+    """
+
+    def __init__(self, folder: Path, records: tuple[ResultRecord, ...], info: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.records = records
+        self.info = info
+
+    @property
+    def title(self) -> str:
+        """Title of the recipe or study."""
+        return str(self.info.get("title") or self.folder.name)
+
+    @property
+    def failed(self) -> tuple[ResultRecord, ...]:
+        """Records of what could not be done."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a quantity; absent numbers are NaN. Made from the records."""
+        from layerscope.runs.table import table_frame
+
+        return table_frame(self.records)
+
+    @cached_property
+    def arrays(self) -> RunArrays:
+        """Series by name, loaded on demand; only those that the records refer to, when this is a selection."""
+        names = {Path(reference.file).stem for record in self.records for reference in record.arrays}
+        whole = len(self.records) == self.info.get("counts", {}).get("records")
+        return RunArrays(self.folder / "arrays", None if whole else tuple(sorted(names)))
+
+    @property
+    def figures(self) -> tuple[Path, ...]:
+        """Figure files of the run."""
+        return tuple(self.folder / file for file in self.info.get("figures", ()))
+
+    def get(self, record_id: str) -> ResultRecord:
+        """Return one record by its id, or by as many of its first digits as make it unique.
+
+        Raises
+        ------
+        KeyError
+            If no record, or more than one, begins so.
+        """
+        found = [record for record in self.records if record.record_id.startswith(record_id)]
+        if len(found) != 1:
+            raise KeyError(f"{record_id}: {len(found)} records begin so")
+        return found[0]
+
+    def select(
+        self,
+        keep: Callable[[ResultRecord], bool] | None = None,
+        *,
+        technique: str | None = None,
+        method: str | None = None,
+        sample: str | None = None,
+        region: str | None = None,
+        status: str | None = None,
+    ) -> Run:
+        """Return the run with fewer records.
+
+        Parameters
+        ----------
+        keep : callable, optional
+            Given a record, whether to keep it.
+        technique, method, sample, region, status : str, optional
+            Keep only records of this technique, method, ...
+        """
+        wanted = {"technique": technique, "method": method, "status": status}
+        wanted_state = {"sample": sample, "region": region}
+
+        def matches(record: ResultRecord) -> bool:
+            return (
+                all(value is None or getattr(record, key) == value for key, value in wanted.items())
+                and all(value is None or getattr(record.state, key) == value for key, value in wanted_state.items())
+                and (keep is None or keep(record))
+            )
+
+        return Run(self.folder, tuple(record for record in self.records if matches(record)), self.info)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        techniques = sorted({record.technique for record in self.records})
+        samples = sorted({record.state.sample for record in self.records})
+        return [
+            ("folder", str(self.folder)),
+            ("records", f"{len(self.records)} ({len(self.failed)} failed)"),
+            ("techniques", ", ".join(techniques) or "none"),
+            ("samples", ", ".join(samples[:6]) + (f" and {len(samples) - 6} more" if len(samples) > 6 else "")),
+            ("series", ", ".join(self.arrays) or "none"),
+            ("figures", str(len(self.figures))),
+        ]
+
+    def __repr__(self) -> str:
+        lines = "\n".join(f"  {key:<11}{value}" for key, value in self._facts())
+        return f"<Run {self.title!r}\n{lines}>"
+
+    def _repr_html_(self) -> str:
+        from layerscope.runs.present import summary_tables
+
+        facts = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>"
+            for key, value in self._facts()
+        )
+        parts = [f"<h4>{html.escape(self.title)}</h4><table>{facts}</table>"]
+        for table in summary_tables(self):
+            head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
+            body = "".join(
+                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+            )
+            note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
+            parts.append(f"<h5>{html.escape(table.title)}</h5><table><tr>{head}</tr>{body}</table>{note}")
+        return "\n".join(parts)
+
+
+def load_run(folder: str | Path) -> Run:
+    """Return the run in a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What ``layerscope run --out`` wrote.
+
+    Returns
+    -------
+    Run
+        With ``.records``, ``.table`` (a DataFrame) and ``.arrays`` (loaded on demand).
+
+    Raises
+    ------
+    StoreError
+        If the folder is no run folder, or a record is damaged; the error names the file.
+    """
+    store = RunStore.open(Path(folder))
+    records = tuple(store.read_records())
+    info = store.read_info()
+    if not records and info.get("status") == "finished" and info.get("counts", {}).get("records"):
+        raise StoreError("the records are gone", source=store.records_folder, hint="run the recipe again")
+    return Run(store.folder, records, info)

@@ -1,0 +1,215 @@
+"""From a recipe or a study to the list of tasks: everything that can be refused is refused here, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerscope import __version__
+from layerscope.errors import DataError, LayerscopeError, RecipeError
+from layerscope.records import Problem, ResultRecord, canonical_json, failed_record, file_sha256
+from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
+from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
+
+__all__ = ["Plan", "PlannedRecipe", "RefusedRecipe", "Task", "check_plan", "make_plan", "recipe_label"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of work: it succeeds, fails and resumes as a whole.
+
+    Attributes
+    ----------
+    label : str
+        Name for people: the recipe's, with the files of the part where the pipeline split it.
+    base : str
+        First part of the names of its series: the recipe's folder, and its stem unless that is "recipe".
+    pipeline : Pipeline
+        What does it.
+    recipe : PipelineRecipe
+        What it does, located in its data folder.
+    """
+
+    label: str
+    base: str
+    pipeline: Pipeline
+    recipe: PipelineRecipe
+
+    def job_id(self) -> str | None:
+        """Return the content address of the work, or None when an input file cannot be read."""
+        import hashlib
+
+        try:
+            hashes = [file_sha256(self.recipe.resolve(path)) for path in self.recipe.input_paths()]
+        except LayerscopeError:
+            return None
+        text = canonical_json(
+            {
+                "pipeline": f"{self.pipeline.name}@{self.pipeline.version}",
+                "layerscope": __version__,
+                "recipe": self.recipe.resolved(),
+                "inputs": hashes,
+            }
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PlannedRecipe:
+    """A recipe that was understood, and its tasks."""
+
+    label: str
+    pipeline: Pipeline
+    recipe: PipelineRecipe
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class RefusedRecipe:
+    """A recipe of a study that cannot be used, and why; the other recipes go on."""
+
+    label: str
+    raw: Mapping[str, Any]
+    error: LayerscopeError
+
+    def record(self, software: dict[str, str]) -> ResultRecord:
+        """Return its failed record."""
+        name, sample = self.raw.get("pipeline"), self.raw.get("sample")
+        technique = name if isinstance(name, str) and name else "unknown"
+        try:
+            canonical_json(dict(self.raw))
+            recipe = dict(self.raw)
+        except DataError:  # dates and NaN are valid TOML, but not JSON
+            recipe = {}
+        problem = Problem.from_error(self.error)
+        return failed_record(
+            problem.model_copy(update={"source": self.label}),
+            technique=technique,
+            method=technique,
+            method_version="0",
+            sample=sample if isinstance(sample, str) and sample else "unknown",
+            recipe=recipe,
+            software=software,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe file asks for.
+
+    Attributes
+    ----------
+    label : str
+        Name of the recipe file with its folder: what a run folder belongs to.
+    title : str
+        For people.
+    recipes : tuple of PlannedRecipe
+        What will be done.
+    refused : tuple of RefusedRecipe
+        What cannot be done; always empty for a single recipe, which raises instead.
+    """
+
+    label: str
+    title: str
+    recipes: tuple[PlannedRecipe, ...]
+    refused: tuple[RefusedRecipe, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Every task of every recipe."""
+        return tuple(task for recipe in self.recipes for task in recipe.tasks)
+
+
+def recipe_label(path: Path) -> str:
+    """Return the name of a recipe file with its folder, e.g. ``xps_b1s_li_rich/recipe.toml``."""
+    whole = path.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.parent.name else whole.name
+
+
+def _base(path: Path) -> str:
+    folder, stem = path.resolve().parent.name, path.stem
+    return folder if stem == "recipe" and folder else f"{folder}_{stem}"
+
+
+def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, Pipeline] | None = None) -> Plan:
+    """Return what a recipe or a study asks for.
+
+    Parameters
+    ----------
+    path : Path
+        The TOML file.
+    data : Path, optional
+        Folder that input paths are relative to, instead of the recipe's own; for a study, each recipe's subfolder of
+        it.
+    pipelines : mapping, optional
+        Pipelines that come before the installed ones.
+
+    Raises
+    ------
+    RecipeError
+        If the file, or the only recipe, cannot be used. A recipe of a study that cannot be used is in `Plan.refused`.
+    MissingDependencyError
+        If the only recipe's pipeline cannot be imported.
+    """
+    path = Path(path)
+    raw = read_toml(path)
+    label = recipe_label(path)
+    if data is not None and not data.is_dir():
+        raise RecipeError("there is no such folder", source=data, hint="give --data the folder of the input files")
+    if "recipes" not in raw or "pipeline" in raw:
+        planned = _plan_recipe(path.name, _base(path), raw, path.parent if data is None else data, pipelines)
+        return Plan(label, planned.recipe.title or label, (planned,))
+    study = parse_recipe(StudyRecipe, raw, path.name)
+    recipes: list[PlannedRecipe] = []
+    refused: list[RefusedRecipe] = []
+    for relative in dict.fromkeys(study.recipes):
+        member: Mapping[str, Any] = {}
+        try:
+            file = resolve_inside(path.parent, relative)
+            member = read_toml(file)
+            folder = file.parent if data is None else (data / relative).parent
+            recipes.append(_plan_recipe(str(relative), _base(file), member, folder, pipelines))
+        except LayerscopeError as error:
+            refused.append(RefusedRecipe(str(relative), member, error))
+    return Plan(label, study.title or label, tuple(recipes), tuple(refused))
+
+
+def _plan_recipe(
+    label: str, base: str, raw: Mapping[str, Any], folder: Path, pipelines: Mapping[str, Pipeline] | None
+) -> PlannedRecipe:
+    name = raw.get("pipeline")
+    if not isinstance(name, str):
+        known = ", ".join(sorted({*installed_pipelines(), *(pipelines or {})})) or "none"
+        raise RecipeError("pipeline: is missing", source=label, hint=f"installed: {known}")
+    try:
+        pipeline = find_pipeline(name, pipelines)
+    except RecipeError as error:
+        raise RecipeError(f"pipeline: {error.message}", source=label, hint=error.hint) from error
+    recipe = parse_recipe(pipeline.recipe_model, raw, label).located(folder)
+    parts = tuple(pipeline.split(recipe))
+    if len(parts) == 1:
+        labels = [label]
+    else:
+        labels = [f"{label}[{', '.join(part.input_paths()) or index}]" for index, part in enumerate(parts)]
+    tasks = tuple(Task(name, base, pipeline, part.located(folder)) for name, part in zip(labels, parts, strict=True))
+    return PlannedRecipe(label, pipeline, recipe, tasks)
+
+
+def check_plan(plan: Plan) -> list[tuple[str, Problem]]:
+    """Return what is wrong with the recipes and their files, by recipe, without running anything.
+
+    Parameters
+    ----------
+    plan : Plan
+        See `make_plan`.
+    """
+    problems = [(refused.label, Problem.from_error(refused.error)) for refused in plan.refused]
+    for planned in plan.recipes:
+        try:
+            found = planned.pipeline.check(planned.recipe)
+        except LayerscopeError as error:
+            found = [Problem.from_error(error)]
+        problems += [(planned.label, problem) for problem in found]
+    return problems

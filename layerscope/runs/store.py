@@ -1,0 +1,282 @@
+"""The run folder: every file is written whole or not at all, and a file that would not change is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from layerscope.errors import StoreError
+from layerscope.records import ArrayRef, ResultRecord
+from layerscope.runs.summary import sorted_records
+
+if TYPE_CHECKING:
+    from layerscope.runs.arrays import SeriesArrays
+
+__all__ = ["FORMAT", "RunStore", "read_json", "write_atomic"]
+
+FORMAT = "layerscope-run"
+FORMAT_VERSION = 1
+MAX_JSON_BYTES = 200_000_000
+_RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
+
+
+def write_atomic(path: Path, data: bytes) -> bool:
+    """Write a file whole or not at all: temporary file, fsync, rename.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder must exist.
+    data : bytes
+        Its content.
+
+    Returns
+    -------
+    bool
+        False when the file already held exactly this, in which case it is not touched.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    try:
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return False
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror or error}", source=path) from error
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every system can open a folder, and those that cannot do it themselves."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read, is not JSON, or is no object.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise StoreError(f"is larger than {MAX_JSON_BYTES} bytes", source=path)
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"is damaged: {error}", source=path, hint="run the recipe again") from error
+    if not isinstance(value, dict):
+        raise StoreError("is damaged: no JSON object", source=path, hint="run the recipe again")
+    return value
+
+
+def pretty(value: object) -> bytes:
+    """Return the bytes of a JSON file of the run folder."""
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+class RunStore:
+    """A run folder, opened for reading or for writing.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records_folder = folder / "records"
+        self.arrays_folder = folder / "arrays"
+        self.figures_folder = folder / "figures"
+        self.superseded_folder = folder / "superseded"
+        self.run_file = folder / "run.json"
+        self.quarantine_file = folder / "quarantine.json"
+        self.table_file = folder / "quantities.parquet"
+        self.ledger_file = folder / "ledger.sqlite"
+
+    @classmethod
+    def open(cls, folder: Path) -> RunStore:
+        """Return the store of an existing run folder.
+
+        Raises
+        ------
+        StoreError
+            If the folder is missing, is no run folder, or was written by a later format.
+        """
+        store = cls(Path(folder))
+        if not store.folder.is_dir():
+            raise StoreError("there is no such folder", source=folder)
+        if not store.run_file.is_file():
+            raise StoreError("is no run folder: it has no run.json", source=folder, hint="give the --out of a run")
+        store._check_format()
+        return store
+
+    @classmethod
+    def create(cls, folder: Path, recipe_name: str) -> RunStore:
+        """Return the store of a new run folder, or of an earlier run of the same recipe.
+
+        Parameters
+        ----------
+        folder : Path
+            Empty, missing, or a run folder.
+        recipe_name : str
+            Name of the recipe that the folder belongs to.
+
+        Raises
+        ------
+        StoreError
+            If the folder holds other things, or the run of another recipe.
+        """
+        store = cls(Path(folder))
+        if store.run_file.is_file():
+            info = store._check_format()
+            if info.get("recipe") != recipe_name:
+                raise StoreError(f"holds a run of {info.get('recipe')}", source=folder, hint="choose another --out")
+        elif store.folder.exists() and (not store.folder.is_dir() or any(store.folder.iterdir())):
+            raise StoreError("exists and is no run folder", source=folder, hint="choose another --out")
+        try:
+            for part in (store.records_folder, store.arrays_folder):
+                part.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot be made: {error.strerror or error}", source=folder) from error
+        return store
+
+    def _check_format(self) -> dict[str, Any]:
+        info = read_json(self.run_file)
+        if info.get("format") != FORMAT:
+            raise StoreError("is no run folder: run.json is of another kind", source=self.folder)
+        if info.get("format_version") != FORMAT_VERSION:
+            raise StoreError(
+                f"run.json has the format version {info.get('format_version')!r}, this layerscope reads"
+                f" {FORMAT_VERSION}",
+                source=self.run_file,
+                hint="update layerscope",
+            )
+        return info
+
+    def read_info(self) -> dict[str, Any]:
+        """Return the content of ``run.json``; empty when there is none yet."""
+        return self._check_format() if self.run_file.is_file() else {}
+
+    def write_info(self, info: Mapping[str, Any]) -> bool:
+        """Write ``run.json``; return whether it changed."""
+        return write_atomic(self.run_file, pretty({**info, "format": FORMAT, "format_version": FORMAT_VERSION}))
+
+    def record_path(self, record_id: str) -> Path:
+        """Return the file of a record."""
+        return self.records_folder / f"{record_id}.json"
+
+    def record_ids(self) -> list[str]:
+        """Return the ids of the stored records, sorted."""
+        names = (path.name for path in self.records_folder.glob("*.json"))
+        return sorted(name.removesuffix(".json") for name in names if _RECORD_NAME.fullmatch(name))
+
+    def read_record(self, record_id: str) -> ResultRecord:
+        """Return a stored record.
+
+        Raises
+        ------
+        StoreError
+            If its file is missing, damaged, or holds another record; the error names the file.
+        """
+        path = self.record_path(record_id)
+        raw = read_json(path)
+        try:
+            record = ResultRecord.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(step) for step in first["loc"]) or "record"
+            raise StoreError(
+                f"is damaged: {place}: {first['msg']}", source=path, hint="remove the file and run the recipe again"
+            ) from error
+        if raw["record_id"] != record_id:
+            raise StoreError("is damaged: holds another record than its name says", source=path)
+        return record
+
+    def read_records(self) -> list[ResultRecord]:
+        """Return every stored record in the order of the experiment."""
+        return sorted_records(self.read_record(record_id) for record_id in self.record_ids())
+
+    def write_record(self, record: ResultRecord) -> bool:
+        """Write a record, unless the stored one differs from it in nothing but the time of writing.
+
+        Returns
+        -------
+        bool
+            Whether the file changed.
+        """
+        path = self.record_path(record.record_id)
+        if path.is_file():
+            with suppress(StoreError):
+                if self.read_record(record.record_id).content_json() == record.content_json():
+                    return False
+        return write_atomic(path, record.to_json().encode())
+
+    def supersede(self, keep: Iterable[str]) -> list[str]:
+        """Move records that the present run did not give out of the way, and return their ids.
+
+        They are kept in ``superseded/``: nothing disappears, but tables and figures show one run only.
+        """
+        stale = sorted(set(self.record_ids()) - set(keep))
+        if stale:
+            self.superseded_folder.mkdir(exist_ok=True)
+        for record_id in stale:
+            self.record_path(record_id).replace(self.superseded_folder / f"{record_id}.json")
+        return stale
+
+    def write_series(self, series: SeriesArrays) -> dict[str, ArrayRef]:
+        """Write the arrays of a series to ``arrays/<name>.nxs`` and return references to them."""
+        from layerscope.runs.nexus import write_series
+
+        self.arrays_folder.mkdir(parents=True, exist_ok=True)
+        return write_series(self.arrays_folder / f"{series.name}.nxs", series, run_folder=self.folder)
+
+    def write_quarantine(self, records: Iterable[ResultRecord]) -> bool:
+        """Write ``quarantine.json``: what failed and why; return whether it changed."""
+        entries = []
+        for record in sorted_records(records):
+            if record.status == "failed" and record.problem is not None:
+                entry = {"record_id": record.record_id, "sample": record.state.sample, "technique": record.technique}
+                files = [{"path": item.path, "sha256": item.sha256} for item in record.inputs]
+                entries.append({**entry, "inputs": files, "problem": record.problem.model_dump(mode="json")})
+        return write_atomic(self.quarantine_file, pretty({"quarantined": entries}))
+
+    def stale_temporaries(self) -> Iterator[Path]:
+        """Yield temporary files that a killed run left behind."""
+        for folder in (self.folder, self.records_folder, self.arrays_folder):
+            yield from folder.glob(".*.tmp")

@@ -1,0 +1,146 @@
+"""The long table of a run: one row a quantity, always made from the records, never edited."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layerscope.records import Quantity, ResultRecord
+from layerscope.runs.store import write_atomic
+from layerscope.runs.summary import sorted_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["COLUMNS", "arrow_table", "table_frame", "table_rows", "write_table"]
+
+#: Columns of the table and what each holds; numbers are float64, an absent one is null.
+COLUMNS: dict[str, type] = {
+    "record_id": str,
+    "technique": str,
+    "method": str,
+    "sample": str,
+    "region": str,
+    "cycle": float,
+    "step": str,
+    "voltage_V": float,
+    "capacity_mAh_g": float,
+    "etch_time_s": float,
+    "depth_nm": float,
+    "temperature_K": float,
+    "time": str,
+    "component": str,
+    "quantity": str,
+    "value": float,
+    "sigma": float,
+    "sigma_kind": str,
+    "unit": str,
+    "role": str,
+    "initial": float,
+    "min": float,
+    "max": float,
+    "expr": str,
+    "low": float,
+    "high": float,
+    "confidence": float,
+    "upper_limit": float,
+    "limit_confidence": float,
+    "status": str,
+    "flags": str,
+    "problem": str,
+}
+
+_STATE = (
+    "sample",
+    "region",
+    "cycle",
+    "step",
+    "voltage_V",
+    "capacity_mAh_g",
+    "etch_time_s",
+    "depth_nm",
+    "temperature_K",
+    "time",
+)
+_QUANTITY = (
+    "component",
+    "value",
+    "sigma",
+    "sigma_kind",
+    "unit",
+    "role",
+    "initial",
+    "min",
+    "max",
+    "expr",
+    "low",
+    "high",
+    "confidence",
+    "upper_limit",
+    "limit_confidence",
+)
+
+
+def _row(record: ResultRecord, quantity: Quantity | None) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"record_id": record.record_id, "technique": record.technique, "method": record.method}
+    row |= {key: getattr(record.state, key) for key in _STATE}
+    row["status"] = record.status
+    row["flags"] = " ".join(record.quality.flags) if record.quality and record.quality.flags else None
+    row["problem"] = record.problem.message if record.problem else None
+    if quantity is not None:
+        row |= {key: getattr(quantity, key) for key in _QUANTITY}
+        row["quantity"] = quantity.name
+    return row
+
+
+def table_rows(records: Iterable[ResultRecord]) -> list[dict[str, Any]]:
+    """Return one row a quantity in the order of the experiment.
+
+    Parameters
+    ----------
+    records : iterable of ResultRecord
+        A record without quantities, such as a failed one, gives one row without a quantity: nothing disappears.
+    """
+    return [_row(record, quantity) for record in sorted_records(records) for quantity in (record.quantities or (None,))]
+
+
+def arrow_table(records: Iterable[ResultRecord]) -> pa.Table:
+    """Return the rows as an Arrow table with the types of `COLUMNS`."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [(name, pa.float64() if kind is float else pa.string()) for name, kind in COLUMNS.items()],
+    )
+    return pa.Table.from_pylist(table_rows(records), schema=schema)
+
+
+def table_frame(records: Iterable[ResultRecord]) -> pd.DataFrame:
+    """Return the rows as a DataFrame; absent numbers are NaN, absent text is missing."""
+    frame: pd.DataFrame = arrow_table(records).to_pandas()
+    return frame
+
+
+def write_table(records: Iterable[ResultRecord], path: Path) -> bool:
+    """Write ``quantities.parquet``.
+
+    Parameters
+    ----------
+    records : iterable of ResultRecord
+        The records of the run.
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        Whether the file changed; the same records give the same bytes.
+    """
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(arrow_table(records), buffer, compression="zstd")
+    return write_atomic(path, buffer.getvalue())

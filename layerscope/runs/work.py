@@ -1,0 +1,283 @@
+"""Doing tasks: one after the other, or in a pool of processes; an error becomes a failed record where it happens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from layerscope.errors import LayerscopeError, StoreError
+from layerscope.records import ArrayRef, InputFile, Problem, ResultRecord, file_sha256
+from layerscope.runs.pipeline import Pipeline, PipelineOutput, RunContext, find_pipeline
+from layerscope.runs.plan import Task
+from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.store import RunStore
+
+__all__ = ["TaskResult", "do_task", "do_tasks"]
+
+#: Arrays that every record of an output refers to; the rest of the series is in the same file.
+_REFERRED = ("axis", "levels", "counts", "counts_sigma", "fit", "background", "residual")
+
+TaskProgress = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task left in the run folder.
+
+    Attributes
+    ----------
+    records : tuple of str
+        Ids of all its records.
+    failed : tuple of str
+        Ids of those that failed.
+    arrays : mapping of str to str
+        Array files relative to the run folder, with the SHA-256 of each.
+    changed : bool
+        Whether any file changed.
+    message : str
+        First problem; empty when there was none.
+    """
+
+    records: tuple[str, ...]
+    failed: tuple[str, ...]
+    arrays: Mapping[str, str]
+    changed: bool
+    message: str = ""
+
+
+class _Collector:
+    """Writes what a task yields, and keeps count."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.records: dict[str, ResultRecord] = {}
+        self.arrays: dict[str, str] = {}
+        self.changed = False
+
+    def add_output(self, output: PipelineOutput) -> None:
+        references: dict[tuple[str, str], ArrayRef] = {}
+        for series in output.arrays.values():
+            file = self.store.arrays_folder / f"{series.name}.nxs"
+            before = file_sha256(file) if file.is_file() else None
+            found = self.store.write_series(series)
+            references |= {(series.name, key): reference for key, reference in found.items()}
+            after = file_sha256(file)
+            relative = file.relative_to(self.store.folder).as_posix()
+            if relative in self.arrays:
+                raise StoreError("the series is given twice", source=series.name)
+            self.arrays[relative] = after
+            self.changed |= before != after
+        referred = tuple(
+            reference for (_, key), reference in references.items() if key in _REFERRED or key.startswith("component:")
+        )
+        for record in output.records:
+            needs_arrays = referred and not record.arrays and record.status != "failed"
+            self.add_record(record.model_copy(update={"arrays": referred}) if needs_arrays else record)
+
+    def add_record(self, record: ResultRecord) -> None:
+        known = self.records.get(record.record_id)
+        if known is not None and known.content_json() != record.content_json():
+            raise StoreError(
+                f"two different records have the id {record.record_id[:12]}...",
+                source=f"{record.technique}/{record.method}",
+                hint="give their inputs different selectors, or the records different methods",
+            )
+        self.changed |= self.store.write_record(record)
+        self.records[record.record_id] = record
+
+    def result(self) -> TaskResult:
+        failed = [record for record in self.records.values() if record.status == "failed"]
+        message = failed[0].problem.message if failed and failed[0].problem else ""
+        return TaskResult(
+            tuple(self.records), tuple(record.record_id for record in failed), self.arrays, self.changed, message
+        )
+
+
+def do_task(
+    task: Task,
+    store: RunStore,
+    software: Mapping[str, str],
+    *,
+    progress: TaskProgress | None = None,
+    debug: bool = False,
+) -> TaskResult:
+    """Run one task and store what it gives.
+
+    Parameters
+    ----------
+    task : Task
+        What to do.
+    store : RunStore
+        Where the records and arrays go.
+    software : mapping of str
+        Versions for the records.
+    progress : callable, optional
+        ``progress(label, done, total, message)``.
+    debug : bool, optional
+        Let errors through.
+
+    Returns
+    -------
+    TaskResult
+        An error of the pipeline is a failed record in it; what was yielded before it stays.
+    """
+    report = progress or (lambda label, done, total, message: None)
+    context = RunContext(
+        pipeline=task.pipeline,
+        recipe=task.recipe,
+        software=software,
+        base=task.base,
+        progress=lambda done, total, message: report(task.label, done, total, message),
+        debug=debug,
+    )
+    collector = _Collector(store)
+    try:
+        for output in task.pipeline.run(task.recipe, context):
+            collector.add_output(output)
+    except Exception as error:
+        if debug:
+            raise
+        collector.add_record(context.failed(error, inputs=readable_inputs(task.recipe)))
+    for record in context.failures:
+        collector.add_record(record)
+    return collector.result()
+
+
+def readable_inputs(recipe: PipelineRecipe) -> tuple[InputFile, ...]:
+    """Return the inputs of a recipe that can be hashed, for the failed record of the whole recipe."""
+    found = []
+    for path in recipe.input_paths():
+        try:
+            file = recipe.resolve(path)
+            found.append(
+                InputFile(
+                    path=path, sha256=file_sha256(file), size=file.stat().st_size, reader="none", reader_version="0"
+                )
+            )
+        except LayerscopeError:
+            continue
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A task as it travels to another process: an installed pipeline travels as its name."""
+
+    label: str
+    base: str
+    name: str
+    given: Pipeline | None
+    recipe: PipelineRecipe
+    folder: Path
+    software: Mapping[str, str]
+
+
+def _do_parcel(parcel: _Parcel) -> TaskResult:
+    pipeline = parcel.given or find_pipeline(parcel.name)
+    return do_task(Task(parcel.label, parcel.base, pipeline, parcel.recipe), RunStore(parcel.folder), parcel.software)
+
+
+def do_tasks(
+    tasks: Sequence[Task],
+    store: RunStore,
+    software: Mapping[str, str],
+    *,
+    jobs: int = 1,
+    progress: TaskProgress | None = None,
+    debug: bool = False,
+    given: Mapping[str, Pipeline] | None = None,
+) -> Iterator[tuple[Task, TaskResult]]:
+    """Run tasks and yield each with its result as it ends.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        What to do.
+    store : RunStore
+        Where it goes.
+    software : mapping of str
+        Versions for the records.
+    jobs : int, optional
+        Processes; 1 works in this one.
+    progress : callable, optional
+        Called inside this process only.
+    debug : bool, optional
+        Let errors through; implies one process.
+    given : mapping, optional
+        Pipelines that are not installed and must travel with the task.
+    """
+    if jobs <= 1 or len(tasks) <= 1 or debug:
+        for task in tasks:
+            yield task, do_task(task, store, software, progress=progress, debug=debug)
+        return
+    parcels = [
+        _Parcel(
+            task.label,
+            task.base,
+            task.pipeline.name,
+            (given or {}).get(task.pipeline.name),
+            task.recipe,
+            store.folder.resolve(),
+            software,
+        )
+        for task in tasks
+    ]
+    with _one_thread_each():
+        yield from _do_in_pool(list(zip(tasks, parcels, strict=True)), min(jobs, len(tasks)), store)
+
+
+def _do_in_pool(work: Sequence[tuple[Task, _Parcel]], jobs: int, store: RunStore) -> Iterator[tuple[Task, TaskResult]]:
+    """Run in a pool; where a process died, find out which task killed it by giving each left over one its own."""
+    broken: list[tuple[Task, _Parcel]] = []
+    for task, parcel, future in _submit_all(work, jobs):
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            broken.append((task, parcel))
+        else:
+            yield task, future.result() if error is None else _failed_in_pool(task, parcel, store, error)
+    for task, parcel in broken:
+        for _, _, future in _submit_all([(task, parcel)], 1):
+            error = future.exception()
+            yield task, future.result() if error is None else _failed_in_pool(task, parcel, store, error)
+
+
+def _submit_all(work: Sequence[tuple[Task, _Parcel]], jobs: int) -> Iterator[tuple[Task, _Parcel, Future[TaskResult]]]:
+    # "spawn": a forked child of a process with threads (BLAS, HDF5) may hang
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        futures = {pool.submit(_do_parcel, parcel): (task, parcel) for task, parcel in work}
+        for future in as_completed(futures):
+            yield *futures[future], future
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _failed_in_pool(task: Task, parcel: _Parcel, store: RunStore, error: BaseException) -> TaskResult:
+    context = RunContext(pipeline=task.pipeline, recipe=task.recipe, software=parcel.software)
+    if isinstance(error, BrokenProcessPool):
+        problem = Problem(kind="internal", message="the process that worked on it died", hint="too little memory?")
+    else:
+        problem = Problem.from_error(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    collector = _Collector(store)
+    collector.add_record(context.failed(problem, inputs=readable_inputs(task.recipe)))
+    return collector.result()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let each process of a pool use one BLAS thread, so that they do not fight for the cores."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: "1" for name in names if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
