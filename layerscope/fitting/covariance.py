@@ -1,0 +1,177 @@
+"""Covariance of the whole problem: shared, per-pattern and eliminated linear parameters together.
+
+The Jacobian of a series has the shape of an arrow (see `layerscope.fitting.solver`). It is factored pattern by pattern
+with QR, so that the condition number enters once and not squared, and so that memory and time grow linearly with the
+number of patterns. Correlations between any two patterns remain available in closed form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting.basis import BasisValues
+from layerscope.fitting.projection import Elimination, information
+from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
+
+__all__ = ["SeriesCovariance", "series_covariance"]
+
+FloatArray = NDArray[np.float64]
+
+SINGULAR = 1e-9  # diagonal of R of unit columns below which a direction counts as not determined by the data
+
+
+@dataclass(frozen=True)
+class SeriesCovariance:
+    """Covariance of G series of L patterns.
+
+    The parameters of a pattern are ordered: its T own nonlinear parameters, then its m linear coefficients (d = T + m).
+
+    Attributes
+    ----------
+    shared : ndarray, shape (G, S, S)
+        Covariance of the shared parameters.
+    own : ndarray, shape (G, L, d, d)
+        Covariance of each pattern's parameters for fixed shared ones.
+    link : ndarray, shape (G, L, d, S)
+        Response K of a pattern's parameters to the shared ones: they move by -K times the shared parameters' error, so
+        that cov(l, k) = K_l cov(shared) K_k' (+ own_l where l = k) and cov(l, shared) = -K_l cov(shared).
+    undetermined : ndarray of bool, shape (G,)
+        Whether some direction of the parameters is not determined by the data.
+    """
+
+    shared: FloatArray
+    own: FloatArray
+    link: FloatArray
+    undetermined: NDArray[np.bool_]
+
+    def scaled(self, factor: FloatArray) -> SeriesCovariance:
+        """Multiply the covariance of each series by `factor` of shape (G,)."""
+        return SeriesCovariance(
+            self.shared * factor[:, None, None],
+            self.own * factor[:, None, None, None],
+            self.link,
+            self.undetermined,
+        )
+
+    def part(self, group: int) -> SeriesCovariance:
+        """Return one series, still with a leading axis of length 1."""
+        at = slice(group, group + 1)
+        return SeriesCovariance(self.shared[at], self.own[at], self.link[at], self.undetermined[at])
+
+
+def _upper_inverse(r: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Invert stacked upper triangles whose columns have unit norm; report which were singular."""
+    size = r.shape[-1]
+    if size == 0:
+        return r, np.zeros(r.shape[:-2], dtype=bool)
+    diagonal = np.einsum("...ii->...i", r)
+    weak = ~(np.abs(diagonal) > SINGULAR)
+    if weak.any():
+        r = np.where(np.isfinite(r), r, 0.0)
+        diagonal = np.einsum("...ii->...i", r)
+        diagonal[weak] = SINGULAR
+    return np.asarray(np.linalg.inv(r), dtype=np.float64), np.asarray(weak.any(axis=-1))
+
+
+def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solution) -> SeriesCovariance:
+    """Return the covariance at a solution, for weights that are 1/sigma.
+
+    Parameters
+    ----------
+    evaluator : RowEvaluator
+    data : Patterns
+        G * L rows.
+    solution : Solution
+        Of `minimise` on the same data.
+
+    Notes
+    -----
+    A coefficient that is held at zero still counts as a parameter here, so that the covariance describes the estimate
+    that would be free to go below zero; intervals that respect the bound are built from it afterwards.
+    """
+    layout = evaluator.layout
+    groups, n_patterns = solution.shared.shape[0], layout.n_patterns
+    rows, n = groups * n_patterns, data.y.shape[-1]
+    n_v, n_t, n_m, n_s = len(layout.shared), layout.n_local, evaluator.n_linear, layout.n_shared
+    d = n_t + n_m
+    q, routes = evaluator.parameters(solution.shared, solution.local)
+    r_local = np.empty((rows, d, d))
+    link_raw = np.empty((rows, d, n_s))
+    rest = np.empty((rows, n_s, n_s))
+    scale = np.empty((rows, d))
+    fixed_c = solution.coefficients.reshape(rows, -1)
+    spread = np.broadcast_to(layout.spread, (groups, *layout.spread.shape)).reshape(rows, n_v, n_s)
+    for part in evaluator.chunks(rows, n):
+        chunk = data.part(part)
+        basis = evaluator.basis(chunk, q[part])
+        _, root_weight = chunk.with_priors()
+        jacobian = _full_jacobian(evaluator, basis, root_weight, fixed_c[part], routes, part)
+        shared_block = np.einsum("rvs,rvn->rns", spread[part], jacobian[:, :n_v])
+        own = np.concatenate([jacobian[:, n_v:], basis.columns * root_weight[:, None, :]], axis=1)
+        norm = np.sqrt(np.einsum("rdn,rdn->rd", own, own))
+        scale[part] = np.where(norm > 0, norm, 1.0)
+        own_q, r_local[part] = _qr((own / scale[part][..., None]).transpose(0, 2, 1))
+        moment = own_q.transpose(0, 2, 1) @ shared_block
+        link_raw[part] = moment
+        rest[part] = _triangle(shared_block - own_q @ moment, n_s)
+    shape = (groups, n_patterns)
+    inverse, weak_rows = _upper_inverse(r_local)
+    inverse = inverse / scale[..., :, None]
+    link = (inverse @ link_raw).reshape(*shape, d, n_s)
+    shared, weak_shared = _shared_covariance(rest.reshape(groups, n_patterns * n_s, n_s), n_s)
+    own_part = (inverse @ inverse.transpose(0, 2, 1)).reshape(*shape, d, d)
+    return SeriesCovariance(shared, own_part, link, weak_rows.reshape(shape).any(axis=1) | weak_shared)
+
+
+def _full_jacobian(
+    evaluator: RowEvaluator,
+    basis: BasisValues,
+    root_weight: FloatArray,
+    coefficients: FloatArray,
+    routes: list[list[tuple[int, FloatArray | None]]],
+    part: slice,
+) -> FloatArray:
+    """Return the weighted derivatives of some rows with respect to the free parameters, shape (B, V, n)."""
+    rows, n = root_weight.shape
+    held = Elimination(
+        np.zeros((rows, 0, n)), coefficients, np.zeros((rows, n)), np.zeros(rows), np.zeros((rows, 0, 0))
+    )
+    cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
+    return information(basis, held, root_weight, cut, len(evaluator.layout.free_names)).jacobian
+
+
+def _qr(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    n, d = a.shape[1:]
+    if d == 0:
+        return np.zeros((a.shape[0], n, 0)), np.zeros((a.shape[0], 0, 0))
+    if n < d:  # fewer points than parameters: pad, the missing directions come out as undetermined
+        a = np.concatenate([a, np.zeros((a.shape[0], d - n, d))], axis=1)
+        q, r = np.linalg.qr(a)
+        return q[:, :n], r
+    q, r = np.linalg.qr(a)
+    return q, r
+
+
+def _triangle(a: FloatArray, size: int) -> FloatArray:
+    """Return R of each (n, S) block, padded to (S, S)."""
+    if size == 0:
+        return np.zeros((a.shape[0], 0, 0))
+    r: FloatArray = np.asarray(np.linalg.qr(a, mode="r"))
+    if r.shape[1] < size:
+        r = np.concatenate([r, np.zeros((r.shape[0], size - r.shape[1], size))], axis=1)
+    return r
+
+
+def _shared_covariance(stacked: FloatArray, size: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    groups = stacked.shape[0]
+    if size == 0:
+        return np.zeros((groups, 0, 0)), np.zeros(groups, dtype=bool)
+    norm = np.sqrt(np.einsum("gns,gns->gs", stacked, stacked))
+    norm = np.where(norm > 0, norm, 1.0)
+    r = _triangle(stacked / norm[:, None, :], size)
+    inverse, weak = _upper_inverse(r)
+    inverse = inverse / norm[..., :, None]
+    return inverse @ inverse.transpose(0, 2, 1), weak

@@ -1,0 +1,217 @@
+"""Variable projection: the linear coefficients of many patterns at once, in closed form.
+
+For given nonlinear parameters the best coefficients of a pattern solve a small linear least-squares problem. Putting
+them back leaves a problem in the nonlinear parameters alone, whose Jacobian, in Kaufman's form, is the Jacobian of the
+full model with the part that the columns can absorb projected out. Its gradient is exact, because the residual is
+orthogonal to the columns.
+
+References
+----------
+Golub, G. H. & Pereyra, V. (1973). SIAM J. Numer. Anal. 10, 413-432. doi:10.1137/0710036
+Kaufman, L. (1975). BIT 15, 49-57. doi:10.1007/BF01932995
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting.basis import BasisValues
+
+__all__ = ["Elimination", "Information", "eliminate", "information", "reduced"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+RCOND = 1e-13  # relative eigenvalue of the scaled Gram matrix below which a direction counts as undetermined
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """Linear coefficients of B patterns and what is left of the data.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (B, m, n)
+        Weighted columns.
+    coefficients : ndarray, shape (B, m)
+    residual : ndarray, shape (B, n)
+        Weighted residual, data minus model, in units of sigma.
+    chi2 : ndarray, shape (B,)
+    inverse : ndarray, shape (B, m, m)
+        Inverse Gram matrix of the columns in use; zero for a coefficient held at its bound.
+    """
+
+    columns: FloatArray
+    coefficients: FloatArray
+    residual: FloatArray
+    chi2: FloatArray
+    inverse: FloatArray
+
+
+def eliminate(
+    values: BasisValues, y: FloatArray, root_weight: FloatArray, nonnegative: BoolArray | None
+) -> Elimination:
+    """Solve for the linear coefficients of every pattern.
+
+    Parameters
+    ----------
+    values : BasisValues
+        Columns of shape (B, m, n).
+    y : ndarray, shape (B, n)
+        Data.
+    root_weight : ndarray, shape (B, n)
+        1 / sigma of each point; 0 leaves a point out.
+    nonnegative : ndarray of bool, shape (m,), optional
+        Coefficients to keep at or above zero.
+    """
+    target = (y if values.offset is None else y - values.offset) * root_weight
+    a = values.columns * root_weight[:, None, :]
+    if a.shape[1] == 0:
+        chi2 = np.einsum("bn,bn->b", target, target)
+        empty = np.zeros((a.shape[0], 0))
+        return Elimination(a, empty, target, chi2, np.zeros((a.shape[0], 0, 0)))
+    a_t = a.transpose(0, 2, 1)
+    gram = a @ a_t
+    inverse = _inverse(gram)
+    c = _times(inverse, _times(a, target))
+    residual = target - _times(a_t, c)
+    correction = _times(inverse, _times(a, residual))  # one step of refinement: normal equations lose half the digits
+    c = c + correction
+    residual = residual - _times(a_t, correction)
+    if nonnegative is not None and nonnegative.any():
+        wrong = np.flatnonzero((c[:, nonnegative] < 0).any(axis=1))
+        for row in wrong:
+            c[row], inverse[row] = _bounded(gram[row], a[row] @ target[row], nonnegative)
+            residual[row] = target[row] - c[row] @ a[row]
+    return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse)
+
+
+def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    result: FloatArray = (matrix @ vector[..., None])[..., 0]
+    return result
+
+
+def _inverse(gram: FloatArray) -> FloatArray:
+    """Invert a stack of Gram matrices, leaving out directions that the data do not determine."""
+    diagonal = np.einsum("bii->bi", gram)
+    with np.errstate(all="ignore"):
+        scale = np.where(diagonal > 0, 1.0 / np.sqrt(diagonal), 0.0)
+    scaled = gram * scale[:, :, None] * scale[:, None, :]
+    bad = ~np.isfinite(scaled).all(axis=(1, 2))
+    scaled[bad] = 0.0
+    try:
+        if bad.any() or (scale == 0).any():
+            raise np.linalg.LinAlgError
+        lower = np.linalg.cholesky(scaled)
+        if (np.einsum("bii->bi", lower) < np.sqrt(RCOND)).any():
+            raise np.linalg.LinAlgError
+        inverse = np.asarray(np.linalg.inv(scaled), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        eigenvalues, vectors = np.linalg.eigh(scaled)
+        keep = eigenvalues > RCOND * np.maximum(eigenvalues[:, -1:], 1e-300)
+        with np.errstate(all="ignore"):
+            weights = np.where(keep, 1.0 / eigenvalues, 0.0)
+        inverse = (vectors * weights[:, None, :]) @ vectors.transpose(0, 2, 1)
+    result: FloatArray = inverse * scale[:, :, None] * scale[:, None, :]
+    return result
+
+
+def _bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Least squares with some coefficients >= 0, by Lawson and Hanson's active-set method on the Gram matrix."""
+    m = moment.size
+    passive = ~nonnegative
+    c = np.zeros(m)
+    if passive.any():
+        c[passive] = np.linalg.lstsq(gram[np.ix_(passive, passive)], moment[passive], rcond=None)[0]
+    tolerance = 1e-12 * np.abs(moment).max(initial=0.0)
+    for _ in range(3 * m):
+        slope = moment - gram @ c
+        candidates = np.where(~passive & (slope > tolerance), slope, -np.inf)
+        if not np.isfinite(candidates).any():
+            break
+        passive[int(np.argmax(candidates))] = True
+        while True:
+            trial = np.zeros(m)
+            trial[passive] = np.linalg.lstsq(gram[np.ix_(passive, passive)], moment[passive], rcond=None)[0]
+            blocked = passive & nonnegative & (trial <= 0)
+            if not blocked.any():
+                c = trial
+                break
+            ratio = c[blocked] / (c[blocked] - trial[blocked])
+            c = c + ratio.min() * (trial - c)
+            passive &= ~(nonnegative & (c <= 1e-300 + 1e-15 * np.abs(c).max()))
+    inverse = np.zeros((m, m))
+    index = np.ix_(passive, passive)
+    inverse[index] = _inverse(gram[index][None])[0]
+    return c, inverse
+
+
+@dataclass(frozen=True)
+class Information:
+    """Second-order information of B patterns about the free parameters.
+
+    Attributes
+    ----------
+    jacobian : ndarray, shape (B, V, n)
+        Weighted derivative of the model with respect to each free parameter, coefficients held.
+    gradient : ndarray, shape (B, V)
+        jacobian @ residual: minus half the gradient of chi2.
+    curvature : ndarray, shape (B, V, V)
+        jacobian @ jacobian.T, not yet projected.
+    mixed : ndarray, shape (B, m, V)
+        columns @ jacobian.T
+    """
+
+    jacobian: FloatArray
+    gradient: FloatArray
+    curvature: FloatArray
+    mixed: FloatArray
+
+
+def information(
+    values: BasisValues,
+    solved: Elimination,
+    root_weight: FloatArray,
+    routes: list[list[tuple[int, FloatArray | None]]],
+    n_free: int,
+) -> Information:
+    """Contract the derivatives of the columns with the coefficients, for each free parameter.
+
+    Parameters
+    ----------
+    values, solved, root_weight
+        As given to and returned by `eliminate`.
+    routes : list
+        For each model parameter, the free parameters it depends on, with the slope (B,) or None for 1.
+    n_free : int
+        Number of free parameters, V.
+    """
+    rows, n = solved.residual.shape
+    jacobian = np.zeros((rows, n_free, n))
+    c = solved.coefficients
+    for parameter, column, d in values.derivatives:
+        for target, slope in routes[parameter]:
+            factor = c[:, column] if slope is None else c[:, column] * slope
+            jacobian[:, target] += factor[:, None] * d
+    for parameter, d in values.offset_derivatives:
+        for target, slope in routes[parameter]:
+            jacobian[:, target] += d if slope is None else slope[:, None] * d
+    jacobian *= root_weight[:, None, :]
+    transposed = jacobian.transpose(0, 2, 1)
+    return Information(
+        jacobian,
+        (jacobian @ solved.residual[..., None])[..., 0],
+        jacobian @ transposed,
+        solved.columns @ transposed,
+    )
+
+
+def reduced(info: Information, solved: Elimination) -> FloatArray:
+    """Return the curvature with the coefficients projected out, shape (B, V, V)."""
+    if solved.inverse.shape[1] == 0:
+        return info.curvature
+    projected: FloatArray = info.curvature - info.mixed.transpose(0, 2, 1) @ solved.inverse @ info.mixed
+    return projected
