@@ -1,0 +1,306 @@
+"""Atomic fractions from peak areas, with the full covariance and an error budget that keeps its parts apart.
+
+For a homogeneous sample x_i = (A_i / S_i) / sum_j (A_j / S_j), where the sensitivity S_i is the product of sensitivity
+factor, analyser transmission and attenuation length, as far as the factor does not contain them already. Fractions are
+a composition: they sum to one, so their errors are correlated and every part of the covariance has rows that sum to
+zero. Four parts are kept: counting (from the fit), the choice of background, the choice of the RSF set, and the charge
+reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.errors import DataError, RecipeError
+from layerscope.fitting.limits import feldman_cousins
+
+from .attenuation import Material, imfp_tpp2m
+from .dataset import FloatArray, normalise_region
+from .rsf import RsfSet
+
+__all__ = ["AVERAGE_EXPONENT", "BUDGET_PARTS", "Composition", "Transmission", "atomic_fractions", "sensitivities"]
+
+AVERAGE_EXPONENT = 0.666
+"""Exponent of the mean free path against kinetic energy, averaged over many solids (Tanuma, Powell, Penn)."""
+
+BUDGET_PARTS = ("counting", "background", "rsf_set", "charge_reference")
+"""Parts of the error budget, in this order."""
+
+Transmission = Callable[[FloatArray], FloatArray] | npt.ArrayLike | None
+"""Analyser transmission: a function of kinetic energy (eV), one value per line, or None if it is not known."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Atomic fractions of one or more levels (L levels, M elements).
+
+    Attributes
+    ----------
+    elements, lines : tuple of str, length M
+        Element symbols, and the core levels they were quantified by.
+    fraction, sigma : ndarray, shape (L, M)
+        Atomic fractions (1) and total standard errors. A fraction may come out slightly negative where nothing is.
+    covariance : ndarray, shape (L, M, M)
+        Total covariance; rows sum to zero.
+    parts : mapping of str to ndarray, shape (L, M, M)
+        Covariance of each of `BUDGET_PARTS`; they add up to `covariance`.
+    detected : ndarray of bool, shape (L, M)
+        Whether the interval from counting and background alone excludes zero.
+    upper_limit : ndarray, shape (L, M)
+        Feldman-Cousins upper end from the total error; what to quote where `detected` is False.
+    confidence : float
+        Of the limits.
+    rsf_set : str
+        Name of the set that gave `fraction`.
+    sensitivity : ndarray, shape (M,)
+        Sensitivities used, first line = 1.
+    notes : tuple of str
+        What was assumed: derived factors, missing transmission.
+    """
+
+    elements: tuple[str, ...]
+    lines: tuple[str, ...]
+    fraction: FloatArray
+    sigma: FloatArray
+    covariance: FloatArray
+    parts: Mapping[str, FloatArray]
+    detected: npt.NDArray[np.bool_]
+    upper_limit: FloatArray
+    confidence: float
+    rsf_set: str
+    sensitivity: FloatArray
+    notes: tuple[str, ...]
+
+    def budget(self, level: int, element: str) -> dict[str, float]:
+        """Return the parts of one error, each as one standard deviation.
+
+        Parameters
+        ----------
+        level : int
+            Index of the level.
+        element : str
+            Symbol.
+
+        Returns
+        -------
+        dict
+            Part -> standard deviation (1), in the order of `BUDGET_PARTS`; their squares sum to sigma squared.
+        """
+        index = self.elements.index(element)
+        return {part: float(np.sqrt(self.parts[part][level, index, index])) for part in BUDGET_PARTS}
+
+
+def sensitivities(
+    lines: Sequence[str],
+    rsf: RsfSet,
+    kinetic_energy_eV: npt.ArrayLike,
+    transmission: Transmission = None,
+    attenuation: float | Material = AVERAGE_EXPONENT,
+) -> FloatArray:
+    """Return the sensitivity of every line, with the corrections that the set does not contain.
+
+    Parameters
+    ----------
+    lines : sequence of str, length M
+        Core levels.
+    rsf : RsfSet
+        Sensitivity factors and their conventions.
+    kinetic_energy_eV : array-like, shape (M,)
+        Kinetic energies of the lines (eV).
+    transmission : callable, array-like of shape (M,), or None
+        Transmission of the analyser, any scale. None: taken as constant, or as the set assumes it.
+    attenuation : float or Material
+        Exponent n of a mean free path ~ E^n, or the solid for TPP-2M; used only if the set does not contain it.
+
+    Returns
+    -------
+    ndarray, shape (M,)
+        Sensitivities relative to the first line.
+
+    Raises
+    ------
+    RecipeError
+        If the set has no factor for a line.
+    DataError
+        If an energy or a transmission is not positive.
+    """
+    energy = np.asarray(kinetic_energy_eV, dtype=float)
+    if energy.shape != (len(lines),) or not np.all(np.isfinite(energy) & (energy > 0.0)):
+        raise DataError(f"{len(lines)} positive kinetic energies are needed, one a line")
+    result = np.array([rsf.factor(line).value for line in lines])
+    if not rsf.includes_attenuation:
+        result *= imfp_tpp2m(energy, attenuation) if isinstance(attenuation, Material) else energy**attenuation
+    if transmission is not None and rsf.transmission != "instrument":
+        values = np.asarray(transmission(energy) if callable(transmission) else transmission, dtype=float)
+        if values.shape != energy.shape or not np.all(np.isfinite(values) & (values > 0.0)):
+            raise DataError("the transmission must be positive, one value a line")
+        # a set made for T ~ 1/E holds that factor already: only the ratio to it is missing
+        result *= values * energy if rsf.transmission == "inverse-energy" else values
+    return np.asarray(result / result[0])
+
+
+def atomic_fractions(
+    lines: Sequence[str],
+    area: npt.ArrayLike,
+    covariance: npt.ArrayLike,
+    rsf: RsfSet,
+    kinetic_energy_eV: npt.ArrayLike,
+    *,
+    transmission: Transmission = None,
+    attenuation: float | Material = AVERAGE_EXPONENT,
+    background_areas: Mapping[str, npt.ArrayLike] | None = None,
+    alternative_sets: Sequence[RsfSet] = (),
+    charge_sigma_eV: float = 0.0,
+    confidence: float = 0.95,
+) -> Composition:
+    """Quantify a batch of levels.
+
+    Parameters
+    ----------
+    lines : sequence of str, length M
+        One core level per element; ``"Mn 2p"`` is the area of the whole doublet, ``"Sn 3d5/2"`` of one component.
+    area : array-like, shape (L, M) or (M,)
+        Peak areas, all in the same unit (counts*eV or counts/s*eV at equal dwell).
+    covariance : array-like, shape (L, M, M) or (M, M)
+        Covariance of the areas from the fit.
+    rsf : RsfSet
+        Set that gives the values.
+    kinetic_energy_eV : array-like, shape (M,)
+        Kinetic energies (eV).
+    transmission, attenuation : optional
+        See `sensitivities`.
+    background_areas : mapping of str to array-like, shape of `area`, optional
+        Areas of the same lines with other backgrounds; their spread is the background part of the error.
+    alternative_sets : sequence of RsfSet, optional
+        Other defensible sets; the spread of their results is the RSF part of the error.
+    charge_sigma_eV : float, default 0
+        Standard error of the charge reference (eV); it moves all kinetic energies together.
+    confidence : float, default 0.95
+        Of the upper limits.
+
+    Returns
+    -------
+    Composition
+        Fractions, covariance, budget and limits.
+
+    Raises
+    ------
+    DataError
+        Shapes that do not fit, values that are not finite, an area without error, fewer than two elements, or no
+        intensity at a level.
+    RecipeError
+        The same element twice, or a set without a factor for a line.
+    """
+    names, elements = _elements(lines)
+    areas, area_covariance = _checked(area, covariance, len(names))
+    energy = np.asarray(kinetic_energy_eV, dtype=float)
+
+    def composition(areas: FloatArray, rsf: RsfSet = rsf, shift_eV: float = 0.0) -> FloatArray:
+        return _close(areas / sensitivities(names, rsf, energy + shift_eV, transmission, attenuation))
+
+    fraction = composition(areas)
+    sensitivity = sensitivities(names, rsf, energy, transmission, attenuation)
+    jacobian = _jacobian(areas, sensitivity, fraction)
+    others = [_like(areas, other, name) for name, other in (background_areas or {}).items()]
+    half = 0.5 * (composition(areas, shift_eV=-charge_sigma_eV) - composition(areas, shift_eV=charge_sigma_eV))
+    parts = {
+        "counting": jacobian @ area_covariance @ np.swapaxes(jacobian, 1, 2),
+        "background": _spread([fraction, *(composition(other) for other in others)]),
+        "rsf_set": _spread([fraction, *(composition(areas, rsf=other) for other in alternative_sets)]),
+        "charge_reference": half[:, :, None] * half[:, None, :],
+    }
+    total = sum(parts.values(), start=np.zeros_like(parts["counting"]))
+    sigma, from_data = (np.sqrt(_diagonal(part)) for part in (total, parts["counting"] + parts["background"]))
+    return Composition(
+        elements=elements,
+        lines=names,
+        fraction=fraction,
+        sigma=sigma,
+        covariance=total,
+        parts=MappingProxyType(parts),
+        detected=~feldman_cousins(np.maximum(fraction, 0.0), from_data, confidence).one_sided,
+        upper_limit=feldman_cousins(fraction, sigma, confidence).high,
+        confidence=confidence,
+        rsf_set=rsf.name,
+        sensitivity=sensitivity,
+        notes=_notes(names, rsf, transmission),
+    )
+
+
+def _elements(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return normalised lines and their elements, each element once."""
+    names = tuple(normalise_region(line) for line in lines)
+    elements = tuple(name.split()[0] for name in names)
+    if len(elements) < 2:
+        raise DataError("a composition needs at least two elements", hint="one element alone is always 100 %")
+    if twice := sorted({element for element in elements if elements.count(element) > 1}):
+        raise RecipeError(f"{', '.join(twice)} is quantified by two lines", hint="choose one line per element")
+    return names, elements
+
+
+def _checked(area: npt.ArrayLike, covariance: npt.ArrayLike, count: int) -> tuple[FloatArray, FloatArray]:
+    """Return areas (L, M) and covariances (L, M, M) after the checks."""
+    areas = np.atleast_2d(np.asarray(area, dtype=float))
+    cov = np.asarray(covariance, dtype=float)
+    cov = cov[None] if cov.ndim == 2 else cov
+    if areas.shape[1] != count or cov.shape != (areas.shape[0], count, count):
+        raise DataError(f"areas {areas.shape} and covariances {cov.shape} do not fit to {count} lines")
+    if not (np.all(np.isfinite(areas)) and np.all(np.isfinite(cov))):
+        raise DataError("an area or its covariance is not finite")
+    if np.any(_diagonal(cov) <= 0.0):
+        raise DataError("an area has no error", hint="every area needs a positive variance")
+    return areas, cov
+
+
+def _like(areas: FloatArray, other: npt.ArrayLike, name: str) -> FloatArray:
+    """Return alternative areas if they fit to the areas."""
+    values = np.atleast_2d(np.asarray(other, dtype=float))
+    if values.shape != areas.shape or not np.all(np.isfinite(values)):
+        raise DataError(f"areas for background {name!r} do not fit to the areas", source=name)
+    return values
+
+
+def _close(amount: FloatArray) -> FloatArray:
+    """Divide amounts (L, M) by their sum."""
+    total = amount.sum(axis=1, keepdims=True)
+    if np.any(total <= 0.0):
+        level = int(np.flatnonzero(total[:, 0] <= 0.0)[0])
+        raise DataError(f"no intensity at level {level}: the areas sum to zero or less")
+    return np.asarray(amount / total)
+
+
+def _jacobian(areas: FloatArray, sensitivity: FloatArray, fraction: FloatArray) -> FloatArray:
+    """Return the derivative of the fractions with respect to the areas, (L, M, M): (delta_ij - x_i) / (N S_j)."""
+    total = (areas / sensitivity).sum(axis=1)
+    identity = np.eye(areas.shape[1])
+    return np.asarray((identity - fraction[:, :, None]) / (total[:, None, None] * sensitivity))
+
+
+def _spread(compositions: list[FloatArray]) -> FloatArray:
+    """Sample covariance (L, M, M) of alternative compositions; zero if there is no alternative."""
+    stack = np.stack(compositions)
+    deviation = stack - stack.mean(axis=0)
+    return np.asarray(np.einsum("kli,klj->lij", deviation, deviation) / max(len(compositions) - 1, 1))
+
+
+def _diagonal(matrices: FloatArray) -> FloatArray:
+    """Diagonals (L, M) of a stack of matrices."""
+    return np.diagonal(matrices, axis1=1, axis2=2)
+
+
+def _notes(lines: Sequence[str], rsf: RsfSet, transmission: Transmission) -> tuple[str, ...]:
+    """Say what was assumed."""
+    derived = [line for line in lines if rsf.factor(line).derived]
+    notes = [f"RSF of {', '.join(derived)} derived by the statistical ratio of the doublet"] if derived else []
+    if rsf.transmission == "instrument":
+        notes.append(f"RSF set {rsf.name} holds the transmission of its analyser; none was applied")
+    elif transmission is None:
+        notes.append(
+            "transmission not known: taken as " + ("1/E" if rsf.transmission == "inverse-energy" else "constant")
+        )
+    return tuple(notes)

@@ -1,0 +1,76 @@
+"""P 2s foretold from P 2p and taken out of B 1s."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layerscope.spectra.xps.overlap import predict_p2s, subtract_overlap
+from layerscope.spectra.xps.quantify import AVERAGE_EXPONENT
+from layerscope.spectra.xps.rsf import get_rsf_set
+
+from layerscope.errors import DataError
+
+SCOFIELD = get_rsf_set("scofield")
+OTHERS = [get_rsf_set("amrsf"), get_rsf_set("thermo_al")]
+
+
+def test_ratio_is_that_of_the_factors_corrected_for_attenuation() -> None:
+    p2s = predict_p2s([1000.0], [30.0], 133.5, 0.1, SCOFIELD)
+    expected = 1.18 / 1.192 * ((1486.6 - 133.5 - 57.45) / (1486.6 - 133.5)) ** AVERAGE_EXPONENT
+    assert p2s.area_ratio == pytest.approx(expected)
+    assert p2s.area[0] == pytest.approx(1000.0 * expected)
+    assert p2s.sigma[0] == pytest.approx(30.0 * expected)
+
+
+def test_average_matrix_factors_are_used_as_they_stand() -> None:
+    assert predict_p2s([1.0], [0.1], 133.5, 0.1, OTHERS[0]).area_ratio == pytest.approx(1.48 / 1.80)
+
+
+def test_position_is_that_of_p2p_plus_the_distance_and_carries_both_errors() -> None:
+    p2s = predict_p2s([1.0, 1.0], [0.1, 0.1], [133.0, 134.2], [0.05, 0.1], SCOFIELD)
+    np.testing.assert_allclose(p2s.position_eV, [190.45, 191.65])
+    np.testing.assert_allclose(p2s.position_sigma_eV, np.hypot([0.05, 0.1], 0.22))
+
+
+def test_disagreement_of_the_sets_is_an_error_common_to_all_levels() -> None:
+    area = np.array([500.0, 1000.0])
+    p2s = predict_p2s(area, [10.0, 10.0], 133.5, 0.1, SCOFIELD, alternative_sets=OTHERS)
+    ratios = [predict_p2s(area, [10.0, 10.0], 133.5, 0.1, rsf).area_ratio for rsf in (SCOFIELD, *OTHERS)]
+    assert p2s.area_ratio_sigma == pytest.approx(np.std(ratios, ddof=1))
+    np.testing.assert_allclose(p2s.sigma**2, p2s.counting**2 + p2s.ratio**2)
+    assert p2s.covariance[0, 1] == pytest.approx(p2s.area_ratio_sigma**2 * 500.0 * 1000.0)
+
+
+def test_subtraction_agrees_with_a_simulation() -> None:
+    rng = np.random.default_rng(4)
+    n = 50_000
+    p2p, region = np.array([800.0, 300.0]), np.array([900.0, 700.0])
+    base = predict_p2s(p2p, [25.0, 20.0], 133.5, 0.1, SCOFIELD, alternative_sets=OTHERS)
+    area, covariance = subtract_overlap(region, [15.0, 12.0], base)
+    ratio = rng.normal(base.area_ratio, base.area_ratio_sigma, (n, 1))
+    draws = rng.normal(region, [15.0, 12.0], (n, 2)) - ratio * rng.normal(p2p, [25.0, 20.0], (n, 2))
+    np.testing.assert_allclose(area, draws.mean(axis=0), atol=2.0)
+    np.testing.assert_allclose(covariance, np.cov(draws.T), rtol=0.05)
+
+
+def test_only_the_share_inside_the_region_is_subtracted() -> None:
+    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
+    area, _ = subtract_overlap([500.0], [5.0], p2s, share=0.25)
+    assert area[0] == pytest.approx(500.0 - 0.25 * p2s.area[0])
+
+
+def test_what_remains_is_not_cut_at_zero() -> None:
+    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
+    assert subtract_overlap([10.0], [5.0], p2s)[0][0] < 0.0
+
+
+def test_unusable_input_is_refused() -> None:
+    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
+    with pytest.raises(DataError, match="2 areas of the region for 1 levels"):
+        subtract_overlap([1.0, 2.0], [1.0, 1.0], p2s)
+    with pytest.raises(DataError, match="share"):
+        subtract_overlap([1.0], [1.0], p2s, share=1.5)
+    with pytest.raises(DataError, match="positive variance"):
+        predict_p2s([100.0], [0.0], 133.5, 0.1, SCOFIELD)
+    with pytest.raises(DataError, match="not finite"):
+        predict_p2s([np.nan], [1.0], 133.5, 0.1, SCOFIELD)
