@@ -86,8 +86,10 @@ def _shows_data(artist: Artist, axes: Axes) -> bool:
 
 
 def _first_unlisted(points: Points, grids: list[Points]) -> tuple[float, float] | None:
-    """Return the first point that no row holds, or None; cost grows with the columns that hold all the x."""
-    wanted = [(float(x), float(y)) for x, y in points]
+    """Return the first point that no row holds, or None."""
+    whole = [any(np.array_equal(points[:, axis], column) for column in grids) for axis in (0, 1)]
+    if all(whole):  # the usual case, without looking at single points: one column is all of x, another all of y
+        return None
     found: set[tuple[float, float]] = set()
     xs = np.unique(points[:, 0])
     for x in grids:
@@ -96,4 +98,4 @@ def _first_unlisted(points: Points, grids: list[Points]) -> tuple[float, float] 
         for y in grids:
             shared = min(len(x), len(y))
             found.update(zip(x[:shared].tolist(), y[:shared].tolist(), strict=True))
-    return next((pair for pair in wanted if pair not in found), None)
+    return next(((float(x), float(y)) for x, y in points if (float(x), float(y)) not in found), None)
