@@ -14,16 +14,35 @@ from layerscope.errors import FitError
 from layerscope.fitting.covariance import SeriesCovariance
 from layerscope.fitting.model import PatternModel
 from layerscope.fitting.quality import durbin_watson, information_criteria, poisson_deviance, structured
-from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
+from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances
 
 if TYPE_CHECKING:
-    from layerscope.fitting.series import Prepared, Weights
+    import lmfit
 
-__all__ = ["BatchFit", "SeriesFit"]
+    from layerscope.fitting.basis import BasisModel
+    from layerscope.fitting.layout import Scope
+    from layerscope.fitting.series import Prepared, Series, Weights
+
+__all__ = ["BatchFit", "SeriesFit", "Setup"]
 
 FloatArray = NDArray[np.float64]
 
 CORRELATION_LIMIT = 0.95
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was asked of a fit, so that it can be asked again (bootstrap, profile, alternatives)."""
+
+    model: BasisModel
+    parameters: lmfit.Parameters
+    series: Series
+    scopes: dict[str, Scope]
+    starts: dict[str, FloatArray]
+    weights: Weights
+    nonnegative: bool
+    scale_covariance: bool | None
+    tolerances: Tolerances | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,7 @@ class BatchFit:
     converged : ndarray of bool, shape (G,)
     """
 
+    setup: Setup
     evaluator: RowEvaluator
     data: Prepared
     patterns: Patterns
@@ -55,15 +75,15 @@ class BatchFit:
     @classmethod
     def build(
         cls,
+        setup: Setup,
         evaluator: RowEvaluator,
         data: Prepared,
         patterns: Patterns,
         solution: Solution,
         covariance: SeriesCovariance,
-        weights: Weights,
-        scale_covariance: bool | None,
     ) -> BatchFit:
-        """Put a solution together; `scale_covariance` as in `fit_series`."""
+        """Put a solution together."""
+        weights, scale_covariance = setup.weights, setup.scale_covariance
         layout = evaluator.layout
         chi2 = solution.chi2.sum(axis=1)
         n_data = data.use.sum(axis=(1, 2))
@@ -73,7 +93,7 @@ class BatchFit:
         scaled = weights == "none" if scale_covariance is None else scale_covariance
         if scaled:
             covariance = covariance.scaled(chi2 / np.maximum(n_data - n_free, 1))
-        return cls(evaluator, data, patterns, solution, covariance, weights, scaled, chi2, n_data, n_free)
+        return cls(setup, evaluator, data, patterns, solution, covariance, weights, scaled, chi2, n_data, n_free)
 
     def __len__(self) -> int:
         return int(self.chi2.size)

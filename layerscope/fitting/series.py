@@ -22,7 +22,7 @@ from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisModel
 from layerscope.fitting.covariance import SeriesCovariance, series_covariance
 from layerscope.fitting.layout import Layout, Scope
-from layerscope.fitting.result import BatchFit, SeriesFit
+from layerscope.fitting.result import BatchFit, SeriesFit, Setup
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances, evaluate_rows, minimise
 
 if TYPE_CHECKING:
@@ -267,8 +267,8 @@ def fit_series(
     FitError
         If the problem cannot be posed, or the model is not finite at the start.
     """
-    batch = _fit(model, parameters, prepare(series), scopes, starts, weights, nonnegative, scale_covariance, tolerances)
-    return batch[0]
+    setup = _setup(model, parameters, series, scopes, starts, weights, nonnegative, scale_covariance, tolerances)
+    return _fit(setup, prepare(series))[0]
 
 
 def fit_batch(
@@ -291,40 +291,48 @@ def fit_batch(
     y = np.asarray(series.y, float)
     if y.ndim != 3:
         raise FitError(f"a batch needs intensities of shape (G, L, n), not {y.shape}")
-    prepared = prepare(series, groups=y.shape[0])
-    return _fit(model, parameters, prepared, scopes, starts, weights, nonnegative, scale_covariance, tolerances)
+    setup = _setup(model, parameters, series, scopes, starts, weights, nonnegative, scale_covariance, tolerances)
+    return _fit(setup, prepare(series, groups=y.shape[0]))
 
 
-def _fit(
+def _setup(
     model: BasisModel,
     parameters: lmfit.Parameters,
-    data: Prepared,
+    series: Series,
     scopes: Mapping[str, Scope] | None,
     starts: Mapping[str, ArrayLike] | None,
     weights: Weights,
     nonnegative: bool,
     scale_covariance: bool | None,
     tolerances: Tolerances | None,
-) -> BatchFit:
-    if weights == "given" and data.variance is None:
+) -> Setup:
+    if weights == "given" and series.variance is None:
         raise FitError("weights='given' needs a variance")
+    first = {k: np.asarray(v, float) for k, v in (starts or {}).items()}
+    return Setup(
+        model, parameters, series, dict(scopes or {}), first, weights, nonnegative, scale_covariance, tolerances
+    )
+
+
+def _fit(setup: Setup, data: Prepared) -> BatchFit:
+    model, weights = setup.model, setup.weights
     layout = Layout(
-        parameters,
+        setup.parameters,
         tuple(model.nonlinear_names),
         data.y.shape[1],
-        scopes=scopes,
+        scopes=setup.scopes,
         variable=data.variable,
-        starts={k: np.asarray(v, float) for k, v in (starts or {}).items()},
+        starts=setup.starts,
     )
     bounded = np.array([*model.nonnegative, *(False,) * len(data.column_names)])
-    evaluator = RowEvaluator(model, layout, bounded if nonnegative else None, data.column_names, data.prior_names)
+    evaluator = RowEvaluator(model, layout, bounded if setup.nonnegative else None, data.column_names, data.prior_names)
     for name in data.prior_names:
         if name not in (*model.nonlinear_names, *evaluator.linear_names):
             raise FitError(f"a prior names '{name}', which the model does not have")
     first_s, first_l = layout.start()
     groups = data.y.shape[0]
     shared, local = np.tile(first_s, (groups, 1)), np.tile(first_l, (groups, 1, 1))
-    tolerances = tolerances or Tolerances()
+    tolerances = setup.tolerances or Tolerances()
     patterns, solution = _solve(evaluator, data, shared, local, weights, tolerances)
     covariance = series_covariance(evaluator, patterns, solution)
     for damping in RESCUE_DAMPINGS:
@@ -338,7 +346,7 @@ def _fit(
         with np.errstate(invalid="ignore"):
             better = sound | (again.chi2.sum(axis=1) < solution.chi2[poor].sum(axis=1) * (1 - 1e-9))
         _adopt((patterns, solution, covariance), (again_patterns, again, again_covariance), poor, better)
-    return BatchFit.build(evaluator, data, patterns, solution, covariance, weights, scale_covariance)
+    return BatchFit.build(setup, evaluator, data, patterns, solution, covariance)
 
 
 def _groups(data: Prepared, index: NDArray[np.intp]) -> Prepared:
