@@ -1,1 +1,1 @@
-"""(to be written)."""
+"""X-ray photoelectron spectroscopy: from vendor files to records of depth profiles."""

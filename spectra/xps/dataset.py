@@ -68,8 +68,8 @@ def normalise_region(label: str) -> str:
     if match is None or match[1].capitalize() not in _ELEMENTS:
         return text
     name = f"{match[1].capitalize()} {match[2]}{match[3].lower()}{match[4]}"
-    rest = match[5].strip()
-    return name if not rest or _SCAN_WORD.match(rest) else f"{name} {rest}"
+    rest = match[5].rstrip()
+    return name if not rest or _SCAN_WORD.match(rest.strip(" _-")) else name + rest
 
 
 @dataclass(frozen=True, eq=False)
