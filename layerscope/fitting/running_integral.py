@@ -119,7 +119,8 @@ def refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
         At least 1; depends on nothing but the row itself.
     """
     widest = np.diff(x, axis=1).max(axis=1, initial=0.0)
-    return np.maximum(1, np.ceil(widest / resolution * (1.0 - 1e-12))).astype(np.intp)
+    parts: IntArray = np.maximum(1, np.ceil(widest / resolution * (1.0 - 1e-12))).astype(np.intp)
+    return parts
 
 
 def tail_nodes(panels: int = 24, count: int = 10, reach: float = 1e8) -> tuple[FloatArray, FloatArray]:

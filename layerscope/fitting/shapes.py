@@ -11,6 +11,8 @@ import difflib
 from collections.abc import Callable
 
 from layerscope.errors import FitError
+from layerscope.fitting.casa_la import CasaLA, la_gaussian_fwhm, la_widths
+from layerscope.fitting.doniach import DoniachSunjic
 from layerscope.fitting.doublet import Doublet
 from layerscope.fitting.gl_product import GLProduct
 from layerscope.fitting.shape_base import AXIS_UNIT, FloatArray, ParameterHint, Shape, ShapeValues
@@ -19,6 +21,8 @@ from layerscope.fitting.voigt import Voigt
 
 __all__ = [
     "AXIS_UNIT",
+    "CasaLA",
+    "DoniachSunjic",
     "Doublet",
     "FloatArray",
     "GLProduct",
@@ -30,12 +34,16 @@ __all__ = [
     "ShapeValues",
     "Voigt",
     "get_shape",
+    "la_gaussian_fwhm",
+    "la_widths",
     "mixing_to_sgl",
     "sgl_to_mixing",
     "shape_names",
 ]
 
 _SHAPES: dict[str, Callable[[], Shape]] = {
+    "casa_la": CasaLA,
+    "doniach_sunjic": DoniachSunjic,
     "gaussian": Gaussian,
     "gl_product": GLProduct,
     "lorentzian": Lorentzian,

@@ -1,4 +1,4 @@
-"""Tougaard backgrounds: inelastic-loss kernels with two or three parameters, static from data and active as operators."""
+"""Tougaard backgrounds: loss kernels of two or three parameters, static from data and active as linear operators."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ TOUGAARD_KERNELS: dict[str, TougaardKernel] = {
         "U2", 2866.0, 1643.0, 0.0, "S. Tougaard, Solid State Commun. 61 (1987) 547, doi:10.1016/0038-1098(87)90166-9"
     ),
     "polymer": TougaardKernel(
-        "U3", 396.0, 551.0, 436.0, "C and D as CasaXPS writes them into its files for U 3 Tougaard; B " + _UNVERIFIED
+        "U3", 396.0, 551.0, 436.0, "as CasaXPS writes them into its files for polymers; " + _UNVERIFIED
     ),
     "silicon_dioxide": TougaardKernel(
         "U3", 299.0, 542.0, 275.0, "as CasaXPS writes them into its files for U 3 Tougaard; " + _UNVERIFIED

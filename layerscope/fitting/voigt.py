@@ -137,7 +137,9 @@ class Voigt:
 def _reduced(x: FloatArray, par: FloatArray) -> tuple[FloatArray, FloatArray, ComplexArray]:
     """Return s = sqrt(2) sigma, the factor 1/(s sqrt(pi)) and z of each point."""
     scale = (math.sqrt(2.0) * SIGMA_PER_FWHM) * par[:, 1:2]
-    z: ComplexArray = ((x - par[:, :1]) + 0.5j * par[:, 2:3]) / scale
+    z = np.empty(np.broadcast_shapes(x.shape, scale.shape), dtype=np.complex128)
+    z.real = (x - par[:, :1]) / scale
+    z.imag = 0.5 * par[:, 2:3] / scale
     return scale, 1.0 / (math.sqrt(math.pi) * scale), z
 
 
