@@ -14,14 +14,14 @@ from layerscope.errors import LayerscopeError, StoreError
 from layerscope.records import ResultRecord, canonical_json, file_sha256
 from layerscope.records.model import now_iso
 from layerscope.runs.ledger import Job, Ledger
-from layerscope.runs.load import Run
-from layerscope.runs.pipeline import Pipeline, software_versions
+from layerscope.runs.load import Run, load_run
+from layerscope.runs.pipeline import Pipeline, find_pipeline, software_versions
 from layerscope.runs.plan import Plan, Task, make_plan
 from layerscope.runs.store import RunStore
 from layerscope.runs.table import write_table
 from layerscope.runs.work import TaskResult, do_tasks
 
-__all__ = ["ExitCode", "ProgressEvent", "RunSummary", "draw_figures", "execute"]
+__all__ = ["ExitCode", "ProgressEvent", "RunSummary", "draw_figures", "execute", "redraw"]
 
 _STALE_AFTER_S = 3600
 
@@ -365,3 +365,35 @@ def draw_figures(
                 raise
             warnings.append(f"figures of pipeline {name!r}: {type(error).__name__}: {error}")
     return {"figures": dict(sorted(drawn.items())), "figures_of": _figures_key(run.info), "warnings": warnings}
+
+
+def redraw(folder: Path, *, debug: bool = False) -> tuple[Run, tuple[str, ...]]:
+    """Draw the figures of a finished run again.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    debug : bool, optional
+        Let errors through.
+
+    Returns
+    -------
+    Run, tuple of str
+        The run with its new figures, and what went wrong.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no finished run.
+    RecipeError, MissingDependencyError
+        If a pipeline of the run is not installed.
+    """
+    store = RunStore.open(folder)
+    run = load_run(folder)
+    if run.info.get("status") != "finished":
+        raise StoreError("the run was not finished", source=folder, hint="run the recipe again")
+    pipelines = {name: find_pipeline(name) for name in run.info["pipelines"]}
+    info = {**run.info, **draw_figures(store, run, pipelines, debug=debug)}
+    store.write_info(info)
+    return Run(store.folder, run.records, info), tuple(info["warnings"])

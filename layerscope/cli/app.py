@@ -1,0 +1,189 @@
+"""The commands. Each imports what it needs when it runs, so that ``layerscope --help`` answers at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layerscope import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="layerscope",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=(
+        "From raw files of battery-cathode spectroscopy to result records with honest errors.\n\n"
+        "A recipe (TOML) says what to analyse; a run folder holds records, arrays, the table of quantities and"
+        " figures.\n\n"
+        "Exit codes: 0 all ok, 1 usage or recipe error, 2 finished with quarantined files, 3 nothing could be"
+        " processed."
+    ),
+)
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="Recipe, or study that lists recipes.")]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Run folder.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the input files, when it is not the recipe's own."),
+]
+
+
+class ExportFormat(StrEnum):
+    """Formats of ``layerscope export``."""
+
+    csv = "csv"
+    xlsx = "xlsx"
+    nexus = "nexus"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"layerscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of the first error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = debug
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder: new, or of an earlier run.")],
+    data: DataOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of processes.")] = 1,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no tables and no progress.")] = False,
+) -> None:
+    """Run a recipe or a study into a folder.
+
+    What an earlier run has done is looked up, not repeated. A file that fails is quarantined, and the rest is done.
+    """
+    from layerscope.cli.progress import reporter
+    from layerscope.cli.render import print_run
+    from layerscope.runs.execute import execute
+
+    with reporter(quiet=quiet) as progress:
+        summary = execute(
+            recipe, out, data=data, jobs=jobs, figures=figures, progress=progress, debug=bool(context.obj)
+        )
+    print_run(summary, quiet=quiet)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def check(recipe: RecipeArgument, data: DataOption = None) -> None:
+    """Check a recipe and its files without running it."""
+    from layerscope.runs.plan import check_plan, make_plan
+
+    plan = make_plan(recipe, data=data)
+    problems = check_plan(plan)
+    for label, problem in problems:
+        source = label if problem.source in (None, label) else f"{label}: {problem.source}"
+        hint = f" ({problem.hint})" if problem.hint else ""
+        typer.echo(f"error: {source}: {problem.message}{hint}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    for planned in plan.recipes:
+        files = len(planned.recipe.input_paths())
+        typer.echo(f"ok: {planned.label}: pipeline {planned.pipeline.name}, {files} input file{'s' * (files != 1)}")
+
+
+@app.command()
+def show(
+    folder: FolderArgument,
+    component: Annotated[str | None, typer.Option("--component", "-c", help="Only this species, phase...")] = None,
+    quantity: Annotated[
+        str | None, typer.Option("--quantity", "-q", help="Only this quantity, e.g. peak.position, or peak for all.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", "-r", help="Only this region, e.g. 'B 1s'.")] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Every quantity, every row.")] = False,
+) -> None:
+    """Print the results of a run as a table, values as 1.234(5)."""
+    from layerscope.cli.render import print_failures, print_tables
+    from layerscope.runs.load import load_run
+    from layerscope.runs.present import filtered_table, summary_tables
+
+    loaded = load_run(folder)
+    if everything or component or quantity or region:
+        table = filtered_table(loaded, component=component, quantity=quantity, region=region)
+        print_tables([table], most_rows=None)
+        if not table.rows:
+            typer.echo("no quantity matches", err=True)
+            raise typer.Exit(1)
+        print_failures(loaded)
+    else:
+        print_tables(summary_tables(loaded))
+
+
+@app.command()
+def figure(context: typer.Context, folder: FolderArgument) -> None:
+    """Draw the figures of a run again from its records."""
+    from layerscope.cli.render import print_figures, warn
+    from layerscope.runs.execute import redraw
+
+    run, warnings = redraw(folder, debug=bool(context.obj))
+    print_figures(run)
+    warn(warnings)
+    raise typer.Exit(1 if warnings else 0)
+
+
+@app.command()
+def export(
+    folder: FolderArgument,
+    formats: Annotated[
+        list[ExportFormat] | None, typer.Option("--format", "-f", help="csv (default), xlsx or nexus; may be repeated.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,
+) -> None:
+    """Write the results for other programs: CSV, XLSX, or the NeXus files of the series."""
+    from layerscope.runs.export import export_run
+    from layerscope.runs.load import load_run
+
+    loaded = load_run(folder)
+    for chosen in dict.fromkeys(formats or [ExportFormat.csv]):
+        for path in export_run(loaded, chosen.value, to or folder / "export"):
+            typer.echo(path)
+
+
+@app.command()
+def validate(folder: FolderArgument) -> None:
+    """Check every record against the schema, and every file against its hash."""
+    from layerscope.runs.store import RunStore
+    from layerscope.runs.validate import validate_run
+
+    problems = validate_run(folder)
+    for problem in problems:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        typer.echo(f"error: {problem.source}: {problem.message}{hint}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"ok: {folder}: {len(RunStore.open(folder).record_ids())} records, all files as they were written")
+
+
+@app.command()
+def doctor() -> None:
+    """Show what is installed, what is not, and how to get it."""
+    from layerscope.cli.render import print_findings
+    from layerscope.runs.doctor import examine
+
+    findings = examine()
+    print_findings(findings)
+    needed = ("required", "pipeline")
+    raise typer.Exit(1 if any(found.state != "ok" and found.group in needed for found in findings) else 0)

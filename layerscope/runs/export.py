@@ -1,0 +1,136 @@
+"""A run for other programs: the table as CSV or XLSX, the arrays as NeXus files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerscope.errors import LayerscopeError, StoreError
+from layerscope.runs.load import Run
+from layerscope.runs.present import summary_tables
+from layerscope.runs.store import write_atomic
+from layerscope.runs.table import COLUMNS, table_rows
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+
+__all__ = ["FORMATS", "export_csv", "export_nexus", "export_run", "export_xlsx"]
+
+
+def export_run(run: Run, format_name: str, folder: Path) -> list[Path]:
+    """Write a run in another format.
+
+    Parameters
+    ----------
+    run : Run
+        What to write.
+    format_name : str
+        ``csv``, ``xlsx`` or ``nexus``.
+    folder : Path
+        Where to; made when missing.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    LayerscopeError
+        If the format is unknown.
+    StoreError
+        If a file cannot be written.
+    """
+    if format_name not in FORMATS:
+        raise LayerscopeError(f"unknown format {format_name!r}", source="--format", hint=f"one of {', '.join(FORMATS)}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot be made: {error.strerror or error}", source=folder) from error
+    return FORMATS[format_name](run, folder)
+
+
+def export_csv(run: Run, folder: Path) -> list[Path]:
+    """Write ``quantities.csv``: UTF-8, comma, point, one row a quantity; numbers read back the same."""
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    for row in table_rows(run.records):
+        writer.writerow({key: "" if value is None else value for key, value in row.items()})
+    path = folder / "quantities.csv"
+    write_atomic(path, stream.getvalue().encode())
+    return [path]
+
+
+def export_xlsx(run: Run, folder: Path) -> list[Path]:
+    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints."""
+    from openpyxl import Workbook
+
+    book = Workbook(write_only=True)
+    _add_sheet(book, "quantities", list(COLUMNS), [list(row.values()) for row in table_rows(run.records)])
+    names = {"quantities"}
+    for table in summary_tables(run):
+        name = _sheet_name(table.title, names)
+        names.add(name)
+        _add_sheet(book, name, list(table.columns), [list(row) for row in table.rows])
+    buffer = io.BytesIO()
+    book.save(buffer)
+    path = folder / "quantities.xlsx"
+    write_atomic(path, buffer.getvalue())
+    return [path]
+
+
+def _add_sheet(book: Workbook, name: str, columns: list[str], rows: Sequence[Sequence[str | float | None]]) -> None:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
+    sheet = book.create_sheet(name)
+    sheet.freeze_panes = "A2"
+    heading = []
+    for column in columns:
+        cell = WriteOnlyCell(sheet, value=column)
+        cell.font = Font(bold=True)
+        heading.append(cell)
+    sheet.append(heading)
+    for row in rows:
+        cells = []
+        for value in row:
+            cell = WriteOnlyCell(sheet, value=value)
+            if isinstance(value, str):
+                cell.data_type = "s"  # a name that begins with "=" is text, not a formula
+            cells.append(cell)
+        sheet.append(cells)
+
+
+def _sheet_name(title: str, taken: set[str]) -> str:
+    """Return a sheet name Excel accepts: no special signs, at most 31 characters, not taken."""
+    base = "".join(" " if sign in r"[]:*?/\'" else sign for sign in title).strip()[:31] or "table"
+    name, number = base, 2
+    while name.casefold() in {other.casefold() for other in taken}:
+        name = f"{base[: 31 - len(str(number)) - 1]} {number}"
+        number += 1
+    return name
+
+
+def export_nexus(run: Run, folder: Path) -> list[Path]:
+    """Copy the NeXus file of each series of the run."""
+    written = []
+    for name in run.arrays:
+        source = run.arrays.folder / f"{name}.nxs"
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise StoreError(f"cannot be read: {error.strerror or error}", source=source) from error
+        write_atomic(folder / source.name, content)
+        written.append(folder / source.name)
+    return written
+
+
+FORMATS: dict[str, Callable[[Run, Path], list[Path]]] = {
+    "csv": export_csv,
+    "xlsx": export_xlsx,
+    "nexus": export_nexus,
+}
