@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_five_files_are_byte_identical_in_two_processes_with_different_hash_seed
             [sys.executable, "-P", "-W", "error", "-c", SAVE, str(tmp_path / seed)],
             check=True,
             cwd=tmp_path,
-            env={"PYTHONHASHSEED": seed, "MPLCONFIGDIR": str(tmp_path), "TZ": "UTC" if seed == "1" else "Asia/Tokyo"},
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": "UTC" if seed == "1" else "Asia/Tokyo"},
         )
     assert digests(tmp_path / "1") == digests(tmp_path / "2")
     assert set(digests(tmp_path / "1")) == {"fig.pdf", "fig.svg", "fig.png", "fig.csv", "fig.json"}
@@ -108,58 +109,65 @@ def test_five_files_are_byte_identical_in_two_processes_with_different_hash_seed
 
 def test_saving_twice_in_one_process_changes_no_byte(tmp_path, draw):
     figure, table = draw()
-    save_figure(figure, tmp_path / "one" / "fig", table, PROVENANCE)
+    paths = save_figure(figure, tmp_path / "one" / "fig", table, PROVENANCE)
+    assert [path.suffix for path in paths] == [".pdf", ".svg", ".png", ".csv", ".json"]
     save_figure(figure, tmp_path / "two" / "fig", table, PROVENANCE)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def test_a_users_matplotlibrc_does_not_change_the_figure(tmp_path, draw):
+def test_a_users_matplotlibrc_does_not_change_the_figure_nor_is_it_changed(tmp_path, draw, saved):
     import matplotlib as mpl
 
-    save_figure(*_with_stem(draw(), tmp_path / "plain" / "fig"))
     with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "pdf.fonttype": 3, "axes.unicode_minus": False}):
-        save_figure(*_with_stem(draw(), tmp_path / "user" / "fig"))
-    assert digests(tmp_path / "plain") == digests(tmp_path / "user")
+        before = dict(mpl.rcParams)
+        save_figure(*_with_stem(draw("single", 70.0), tmp_path / "fig"))
+        assert dict(mpl.rcParams) == before
+        with pytest.raises(ZeroDivisionError), style("double"):
+            raise ZeroDivisionError
+        assert dict(mpl.rcParams) == before
+    assert digests(tmp_path) == digests(saved)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """One single-column figure, 70 mm high, saved once for all tests that only look at the files."""
+    namespace: dict = {}
+    exec(PLOT, namespace)  # noqa: S102
+    figure, table = namespace["draw"]("single", 70.0)
+    folder = tmp_path_factory.mktemp("saved")
+    save_figure(figure, folder / "fig", table, PROVENANCE)
+    return folder
 
 
 def _with_stem(drawn, stem):
     return drawn[0], stem, drawn[1], PROVENANCE
 
 
-def test_style_and_saving_leave_the_global_settings_alone(tmp_path, draw):
-    import matplotlib as mpl
-
-    before = dict(mpl.rcParams)
-    save_figure(*_with_stem(draw("double"), tmp_path / "fig"))
-    assert dict(mpl.rcParams) == before
-    with pytest.raises(ZeroDivisionError), style("single"):
-        raise ZeroDivisionError
-    assert dict(mpl.rcParams) == before
-
-
 @pytest.mark.parametrize(("width", "mm"), [("single", 89.0), ("double", 183.0)])
-def test_the_saved_page_has_the_exact_column_width(tmp_path, draw, width, mm):
-    save_figure(*_with_stem(draw(width, 70.0), tmp_path / "fig"))
-    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", (tmp_path / "fig.pdf").read_bytes())
+def test_the_saved_page_has_the_exact_column_width(tmp_path, draw, saved, width, mm):
+    folder = saved
+    if width == "double":
+        folder = tmp_path
+        save_figure(*_with_stem(draw(width, 70.0), tmp_path / "fig"))
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", (folder / "fig.pdf").read_bytes())
     assert box is not None
     assert float(box[1]) * 25.4 / 72 == pytest.approx(mm, abs=0.02)
     assert float(box[2]) * 25.4 / 72 == pytest.approx(70.0, abs=0.02)
-    svg = re.search(r'width="([\d.]+)pt"', (tmp_path / "fig.svg").read_text(encoding="utf-8"))
+    svg = re.search(r'width="([\d.]+)pt"', (folder / "fig.svg").read_text(encoding="utf-8"))
     assert svg is not None
     assert float(svg[1]) * 25.4 / 72 == pytest.approx(mm, abs=0.02)
-    png = (tmp_path / "fig.png").read_bytes()
+    png = (folder / "fig.png").read_bytes()
     pixels = int.from_bytes(png[16:20], "big")
     assert pixels / (mm / 25.4) >= 300
 
 
-def test_pdf_embeds_truetype_and_no_file_holds_a_date(tmp_path, draw):
-    save_figure(*_with_stem(draw(), tmp_path / "fig"))
-    pdf = (tmp_path / "fig.pdf").read_bytes()
+def test_pdf_embeds_truetype_and_no_file_holds_a_date(saved):
+    pdf = (saved / "fig.pdf").read_bytes()
     assert b"/FontFile2" in pdf
     assert b"/Subtype /Type3" not in pdf
     assert b"CreationDate" not in pdf
-    assert b"<dc:date>" not in (tmp_path / "fig.svg").read_bytes()
-    assert b"tIME" not in (tmp_path / "fig.png").read_bytes()
+    assert b"<dc:date>" not in (saved / "fig.svg").read_bytes()
+    assert b"tIME" not in (saved / "fig.png").read_bytes()
 
 
 def test_all_text_is_between_5_and_7_points(draw):
@@ -297,16 +305,15 @@ def test_guides_and_lines_across_the_axes_need_no_table(draw):
     assert unlisted_artists(figure, table) == ()
 
 
-def test_json_names_records_inputs_versions_and_the_hash_of_every_file(tmp_path, draw):
-    paths = save_figure(*_with_stem(draw(), tmp_path / "fig"))
-    assert [path.suffix for path in paths] == [".pdf", ".svg", ".png", ".csv", ".json"]
-    document = json.loads(paths[-1].read_text(encoding="utf-8"))
+def test_json_names_records_inputs_versions_and_the_hash_of_every_file(saved):
+    text = (saved / "fig.json").read_text(encoding="utf-8")
+    document = json.loads(text)
     assert document["records"] == list(PROVENANCE.record_ids)
     assert document["inputs"] == dict(PROVENANCE.inputs)
     assert {"layerscope", "matplotlib", "numpy", "python", "xps"} <= set(document["software"])
-    found = digests(tmp_path)
+    found = digests(saved)
     assert document["files"] == {name: found[name] for name in ("fig.pdf", "fig.svg", "fig.png", "fig.csv")}
-    assert str(tmp_path) not in paths[-1].read_text(encoding="utf-8")
+    assert str(saved) not in text
 
 
 @pytest.mark.parametrize("path", ["/home/me/a.vms", "C:\\data\\a.vms"])
