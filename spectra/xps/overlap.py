@@ -1,8 +1,8 @@
 """P 2s inside the B 1s region: foretold from P 2p, to be subtracted with its error.
 
 Phosphates and LiPF6 put their P 2s at 189 to 195 eV, on top of B 1s. P 2p is measured apart, so the area of P 2s
-follows from the ratio of the sensitivities, and its position from the distance of the two lines, which hardly depends on the
-chemical state. The sets of sensitivity factors disagree on that ratio; their spread is part of the error.
+follows from the ratio of the sensitivities, and its position from the distance of the two lines, which hardly depends
+on the chemical state. The sets of sensitivity factors disagree on that ratio; their spread is part of the error.
 """
 
 from __future__ import annotations
