@@ -112,8 +112,10 @@ class DepthProfileFit:
     confidence : float
         Of that limit.
     flags : tuple of str
-        ``NOT_DETECTED``, ``PRESENT_FROM_START``, ``NEVER_SATURATES``, ``NEVER_GONE``, ``AMBIGUOUS_MODEL:<name>`` for
-        every other model within 2 of the best BIC.
+        ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_SATURATES``, ``NEVER_GONE`` where the best estimate of the
+        kink lies outside the measured range; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN`` where it lies inside,
+        but its 95 % interval does not end there; ``AMBIGUOUS_MODEL:<name>`` for every other model within 2 of the best
+        BIC.
     """
 
     model: ModelName
@@ -426,11 +428,14 @@ def _alternatives(
 def _flags(chosen: ModelName, bic: dict[ModelName, float], up: RampFit | None, down: RampFit | None) -> tuple[str, ...]:
     """Say what the numbers alone do not."""
     flags = ["NOT_DETECTED"] if chosen == "absent" else []
-    if chosen in ("constant", "ramp_down") or (up is not None and up.first.low_95 is None) or down is not None:
+    if chosen == "constant" or down is not None:
         flags.append("PRESENT_FROM_START")
-    if up is not None and up.second.high_95 is None:
-        flags.append("NEVER_SATURATES")
+    if up is not None:
+        if up.first.low_95 is None:
+            flags.append("PRESENT_FROM_START" if up.first.value is None else "ONSET_OPEN")
+        if up.second.high_95 is None:
+            flags.append("NEVER_SATURATES" if up.second.value is None else "SATURATION_OPEN")
     if down is not None and down.second.high_95 is None:
-        flags.append("NEVER_GONE")
+        flags.append("NEVER_GONE" if down.second.value is None else "GONE_OPEN")
     flags += [f"AMBIGUOUS_MODEL:{name}" for name in bic if name != chosen and bic[name] - bic[chosen] < 2.0]
     return tuple(flags)

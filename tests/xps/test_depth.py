@@ -92,7 +92,8 @@ def test_six_levels_of_the_reference_case_hold_the_truth_in_their_intervals() ->
     assert contains(fit.saturation.low_95, fit.saturation.high_95, 20.0)
     assert fit.saturation.high_95 is not None
     assert fit.saturation.high_95 < 26.0
-    assert "PRESENT_FROM_START" in fit.flags
+    assert "ONSET_OPEN" in fit.flags
+    assert "PRESENT_FROM_START" not in fit.flags
     assert fit.level == pytest.approx(0.4, abs=0.01)
 
 
