@@ -1,0 +1,1 @@
+"""Powder diffraction: readers, in-situ series, cycler data, peaks and Rietveld refinement."""

@@ -1,0 +1,1 @@
+"""Cycler data and its alignment with frames by clock."""

@@ -1,0 +1,1 @@
+"""Readers of powder-diffraction files."""
