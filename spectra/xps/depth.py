@@ -113,7 +113,7 @@ class DepthProfileFit:
         Of that limit.
     flags : tuple of str
         ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_SATURATES``, ``NEVER_GONE`` where the best estimate of the
-        kink lies outside the measured range; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN`` where it lies inside,
+        kink lies outside the measured range, or a line fits best; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN`` where it lies inside,
         but its 95 % interval does not end there; ``AMBIGUOUS_MODEL:<name>`` for every other model within 2 of the best
         BIC.
     """
@@ -428,14 +428,15 @@ def _alternatives(
 def _flags(chosen: ModelName, bic: dict[ModelName, float], up: RampFit | None, down: RampFit | None) -> tuple[str, ...]:
     """Say what the numbers alone do not."""
     flags = ["NOT_DETECTED"] if chosen == "absent" else []
+    beyond = chosen == "linear"  # a line that runs through the whole profile has its second kink behind the end
     if chosen == "constant" or down is not None:
         flags.append("PRESENT_FROM_START")
     if up is not None:
         if up.first.low_95 is None:
             flags.append("PRESENT_FROM_START" if up.first.value is None else "ONSET_OPEN")
         if up.second.high_95 is None:
-            flags.append("NEVER_SATURATES" if up.second.value is None else "SATURATION_OPEN")
+            flags.append("NEVER_SATURATES" if beyond or up.second.value is None else "SATURATION_OPEN")
     if down is not None and down.second.high_95 is None:
-        flags.append("NEVER_GONE" if down.second.value is None else "GONE_OPEN")
+        flags.append("NEVER_GONE" if beyond or down.second.value is None else "GONE_OPEN")
     flags += [f"AMBIGUOUS_MODEL:{name}" for name in bic if name != chosen and bic[name] - bic[chosen] < 2.0]
     return tuple(flags)
