@@ -113,9 +113,9 @@ class DepthProfileFit:
         Of that limit.
     flags : tuple of str
         ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_SATURATES``, ``NEVER_GONE`` where the best estimate of the
-        kink lies outside the measured range, or a line fits best; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN`` where it lies inside,
-        but its 95 % interval does not end there; ``AMBIGUOUS_MODEL:<name>`` for every other model within 2 of the best
-        BIC.
+        kink lies outside the measured range, or a line fits best; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN``
+        where it lies inside, but its 95 % interval does not end there; ``AMBIGUOUS_MODEL:<name>`` for every other
+        model within 2 of the best BIC.
     """
 
     model: ModelName
