@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"numpy", "scipy", "pandas", "matplotlib", "lmfit", "h5py", "pyarrow", "pydantic", "openpyxl", "sqlite3"}
+PROBE = """
+import contextlib, io, json, sys
+from layerscope.cli import main
+with contextlib.redirect_stdout(io.StringIO()) as shown:
+    code = main({arguments!r})
+print(json.dumps([code, shown.getvalue(), sorted({{name.partition(".")[0] for name in sys.modules}})]))
+"""
+
+
+def probe(arguments: list[str], folder: Path) -> tuple[int, str, set[str]]:
+    command = [sys.executable, "-P", "-c", PROBE.format(arguments=arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    code, shown, modules = json.loads(done.stdout)
+    return code, shown, set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    # typer itself takes pydantic to describe the types of a command's options
+    [(["--help"], set()), (["--version"], set()), (["run", "--help"], {"pydantic"})],
+)
+def test_help_imports_nothing_heavy(arguments: list[str], allowed: set[str], tmp_path: Path) -> None:
+    code, shown, modules = probe(arguments, tmp_path)
+    assert code == 0
+    assert shown
+    assert "layerscope" in modules
+    assert not (HEAVY - allowed) & modules
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    _, shown, _ = probe(["--help"], tmp_path)
+    for command in ("run", "check", "show", "figure", "export", "validate", "doctor"):
+        assert f"\n  {command} " in shown
+    assert "3 nothing could be" in shown

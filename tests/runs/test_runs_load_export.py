@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+import layerscope
+from layerscope.errors import LayerscopeError, StoreError
+from layerscope.records import Quantity, ResultRecord, SampleState
+from layerscope.runs import doctor
+from layerscope.runs.execute import execute
+from layerscope.runs.export import export_run
+from layerscope.runs.load import Run
+from layerscope.runs.present import filtered_table, summary_tables
+from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.summary import SummaryTable, pivot_table
+
+
+@pytest.fixture
+def run(recipe_folder: Path, tmp_path: Path) -> Run:
+    with (recipe_folder / "one.txt").open("a") as stream:
+        stream.write("20 nan 1\n")
+    execute(recipe_folder / "recipe.toml", tmp_path / "run")
+    return layerscope.load_run(tmp_path / "run")
+
+
+def test_a_run_says_what_it_holds(run: Run) -> None:
+    assert "4 (1 failed)" in repr(run)
+    assert "case_one, case_two" in repr(run)
+    page = run._repr_html_()
+    assert "<h5>Species</h5>" in page
+    assert "holds NaN" in page
+
+
+def test_the_notebook_page_escapes_what_came_from_files(recipe_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("LRO", "<script>alert(1)</script>"))
+    execute(recipe, tmp_path / "run")
+    page = layerscope.load_run(tmp_path / "run")._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_arrays_are_read_when_asked_for_and_an_unknown_name_is_a_key_error(run: Run) -> None:
+    assert len(run.arrays) == 2
+    assert "case_one" in run.arrays
+    with pytest.raises(KeyError, match="no_such"):
+        run.arrays["no_such"]
+    (run.folder / "arrays" / "case_one.nxs").write_bytes(b"broken")
+    again = layerscope.load_run(run.folder)
+    assert again.arrays["case_two"].counts.shape == (1, 2)
+    with pytest.raises(StoreError, match="case_one"):
+        again.arrays["case_one"]
+
+
+def test_a_selection_keeps_only_its_records_and_their_series(run: Run) -> None:
+    late = run.select(lambda record: record.state.etch_time_s == 10, technique="toy", region="T 1s", sample="LRO")
+    assert len(late) == 1
+    assert list(late.arrays) == ["case_one"]
+    assert len(run.select(technique="xps")) == 0
+    assert set(late.table["quantity"]) == {"species.fraction", "signal.total"}
+
+
+def test_a_record_is_found_by_the_first_digits_of_its_id(run: Run) -> None:
+    wanted = run.records[0]
+    assert run.get(wanted.record_id[:20]) == wanted
+    with pytest.raises(KeyError, match="4 records begin so"):
+        run.get("")
+
+
+def test_the_summary_is_a_pivot_of_species_against_etch_time(run: Run) -> None:
+    tables = summary_tables(run)
+    assert [table.title for table in tables] == ["Species", "Quarantined"]
+    assert tables[0].columns == ("etch time / s", "A", "B", "status")
+    rows = {row[0]: row for row in tables[0].rows if row[1].startswith("0.5")}
+    assert rows["10"] == ("10", "0.50(4)", "0.50(4)", "ok")
+
+
+def test_a_run_of_a_technique_that_is_not_installed_is_still_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layerscope.runs.pipeline.installed_pipelines", dict)
+    tables = summary_tables(run)
+    assert "not installed" in tables[0].note
+    assert "signal.total" in {row[-5] for row in tables[0].rows}
+
+
+def test_filters_choose_components_quantities_and_regions(run: Run) -> None:
+    assert len(filtered_table(run).rows) == 9
+    assert len(filtered_table(run, component="a").rows) == 3
+    assert len(filtered_table(run, quantity="signal.total", region="t1s").rows) == 3
+    assert len(filtered_table(run, quantity="species").rows) == 6
+    assert filtered_table(run, region="B 1s").rows == ()
+
+
+def test_a_pivot_shows_units_limits_gaps_and_the_columns_asked_for() -> None:
+    def level(number: int, *quantities: Quantity) -> ResultRecord:
+        return ResultRecord(
+            record_id=f"{number:064x}",
+            technique="t",
+            method="m",
+            method_version="1",
+            state=SampleState(sample="s", etch_time_s=number),
+            quantities=quantities,
+        )
+
+    limit = Quantity(name="species.fraction", unit="1", component="A", upper_limit=0.0173, limit_confidence=0.95)
+    percent = Quantity(name="species.fraction", unit="%", component="B", value=40.0, sigma=3.0, sigma_kind="covariance")
+    table = pivot_table([level(10, percent), level(0, limit)], "species.fraction", components=["B", "A", "C"])
+    assert table.columns == ("etch time / s", "B", "A", "C", "status")
+    assert table.rows == (("0", "", "< 0.018 (95 %)", "", "ok"), ("10", "40(3) %", "", "", "ok"))
+
+
+def test_a_table_with_a_ragged_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs 2 cells"):
+        SummaryTable("t", ("a", "b"), (("1",),))
+
+
+def test_csv_reads_back_the_same_numbers(run: Run, tmp_path: Path) -> None:
+    (path,) = export_run(run, "csv", tmp_path / "out")
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(run.table) == 10
+    for row, value in zip(rows, run.table["value"], strict=True):
+        assert (row["value"] == "") == (value != value)
+        assert row["value"] == "" or float(row["value"]) == value
+
+
+def test_xlsx_holds_the_table_and_the_summary_and_no_formula(recipe_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("LRO", '=HYPERLINK(\\"x\\")'))
+    execute(recipe, tmp_path / "run")
+    (path,) = export_run(layerscope.load_run(tmp_path / "run"), "xlsx", tmp_path / "out")
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["quantities", "Species"]
+    sheet = book["quantities"]
+    heading = [cell.value for cell in sheet[1]]
+    sample = sheet[2][heading.index("sample")]
+    assert (sample.value, sample.data_type) == ('=HYPERLINK("x")', "s")
+    assert isinstance(sheet[2][heading.index("value")].value, float)
+
+
+def test_nexus_export_copies_every_series(run: Run, tmp_path: Path) -> None:
+    paths = export_run(run, "nexus", tmp_path / "out")
+    assert [path.name for path in paths] == ["case_one.nxs", "case_two.nxs"]
+    assert paths[0].read_bytes() == (run.folder / "arrays" / "case_one.nxs").read_bytes()
+
+
+def test_an_unknown_export_format_names_the_known_ones(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(LayerscopeError, match="csv, xlsx, nexus"):
+        export_run(run, "docx", tmp_path)
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERSCOPE_GSAS2_PYTHON", "/no/such/python")
+    monkeypatch.setattr(doctor, "_OPTIONAL", {"no-such-package": ("dreams", "pip install dreams"), "numpy": ("n", "p")})
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert found["no-such-package"].state == "missing"
+    assert found["no-such-package"].hint == "pip install dreams"
+    assert found["numpy"].state == "ok"
+    assert found["GSAS-II"].state == "broken"
+    assert found["toy"].state == "ok"
+    assert "layerscope-toy" in found["toy"].detail
+
+
+def test_the_doctor_asks_the_given_python_for_gsas2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("LAYERSCOPE_GSAS2_PYTHON", str(python))
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert found["GSAS-II"].state == "ok"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert found["GSAS-II"].state == "broken"
+
+
+def test_a_recipe_of_the_base_kind_needs_a_sample() -> None:
+    with pytest.raises(ValueError, match="sample"):
+        PipelineRecipe(layerscope=1, pipeline="toy", sample="")
