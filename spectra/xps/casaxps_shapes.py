@@ -1,13 +1,14 @@
 """Line shapes and backgrounds in CasaXPS' conventions, to redraw a fit that CasaXPS stored.
 
 GL(p), SGL(p) and U2/U3 Tougaard follow their published formulas. For LA and LF the manual leaves the width of the
-Gaussian and the meaning of the width open; the conventions used here were found from curves that CasaXPS exported
-(2.3.25) and reproduce them to 0.25 % of the height:
+Gaussian and the meaning of the stored width open; the conventions used here were found from curves that CasaXPS
+exported (2.3.25) and reproduce them to 0.25 % of the height:
 
 - With l(u) = 1/(1 + 4 u^2) and u = (E - E0)/f, the curve is l^alpha below the position and l^beta above it on the
   *kinetic* energy scale, convolved with a Gaussian of standard deviation f m/100 sqrt(n/12). n is 1 for LA; LF writes
   it as its last parameter.
-- The stored width is twice the distance from the maximum to the half height on the side of high kinetic energy; f follows from that.
+- The stored width is twice the distance from the maximum to the half height on the side of high kinetic energy; f
+  follows from that.
 - LF raises alpha and beta with the distance: alpha + 2.6 u^2/(u^2 + (w/2)^2). The factor 2.6 was found at w = 80 only.
 - Stored areas are those of the whole curve, not of the part within the region.
 """
@@ -45,6 +46,7 @@ ShapeKind = Literal["GL", "SGL", "LA", "LF"]
 
 _TEXT = re.compile(r"\s*(GL|SGL|LA|LF)\s*\(([^()]*)\)\s*$")
 _TAIL_DAMPING = 2.6  # what LF adds to an exponent far from the line; found from one file, at w = 80
+_LARGEST_REACH = 20000.0  # of a grid, in units of f
 _STEP = 0.01  # of the grid, in units of f; the Gaussians in use are at least ten steps wide
 
 
@@ -121,8 +123,8 @@ def _in_range(shape: LineShape) -> bool:
         and 0 <= shape.gauss <= 1000
         and min(shape.alpha, shape.beta) > (0.5 if shape.kind == "LA" else 0.0)
         and max(shape.alpha, shape.beta) <= 1000
-        and shape.damping > 0
-        and 1 <= shape.passes <= 1000
+        and (shape.damping == math.inf or 0 < shape.damping <= 1000)
+        and 1 <= shape.passes <= 100
     )
 
 
@@ -146,7 +148,7 @@ def unit_area_curve(shape: LineShape, kinetic_energy: FloatArray, position: floa
     Raises
     ------
     DataError
-        If the width is not above zero.
+        If the width is not above zero, or too small for the range.
     """
     if not (math.isfinite(fwhm) and fwhm > 0 and math.isfinite(position)):
         raise DataError(f"a component at {position:g} eV has the width {fwhm:g} eV")
@@ -155,6 +157,8 @@ def unit_area_curve(shape: LineShape, kinetic_energy: FloatArray, position: floa
     offset = kinetic_energy - position
     core = fwhm / (2.0 * _half_width(shape))
     reach = float(np.max(np.abs(offset), initial=0.0)) / core
+    if not reach <= _LARGEST_REACH:
+        raise DataError(f"a component of the width {fwhm:g} eV is too narrow for the range of the spectrum")
     curve, _ = _asymmetric(shape, _grid_reach(shape, reach))
     return np.asarray(curve(offset / core) / (_area(shape) * core))
 
@@ -201,7 +205,8 @@ def _half_width(shape: LineShape) -> float:
     top = int(np.argmax(values))
     peak = float(u[top])
     if _sigma(shape) > 0:
-        peak = float(brentq(curve.derivative(), u[top - 1], u[top + 1]))
+        slope = curve.derivative()
+        peak = float(brentq(lambda at: float(slope(at)), u[top - 1], u[top + 1]))
     half = 0.5 * float(curve(peak))
     below = top + int(np.argmax(values[top:] < half))
     return float(brentq(lambda at: float(curve(at)) - half, u[below - 1], u[below])) - peak

@@ -168,7 +168,13 @@ def _table(raw: RawFile, body: memoryview) -> list[_DataSet]:
         raise raw.error(f"the binary table is not that of a PHI file: {count} data sets in {size} bytes from {start}")
     if start + size > len(body):
         raise raw.error(f"the file ends within its binary table of {count} data sets")
-    return [_data_set(raw, body, start + _ENTRY.size * index, index) for index in range(count)]
+    table = [_data_set(raw, body, start + _ENTRY.size * index, index) for index in range(count)]
+    end = start + size
+    for data in sorted(table, key=lambda data: data.offset):
+        if data.offset < end:
+            raise raw.error(f"the data of region {data.region} begin within those of another region or in the table")
+        end = data.offset + data.size
+    return table
 
 
 def _data_set(raw: RawFile, body: memoryview, at: int, index: int) -> _DataSet:

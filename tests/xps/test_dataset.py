@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from layerscope.spectra.xps.dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
+
+from layerscope.errors import DataError
+
+
+def spectrum(region: str = "B 1s", level: int = 0, **changes: object) -> Spectrum:
+    base = Spectrum(region, region, level, np.linspace(186.0, 196.0, 51), np.full(51, 100.0))
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def dataset(*spectra: Spectrum) -> XpsDataset:
+    return XpsDataset(Path("profile.vms"), "vamas", "layerscope.vamas", "1", "0" * 64, 1, spectra)
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("B1s", "B 1s"),
+        ("b 1s", "B 1s"),
+        ("Fe2p Scan", "Fe 2p"),
+        ("Sn3d5", "Sn 3d5"),
+        ("In3d5/2", "In 3d5/2"),
+        ("Su1s", "Survey"),
+        ("wide", "Survey"),
+        ("O KLL", "O KLL"),
+        ("C 1s/12", "C 1s/12"),
+        ("Valence  band", "Valence band"),
+        ("Xx1s", "Xx1s"),
+    ],
+)
+def test_region_names_are_written_as_the_field_does(label: str, expected: str) -> None:
+    assert normalise_region(label) == expected
+
+
+def test_a_sound_spectrum_passes() -> None:
+    spectrum().check("file.vms")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"counts": np.r_[np.full(50, 1.0), np.nan]}, "NaN"),
+        ({"counts": np.r_[np.full(50, 1.0), np.inf]}, "infinite"),
+        ({"counts": np.r_[np.full(50, 1.0), -3.0]}, "negative"),
+        ({"counts": np.full(50, 1.0)}, "50 counts for 51 energies"),
+        ({"binding_energy": np.r_[np.linspace(186.0, 196.0, 50), np.nan]}, "not finite"),
+        ({"binding_energy": np.r_[np.linspace(186.0, 196.0, 50), 196.0]}, "do not rise"),
+        ({"binding_energy": np.array([190.0]), "counts": np.array([1.0])}, "only 1 point;"),
+        ({"transmission": np.zeros(51)}, "not positive"),
+        ({"transmission": np.ones(50)}, "does not match"),
+    ],
+)
+def test_values_that_no_analysis_could_use_are_refused_with_file_and_region(
+    changes: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(DataError, match=reason) as caught:
+        spectrum(**changes).check("file.vms")
+    assert caught.value.source == "file.vms"
+    assert "B 1s" in caught.value.message
+
+
+def test_levels_come_back_in_order_whatever_the_spelling_of_the_region() -> None:
+    data = dataset(spectrum(level=1), spectrum("C 1s"), spectrum(level=0))
+    assert [s.level for s in data.levels("b1s")] == [0, 1]
+    assert data.regions() == ("B 1s", "C 1s")
+
+
+def test_an_absent_region_is_named_together_with_those_that_are_there() -> None:
+    with pytest.raises(DataError, match=r"no region 'P 2p'.*B 1s, C 1s"):
+        dataset(spectrum(), spectrum("C 1s")).levels("P2p")
+
+
+def test_two_levels_with_different_axes_are_refused_unless_asked_for() -> None:
+    shifted = spectrum(level=1, binding_energy=np.linspace(186.1, 196.1, 51))
+    data = dataset(spectrum(), shifted)
+    with pytest.raises(DataError, match="levels 0 and 1 of 'B 1s' have different energy axes"):
+        data.levels("B 1s")
+    assert len(data.levels("B 1s", allow_unequal_axes=True)) == 2
+
+
+def test_axes_that_differ_by_rounding_only_are_equal() -> None:
+    data = dataset(spectrum(), spectrum(level=1, binding_energy=np.linspace(186.0, 196.0, 51) + 1e-6))
+    assert len(data.levels("B 1s")) == 2
+
+
+def test_a_region_of_several_samples_asks_which() -> None:
+    data = dataset(spectrum(sample="Co metal"), spectrum(sample="CoO"))
+    with pytest.raises(DataError, match=r"several samples.*'Co metal', 'CoO'"):
+        data.levels("B 1s")
+    assert data.levels("B 1s", sample="CoO")[0].sample == "CoO"
+
+
+def test_etch_times_are_returned_in_order() -> None:
+    levels = tuple(spectrum(level=i, etch_time_s=t) for i, t in enumerate((0.0, 10.0, 20.0)))
+    assert require_etch_times(levels).tolist() == [0.0, 10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ((0.0, None, None), "no etch time for level 1, 2"),
+        ((0.0, -1.0, 2.0), "negative"),
+        ((0.0, float("nan"), 2.0), "not finite"),
+        ((0.0, 10.0, 10.0), "do not rise"),
+    ],
+)
+def test_a_profile_without_usable_etch_times_is_refused(times: tuple[float | None, ...], reason: str) -> None:
+    levels = tuple(spectrum(level=i, etch_time_s=t) for i, t in enumerate(times))
+    with pytest.raises(DataError, match=reason):
+        require_etch_times(levels, "profile.vms")
+
+
+def test_rates_become_counts_by_dwell_time_and_scans() -> None:
+    rate = spectrum(intensity_unit="counts/s", dwell_time_s=0.2, scans=5)
+    assert rate.real_counts() == pytest.approx(np.full(51, 100.0 * 0.2 * 5))
+    assert spectrum(dwell_time_s=0.2, scans=5).real_counts() == pytest.approx(np.full(51, 100.0))
+    with pytest.raises(DataError, match="rate"):
+        spectrum(intensity_unit="counts/s", dwell_time_s=0.2).real_counts()
