@@ -146,6 +146,7 @@ class RunContext:
     progress: Progress = lambda done, total, message: None
     debug: bool = False
     failures: list[ResultRecord] = field(default_factory=list)
+    _hashes: dict[str, str] = field(default_factory=dict, repr=False)
 
     def series_name(self, *parts: str) -> str:
         """Return a name for a series that no other recipe of the study uses: ``xps_b1s_li_rich_B_1s``.
@@ -176,9 +177,11 @@ class RunContext:
             If the file is not there.
         """
         file = self.recipe.resolve(path)
+        if path not in self._hashes:
+            self._hashes[path] = file_sha256(file)
         return InputFile(
             path=path,
-            sha256=file_sha256(file),
+            sha256=self._hashes[path],
             size=file.stat().st_size,
             reader=reader,
             reader_version=reader_version,

@@ -129,17 +129,24 @@ def pivot_table(
     Returns
     -------
     SummaryTable
-        Empty where no record holds the quantity. Two records for the same row give two rows.
+        Empty where no record holds the quantity. Further state columns (sample, region, cycle, ...) appear where the
+        records differ in them.
     """
     chosen = [record for record in sorted_records(records) if any(q.name == quantity for q in record.quantities)]
     found = dict.fromkeys(q.component or "" for record in chosen for q in record.quantities if q.name == quantity)
     columns = list(found) if components is None else list(components)
+    apart = [key for key in _STATE_COLUMNS if key != rows and len({getattr(r.state, key) for r in chosen}) > 1]
     body = []
     for record in chosen:
         by_component = {q.component or "": q for q in record.quantities if q.name == quantity}
+        state = (_cell(getattr(record.state, key)) for key in (*apart, rows))
         cells = (_with_unit(by_component.get(column)) for column in columns)
-        body.append((_cell(getattr(record.state, rows)), *cells, record.status))
-    headings = (_STATE_COLUMNS.get(rows, rows), *(column or quantity for column in columns), "status")
+        body.append((*state, *cells, record.status))
+    headings = (
+        *(_STATE_COLUMNS.get(key, key) for key in (*apart, rows)),
+        *(column or quantity for column in columns),
+        "status",
+    )
     return SummaryTable(title or quantity, headings, tuple(body), note)
 
 

@@ -111,6 +111,16 @@ def test_a_pivot_shows_units_limits_gaps_and_the_columns_asked_for() -> None:
     assert table.rows == (("0", "", "< 0.018 (95 %)", "", "ok"), ("10", "40(3) %", "", "", "ok"))
 
 
+def test_a_pivot_of_several_samples_says_which_row_is_whose(run: Run) -> None:
+    other = [
+        record.model_copy(update={"state": SampleState(sample="LCO", etch_time_s=0, region="T 1s")})
+        for record in run.select(status="ok").records[:1]
+    ]
+    table = pivot_table([*run.select(status="ok").records, *other], "species.fraction")
+    assert table.columns == ("sample", "etch time / s", "A", "B", "status")
+    assert [row[0] for row in table.rows] == ["LCO", "LRO", "LRO", "LRO"]
+
+
 def test_a_table_with_a_ragged_row_is_refused() -> None:
     with pytest.raises(ValueError, match="needs 2 cells"):
         SummaryTable("t", ("a", "b"), (("1",),))
