@@ -1,8 +1,8 @@
-"""The fit that CasaXPS stores in the comments of a VAMAS block: read it, redraw it, and pose it again for the fit engine.
+"""The fit that CasaXPS stores in the comments of a VAMAS block: read it, redraw it, pose it again for the fit engine.
 
-CasaXPS writes positions as kinetic energies in the calibrated frame, in which every ``Calib`` line has shifted the axis;
-areas are in counts per second times eV. A number that depends on another component carries its index and a factor (area,
-width) or an offset in kinetic energy (position).
+CasaXPS writes positions as kinetic energies in the calibrated frame, in which every ``Calib`` line has shifted the
+axis; areas are in counts per second times eV. A number that depends on another component carries its index and a
+factor (area, width) or an offset in kinetic energy (position).
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ class _Region:
     about: dict[str, str] = field(default_factory=dict)
     blocks: list[_Block] = field(default_factory=list)
     scans: dict[int, int] = field(default_factory=dict)
+    announced: set[int] = field(default_factory=set)
 
     @property
     def label(self) -> str:
@@ -91,8 +92,8 @@ def read(raw: RawFile) -> XpsDataset:
     skipped: list[str] = []
     levels: dict[tuple[str, str], int] = {}
     for block, region in enumerate(regions):
-        if not region.blocks:
-            raise raw.error(f"region {region.label!r} has no data")
+        if not region.blocks or region.announced - {part.cycle for part in region.blocks}:
+            raise raw.error(f"region {region.label!r} has no data, or a cycle without data")
         if region.blocks[0].labels[:1] == ("index",):
             skipped.append(region.label)
             continue
@@ -144,6 +145,9 @@ def _parse(raw: RawFile, text: str) -> tuple[dict[str, str], list[_Region]]:
             block.labels = tuple(match[2].split())
         elif match[1].startswith("Parameter"):
             continue  # the loop variable of a cycle: the cycle's number says as much
+        elif match[1] == "Cycle" and regions:
+            if match[2].strip().isdecimal():
+                regions[-1].announced.add(int(match[2]))
         elif match[1] == "Number of Scans" and regions:
             regions[-1].scans[len(regions[-1].blocks)] = int(match[2]) if match[2].strip().isdecimal() else 0
         elif not regions:

@@ -30,7 +30,18 @@ _MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # OLE2 compound file
 _DATA, _DATA_AXES, _SPACE_AXES = "VGData", "VGDataAxes", "VGSpaceAxes"
 _PROPERTIES = "\x05Q5nw4m3lIjudbfwyAayojlptCa"
 _AL_ENERGIES = (1480.0, 1490.0)  # eV; what vgd-reader looks for
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error, OverflowError, EOFError)
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    struct.error,
+    OverflowError,
+    EOFError,
+    RecursionError,
+)
 
 
 def sniff(raw: RawFile) -> bool:
@@ -190,22 +201,30 @@ def _parse(raw: RawFile) -> dict[str, Any]:
 
 
 def _check_streams(raw: RawFile, ole: Any) -> None:
-    for name in (_DATA, _DATA_AXES, _SPACE_AXES, _PROPERTIES):
-        if not ole.exists(name):
-            raise raw.error(f"the compound file has no stream {name!r}, so it is no .vgd file")
-        if ole.get_size(name) > raw.size:
-            raise raw.error(f"the stream {name!r} claims {ole.get_size(name)} bytes in a file of {raw.size}")
-    declared, data = ole.get_size(_DATA), ole.openstream(_DATA).read()
-    if len(data) != declared or len(data) % 8 or not data:
-        raise raw.error(f"the data are truncated: {len(data)} of {declared} bytes are there")
-    _check_dimensions(raw, ole.openstream(_DATA_AXES).read(), len(data) // 8)
-    properties = ole.openstream(_PROPERTIES).read()
+    content = {name: _stream(raw, ole, name) for name in (_DATA, _DATA_AXES, _SPACE_AXES, _PROPERTIES)}
+    if not content[_DATA] or len(content[_DATA]) % 8:
+        raise raw.error(f"the {len(content[_DATA])} bytes of data are no whole number of values")
+    _check_dimensions(raw, content[_DATA_AXES], len(content[_DATA]) // 8)
+    properties = content[_PROPERTIES]
     energies = np.frombuffer(properties[: len(properties) // 4 * 4], dtype="<f4")
     with np.errstate(invalid="ignore"):
         is_al = bool(((energies > _AL_ENERGIES[0]) & (energies < _AL_ENERGIES[1])).any())
     if not is_al:
         # vgd-reader would silently assume Al K-alpha and shift every binding energy.
         raise raw.error("the photon energy is not that of Al K-alpha; other sources are not supported")
+
+
+def _stream(raw: RawFile, ole: Any, name: str) -> bytes:
+    """Return a whole stream; olefile itself returns a shorter one where the file is truncated."""
+    if not ole.exists(name):
+        raise raw.error(f"the compound file has no stream {name!r}, so it is no .vgd file")
+    declared = int(ole.get_size(name))
+    if declared > raw.size:
+        raise raw.error(f"the stream {name!r} claims {declared} bytes in a file of {raw.size}")
+    data: bytes = ole.openstream(name).read()
+    if len(data) != declared:
+        raise raw.error(f"the stream {name!r} is truncated: {len(data)} of {declared} bytes are there")
+    return data
 
 
 def _check_dimensions(raw: RawFile, axes: bytes, values: int) -> None:
