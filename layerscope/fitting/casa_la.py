@@ -10,7 +10,16 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from layerscope.errors import FitError
-from layerscope.fitting.running_integral import ascending, cumulate, hermite_steps, refined, refinement, tail_nodes
+from layerscope.fitting.running_integral import (
+    MOST_PARTS,
+    IntArray,
+    ascending,
+    cumulate,
+    hermite_steps,
+    refined,
+    refinement,
+    tail_nodes,
+)
 from layerscope.fitting.shape_base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
 from layerscope.fitting.voigt import SIGMA_PER_FWHM
 
@@ -152,12 +161,10 @@ class _Line:
         d, undo = ascending(distance[np.newaxis, :])
         narrow = 0.5 * self.width * math.sqrt(2.0 ** (1.0 / max(self.alpha, self.beta)) - 1.0)
         factor = int(refinement(d, np.array([_FINEST_STEP * math.hypot(self.gauss, narrow)]))[0])
-        fine = refined(d, factor)
-        high, low = self._sides(fine[0])
-        sums = (tuple(h + v for h, v in zip(high.even, low.even, strict=True)), high.log, low.log)
-        steps = np.stack([self._hermite(fine, *three).reshape(-1, factor).sum(axis=1) for three in sums])
-        start = self._below(float(d[0, 0]))
-        total = cumulate(steps[np.newaxis], start[np.newaxis], undo)[0]
+        if factor > MOST_PARTS:
+            total = np.stack([self._below(float(one)) for one in distance], axis=1)
+        else:
+            total = self._along(d, factor, undo)
         total /= self.width * self.whole
         running, by_alpha, by_beta = total
         out = np.empty((5, distance.size))
@@ -169,6 +176,16 @@ class _Line:
         out[1] = -(self.gauss * out[4] + distance * value) / self.width
         return running, out
 
+    def _along(self, d: FloatArray, factor: int, undo: IntArray | None) -> FloatArray:
+        """Integrate the line of unit height and its exponent derivatives along the ascending `d` (1, n): (3, n)."""
+        fine = refined(d, factor)
+        high, low = self._sides(fine[0])
+        sums = (tuple(h + v for h, v in zip(high.even, low.even, strict=True)), high.log, low.log)
+        steps = np.stack([self._hermite(fine, *three).reshape(-1, factor).sum(axis=1) for three in sums])
+        start = self._below(float(d[0, 0]))
+        total: FloatArray = cumulate(steps[np.newaxis], start[np.newaxis], undo)[0]
+        return total
+
     def _hermite(self, x: FloatArray, f0: FloatArray, f1: FloatArray, f2: FloatArray) -> FloatArray:
         """Integrate over each step, from the moments: f' = -f1/sigma, f'' = (f2 - f0)/sigma^2."""
         parts = (f0, -f1 / self.sigma, (f2 - f0) / self.sigma**2)
@@ -179,7 +196,7 @@ class _Line:
         """Return what lies below the first point: the line of unit height and its two exponent derivatives (3,)."""
         u, weight = tail_nodes()
         reach = abs(first) + self.width + self.gauss
-        high, low = self._sides(math.copysign(1.0, first) * (abs(first) + reach * u))
+        high, low = self._sides((1.0 if first > 0.0 else -1.0) * (abs(first) + reach * u))
         parts = (high.even[0] + low.even[0], high.log[0], low.log[0])
         outside = np.array([reach * float(weight @ part) for part in parts])
         exponent = self.alpha if first > 0.0 else self.beta

@@ -63,8 +63,9 @@ class DoniachSunjic:
 
     its derivatives need F_1 and F_2, and the running integral is rho^alpha/(pi Gamma(1 - alpha)) R with
     R = sin(pi alpha/2)/alpha + Im[exp(i pi alpha/2) P], P = -int phi(t) (t + b) exp(-t^2/2 - bt) dt,
-    phi = (1 - t^-alpha)/alpha (from integrating by parts; no cancellation at alpha = 0). Below abs(b) = 12 the integrals
-    are Gauss-Legendre sums after t = v^16, which removes the singularity at 0; above, asymptotic series.
+    phi = (1 - t^-alpha)/alpha (from integrating by parts; no cancellation at alpha = 0). Below abs(b) = 12 the
+    integrals are Gauss-Legendre sums, near t = 0 with t as v^16, which removes the singularity; above, asymptotic
+    series.
 
     References
     ----------

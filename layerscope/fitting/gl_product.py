@@ -10,6 +10,7 @@ from scipy import special
 
 from layerscope.errors import FitError
 from layerscope.fitting.running_integral import (
+    MOST_PARTS,
     ascending,
     cumulate,
     gauss_legendre_nodes,
@@ -149,28 +150,37 @@ def _running(
     """Return the running integral I and dI/dm at fixed t, both (B, n)."""
     reduced, undo = ascending(t)
     refine = refinement(reduced, np.full(t.shape[0], _FINEST_STEP))
-    steps = np.empty((t.shape[0], 2, t.shape[1] - 1))
-    for factor in np.unique(refine):
+    steps = np.zeros((t.shape[0], 2, t.shape[1] - 1))
+    for factor in np.unique(refine[refine <= MOST_PARTS]):
         rows = refine == factor
         nodes, weights = gauss_legendre_nodes(refined(reduced[rows], int(factor)), 5)
         fine = _weighted(nodes, weights, mixing[rows][:, :, np.newaxis])
         steps[rows] = fine.reshape(fine.shape[0], 2, t.shape[1] - 1, int(factor)).sum(axis=-1)
-    m = mixing[:, :, np.newaxis]
-    # Below the grid the curve is integrated away from the center, so that the long side never hides the short one.
-    first = reduced[:, :1]
-    u, w = tail_nodes()
-    distance = np.abs(first)
-    scale = 0.5 + distance
-    tail = _weighted((distance + scale * u)[:, np.newaxis, :], (scale * w)[:, np.newaxis, :], m)
-    far = distance + scale * 1e8  # beyond: exp(-a u^2)/(b u^2) of a nearly pure Lorentzian
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
-        rest = np.where(mixing > 0.5, np.exp(-4.0 * LN2 * (1.0 - mixing) * far**2) / (4.0 * mixing * far), 0.0)
-    tail[:, 0, :] += rest
-    whole = np.concatenate([area, area * log_slope], axis=1)[:, :, np.newaxis]
-    start = np.where(first[:, np.newaxis, :] > 0.0, whole - tail, tail)[:, :, 0]
-    unnormalised = cumulate(steps, start, undo)
+    whole = np.stack([area, area * log_slope], axis=1)
+    unnormalised = cumulate(steps, _below(reduced[:, :1], mixing, whole)[:, :, 0], undo)
+    for row in np.nonzero(refine > MOST_PARTS)[0]:
+        unnormalised[row] = _below(t[row : row + 1], mixing[row : row + 1], whole[row : row + 1])[0]
     running = unnormalised[:, 0, :] / area
     return running, unnormalised[:, 1, :] / area - running * log_slope
+
+
+def _below(t: FloatArray, mixing: FloatArray, whole: FloatArray) -> FloatArray:
+    """Integrate the unit-height curve and its derivative for m from minus infinity to each t (B, n): (B, 2, n).
+
+    The integral is taken away from the center, so that the long side never hides the short one; `whole` (B, 2, 1) is
+    the integral over everything.
+    """
+    u, w = tail_nodes()
+    distance = np.abs(t)
+    scale = 0.5 + distance
+    nodes = distance[:, :, np.newaxis] + scale[:, :, np.newaxis] * u
+    outside = _weighted(nodes, scale[:, :, np.newaxis] * w, mixing[:, :, np.newaxis])
+    far = distance + scale * 1e8  # beyond: exp(-a u^2)/(b u^2) of a nearly pure Lorentzian
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+        rest = np.exp(-4.0 * LN2 * (1.0 - mixing) * far**2) / (4.0 * mixing * far)
+    outside[:, 0, :] += np.where(mixing > 0.5, rest, 0.0)
+    below: FloatArray = np.where(t[:, np.newaxis, :] > 0.0, whole - outside, outside)
+    return below
 
 
 def _weighted(nodes: FloatArray, weights: FloatArray, m: FloatArray) -> FloatArray:

@@ -13,9 +13,21 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.shape_base import FloatArray
 
-__all__ = ["ascending", "cumulate", "gauss_legendre_nodes", "hermite_steps", "refined", "refinement", "tail_nodes"]
+__all__ = [
+    "MOST_PARTS",
+    "ascending",
+    "cumulate",
+    "gauss_legendre_nodes",
+    "hermite_steps",
+    "refined",
+    "refinement",
+    "tail_nodes",
+]
 
 IntArray = NDArray[np.intp]
+
+#: Parts into which a step is cut at most; on coarser axes every point gets its own tail integral.
+MOST_PARTS = 32
 
 
 def ascending(x: FloatArray) -> tuple[FloatArray, IntArray | None]:
@@ -116,7 +128,7 @@ def refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
     Returns
     -------
     ndarray of int, shape (B,)
-        At least 1; depends on nothing but the row itself.
+        At least 1; depends on nothing but the row itself. Callers treat rows with more than `MOST_PARTS` otherwise.
     """
     widest = np.diff(x, axis=1).max(axis=1, initial=0.0)
     parts: IntArray = np.maximum(1, np.ceil(widest / resolution * (1.0 - 1e-12))).astype(np.intp)

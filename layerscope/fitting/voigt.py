@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from layerscope.fitting.running_integral import ascending, cumulate, hermite_steps, refined, refinement, tail_nodes
+from layerscope.fitting.running_integral import (
+    MOST_PARTS,
+    ascending,
+    cumulate,
+    hermite_steps,
+    refined,
+    refinement,
+    tail_nodes,
+)
 from layerscope.fitting.shape_base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
 
 __all__ = ["SIGMA_PER_FWHM", "Voigt", "faddeeva_derivatives"]
@@ -149,11 +157,14 @@ def _running(axis: FloatArray, par: FloatArray) -> FloatArray:
     # Olivero & Longbothum's width of a Voigt function (JQSRT 17 (1977) 233), good to 0.02 %.
     width = 0.5346 * par[:, 2] + np.sqrt(0.2166 * par[:, 2] ** 2 + par[:, 1] ** 2)
     refine = refinement(x, _FINEST_STEP * width)
-    steps = np.empty((x.shape[0], x.shape[1] - 1))
-    for factor in np.unique(refine):
+    steps = np.zeros((x.shape[0], x.shape[1] - 1))
+    for factor in np.unique(refine[refine <= MOST_PARTS]):
         rows = refine == factor
         steps[rows] = _steps(x[rows], par[rows], int(factor))
-    return cumulate(steps, _tail(x[:, :1], par), undo)
+    running = cumulate(steps, _tail(x[:, :1], par), undo)
+    for row in np.nonzero(refine > MOST_PARTS)[0]:
+        running[row] = _tail(axis[row][:, np.newaxis], np.repeat(par[row : row + 1], axis.shape[1], axis=0))
+    return running
 
 
 def _steps(x: FloatArray, par: FloatArray, factor: int) -> FloatArray:
