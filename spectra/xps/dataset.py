@@ -20,6 +20,7 @@ __all__ = [
     "IntensityUnit",
     "Spectrum",
     "XpsDataset",
+    "count_quantum",
     "normalise_region",
     "require_etch_times",
 ]
@@ -29,6 +30,9 @@ IntensityUnit = Literal["counts", "counts/s"]
 
 MINIMUM_POINTS = 5
 """Fewer points than this cannot carry a peak and a background."""
+
+MINIMUM_DISTINCT_COUNTS = 10
+"""With fewer different counts a common divisor could be chance: ten of ten are even in one of 1000 spectra."""
 
 AXIS_TOLERANCE = 1e-3
 """Two levels share an axis if no point differs by more than this fraction of the energy step."""
@@ -325,6 +329,36 @@ class XpsDataset:
             raise DataError("the file holds no spectrum", source=self.source)
         for spectrum in self.spectra:
             spectrum.check(self.source)
+
+
+def count_quantum(spectrum: Spectrum) -> float:
+    """Return the step in which the counts of a spectrum come.
+
+    Some instruments divide a strong signal down and multiply it up again: the counts then are multiples of, say, 10,
+    and their variance is not their number but 10 times it. Weights that overlook this are too strong by that factor.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        With counts, or a rate whose dwell time and scans are known.
+
+    Returns
+    -------
+    float
+        The largest whole number that divides all counts (variance = quantum * counts); 1 if the counts are not whole,
+        or too few differ to tell.
+
+    Raises
+    ------
+    DataError
+        If the intensity is a rate and dwell time or number of scans is unknown.
+    """
+    counts = spectrum.real_counts()
+    whole = np.round(counts)
+    # A rate stored as a 32-bit float leaves 1e-7 of the value.
+    if (np.abs(counts - whole) > 0.01 + 2e-7 * np.abs(counts)).any() or np.unique(whole).size < MINIMUM_DISTINCT_COUNTS:
+        return 1.0
+    return float(max(int(np.gcd.reduce(whole.astype(np.int64))), 1))
 
 
 def require_etch_times(levels: tuple[Spectrum, ...], source: str | Path | None = None) -> FloatArray:

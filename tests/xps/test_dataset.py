@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
+from layerscope.spectra.xps.dataset import (
+    Spectrum,
+    XpsDataset,
+    count_quantum,
+    normalise_region,
+    require_etch_times,
+)
+from layerscope.spectra.xps.readers import read
 
 from layerscope.errors import DataError
 
@@ -123,3 +130,24 @@ def test_rates_become_counts_by_dwell_time_and_scans() -> None:
     assert spectrum(dwell_time_s=0.2, scans=5).real_counts() == pytest.approx(np.full(51, 100.0))
     with pytest.raises(DataError, match="rate"):
         spectrum(intensity_unit="counts/s", dwell_time_s=0.2).real_counts()
+
+
+def test_the_step_of_the_counts_is_found() -> None:
+    counts = np.random.default_rng(1).poisson(800.0, 51).astype(float)
+    assert count_quantum(spectrum(counts=counts)) == 1.0
+    assert count_quantum(spectrum(counts=10.0 * counts)) == 10.0
+    assert count_quantum(spectrum(counts=10.0 * counts + 0.3)) == 1.0
+    assert count_quantum(spectrum(counts=np.full(51, 100.0))) == 1.0
+    as_rate = (10.0 * counts / 0.8).astype(np.float32).astype(float)
+    assert count_quantum(spectrum(counts=as_rate, intensity_unit="counts/s", dwell_time_s=0.08, scans=10)) == 10.0
+
+
+@pytest.mark.parametrize(("region", "step"), [("C 1s", 1.0), ("Si 2p", 1.0), ("Sn 3d5", 10.0)])
+def test_the_noise_of_real_counts_is_that_of_their_step(shared_data: Path, region: str, step: float) -> None:
+    pulls = []
+    for level in read(shared_data / "xps" / "SnO2_10nm_1.pro").levels(region):
+        assert count_quantum(level) == step
+        flat = level.real_counts()[-25:]  # the far side of the line, 5 eV
+        noise = np.diff(flat, n=4) / np.sqrt(70.0)  # 70 is the sum of the squares of 1 4 6 4 1
+        pulls.append(noise / np.sqrt(step * flat[2:-2]))
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.15)
