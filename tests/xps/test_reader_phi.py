@@ -195,6 +195,13 @@ def test_counts_that_cannot_be_used_are_refused_with_region_and_level(
     assert "'B1s' at level 2" in caught.value.message
 
 
+def test_a_signalling_nan_is_a_nan(tmp_path: Path) -> None:
+    content = bytearray(phi(times=False))
+    content[-4:] = bytes.fromhex("0100a07f")
+    with pytest.raises(DataError, match="1 counts that are NaN"):
+        read(write(tmp_path, bytes(content)))
+
+
 def test_one_point_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="only 1 point"):
         read(write(tmp_path, phi(regions=[("B1s", 200.0, -0.25, 1)])))
