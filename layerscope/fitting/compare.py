@@ -82,20 +82,20 @@ def compare(fits: Mapping[str, SeriesFit]) -> Comparison:
     """
     if not fits:
         raise FitError("nothing to compare")
-    sizes = {fit.batch.data.use.sum() for fit in fits.values()}
+    sizes = {fit.n_points for fit in fits.values()}
     if len(sizes) > 1:
-        raise FitError(f"the fits use different numbers of points: {sorted(int(s) for s in sizes)}")
+        raise FitError(f"the fits use different numbers of points: {sorted(sizes)}")
     usable = {name: fit.converged and not fit.batch.covariance.undetermined[fit.group] for name, fit in fits.items()}
     candidates = [name for name in fits if usable[name]] or list(fits)
-    largest = fits[max(candidates, key=lambda name: fits[name].n_free)]
+    largest = fits[max(candidates, key=lambda name: fits[name].n_estimated)]
     freedom = max(largest.n_data - largest.n_free, 1)
     excess = largest.redchi > 1.0 + 4.0 * np.sqrt(2.0 / freedom)
     dispersion = largest.redchi if excess and largest.batch.weights != "none" else 1.0
     bic = {
-        name: fit.bic if dispersion == 1.0 else fit.misfit / dispersion + fit.n_free * np.log(fit.n_data)
+        name: fit.bic if dispersion == 1.0 else fit.misfit / dispersion + fit.n_estimated * np.log(fit.n_points)
         for name, fit in fits.items()
     }
-    chosen = min(candidates, key=lambda name: (round(bic[name], 9), fits[name].n_free, name))
+    chosen = min(candidates, key=lambda name: (round(bic[name], 9), fits[name].n_estimated, name))
     ranked = sorted(fits, key=lambda name: (not usable[name], bic[name]))
     alternatives = tuple(
         ModelAlternative(
@@ -104,7 +104,7 @@ def compare(fits: Mapping[str, SeriesFit]) -> Comparison:
             float(bic[name] - bic[chosen]),
             fits[name].chi2,
             fits[name].redchi,
-            fits[name].n_free,
+            fits[name].n_estimated,
             usable[name],
             name == chosen,
         )

@@ -207,6 +207,16 @@ class SeriesFit:
         return self.batch.n_free
 
     @property
+    def n_points(self) -> int:
+        """Measured points in use, priors not counted."""
+        return int(self.batch.data.use[self.group].sum())
+
+    @property
+    def n_estimated(self) -> int:
+        """Parameters that these points have to determine: those free, less one for each prior."""
+        return self.n_free - (self.n_data - self.n_points)
+
+    @property
     def redchi(self) -> float:
         """Reduced chi2."""
         return float(self.batch.redchi[self.group])
@@ -363,7 +373,7 @@ class SeriesFit:
 
     def _criteria(self) -> tuple[FloatArray, FloatArray]:
         known = self.batch.weights != "none"
-        return information_criteria(np.asarray(self.misfit), self.n_data, self.n_free, known_noise=known)
+        return information_criteria(np.asarray(self.misfit), self.n_points, self.n_estimated, known_noise=known)
 
     def durbin_watson(self) -> FloatArray:
         """Return the Durbin-Watson statistic of each pattern, shape (L,)."""

@@ -137,6 +137,7 @@ class Alternative(FrozenModel):
     """One of the models that were compared; every one is kept, the chosen one is marked."""
 
     name: str = Field(min_length=1, description="name of the model, e.g. 'two components'")
+    comparison: str = Field(default="", description="what was asked, where a record answers several questions")
     bic: float | None = Field(default=None, description="its Bayesian information criterion")
     delta_bic: float | None = Field(default=None, description="its BIC less that of the best model")
     chi2: float | None = Field(default=None, ge=0, description="its weighted sum of squared residuals")
@@ -187,8 +188,10 @@ class ResultRecord(FrozenModel):
             raise ValueError("a failed record needs a problem")
         if self.status == "ok" and self.problem is not None:
             raise ValueError("a record with a problem has the status 'warning' or 'failed'")
-        if self.alternatives and sum(alternative.chosen for alternative in self.alternatives) != 1:
-            raise ValueError("exactly one of the alternatives must be chosen")
+        for question in {alternative.comparison for alternative in self.alternatives}:
+            chosen = sum(a.chosen for a in self.alternatives if a.comparison == question)
+            if chosen != 1:
+                raise ValueError(f"exactly one of the alternatives {question!r} must be chosen, not {chosen}")
         seen: set[tuple[str, str | None]] = set()
         for quantity in self.quantities:
             key = (quantity.name, quantity.component)

@@ -1,0 +1,211 @@
+"""What several regions of a profile say together: atomic fractions with their error budget, the valence of Mn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.records import Quantity, ResultRecord
+
+from .quantify import Composition, atomic_fractions
+from .regionfit import RegionFit, refit_with_background
+from .rsf import get_rsf_set, load_rsf_sets
+from .valence import mn_valence
+
+if TYPE_CHECKING:
+    from .pipeline import Profile
+
+__all__ = ["composition_records", "valence_records"]
+
+FloatArray = NDArray[np.float64]
+
+
+def composition_records(profile: Profile) -> list[ResultRecord]:
+    """Return atomic fractions of every level, with counting, background, RSF set and charge reference apart.
+
+    Raises
+    ------
+    DataError
+        If fewer than two regions could be fitted, or they differ in their levels.
+    """
+    table = profile.recipe.quantification
+    if table is None:
+        return []
+    names = [r.name for r in profile.recipe.regions if r.quantify and r.name in profile.fits]
+    if len(names) < 2:
+        raise DataError(f"atomic fractions need two fitted regions, there are {len(names)}")
+    counts = {profile.spectra[n].y.shape[0] for n in names}
+    if len(counts) > 1:
+        raise DataError("the regions to quantify have different numbers of levels: " + ", ".join(map(str, counts)))
+    rsf = get_rsf_set(table.rsf_set)
+    others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
+    area, covariance = _areas(profile, names)
+    composition = atomic_fractions(
+        names,
+        area,
+        covariance,
+        rsf,
+        _kinetic_energies(profile, names),
+        transmission=_transmission(profile, names),
+        attenuation=table.attenuation_exponent,
+        background_areas=_other_backgrounds(profile, names),
+        alternative_sets=[s for s in others if s.name != rsf.name and all(s.has(n) for n in names)],
+        charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
+        confidence=profile.recipe.confidence,
+    )
+    return [_composition_record(profile, names, composition, level) for level in range(area.shape[0])]
+
+
+def _areas(profile: Profile, names: list[str]) -> tuple[FloatArray, FloatArray]:
+    """Return areas per unit of live time (L, M) and their covariance (L, M, M)."""
+    totals = [_per_time(profile, name, profile.fits[name]) for name in names]
+    area = np.stack([t[0] for t in totals], axis=1)
+    covariance = np.zeros((*area.shape, len(names)))
+    for m, (_, variance) in enumerate(totals):
+        covariance[:, m, m] = variance
+    return area, covariance
+
+
+def _per_time(profile: Profile, name: str, result: RegionFit) -> tuple[FloatArray, FloatArray]:
+    area, covariance = result.total_area()
+    live = profile.spectra[name].live_time_s
+    return area / live, np.diag(covariance) / live**2
+
+
+def _other_backgrounds(profile: Profile, names: list[str]) -> dict[str, FloatArray]:
+    """Return the areas on every alternative background."""
+    table = profile.recipe.quantification
+    assert table is not None  # noqa: S101 - asked by composition_records
+    charge = profile.recipe.charge
+    found = {}
+    for background in table.alternative_backgrounds:
+        columns = []
+        for name in names:
+            result = profile.fits[name]
+            reference = None
+            if charge.kind == "line" and charge.region is not None and profile.recipe.region(charge.region) is not None:
+                region = profile.recipe.region(charge.region)
+                if region is not None and region.name == name:
+                    reference = next(c.name for c in result.components if c.species == charge.species)
+            try:
+                other = refit_with_background(result, profile.data[name], background, reference)
+                usable = other.fit.converged and not other.fit.batch.covariance.undetermined[0]
+            except LayerscopeError:
+                usable = False
+            columns.append(_per_time(profile, name, other if usable else result)[0])
+        found[background.label] = np.stack(columns, axis=1)
+    return found
+
+
+def _kinetic_energies(profile: Profile, names: list[str]) -> FloatArray:
+    energies = []
+    for name in names:
+        spectra = profile.spectra[name]
+        photon = spectra.spectra[0].excitation_energy_eV
+        if photon is None:
+            raise DataError("the excitation energy is not known", source=profile.datasets[0].source)
+        energies.append(photon - _centre(profile.fits[name]))
+    return np.array(energies)
+
+
+def _centre(result: RegionFit) -> float:
+    """Return the area-weighted binding energy of a region."""
+    weights = np.array([max(float(result.fit.value(f"{c.name}_area").sum()), 0.0) for c in result.own])
+    centres = np.array([float(result.fit.value(f"{c.name}_center").mean()) for c in result.own])
+    return float(centres @ weights / weights.sum()) if weights.sum() > 0 else float(centres.mean())
+
+
+def _transmission(profile: Profile, names: list[str]) -> FloatArray | None:
+    values = []
+    for name in names:
+        spectra = profile.spectra[name]
+        if spectra.transmission is None:
+            return None
+        values.append(float(np.interp(_centre(profile.fits[name]), spectra.x, spectra.transmission)))
+    return np.array(values)
+
+
+def _composition_record(profile: Profile, names: list[str], composition: Composition, level: int) -> ResultRecord:
+    quantities = []
+    for m, element in enumerate(composition.elements):
+        detected = bool(composition.detected[level, m])
+        quantities.append(
+            Quantity(
+                name="composition.atomic_fraction",
+                value=100.0 * float(composition.fraction[level, m]),
+                sigma=100.0 * float(composition.sigma[level, m]),
+                sigma_kind="systematic",
+                unit="%",
+                component=element,
+                role="derived",
+                budget={k: 100.0 * v for k, v in composition.budget(level, element).items()},
+                upper_limit=None if detected else 100.0 * float(composition.upper_limit[level, m]),
+                limit_confidence=None if detected else composition.confidence,
+            )
+        )
+    times = profile.spectra[names[0]].times
+    files = sorted({profile.spectra[n].files[level] for n in names})
+    return profile.context.record(
+        state=profile.state(None, None if times is None else float(times[level])),
+        inputs=profile.inputs(f"composition@level={level}", files),
+        method="xps.composition",
+        quantities=tuple(quantities),
+        parents=tuple(profile.record_ids[n, level] for n in names),
+        notes=(f"RSF set {composition.rsf_set}", *composition.notes),
+    )
+
+
+def valence_records(profile: Profile) -> list[ResultRecord]:
+    """Return the splitting of Mn 3s and the valence by a named law at every level."""
+    table = profile.recipe.mn_valence
+    if table is None:
+        return []
+    region = profile.recipe.region(table.region)
+    if region is None or region.name not in profile.fits:
+        raise DataError(f"region {table.region!r} was not fitted, so there is no Mn 3s splitting")
+    result, spectra = profile.fits[region.name], profile.spectra[region.name]
+    names = [next(c.name for c in result.components if c.species == s) + "_center" for s in (table.low, table.high)]
+    low, high = (result.fit.value(n) for n in names)
+    c = result.fit.covariance(names)
+    at = np.arange(low.size)
+    sigma = np.sqrt(np.maximum(c[0, at, 0, at] + c[1, at, 1, at] - 2.0 * c[0, at, 1, at], 0.0))
+    valence = mn_valence(high - low, sigma, table.law)
+    records = []
+    for level in range(low.size):
+        quantities = (
+            Quantity(
+                name="peak.splitting",
+                value=float(high[level] - low[level]),
+                sigma=float(sigma[level]),
+                sigma_kind="covariance",
+                unit="eV",
+                component="Mn 3s",
+                role="derived",
+            ),
+            Quantity(
+                name="valence.mn",
+                value=float(valence.value[level]),
+                sigma=float(valence.sigma[level]),
+                sigma_kind="systematic",
+                unit="1",
+                component=f"Mn 3s, {valence.law}",
+                role="derived",
+                budget={"splitting": float(valence.statistical[level]), "law": float(valence.law_spread[level])},
+            ),
+        )
+        by_law = ", ".join(f"{k} {float(v[level]):.2f}" for k, v in valence.by_law.items())
+        records.append(
+            profile.context.record(
+                state=profile.state(region.name, None if spectra.times is None else float(spectra.times[level])),
+                inputs=profile.inputs(f"valence@level={level}", [spectra.files[level]]),
+                method="xps.valence",
+                quantities=quantities,
+                parents=(profile.record_ids[region.name, level],),
+                status="warning" if bool(valence.out_of_range[level]) else "ok",
+                notes=(f"valence by each law: {by_law}; both laws unverified",),
+            )
+        )
+    return records

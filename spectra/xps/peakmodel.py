@@ -1,0 +1,265 @@
+"""From a region's table in the recipe to a model of the fit engine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import RecipeError
+from layerscope.fitting.backgrounds import static_shirley
+from layerscope.fitting.expressions import Expression
+from layerscope.fitting.layout import PER_PATTERN, Scope, Smooth
+from layerscope.fitting.model import ActiveBackground, Component, PatternModel
+from layerscope.fitting.tougaard import TOUGAARD_KERNELS, static_tougaard
+
+from .recipe import BackgroundTable, ComponentTable, ParameterTable, RegionTable
+from .species import Species, get_species
+
+if TYPE_CHECKING:
+    import lmfit
+
+__all__ = ["BuiltModel", "ShiftPolicy", "build_model", "library_species", "static_column"]
+
+FloatArray = NDArray[np.float64]
+ShiftPolicy = Literal["charge", "free", "none"]
+
+POSITION_MARGIN_EV = 0.3  # how far beyond the published range a position may go: charge references differ by that much
+DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
+MAX_SHIFT_EV = 5.0
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A region's model, ready to be fitted.
+
+    Attributes
+    ----------
+    model : PatternModel
+    parameters : lmfit.Parameters
+    scopes : dict of Scope
+    components : tuple of ComponentTable
+        Those included, in the order of the model.
+    """
+
+    model: PatternModel
+    parameters: lmfit.Parameters
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    components: tuple[ComponentTable, ...] = ()
+
+
+def library_species(table: ComponentTable, region: str) -> Species | None:
+    """Return the library's entry of a component, or None for a custom one.
+
+    Raises
+    ------
+    RecipeError
+        If the species is not known for the line (the message names the nearest ones).
+    """
+    if table.custom:
+        return None
+    line = table.line or region
+    try:
+        return get_species(table.species, line)
+    except RecipeError as error:
+        if table.line is None and line[-1] in "pdf":  # 'In 3d' is the doublet whose first line the library lists
+            for first in {"p": ("3/2",), "d": ("5/2",), "f": ("7/2",)}[line[-1]]:
+                try:
+                    return get_species(table.species, line + first)
+                except RecipeError:
+                    continue
+        raise error
+
+
+def build_model(
+    region: RegionTable,
+    background: BackgroundTable,
+    shift: ShiftPolicy,
+    *,
+    include: Collection[str] | None = None,
+    held: Collection[str] = (),
+    reference: str | None = None,
+    hold_background: bool = False,
+) -> BuiltModel:
+    """Declare the model of a region.
+
+    Parameters
+    ----------
+    region : RegionTable
+    background : BackgroundTable
+    shift : {"charge", "free", "none"}
+        Whether levels share a common shift of their own (known from the charge reference, or free).
+    include : collection of str, optional
+        Names of the components to use; all where nothing is said.
+    held : collection of str
+        Names of components whose shape and position stay at their start values.
+    reference : str, optional
+        Name of the component that defines the energy scale; its position is held and the levels shift against it.
+    hold_background : bool
+        Hold the strength of an active background at zero (nothing rises above it that could cause it).
+
+    Raises
+    ------
+    RecipeError
+        If a species is unknown, a custom one has no position, or a parameter does not belong to the shape.
+    """
+    chosen = tuple(c for c in region.components if include is None or c.name in include)
+    active: ActiveBackground = "none"
+    if background.mode == "active" and background.kind != "polynomial":
+        active = background.kind
+    model = PatternModel(
+        [Component(c.name, c.shape, doublet=c.doublet) for c in chosen],
+        polynomial=background.polynomial,
+        active=active,
+    )
+    parameters = model.make_parameters()
+    scopes: dict[str, Scope] = {}
+    by_species = {c.species: c for c in chosen}
+    for c in chosen:
+        _declare(c, region.name, parameters, scopes, held=c.name in held, reference=c.name == reference)
+    for c in chosen:
+        if c.like is not None and c.like in by_species:
+            _tie(c, by_species[c.like], parameters, model)
+    _check_expressions(parameters)
+    if shift != "none":
+        parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
+        scopes["shift"] = PER_PATTERN
+    if hold_background:
+        for name in ("shirley_k", "tougaard_b"):
+            if name in parameters:
+                parameters[name].set(value=0.0, vary=False)
+    return BuiltModel(model, parameters, {k: v for k, v in scopes.items() if parameters[k].vary}, chosen)
+
+
+def _declare(
+    c: ComponentTable,
+    region: str,
+    parameters: lmfit.Parameters,
+    scopes: dict[str, Scope],
+    *,
+    held: bool,
+    reference: bool,
+) -> None:
+    entry = library_species(c, region)
+    center = parameters[f"{c.name}_center"]
+    if entry is not None:
+        low, high = entry.low_eV - POSITION_MARGIN_EV, entry.high_eV + POSITION_MARGIN_EV
+        center.set(value=entry.position_eV, min=low, max=high)
+        if c.doublet:
+            _set_doublet(c, entry, parameters)
+    elif c.position_eV.value is None:
+        raise RecipeError(f"custom species {c.species!r} needs position_eV", source=f"regions[{region}]")
+    fwhm = parameters.get(f"{c.name}_fwhm")
+    if fwhm is not None:
+        fwhm.set(value=DEFAULT_FWHM_EV[0], min=DEFAULT_FWHM_EV[1], max=DEFAULT_FWHM_EV[2])
+    known = {n.removeprefix(f"{c.name}_"): n for n in parameters if n.startswith(f"{c.name}_")}
+    for name, table in {"center": c.position_eV, **c.parameters}.items():
+        if name not in known:
+            raise RecipeError(
+                f"shape {c.shape!r} of {c.species!r} has no parameter {name!r}",
+                source=f"regions[{region}]",
+                hint="it has " + ", ".join(sorted(known)),
+            )
+        _apply(table, parameters[known[name]], known[name], scopes)
+    if c.position_eV.value is not None and entry is None and c.position_eV.min is None and c.position_eV.max is None:
+        center.set(min=c.position_eV.value - 1.0, max=c.position_eV.value + 1.0)
+    if held:
+        for name in known.values():
+            parameters[name].set(vary=False)
+    elif reference:
+        center.set(vary=False)
+
+
+def _set_doublet(c: ComponentTable, entry: Species, parameters: lmfit.Parameters) -> None:
+    if entry.splitting_eV is None or entry.ratio is None:
+        given = {"splitting", "ratio"} <= set(c.parameters)
+        if not given:
+            raise RecipeError(
+                f"the library has no splitting and ratio for {c.species!r}", hint="give parameters.splitting and .ratio"
+            )
+        return
+    parameters[f"{c.name}_splitting"].set(value=entry.splitting_eV)
+    parameters[f"{c.name}_ratio"].set(value=entry.ratio)
+
+
+def _apply(table: ParameterTable, parameter: lmfit.Parameter, name: str, scopes: dict[str, Scope]) -> None:
+    said = table.model_fields_set
+    if table.min is not None:
+        parameter.set(min=table.min)
+    if table.max is not None:
+        parameter.set(max=table.max)
+    if table.value is not None:
+        low, high = float(parameter.min), float(parameter.max)
+        if table.min is None and table.value < low:
+            parameter.set(min=table.value - POSITION_MARGIN_EV)
+        if table.max is None and table.value > high:
+            parameter.set(max=table.value + POSITION_MARGIN_EV)
+        parameter.set(value=table.value)
+    if said:
+        parameter.set(vary=table.vary)
+    if table.expr is not None:
+        parameter.set(expr=Expression(table.expr).text)
+    elif table.scope != "shared":
+        scopes[name] = PER_PATTERN if table.scope == "level" else Smooth(table.knots)
+
+
+def _tie(c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters, model: PatternModel) -> None:
+    """Give a component the width and shape of another, except what its own table sets."""
+    if c.shape != other.shape:
+        raise RecipeError(f"{c.species!r} is to be like {other.species!r}, but their shapes differ")
+    line = next(x for x in model.components if x.name == c.name).line
+    for name in line.parameters:
+        if name in ("center", "splitting", "ratio") or name in c.parameters:
+            continue
+        parameters[f"{c.name}_{name}"].set(expr=f"{other.name}_{name}")
+
+
+def _check_expressions(parameters: lmfit.Parameters) -> None:
+    for p in parameters.values():
+        if p.expr:
+            missing = [n for n in Expression(p.expr).names if n not in parameters]
+            if missing:
+                raise RecipeError(
+                    f"the constraint of {p.name!r} uses {missing[0]!r}, which is no parameter",
+                    hint="parameters are " + ", ".join(parameters),
+                )
+
+
+def static_column(background: BackgroundTable, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the shape of a static background of every level, from the data, with its foot at zero.
+
+    Parameters
+    ----------
+    background : BackgroundTable
+        With ``mode="static"``.
+    x : ndarray, shape (n,)
+        Binding energy (eV), ascending.
+    y : ndarray, shape (L, n)
+        Intensities.
+
+    Returns
+    -------
+    ndarray, shape (L, n)
+        Scaled to a largest value of one; zero where a level has no step.
+
+    Raises
+    ------
+    FitError
+        If the iteration does not settle.
+    """
+    if background.kind == "shirley":
+        curve = static_shirley(x[None], y).background
+    else:
+        kernel = TOUGAARD_KERNELS["universal" if background.kind == "tougaard_u2" else "polymer"]
+        curve = static_tougaard(x[None], y, kernel).background
+    curve = curve - curve[:, :1]
+    top = np.abs(curve).max(axis=1, keepdims=True)
+    return np.asarray(np.where(top > 0, curve / np.where(top > 0, top, 1.0), 0.0))
+
+
+def free_names(parameters: Mapping[str, lmfit.Parameter]) -> list[str]:
+    """Return the names of the parameters that vary."""
+    return [name for name, p in parameters.items() if p.vary and not p.expr]

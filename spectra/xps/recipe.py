@@ -1,0 +1,285 @@
+"""The recipe of an XPS depth profile: what was measured, which lines, and what to make of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from layerscope.fitting.expressions import Expression
+from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath
+
+from .dataset import normalise_region
+
+__all__ = [
+    "BackgroundTable",
+    "ChargeTable",
+    "ColumnsTable",
+    "ComponentTable",
+    "DepthTable",
+    "MnValenceTable",
+    "OverlapTable",
+    "ParameterTable",
+    "QuantificationTable",
+    "RegionTable",
+    "SeriesTable",
+    "XpsRecipe",
+    "identifier",
+]
+
+ShapeName = Literal["gaussian", "lorentzian", "pseudo_voigt", "gl_product", "voigt", "doniach_sunjic", "casa_la"]
+BackgroundKind = Literal["shirley", "tougaard_u2", "tougaard_u3", "polynomial"]
+
+
+def identifier(name: str) -> str:
+    """Return a name under which a component's parameters can be declared: ``TM-O-B`` -> ``TM_O_B``."""
+    text = re.sub(r"\W+", "_", name).strip("_") or "line"
+    return text if text[0].isalpha() else f"c_{text}"
+
+
+def _as_table(value: Any) -> Any:
+    return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class ParameterTable(RecipeModel):
+    """Start value, bounds and scope of one parameter; a bare number is its start value."""
+
+    value: float | None = Field(default=None, description="start value; the library's where nothing is said")
+    min: float | None = Field(default=None, description="lower bound")
+    max: float | None = Field(default=None, description="upper bound")
+    vary: bool = Field(default=True, description="false holds the value")
+    expr: str | None = Field(default=None, description="arithmetic of other parameters, e.g. 'B_O_B_fwhm * 1.1'")
+    scope: Literal["shared", "level", "smooth"] = Field(
+        default="shared", description="one value for the series, one a level, or a smooth function of the etch time"
+    )
+    knots: Annotated[int, Field(ge=1, le=6)] = 3
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.expr is not None:
+            Expression(self.expr)  # refused here, before anything else reads the text
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+Parameter = Annotated[ParameterTable, BeforeValidator(_as_table)]
+
+
+class ComponentTable(RecipeModel):
+    """One line (or doublet) of a region."""
+
+    species: Annotated[str, Field(min_length=1, description="id in the species library, or any name if custom")]
+    line: str | None = Field(default=None, description="core level in the library; the region's when not given")
+    custom: bool = Field(default=False, description="the species is not in the library; a position is then needed")
+    shape: ShapeName = "pseudo_voigt"
+    doublet: bool = Field(default=False, description="two lines with the splitting and ratio of the library")
+    like: str | None = Field(default=None, description="species whose width and shape this one shares")
+    optional: bool = Field(default=False, description="test by BIC whether the data need it")
+    foreign: bool = Field(default=False, description="a line of another element: fitted, but no species of the region")
+    position_eV: Parameter = ParameterTable()
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict, description="fwhm, mixing, splitting, ratio, ... of the shape"
+    )
+
+    @property
+    def name(self) -> str:
+        """Name of the component in the fit."""
+        return identifier(self.species)
+
+
+class BackgroundTable(RecipeModel):
+    """Background of a region."""
+
+    kind: BackgroundKind = "shirley"
+    mode: Literal["active", "static"] = Field(
+        default="active", description="active: part of the fit; static: from the data beforehand, with a free height"
+    )
+    polynomial: Annotated[int, Field(ge=0, le=3)] = Field(default=1, description="degree of the polynomial below it")
+
+    @property
+    def label(self) -> str:
+        """Name in comparisons."""
+        return "polynomial" if self.kind == "polynomial" else f"{self.mode} {self.kind}"
+
+
+class RegionTable(RecipeModel):
+    """One region (core level) of the profile."""
+
+    region: Annotated[str, Field(min_length=1, description="core level as in the file, e.g. 'B 1s'")]
+    range_eV: tuple[float, float] | None = Field(default=None, description="binding energies to fit, as measured")
+    components: Annotated[tuple[ComponentTable, ...], Field(min_length=1)]
+    background: BackgroundTable = BackgroundTable()
+    shift: Literal["auto", "charge", "free", "none"] = Field(
+        default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
+    )
+    quantify: bool = Field(default=True, description="whether the region's area counts as its element")
+
+    @property
+    def name(self) -> str:
+        """Region as the field writes it."""
+        return normalise_region(self.region)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [c.name for c in self.components]
+        twice = {n for n in names if names.count(n) > 1}
+        if twice:
+            raise ValueError(f"two components are called {sorted(twice)[0]!r}")
+        species = {c.species for c in self.components}
+        for c in self.components:
+            if c.like is not None and (c.like not in species or c.like == c.species):
+                raise ValueError(f"'{c.species}' is to be like '{c.like}', which is no other component of the region")
+        if self.range_eV is not None and not self.range_eV[0] < self.range_eV[1]:
+            raise ValueError("range_eV must be (low, high)")
+        return self
+
+
+class ChargeTable(RecipeModel):
+    """Charge reference."""
+
+    kind: Literal["none", "line"] = "none"
+    region: str | None = Field(default=None, description="region that holds the reference line")
+    species: str | None = Field(default=None, description="component that is the reference line")
+    energy_eV: float | None = Field(default=None, description="its binding energy by definition")
+    sigma_eV: Annotated[float, Field(ge=0)] = Field(default=0.2, description="error of that definition")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kind == "line" and (self.region is None or self.species is None or self.energy_eV is None):
+            raise ValueError("a charge reference by a line needs region, species and energy_eV")
+        return self
+
+
+class ColumnsTable(RecipeModel):
+    """What the columns of a plain text file mean; see `layerscope.spectra.xps.readers.columns.ColumnMap`."""
+
+    region: str
+    energy: str | int = 0
+    counts: str | int | tuple[str | int, ...] = 1
+    kind: Literal["binding", "kinetic"] = "binding"
+    unit: Literal["counts", "counts/s"] = "counts"
+    transmission: str | int | None = None
+    excitation_energy_eV: float | None = None
+    pass_energy_eV: float | None = None
+    dwell_time_s: float | None = None
+    scans: int | None = None
+    sample: str = ""
+    points: int | None = None
+    delimiter: str | None = None
+    comment: str = "#"
+    skip_lines: int = 0
+
+
+class SeriesTable(RecipeModel):
+    """One depth profile: a file with all levels, or a file a level."""
+
+    files: Annotated[tuple[RecipePath, ...], Field(min_length=1)]
+    name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
+    sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
+    select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
+    format: str = "auto"
+    columns: ColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
+    etch_times_s: tuple[float, ...] | None = Field(default=None, description="etch time of each level, over the file's")
+    times_s: tuple[float, ...] | None = Field(
+        default=None, description="time of each level, where the levels are moments and not etch steps"
+    )
+    exposure: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="counts per unit of intensity, where the file does not give dwell time and scans"
+    )
+    cycle: float | None = None
+    voltage_V: float | None = None
+    step: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.etch_times_s is not None and self.times_s is not None:
+            raise ValueError("levels are etch steps (etch_times_s) or moments (times_s), not both")
+        return self
+
+
+class QuantificationTable(RecipeModel):
+    """Atomic fractions."""
+
+    rsf_set: str = "scofield"
+    alternative_sets: tuple[str, ...] = Field(
+        default=(), description="sets whose spread is the error; all that have the lines when empty"
+    )
+    attenuation_exponent: float = 0.75
+    alternative_backgrounds: tuple[BackgroundTable, ...] = (
+        BackgroundTable(kind="shirley", mode="static"),
+        BackgroundTable(kind="tougaard_u2", mode="active"),
+    )
+
+
+class OverlapTable(RecipeModel):
+    """P 2s inside B 1s, from P 2p."""
+
+    region: str = "B 1s"
+    species: str = Field(default="P 2s", description="the foreign component of that region")
+    from_region: str = "P 2p"
+
+
+class MnValenceTable(RecipeModel):
+    """Mean oxidation state of Mn from the splitting of Mn 3s."""
+
+    region: str = "Mn 3s"
+    low: str = Field(description="component at lower binding energy")
+    high: str = Field(description="component at higher binding energy")
+    law: str = "beyreuther"
+
+
+class DepthTable(RecipeModel):
+    """Depth scale."""
+
+    etch_rate_nm_s: Annotated[float, Field(gt=0)]
+    sigma_nm_s: Annotated[float, Field(ge=0)]
+
+
+class XpsRecipe(PipelineRecipe):
+    """Recipe of the pipeline ``xps``."""
+
+    series: Annotated[tuple[SeriesTable, ...], Field(min_length=1)]
+    regions: Annotated[tuple[RegionTable, ...], Field(min_length=1)]
+    charge: ChargeTable = ChargeTable()
+    quantification: QuantificationTable | None = None
+    overlap: OverlapTable | None = None
+    mn_valence: MnValenceTable | None = None
+    depth: DepthTable | None = None
+    single_level: bool = Field(default=False, description="fit every level alone as well, to show what joining gains")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.95, description="of limits")
+    noise: Literal["poisson", "scaled"] = Field(
+        default="poisson", description="scaled: multiply errors by the square root of the reduced chi2"
+    )
+
+    def region(self, name: str) -> RegionTable | None:
+        """Return the table of a region, or None."""
+        wanted = normalise_region(name)
+        return next((r for r in self.regions if r.name == wanted), None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [r.name for r in self.regions]
+        if len(set(names)) < len(names):
+            raise ValueError("a region is declared twice")
+        labels = [s.name for s in self.series]
+        if len(set(labels)) < len(labels):
+            raise ValueError("several series need different names (series.name)")
+        self._check_component("charge", self.charge.region, self.charge.species)
+        if self.overlap is not None:
+            self._check_component("overlap", self.overlap.region, self.overlap.species)
+            self._check_component("overlap", self.overlap.from_region, None)
+        if self.mn_valence is not None:
+            for species in (self.mn_valence.low, self.mn_valence.high):
+                self._check_component("mn_valence", self.mn_valence.region, species)
+        return self
+
+    def _check_component(self, where: str, region: str | None, species: str | None) -> None:
+        if region is None:
+            return
+        table = self.region(region)
+        if table is None:
+            raise ValueError(f"{where}: region {region!r} is not among the regions")
+        if species is not None and species not in {c.species for c in table.components}:
+            raise ValueError(f"{where}: region {table.name!r} has no component {species!r}")

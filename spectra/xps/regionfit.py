@@ -1,0 +1,316 @@
+"""Fit one region of a depth profile: all levels jointly, with the alternatives that the data could prefer.
+
+A component that does not rise above the noise says nothing about its own position and width. Such a component keeps the
+library's position and the start width while its area is fitted, which is what an upper limit means: so much of *this*
+line could be there. Components are set free as soon as their area is significant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import FitError
+from layerscope.fitting.compare import ModelAlternative, compare
+from layerscope.fitting.result import SeriesFit
+from layerscope.fitting.series import Series, fit_series
+
+from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
+from .recipe import BackgroundTable, ComponentTable, RegionTable
+
+__all__ = ["RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
+
+FloatArray = NDArray[np.float64]
+
+SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
+BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
+PINNED_EV = 1e-6
+
+
+@dataclass(frozen=True)
+class RegionData:
+    """Measured levels of one region.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+        Binding energy as measured (eV), ascending.
+    y : ndarray, shape (L, n)
+        Intensities.
+    exposure : ndarray, shape (L,)
+        Counts per unit of intensity.
+    variable : ndarray, shape (L,)
+        Etch time (s), or the level's number.
+    charge_shift, charge_sigma : ndarray, shape (L,), or None
+        Shift of each level's lines against the reference scale (eV) and its standard error, from the reference line.
+    priors : mapping of str to (value, sigma)
+        What other regions say of parameters and areas of this one, each of shape (L,).
+    scaled : bool
+        Whether the stated noise is only relative: errors are then multiplied by the square root of the reduced chi2.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    exposure: FloatArray
+    variable: FloatArray
+    charge_shift: FloatArray | None = None
+    charge_sigma: FloatArray | None = None
+    priors: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
+    scaled: bool = False
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels, L."""
+        return int(self.y.shape[0])
+
+    def level(self, index: int) -> RegionData:
+        """Return one level alone."""
+        at = slice(index, index + 1)
+        return RegionData(
+            self.x,
+            self.y[at],
+            self.exposure[at],
+            self.variable[at],
+            None if self.charge_shift is None else self.charge_shift[at],
+            None if self.charge_sigma is None else self.charge_sigma[at],
+            {k: (v[at], s[at]) for k, (v, s) in (self.priors or {}).items()},
+            self.scaled,
+        )
+
+
+@dataclass(frozen=True)
+class RegionFit:
+    """Result of one region.
+
+    Attributes
+    ----------
+    region : RegionTable
+    background : BackgroundTable
+    built : BuiltModel
+    fit : SeriesFit
+    shift : {"charge", "free", "none"}
+        What the levels' shifts rest on.
+    held : tuple of str
+        Components too weak to be asked for their shape.
+    alternatives : tuple of (question, ModelAlternative)
+        Every model that was compared, the chosen one of each question marked.
+    dispersion : float
+        Excess of the scatter over the stated noise that the comparison allowed for.
+    """
+
+    region: RegionTable
+    background: BackgroundTable
+    built: BuiltModel
+    fit: SeriesFit
+    shift: ShiftPolicy
+    held: tuple[str, ...]
+    alternatives: tuple[tuple[str, ModelAlternative], ...] = ()
+    dispersion: float = 1.0
+
+    @property
+    def components(self) -> tuple[ComponentTable, ...]:
+        """Components in the fit."""
+        return self.built.components
+
+    @property
+    def own(self) -> tuple[ComponentTable, ...]:
+        """Components that belong to the region's element."""
+        return tuple(c for c in self.components if not c.foreign)
+
+    def total_area(self) -> tuple[FloatArray, FloatArray]:
+        """Return the summed area of the region's own components, shape (L,), and its covariance, shape (L, L)."""
+        names = [f"{c.name}_area" for c in self.own]
+        total = np.sum([self.fit.value(n) for n in names], axis=0)
+        return total, self.fit.covariance(names).sum(axis=(0, 2))
+
+
+def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, built: BuiltModel) -> Series:
+    columns = None
+    if background.mode == "static" and background.kind != "polynomial":
+        try:
+            columns = {"background_static": static_column(background, data.x, data.y)}
+        except FitError:
+            columns = None  # no step to follow: the polynomial describes the background alone
+        if columns is not None and (np.abs(columns["background_static"]).max(axis=1) == 0).any():
+            columns = None
+    names = {*built.model.nonlinear_names, *built.model.linear_names}
+    priors = {k: v for k, v in (data.priors or {}).items() if k in names}
+    if shift == "charge" and data.charge_shift is not None and data.charge_sigma is not None:
+        priors["shift"] = (data.charge_shift, data.charge_sigma)
+    elif shift == "free":  # the first level carries the scale, the others shift against it
+        sigma = np.full(data.n_levels, np.inf)
+        sigma[0] = PINNED_EV
+        priors["shift"] = (np.zeros(data.n_levels), sigma)
+    return Series(
+        data.x,
+        data.y,
+        variable=data.variable,
+        exposure=data.exposure,
+        columns=columns,
+        priors=priors or None,
+    )
+
+
+def _run(data: RegionData, built: BuiltModel, background: BackgroundTable, shift: ShiftPolicy) -> SeriesFit:
+    series = _series(data, background, shift, built)
+    return fit_series(
+        built.model, built.parameters, series, scopes=built.scopes, weights="poisson", scale_covariance=data.scaled
+    )
+
+
+def significance(fit: SeriesFit, components: tuple[ComponentTable, ...]) -> dict[str, float]:
+    """Return how many sigma each component's area lies above zero, at its best level or over all levels."""
+    result = {}
+    for c in components:
+        name = f"{c.name}_area"
+        area, covariance = fit.value(name), fit.covariance([name])[0, :, 0, :]
+        sigma = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+        total = float(area.sum() / np.sqrt(max(float(covariance.sum()), 1e-300)))
+        result[c.name] = max(total, float((area / sigma).max()))
+    return result
+
+
+def _staged(
+    region: RegionTable,
+    data: RegionData,
+    background: BackgroundTable,
+    shift: ShiftPolicy,
+    include: frozenset[str],
+    reference: str | None,
+) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
+    """Fit with all shapes held, then set free what is significant, until nothing changes."""
+    held = include
+    strong = False
+    built = build_model(region, background, "none", include=include, held=held, reference=reference)
+    if shift == "charge":
+        built = build_model(region, background, shift, include=include, held=held, reference=reference)
+    fit = _run(data, built, background, shift if shift == "charge" else "none")
+    for _ in range(4):
+        level = significance(fit, built.components)
+        now = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
+        now_strong = max(level.values()) > BACKGROUND_SIGNIFICANT
+        policy: ShiftPolicy = "none" if shift == "free" and now == include else shift
+        if (now, now_strong) == (held, strong) and held != include:
+            break
+        held, strong = now, now_strong
+        built = build_model(
+            region,
+            background,
+            policy,
+            include=include,
+            held=held,
+            reference=reference,
+            hold_background=not strong,
+        )
+        fit = _run(data, built, background, policy)
+        if held == include:
+            break
+    return built, fit, tuple(sorted(held))
+
+
+def _policies(region: RegionTable, data: RegionData, is_reference: bool) -> tuple[ShiftPolicy, ...]:
+    """Return the shift policies to compare, the one to fall back on first."""
+    if is_reference:
+        return ("free",)
+    known = data.charge_shift is not None
+    if region.shift == "charge":
+        return ("charge",) if known else ("none",)
+    if region.shift == "free":
+        return ("free",) if data.n_levels > 1 else ("none",)
+    if region.shift == "none":
+        return ("none",)
+    if data.n_levels == 1:
+        return ("charge",) if known else ("none",)
+    return ("charge", "none", "free") if known else ("none", "free")
+
+
+def fit_region(region: RegionTable, data: RegionData, *, reference: str | None = None) -> RegionFit:
+    """Fit a region: choose the shift policy, then test every optional component.
+
+    Parameters
+    ----------
+    region : RegionTable
+    data : RegionData
+    reference : str, optional
+        Name of the component that is the charge reference, if it lies in this region.
+
+    Raises
+    ------
+    RecipeError
+        If a species or parameter is unknown.
+    FitError
+        If the model cannot be fitted at all.
+    """
+    everything = frozenset(c.name for c in region.components)
+    tried: dict[ShiftPolicy, tuple[BuiltModel, SeriesFit, tuple[str, ...]]] = {}
+    for policy in _policies(region, data, reference is not None):
+        real: ShiftPolicy = "charge" if reference is not None else policy
+        tried[policy] = _staged(region, _for_reference(data, reference), region.background, real, everything, reference)
+    comparison = compare({f"shift {name}": fit for name, (_, fit, _) in tried.items()})
+    shift: ShiftPolicy = next(n for n in tried if f"shift {n}" == comparison.chosen)
+    alternatives = [("shift of the levels", a) for a in comparison.alternatives] if len(tried) > 1 else []
+    built, fit, held = tried[shift]
+    include = everything
+    for c in (c for c in region.components if c.optional and len(include) > 1):
+        without = include - {c.name}
+        policy = "charge" if reference is not None else shift
+        other = _staged(region, _for_reference(data, reference), region.background, policy, without, reference)
+        verdict = compare({f"with {c.species}": fit, f"without {c.species}": other[1]})
+        alternatives += [(f"need of {c.species}", a) for a in verdict.alternatives]
+        if verdict.chosen == f"without {c.species}":
+            include, (built, fit, held) = without, other
+    return RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
+
+
+def _for_reference(data: RegionData, reference: str | None) -> RegionData:
+    """Let the levels of the reference region shift freely against the held reference line."""
+    if reference is None:
+        return data
+    return replace(data, charge_shift=np.zeros(data.n_levels), charge_sigma=np.full(data.n_levels, np.inf))
+
+
+def refit_with_background(
+    result: RegionFit, data: RegionData, background: BackgroundTable, reference: str | None
+) -> RegionFit:
+    """Fit the chosen model again on another background, for the error that the choice of background makes."""
+    include = frozenset(c.name for c in result.components)
+    shift: ShiftPolicy = "charge" if reference is not None else result.shift
+    built = build_model(
+        result.region,
+        background,
+        shift,
+        include=include,
+        held=result.held,
+        reference=reference,
+        hold_background=_held_background(result),
+    )
+    fit = _run(_for_reference(data, reference), built, background, shift)
+    return RegionFit(result.region, background, built, fit, result.shift, result.held)
+
+
+def _held_background(result: RegionFit) -> bool:
+    names = [n for n in ("shirley_k", "tougaard_b") if n in result.built.parameters]
+    return any(not result.built.parameters[n].vary for n in names)
+
+
+def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | None]:
+    """Fit every level alone with the chosen model and free positions: what one gets without the joint fit.
+
+    Returns
+    -------
+    list of SeriesFit or None
+        None where a level alone cannot be fitted.
+    """
+    include = frozenset(c.name for c in result.components)
+    fits: list[SeriesFit | None] = []
+    for index in range(data.n_levels):
+        alone = replace(data.level(index), charge_shift=None, charge_sigma=None)
+        try:
+            built = build_model(result.region, result.background, "none", include=include, held=result.held)
+            fits.append(_run(alone, built, result.background, "none"))
+        except FitError:
+            fits.append(None)
+    return fits
