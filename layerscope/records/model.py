@@ -273,11 +273,14 @@ def failed_record(
     Returns
     -------
     ResultRecord
-        With ``status="failed"``. Where no input could be hashed, the problem's source stands in for it in the
-        record_id, so that two missing files are two records.
+        With ``status="failed"``. What went wrong and the state enter its record_id, so that it never takes the place of
+        a record that worked, nor of another failure. Where no input could be hashed, the problem's source stands in.
     """
     problem = error if isinstance(error, Problem) else Problem.from_error(error)
+    whole_state = state or SampleState(sample=sample or "unknown")
+    reason = canonical_json([problem.kind, problem.message, whole_state.model_dump(mode="json")])
     addressed = [(item.sha256, item.selector) for item in inputs] or [("", problem.source or "")]
+    addressed.append(("failed", reason))
     resolved = {} if recipe is None else recipe
     return ResultRecord(
         record_id=make_record_id(
@@ -286,7 +289,7 @@ def failed_record(
         technique=technique,
         method=method,
         method_version=method_version,
-        state=state or SampleState(sample=sample or "unknown"),
+        state=whole_state,
         inputs=inputs,
         software=software or {},
         recipe=resolved,

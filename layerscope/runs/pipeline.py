@@ -235,9 +235,14 @@ class RunContext:
         inputs: Sequence[InputFile] = (),
         method: str | None = None,
     ) -> ResultRecord:
-        """Return the failed record of a part of this run."""
+        """Return the failed record of a part of this run; a source inside the data folder is named relative to it."""
+        problem = error if isinstance(error, Problem) else Problem.from_error(error)
+        source = Path(problem.source) if problem.source else None
+        if source is not None and source.is_absolute() and source.is_relative_to(self.recipe.folder.absolute()):
+            relative = source.relative_to(self.recipe.folder.absolute()).as_posix()
+            problem = problem.model_copy(update={"source": relative})
         return failed_record(
-            error,
+            problem,
             technique=self.pipeline.technique,
             method=method or self.pipeline.name,
             method_version=self.pipeline.version,

@@ -82,6 +82,8 @@ class _Collector:
 
     def add_record(self, record: ResultRecord) -> None:
         known = self.records.get(record.record_id)
+        if known is not None and record.status == "failed":
+            return  # the same failure, told twice
         if known is not None and known.content_json() != record.content_json():
             raise StoreError(
                 f"two different records have the id {record.record_id[:12]}...",

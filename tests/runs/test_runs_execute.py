@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import layerscope
-from layerscope.errors import MissingDependencyError, RecipeError, StoreError
+from layerscope.errors import DataError, FitError, MissingDependencyError, RecipeError, StoreError
+from layerscope.records import InputFile, SampleState, file_sha256
 from layerscope.runs.execute import ProgressEvent, execute
 from layerscope.runs.ledger import Ledger
-from layerscope.runs.pipeline import find_pipeline
+from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext, find_pipeline
 from layerscope.runs.plan import check_plan, make_plan
+from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.validate import validate_run
 
 
@@ -181,6 +183,47 @@ def test_a_bad_input_is_quarantined_and_the_rest_is_done(
     after = snapshot(tmp_path / "run")
     del before["ledger.sqlite"], after["ledger.sqlite"]  # the second attempt is counted there
     assert after == before
+
+
+class Clumsy(PipelineBase):
+    """Gives one record, guards two failures of the same input, and then fails as a whole."""
+
+    name = "clumsy"
+    version = "1"
+    technique = "clumsy"
+
+    def __init__(self, *, twice: bool = False) -> None:
+        self.twice = twice
+
+    def run(self, recipe: PipelineRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        data = recipe.folder / "one.txt"
+        source = InputFile(path="one.txt", sha256=file_sha256(data), size=1, reader="r", reader_version="1")
+        state = SampleState(sample=recipe.sample)
+        yield PipelineOutput((context.record(state=state, inputs=(source,)),))
+        for reason in ("first", "second", "second"):
+            with context.guard(inputs=(source,), state=state):
+                raise DataError(reason, source=data.absolute())
+        if self.twice:
+            yield PipelineOutput((context.record(state=state, inputs=(source,), notes=("other",)),))
+        raise FitError("the whole fails")
+
+
+@pytest.mark.parametrize(
+    ("twice", "message"), [(False, "the whole fails"), (True, "two different records have the id")]
+)
+def test_failures_never_take_the_place_of_a_record_or_of_each_other(
+    twice: bool, message: str, recipe_folder: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text('layerscope = 1\npipeline = "clumsy"\nsample = "LRO"\n')
+    summary = execute(recipe, tmp_path / "run", pipelines={"clumsy": Clumsy(twice=twice)})
+    assert summary.exit_code == 2
+    problems = [record.problem for record in summary.failed if record.problem]
+    assert len(problems) == 3
+    assert {problem.message for problem in problems if problem.kind == "data"} == {"first", "second"}
+    assert {problem.source for problem in problems if problem.kind == "data"} == {"one.txt"}
+    assert any(message in problem.message for problem in problems)
+    assert [record.status for record in summary.run.records].count("ok") == 1
 
 
 def test_one_bad_level_is_guarded_and_its_neighbours_are_kept(recipe_folder: Path, tmp_path: Path) -> None:

@@ -160,6 +160,42 @@ def test_a_process_killed_while_it_writes_leaves_whole_records(store: RunStore) 
     assert layerscope.load_run(store.folder).records, "the writer never got as far as one record"
 
 
+KILLED_EVERYWHERE = """
+import json, os, signal, sys
+from pathlib import Path
+from layerscope.runs.store import write_atomic
+path, old, new = Path("file"), b"old" * 50_000, b"new" * 70_000
+seen, step, alive = [], 0, False
+while not alive:
+    step += 1
+    path.write_bytes(old)
+    if (child := os.fork()) == 0:
+        left = step
+        def count(frame, event, argument):
+            global left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.setprofile(count)
+        write_atomic(path, new)
+        sys.setprofile(None)
+        os._exit(0)
+    alive = os.WIFEXITED(os.waitpid(child, 0)[1])
+    seen.append({old: "old", new: "new"}.get(path.read_bytes(), "broken"))
+print(json.dumps(seen))
+"""
+
+
+def test_a_kill_at_any_step_of_a_write_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-c", KILLED_EVERYWHERE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert len(seen) > 20
+    turn = seen.index("new")
+    assert seen == ["old"] * turn + ["new"] * (len(seen) - turn)
+
+
 def test_the_ledger_takes_a_second_start_as_a_second_attempt(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     assert ledger.jobs() == []
