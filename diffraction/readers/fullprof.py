@@ -1,0 +1,158 @@
+"""FullProf's text formats: XYDATA (columns with errors) and "start step stop" followed by counts, several a line."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ..dataset import Pattern
+from ._base import RawFile, ascending, decode, number, numbers, regular_axis, variance_of_errors, whole_counts
+from ._text import COMMENT_MARKS, radiation_of_header
+
+__all__ = ["FORMAT", "read", "sniff"]
+
+FORMAT = "fullprof"
+
+_RANGE_TOLERANCE = 0.02
+"""(stop - start) / step may differ from a whole number by this much, since the header is rounded."""
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the file starts with XYDATA, or with a line of start, step and stop that its counts fill."""
+    head = decode(raw.data[:8192])
+    if head.lstrip().upper().startswith("XYDATA"):
+        return True
+    lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith(COMMENT_MARKS)]
+    if len(lines) < 2 or "\0" in head:
+        return False
+    declared = _range(lines[0])
+    if declared is None:
+        return False
+    second = [number(part) for part in lines[1].split()]
+    # Columns of position, intensity and error could be mistaken for it only if their second row went on the same way.
+    return None not in second and _range(lines[1]) is None and len(second) != 2
+
+
+def read(raw: RawFile) -> list[Pattern]:
+    """Read either of the two formats.
+
+    Parameters
+    ----------
+    raw : RawFile
+        The file's bytes.
+
+    Returns
+    -------
+    list of Pattern
+        One.
+
+    Raises
+    ------
+    ReaderError
+        If something is not a number, or the number of counts is not the one that start, step and stop declare.
+    """
+    text = decode(raw.data)
+    if "\0" in text:
+        raise raw.error("the file is binary, not text")
+    if text.lstrip().upper().startswith("XYDATA"):
+        return [_read_xydata(raw, text)]
+    return [_read_range(raw, text)]
+
+
+def _range(line: str) -> tuple[float, float, float, int] | None:
+    """Start, step, stop and the number of points of a header line, or None if it is none."""
+    values = [number(part) for part in line.split()[:3]]
+    if len(values) < 3:
+        return None
+    start, step, stop = values
+    if start is None or step is None or stop is None or not 0 < step < stop - start:
+        return None
+    points = (stop - start) / step + 1
+    if points > 1e7 or abs(points - round(points)) > _RANGE_TOLERANCE:
+        return None
+    return start, step, stop, round(points)
+
+
+def _read_range(raw: RawFile, text: str) -> Pattern:
+    lines = text.splitlines()
+    first = next((i for i, s in enumerate(lines) if s.strip() and not s.lstrip().startswith(COMMENT_MARKS)), None)
+    declared = None if first is None else _range(lines[first])
+    if first is None or declared is None:
+        raise raw.error("the first line is not start, step and stop")
+    start, step, stop, points = declared
+    tokens = " ".join(s for s in lines[first + 1 :] if not s.lstrip().startswith(COMMENT_MARKS)).split()
+    if len(tokens) != points:
+        raise raw.error(
+            f"{start:g} to {stop:g} in steps of {step:g} are {points} points, but {len(tokens)} counts are there",
+            hint="the file may be cut off" if len(tokens) < points else None,
+        )
+    try:
+        counts = numbers(tokens)
+    except ValueError as error:
+        raise raw.error(str(error)) from None
+    return Pattern(
+        axis=regular_axis(raw, start, step, points),
+        intensity=counts,
+        intensity_unit="counts" if whole_counts(counts) else "arbitrary",
+        source=raw.name,
+        sample=" ".join(lines[first].split()[3:]),
+        metadata={"points_declared": "yes"},
+    )
+
+
+def _read_xydata(raw: RawFile, text: str) -> Pattern:
+    header: list[str] = []
+    rows: list[list[float]] = []
+    for position, line in enumerate(text.splitlines(), start=1):
+        values = [number(part) for part in line.split()]
+        is_row = 2 <= len(values) <= 3 and None not in values
+        if not line.strip() or (line.lstrip()[:1] in "!#" and rows):
+            continue
+        if not is_row:
+            if rows:
+                raise raw.error(f"line {position} is not a row of numbers: {line.strip()[:60]!r}")
+            header.append(line.strip())
+            continue
+        row = [v for v in values if v is not None]
+        if rows and len(row) != len(rows[0]):
+            raise raw.error(f"line {position} has {len(row)} columns, the rows before it have {len(rows[0])}")
+        rows.append(row)
+    if not rows:
+        raise raw.error("there is no row of numbers after the header")
+    table = np.array(rows)
+    scale_x, scale_y = _factors(raw, header)
+    intensity = table[:, 1] * scale_y
+    variance = variance_of_errors(intensity, table[:, 2] * scale_y) if table.shape[1] == 3 else None
+    axis, intensity, turned = ascending(table[:, 0] * scale_x, intensity, variance)
+    temperature = _keyword(header, "TEMP")
+    return Pattern(
+        axis=axis,
+        intensity=intensity,
+        intensity_unit="counts" if variance is None and whole_counts(intensity) else "arbitrary",
+        variance=None if variance is None else turned,
+        radiation=radiation_of_header(tuple(header)),
+        temperature_K=temperature[0] if temperature and temperature[0] > 0 else None,
+        sample=re.sub(r"^XYDATA\s*", "", header[0], flags=re.IGNORECASE) if header else "",
+        source=raw.name,
+        metadata={"header": "\n".join(header)[:2000], "points_declared": "no"},
+    )
+
+
+def _factors(raw: RawFile, header: list[str]) -> tuple[float, float]:
+    """The INTER line's factors for the positions, and for intensities and errors."""
+    values = _keyword(header, "INTER")
+    if not values:
+        return 1.0, 1.0
+    if len(values) < 2 or values[0] <= 0 or values[1] <= 0:
+        raise raw.error("the INTER line does not start with two positive factors")
+    return values[0], values[1]
+
+
+def _keyword(header: list[str], keyword: str) -> list[float]:
+    for line in header:
+        parts = line.split()
+        if parts and parts[0].upper() == keyword:
+            values = [number(part) for part in parts[1:]]
+            return [value for value in values if value is not None]
+    return []

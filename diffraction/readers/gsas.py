@@ -1,0 +1,191 @@
+"""GSAS histograms (.raw, .gsa, .gss, .fxye): BANK records with CONST steps in centidegrees, or FXYE columns.
+
+Layout after the GSAS technical manual (LAUR 86-748), "GSAS standard powder data file"; variances: counts divided by
+the number of counters for STD, the square of the given error for ESD and FXYE.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dataset import Pattern
+from ..radiation import FloatArray
+from ._base import RawFile, decode, number, numbers, regular_axis, variance_of_errors, whole_counts
+from ._text import radiation_of_header
+
+__all__ = ["FORMAT", "read", "sniff"]
+
+FORMAT = "gsas"
+
+_CENTIDEGREES = 100.0
+_BANK = re.compile(r"^BANK\s+\d+", re.IGNORECASE)
+_RECORD = 80
+
+
+@dataclass(frozen=True)
+class _Bank:
+    channels: int
+    binning: str
+    start: float
+    step: float
+    kind: str
+    lines: tuple[str, ...]
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell whether one of the first lines is a BANK record."""
+    head = raw.data[:8192]
+    return b"\0" not in head and any(_BANK.match(line) for line in _lines(decode(head)))
+
+
+def read(raw: RawFile) -> list[Pattern]:
+    """Read all banks with constant wavelength.
+
+    Parameters
+    ----------
+    raw : RawFile
+        The file's bytes.
+
+    Returns
+    -------
+    list of Pattern
+        One a bank.
+
+    Raises
+    ------
+    ReaderError
+        If a bank has not the channels that it declares, something is not a number, the type is not known, or the
+        data are from time of flight.
+    """
+    lines = _lines(decode(raw.data))
+    starts = [i for i, line in enumerate(lines) if _BANK.match(line)]
+    if not starts:
+        raise raw.error("there is no BANK record")
+    title = tuple(lines[: starts[0]])
+    bounds = [*starts, len(lines)]
+    banks = [_bank(raw, lines[a], lines[a + 1 : b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [_pattern(raw, bank, scan, title) for scan, bank in enumerate(banks)]
+
+
+def _lines(text: str) -> list[str]:
+    """Lines, also of the UNIX form of these files: records of 80 characters without line ends."""
+    lines = text.splitlines()
+    if len(lines) == 1 and len(text) > 2 * _RECORD:
+        lines = [text[i : i + _RECORD] for i in range(0, len(text), _RECORD)]
+    return lines
+
+
+def _bank(raw: RawFile, record: str, lines: list[str]) -> _Bank:
+    parts = record.split()
+    channels = number(parts[2]) if len(parts) > 2 else None
+    if channels is None or len(parts) < 5 or channels != int(channels) or channels < 1:
+        raise raw.error(f"the record {record.strip()!r} does not give channels, records and binning")
+    binning = parts[4].upper()
+    numbers_after = [number(part) for part in parts[5:9]]
+    coefficients = [value for value in numbers_after if value is not None]
+    kind = parts[-1].upper() if number(parts[-1]) is None and len(parts) > 5 else "STD"
+    if binning in ("SLOG", "RALF", "TIME_MAP", "LPSD", "LOG6"):
+        raise raw.error(f"the binning {binning} belongs to time of flight", hint="constant wavelength is needed")
+    if binning not in ("CONST", "CONS", "COND", "EDS"):
+        raise raw.error(f"the binning {binning!r} is not known")
+    if binning == "EDS" or len(coefficients) < 2:
+        raise raw.error(f"the record {record.strip()!r} does not give start and step")
+    body = tuple(line for line in lines if line.strip() and not line.startswith("#"))
+    return _Bank(int(channels), binning, coefficients[0], coefficients[1], kind, body)
+
+
+def _pattern(raw: RawFile, bank: _Bank, scan: int, title: tuple[str, ...]) -> Pattern:
+    where = f"bank {scan + 1}"
+    axis: FloatArray | None = None
+    variance: FloatArray | None = None
+    if bank.kind in ("FXYE", "FXY"):
+        table = _free(raw, bank, where, 3 if bank.kind == "FXYE" else 2)
+        axis, intensity = table[:, 0] / _CENTIDEGREES, table[:, 1]
+        variance = variance_of_errors(intensity, table[:, 2]) if bank.kind == "FXYE" else None
+    elif bank.kind == "ESD":
+        table = _fixed(raw, bank, where, ((0, 8), (8, 16)), 16)
+        intensity, variance = table[:, 0], variance_of_errors(table[:, 0], table[:, 1])
+    elif bank.kind == "STD":
+        table = _standard(raw, bank, where)
+        intensity, counters = table[:, 1], np.maximum(table[:, 0], 1.0)
+        variance = np.maximum(intensity, 1.0 / counters) / counters if (counters > 1).any() else None
+    else:
+        raise raw.error(f"the type {bank.kind!r} of {where} is not known", hint="STD, ESD, FXY or FXYE")
+    if axis is None:
+        axis = regular_axis(raw, bank.start / _CENTIDEGREES, bank.step / _CENTIDEGREES, bank.channels)
+    unit_is_counts = variance is None or bank.kind == "STD"
+    return Pattern(
+        axis=np.ascontiguousarray(axis),
+        intensity=np.ascontiguousarray(intensity),
+        intensity_unit="counts" if unit_is_counts and whole_counts(intensity) else "arbitrary",
+        variance=variance,
+        radiation=radiation_of_header(title),
+        sample=title[0].strip() if title else "",
+        source=raw.name,
+        scan=scan,
+        metadata={"points_declared": "yes", "type": bank.kind, "title": "\n".join(title)[:2000]},
+    )
+
+
+def _short(raw: RawFile, where: str, declared: int, found: float) -> Exception:
+    return raw.error(
+        f"{where} declares {declared} channels, {found:g} are there",
+        hint="the file may be cut off" if found < declared else None,
+    )
+
+
+def _free(raw: RawFile, bank: _Bank, where: str, columns: int) -> FloatArray:
+    tokens = " ".join(bank.lines).split()
+    if len(tokens) != columns * bank.channels:
+        raise _short(raw, where, bank.channels, len(tokens) / columns)
+    return _array(raw, where, tokens).reshape(-1, columns)
+
+
+def _array(raw: RawFile, where: str, tokens: list[str]) -> FloatArray:
+    try:
+        return numbers(tokens)
+    except ValueError as error:
+        raise raw.error(f"{where}: {error}") from None
+
+
+def _fixed(raw: RawFile, bank: _Bank, where: str, fields: tuple[tuple[int, int], ...], width: int) -> FloatArray:
+    """Cut lines into cells of `width` characters; if that fails, blanks separate the numbers."""
+    cells = [line[i : i + width] for line in bank.lines for i in range(0, len(line.rstrip()), width)]
+    rows = [[number(cell[a:b].strip() or "0") for a, b in fields] for cell in cells if cell.strip()]
+    fixed = None
+    if len(rows) == bank.channels and not any(v is None for row in rows for v in row):
+        fixed = np.array(rows, dtype=np.float64)
+    tokens = " ".join(bank.lines).split()
+    free = None
+    if len(tokens) == len(fields) * bank.channels and all(number(t) is not None for t in tokens):
+        free = _array(raw, where, tokens).reshape(-1, len(fields))
+    if fixed is None and free is None:
+        raise _short(raw, where, bank.channels, len(rows) if rows else math.nan)
+    if fixed is not None and free is not None and not np.array_equal(fixed, free):
+        raise raw.error(f"the cells of {where} can be read in two ways")
+    return free if fixed is None else fixed  # type: ignore[return-value]
+
+
+def _standard(raw: RawFile, bank: _Bank, where: str) -> FloatArray:
+    """STD cells: two characters for the number of counters, six for the counts; many files separate by blanks."""
+    tokens = " ".join(bank.lines).split()
+    free = None
+    if len(tokens) == bank.channels and all(number(t) is not None for t in tokens):
+        counts = _array(raw, where, tokens)
+        free = np.column_stack([np.ones(bank.channels), counts])
+    cells = [line[i : i + 8] for line in bank.lines for i in range(0, len(line.rstrip()), 8)]
+    rows = [(number(cell[:2].strip() or "1"), number(cell[2:].strip())) for cell in cells if cell.strip()]
+    fixed = None
+    if len(rows) == bank.channels and not any(v is None for row in rows for v in row):
+        fixed = np.array(rows, dtype=np.float64)
+        fixed[:, 0] = np.maximum(fixed[:, 0], 1.0)
+    if free is None and fixed is None:
+        found = len(rows) if abs(len(rows) - bank.channels) < abs(len(tokens) - bank.channels) else len(tokens)
+        raise _short(raw, where, bank.channels, found)
+    if free is not None and fixed is not None and not np.array_equal(free, fixed):
+        raise raw.error(f"the cells of {where} can be read in two ways", hint="write it as FXYE")
+    return free if free is not None else fixed  # type: ignore[return-value]

@@ -1,0 +1,190 @@
+"""Bruker .UXD: text with keywords, one or several ranges, counts alone (several a line) or positions with counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..dataset import IntensityUnit, Pattern
+from ..radiation import Radiation
+from ._base import RawFile, decode, number, numbers, regular_axis
+
+__all__ = ["FORMAT", "read", "sniff"]
+
+FORMAT = "uxd"
+
+_COLUMNS = {"_COUNTS": 1, "_CPS": 1, "_2THETACOUNTS": 2, "_2THETACPS": 2, "_2THETACOUNTSTIME": 3}
+"""Numbers a point has under each data keyword."""
+
+_COUPLED_AXES = ("COUPLED", "2THETA", "DETECTOR")
+_CELSIUS_ZERO = 273.15
+
+
+@dataclass
+class _Range:
+    keyword: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)
+    line: int = 0
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the text has the keyword that starts a UXD file, or a data keyword of one."""
+    head = raw.data[:4096]
+    return b"\0" not in head and (b"_FILEVERSION" in head or any(f"{k}\n".encode() in head for k in _COLUMNS))
+
+
+def read(raw: RawFile) -> list[Pattern]:
+    """Read all ranges.
+
+    Parameters
+    ----------
+    raw : RawFile
+        The file's bytes.
+
+    Returns
+    -------
+    list of Pattern
+        One a range.
+
+    Raises
+    ------
+    ReaderError
+        If there is no range, a keyword is missing, something is not a number, or the number of counts is not the one
+        declared (``_STEPCOUNT`` or ``_STOP``; many files declare none, and then a cut at a line's end stays unseen).
+    """
+    common: dict[str, str] = {}
+    ranges = list(_ranges(raw, decode(raw.data).splitlines(), common))
+    if not ranges:
+        raise raw.error("there is no range of counts", hint="the file may be cut off")
+    return [_pattern(raw, scan, common, part) for scan, part in enumerate(ranges)]
+
+
+def _ranges(raw: RawFile, lines: list[str], common: dict[str, str]) -> Iterator[_Range]:
+    current: _Range | None = None
+    for position, text in enumerate(lines, start=1):
+        line = text.strip()
+        if not line:
+            continue
+        if line.startswith(";"):
+            if "range number" in line.lower():
+                if current is not None and current.keyword:
+                    yield current
+                current = _Range()
+            continue
+        if not line.startswith("_"):
+            if current is None or not current.keyword:
+                raise raw.error(f"line {position} stands outside a range: {line[:60]!r}")
+            current.tokens.extend(line.replace(",", " ").split())
+            continue
+        key, _, value = line.partition("=")
+        key = key.strip().upper()
+        if key in _COLUMNS:
+            current = current if current is not None and not current.keyword else _Range()
+            current.keyword, current.line = key, position
+        elif current is None or (current.keyword and key == "_DRIVE"):
+            if current is not None:
+                yield current
+                current = _Range(settings={key: value.strip().strip("'")})
+            elif key == "_DRIVE":
+                current = _Range(settings={key: value.strip().strip("'")})
+            else:
+                common[key] = value.strip().strip("'")
+        else:
+            current.settings[key] = value.strip().strip("'")
+    if current is not None and (current.keyword or current.settings):
+        if not current.keyword:
+            raise raw.error("the last range has no counts", hint="the file is cut off")
+        yield current
+
+
+def _pattern(raw: RawFile, scan: int, common: dict[str, str], part: _Range) -> Pattern:
+    settings = {**common, **part.settings}
+    where = f"range {scan + 1}"
+    columns = _COLUMNS[part.keyword]
+    if len(part.tokens) % columns or not part.tokens:
+        raise raw.error(
+            f"{where} has {len(part.tokens)} numbers, which are not {columns} a point", hint="the file may be cut off"
+        )
+    try:
+        values = numbers(part.tokens).reshape(-1, columns)
+    except ValueError as error:
+        raise raw.error(f"{where}: {error}") from None
+    declared = _declared(settings)
+    if declared is not None and declared != len(values):
+        raise raw.error(f"{where} declares {declared} points, {len(values)} are there", hint="the file may be cut off")
+    if columns == 1:
+        start, step = _setting(raw, where, settings, "_START", "_2THETA"), _setting(raw, where, settings, "_STEPSIZE")
+        axis = regular_axis(raw, start, step, len(values))
+    else:
+        axis = values[:, 0]
+    drive = settings.get("_DRIVE", "COUPLED").upper()
+    if drive not in _COUPLED_AXES:
+        raise raw.error(f"{where} is a scan of {drive}, not of 2θ")
+    unit: IntensityUnit = "counts/s" if "CPS" in part.keyword else "counts"
+    return Pattern(
+        axis=axis,
+        intensity=values[:, 0 if columns == 1 else 1].copy(),
+        intensity_unit=unit,
+        time_per_step_s=_positive(settings.get("_STEPTIME")),
+        radiation=_radiation(settings),
+        start_time=_date(settings.get("_DATEMEASURED")),
+        temperature_K=_temperature(settings.get("_TEMPERATURE")),
+        sample=settings.get("_SAMPLE", ""),
+        source=raw.name,
+        scan=scan,
+        metadata={**settings, "points_declared": "no" if declared is None else "yes"},
+    )
+
+
+def _declared(settings: dict[str, str]) -> int | None:
+    count = number(settings.get("_STEPCOUNT"))
+    if count is not None:
+        return round(count)
+    start, stop, step = (number(settings.get(key)) for key in ("_START", "_STOP", "_STEPSIZE"))
+    if start is None or stop is None or not step:
+        return None
+    points = (stop - start) / step + 1
+    return round(points) if math.isfinite(points) else None
+
+
+def _setting(raw: RawFile, where: str, settings: dict[str, str], *keys: str) -> float:
+    for key in keys:
+        value = number(settings.get(key))
+        if value is not None:
+            return value
+    raise raw.error(f"{where} has no {keys[0]}")
+
+
+def _positive(text: str | None) -> float | None:
+    value = number(text)
+    return value if value is not None and value > 0 else None
+
+
+def _temperature(text: str | None) -> float | None:
+    value = number(text)
+    return None if value is None or value <= -_CELSIUS_ZERO else value + _CELSIUS_ZERO
+
+
+def _radiation(settings: dict[str, str]) -> Radiation | None:
+    alpha1 = _positive(settings.get("_WL1"))
+    if alpha1 is None or settings.get("_WL_UNIT", "A").upper() not in ("A", "ANGSTROM", ""):
+        return None
+    return Radiation(
+        alpha1,
+        _positive(settings.get("_WL2")),
+        number(settings.get("_WLRATIO")),
+        _positive(settings.get("_WL3")),
+        settings.get("_ANODE", "").strip().capitalize(),
+    )
+
+
+def _date(text: str | None) -> datetime | None:
+    for pattern in ("%d-%b-%Y %H:%M:%S", "%d-%b-%y %H:%M:%S", "%m/%d/%Y %H:%M:%S"):
+        try:
+            return datetime.strptime((text or "").strip(), pattern)  # noqa: DTZ007  (the file gives no zone)
+        except ValueError:
+            continue
+    return None
