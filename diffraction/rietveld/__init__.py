@@ -1,0 +1,1 @@
+"""Rietveld refinement with two engines behind one model and one result."""

@@ -1,0 +1,115 @@
+"""Is a structure model sensible: bond lengths, overlapping atoms, occupancies, and what X-rays cannot tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layerscope.errors import DataError
+
+from .crystal import contacts, scattering_power
+from .model import Phase
+
+__all__ = ["ContrastWarning", "check_phase", "contrast_warnings"]
+
+# Shortest and longest metal–oxygen (or –fluorine) contact of the first shell, Å; Shannon 1976 radii (CN 4–6) ± 0.25 Å.
+_BOND = {
+    ("Co", "O"): (1.70, 2.35),
+    ("Ni", "O"): (1.70, 2.35),
+    ("Mn", "O"): (1.70, 2.40),
+    ("Li", "O"): (1.75, 2.55),
+    ("Al", "O"): (1.60, 2.15),
+    ("Ti", "O"): (1.70, 2.25),
+    ("Zn", "O"): (1.75, 2.30),
+    ("Zr", "O"): (1.85, 2.45),
+    ("Li", "F"): (1.75, 2.30),
+}
+_TOO_CLOSE = 0.9
+_MIN_CONTRAST = 0.03
+
+
+@dataclass(frozen=True)
+class ContrastWarning:
+    """An occupancy that X-rays hardly see: what, how much of the scattering it moves, and what it trades against."""
+
+    phase: str
+    site: str
+    contrast: float
+    message: str
+
+
+def check_phase(phase: Phase, *, source: str | None = None, bonds: bool = True) -> None:
+    """Refuse a structure that cannot be meant.
+
+    Raises
+    ------
+    DataError
+        Overlapping atoms, an occupancy outside 0..1, an over-filled mixed site, or a first-shell bond outside the
+        range of Shannon's radii.
+    """
+    where = source or phase.name
+    for site in phase.sites:
+        if not 0.0 <= site.occupancy <= 1.0 + 1e-6:
+            raise DataError(f"{phase.name}: occupancy of {site.label} is {site.occupancy:g}", source=where)
+        if not -5.0 <= site.b_iso <= 20.0:
+            raise DataError(f"{phase.name}: Biso of {site.label} is {site.b_iso:g} Å²", source=where)
+    close = contacts(phase, 3.2)
+    for contact in close:
+        shared = phase.site(contact.first).occupancy + phase.site(contact.second).occupancy
+        if contact.distance < _TOO_CLOSE and shared > 1.0 + 1e-6:
+            raise DataError(
+                f"{phase.name}: atoms {contact.first} and {contact.second} overlap ({contact.distance:.2f} Å)",
+                source=where,
+                hint="declare a mixed site if they share it",
+            )
+    if bonds:
+        _check_bonds(phase, close, where)
+
+
+def _check_bonds(phase: Phase, close: tuple, where: str) -> None:  # type: ignore[type-arg]
+    for (cation, anion), (low, high) in _BOND.items():
+        for site in phase.sites:
+            if site.element.rstrip("0123456789+-") != cation or site.occupancy < 0.5:
+                continue
+            partners = [c for c in close if c.first == site.label and _is(phase, c.second, anion)]
+            if partners and not low <= partners[0].distance <= high:
+                raise DataError(
+                    f"{phase.name}: {site.label}–{anion} is {partners[0].distance:.3f} Å, expected {low}–{high} Å",
+                    source=where,
+                    hint="check the cell and the coordinates",
+                )
+
+
+def _is(phase: Phase, label: str, element: str) -> bool:
+    return phase.site(label).element.rstrip("0123456789+-") == element
+
+
+def contrast_warnings(phase: Phase) -> tuple[ContrastWarning, ...]:
+    """Say which refinable occupancies X-rays can hardly tell.
+
+    For each guest of a mixed site the change of the structure factor per unit of occupancy, averaged over
+    ``sinθ/λ`` from 0.1 to 0.6 1/Å, is compared with the scattering of the whole cell's strongest site. Boron (5
+    electrons) against lithium (3) or a vacancy moves so little that scale, Biso of that site and occupancy trade
+    against each other.
+    """
+    out = []
+    points = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    total = max(sum(scattering_power(s.element, p) for p in points) for s in phase.sites)
+    for rule in phase.mixing:
+        host = phase.site(rule.labels[0])
+        for label in rule.labels[1:]:
+            guest = phase.site(label)
+            change = sum(abs(scattering_power(guest.element, p) - scattering_power(host.element, p)) for p in points)
+            contrast = change / total
+            if contrast < 5 * _MIN_CONTRAST:
+                out.append(
+                    ContrastWarning(
+                        phase.name,
+                        label,
+                        contrast,
+                        f"{guest.element} on the {host.element} site {host.label} changes the scattering by only "
+                        f"{100 * contrast:.1f} % of {phase.name}'s strongest atom per unit of occupancy: occupancy, "
+                        "Biso of that site and scale are nearly interchangeable, and the error quoted holds only if "
+                        "both Biso are right",
+                    )
+                )
+    return tuple(out)

@@ -1,0 +1,358 @@
+"""One neutral, frozen model of a powder refinement, which every engine translates for itself.
+
+Units and conventions are stated once, here, because the two engines differ in nearly all of them:
+
+- lengths in ångström, angles in degrees, sizes in nanometres, sample displacement in millimetres;
+- the Gaussian part is a Caglioti law of its *FWHM squared*, ``u tan²θ + v tanθ + w`` in degree² (GSAS-II stores a
+  variance in centidegree²: factor 8 ln 2 · 1e-4);
+- the Lorentzian FWHM is ``x / cosθ + y tanθ`` in degree;
+- a size ``L`` adds ``(180/π) λ / (L cosθ)`` (Scherrer constant 1), a microstrain ``ε`` in ppm adds
+  ``(180/π) ε 1e-6 tanθ`` to the Lorentzian FWHM (the definitions of GSAS-II);
+- the polarisation ``K`` means ``K + (1 − K) cos²2θ``: 0.5 without a monochromator, ``1 / (1 + cos²2θ_M)`` with one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError, RecipeError
+
+__all__ = [
+    "EIGHT_LN2",
+    "Background",
+    "ExtraLine",
+    "FloatArray",
+    "Instrument",
+    "Phase",
+    "PowderPattern",
+    "Problem",
+    "Site",
+    "SiteMixing",
+]
+
+FloatArray = NDArray[np.float64]
+EIGHT_LN2 = 8.0 * math.log(2.0)
+_CELL_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+
+
+@dataclass(frozen=True)
+class PowderPattern:
+    """One powder pattern as the engines take it.
+
+    Parameters
+    ----------
+    two_theta : ndarray, shape (n,)
+        Scattering angle in degrees, strictly ascending.
+    counts : ndarray, shape (n,)
+        Intensity.
+    sigma : ndarray, shape (n,)
+        Standard deviation of the intensity, positive.
+    name : str
+        What the pattern is called in messages and folders.
+    """
+
+    two_theta: FloatArray
+    counts: FloatArray
+    sigma: FloatArray
+    name: str = "pattern"
+
+    @classmethod
+    def from_counts(
+        cls, two_theta: FloatArray, counts: FloatArray, sigma: FloatArray | None = None, *, name: str = "pattern"
+    ) -> PowderPattern:
+        """Build a checked pattern; without ``sigma`` the counts are taken as Poisson (``max(y, 1)``)."""
+        x = np.ascontiguousarray(two_theta, dtype=np.float64)
+        y = np.ascontiguousarray(counts, dtype=np.float64)
+        s = np.sqrt(np.maximum(y, 1.0)) if sigma is None else np.ascontiguousarray(sigma, dtype=np.float64)
+        pattern = cls(x, y, s, name)
+        pattern.check()
+        return pattern
+
+    def check(self) -> None:
+        """Refuse what no refinement can use.
+
+        Raises
+        ------
+        DataError
+            Unequal lengths, fewer than 50 points, NaN, an axis that does not ascend or is not in degrees,
+            no intensity at all, or a sigma that is not positive.
+        """
+        x, y, s = self.two_theta, self.counts, self.sigma
+        if not (x.ndim == 1 and x.shape == y.shape == s.shape):
+            raise DataError(
+                f"axis, counts and sigma differ in shape: {x.shape}, {y.shape}, {s.shape}", source=self.name
+            )
+        if x.size < 50:
+            raise DataError(f"{x.size} points are too few for a refinement", source=self.name)
+        if not (np.isfinite(x).all() and np.isfinite(y).all() and np.isfinite(s).all()):
+            raise DataError("the pattern holds NaN or infinite values", source=self.name)
+        if not (np.diff(x) > 0).all():
+            raise DataError("the 2θ axis does not ascend strictly", source=self.name)
+        if x[-1] <= math.pi + 1e-6:
+            raise DataError(
+                f"the axis ends at {x[-1]:.3f}: this looks like radians, not degrees",
+                source=self.name,
+                hint="convert the axis to degrees 2θ",
+            )
+        if x[0] <= 0 or x[-1] >= 180:
+            raise DataError(f"the axis {x[0]:.3f}..{x[-1]:.3f} leaves 0..180 degrees", source=self.name)
+        if not (s > 0).all():
+            raise DataError("sigma is not positive everywhere", source=self.name)
+        if not (y > 0).any():
+            raise DataError("the pattern holds no intensity", source=self.name)
+
+    def within(self, limits: tuple[float, float] | None) -> PowderPattern:
+        """Return the part inside ``limits`` (degrees, inclusive)."""
+        if limits is None:
+            return self
+        keep = (self.two_theta >= limits[0]) & (self.two_theta <= limits[1])
+        if keep.sum() < 50:
+            raise DataError(f"only {int(keep.sum())} points lie within {limits[0]}..{limits[1]}°", source=self.name)
+        return PowderPattern(self.two_theta[keep], self.counts[keep], self.sigma[keep], self.name)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One crystallographic site.
+
+    ``b_iso`` is in Å². The ``refine_*`` switches say what the plan's groups ``xyz``, ``occupancy`` and ``b_iso`` free;
+    coordinates fixed by symmetry stay fixed whatever the switch says.
+    """
+
+    label: str
+    element: str
+    x: float
+    y: float
+    z: float
+    occupancy: float = 1.0
+    b_iso: float = 0.5
+    refine_xyz: bool = True
+    refine_occupancy: bool = False
+    refine_b_iso: bool = True
+
+    @property
+    def xyz(self) -> tuple[float, float, float]:
+        """Fractional coordinates."""
+        return (self.x, self.y, self.z)
+
+
+@dataclass(frozen=True)
+class SiteMixing:
+    """Several species on one position: the occupancies add up to ``total``, Biso and coordinates are shared.
+
+    The first label is the host; its occupancy is what the others leave.
+    """
+
+    labels: tuple[str, ...]
+    total: float = 1.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: symmetry, cell, sites, constraints and where its numbers come from.
+
+    Parameters
+    ----------
+    name : str
+        Label, unique in a refinement.
+    space_group : str
+        Hermann–Mauguin symbol, e.g. ``"R -3 m"`` (hexagonal axes), ``"C 2/m"``.
+    cell : tuple of 6 floats
+        a, b, c in Å; alpha, beta, gamma in degrees.
+    sites : tuple of Site
+    mixing : tuple of SiteMixing
+    texture_axis : tuple of 3 ints, optional
+        March–Dollase axis; None switches the correction off.
+    march : float
+        March coefficient to start from (1 = no texture).
+    size_nm, microstrain_ppm : float
+        Lorentzian sample broadening to start from; ``inf`` and 0 switch it off.
+    start_scale : float, optional
+        Scale to start from, in the units of the engine that found it (warm start); None lets the engine choose.
+    source : str
+        Citation of the numbers.
+    """
+
+    name: str
+    space_group: str
+    cell: tuple[float, ...]
+    sites: tuple[Site, ...]
+    mixing: tuple[SiteMixing, ...] = ()
+    texture_axis: tuple[int, int, int] | None = None
+    march: float = 1.0
+    size_nm: float = math.inf
+    microstrain_ppm: float = 0.0
+    start_scale: float | None = None
+    source: str = ""
+
+    def site(self, label: str) -> Site:
+        """Return the site called ``label``."""
+        for site in self.sites:
+            if site.label == label:
+                return site
+        raise RecipeError(f"phase {self.name} has no site {label!r}", hint=f"sites: {[s.label for s in self.sites]}")
+
+    def with_cell(self, **values: float) -> Phase:
+        """Return a copy with some cell constants replaced (``a=2.82, c=14.1``); equal ones by symmetry follow."""
+        unknown = set(values) - set(_CELL_NAMES)
+        if unknown:
+            raise RecipeError(f"unknown cell constant {sorted(unknown)}")
+        cell = dict(zip(_CELL_NAMES, self.cell, strict=True))
+        if "a" in values:
+            for other in ("b", "c"):
+                if other not in values and math.isclose(cell[other], cell["a"], rel_tol=1e-9):
+                    cell[other] = values["a"]
+        cell.update(values)
+        return replace(self, cell=tuple(cell[n] for n in _CELL_NAMES))
+
+    def scaled_cell(self, *factors: float) -> Phase:
+        """Return a copy with a, b, c multiplied by the factors (one factor scales all)."""
+        fa, fb, fc = factors * 3 if len(factors) == 1 else factors
+        a, b, c, *angles = self.cell
+        return replace(self, cell=(a * fa, b * fb, c * fc, *angles))
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Source, geometry and resolution of the diffractometer (conventions in the module's docstring)."""
+
+    wavelengths: tuple[float, ...] = (1.5405929, 1.5444274)  # Cu, Hölzer et al. 1997
+    ratio: float = 0.5
+    polarisation: float = 0.5
+    radius_mm: float = 200.0
+    u: float = 2e-4 * EIGHT_LN2
+    v: float = -2e-4 * EIGHT_LN2
+    w: float = 5e-4 * EIGHT_LN2
+    x: float = 0.01
+    y: float = 0.01
+    sh_l: float = 0.06
+    zero: float = 0.0
+    displacement_mm: float = 0.0
+
+    def check(self) -> None:
+        """Refuse wavelengths outside the X-ray range and widths that vanish.
+
+        Raises
+        ------
+        RecipeError
+            With the value and what is expected.
+        """
+        if len(self.wavelengths) not in (1, 2):
+            raise RecipeError("an instrument has one wavelength or a Kα1/Kα2 doublet")
+        for value in self.wavelengths:
+            if not 0.05 <= value <= 5.0:
+                raise RecipeError(f"wavelength {value} Å is not an X-ray wavelength", hint="give it in ångström")
+        if not 0.0 <= self.polarisation <= 1.0:
+            raise RecipeError(f"polarisation {self.polarisation} leaves 0..1")
+        if self.radius_mm <= 0 or self.sh_l < 0 or self.ratio < 0:
+            raise RecipeError("radius, S/L + H/L and the line ratio must not be negative")
+
+    @classmethod
+    def from_instprm(cls, text: str, *, radius_mm: float = 200.0) -> Instrument:
+        """Read the constant-wavelength fields of a GSAS-II ``.instprm`` text."""
+        values: dict[str, float] = {}
+        for line in text.splitlines():
+            key, _, value = line.partition(":")
+            try:
+                values[key.strip()] = float(value)
+            except ValueError:
+                continue
+        if "Lam1" in values:
+            lines = tuple(values[k] for k in ("Lam1", "Lam2") if k in values)
+        elif "Lam" in values:
+            lines = (values["Lam"],)
+        else:
+            raise DataError("no wavelength (Lam or Lam1) in the instrument parameters")
+        gauss = 1e-4 * EIGHT_LN2
+        return cls(
+            wavelengths=lines,
+            ratio=values.get("I(L2)/I(L1)", 0.5),
+            polarisation=values.get("Polariz.", 0.5),
+            radius_mm=radius_mm,
+            u=values.get("U", 0.0) * gauss,
+            v=values.get("V", 0.0) * gauss,
+            w=values.get("W", 5.0) * gauss,
+            x=values.get("X", 0.0) * 0.01,
+            y=values.get("Y", 0.0) * 0.01,
+            sh_l=values.get("SH/L", 0.002),
+            zero=values.get("Zero", 0.0),
+        )
+
+
+@dataclass(frozen=True)
+class ExtraLine:
+    """A line that no phase explains (cell hardware, holder): position and width held, area refined.
+
+    The position is the apparent one of Kα1 in degrees; the second line of the doublet follows from Bragg's law.
+    """
+
+    two_theta: float
+    fwhm: float
+    eta: float = 0.5
+    area: float = 0.0
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Background:
+    """Chebyshev polynomial of ``terms`` coefficients over the fitted range, plus fixed extra lines."""
+
+    terms: int = 10
+    lines: tuple[ExtraLine, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a refinement needs: phases, instrument, background, plan, range and mode."""
+
+    phases: tuple[Phase, ...]
+    instrument: Instrument
+    background: Background = field(default_factory=Background)
+    limits: tuple[float, float] | None = None
+    le_bail: bool = False
+
+    def __post_init__(self) -> None:
+        names = [p.name for p in self.phases]
+        if not names:
+            raise RecipeError("a refinement needs at least one phase")
+        if len(set(names)) != len(names):
+            raise RecipeError(f"phase names are not unique: {names}")
+        self.instrument.check()
+        for phase in self.phases:
+            _check_mixing(phase)
+
+    def phase(self, name: str) -> Phase:
+        """Return the phase called ``name``."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise RecipeError(f"no phase {name!r} here", hint=f"phases: {[p.name for p in self.phases]}")
+
+    def only(self, names: Iterable[str]) -> Problem:
+        """Return a copy with only the named phases, in the order they were declared."""
+        wanted = set(names)
+        return replace(self, phases=tuple(p for p in self.phases if p.name in wanted))
+
+    def with_phases(self, phases: Sequence[Phase]) -> Problem:
+        """Return a copy with other phases."""
+        return replace(self, phases=tuple(phases))
+
+
+def _check_mixing(phase: Phase) -> None:
+    for rule in phase.mixing:
+        if len(rule.labels) < 2:
+            raise RecipeError(f"phase {phase.name}: a mixed site needs at least two labels, got {rule.labels}")
+        sites = [phase.site(label) for label in rule.labels]
+        for other in sites[1:]:
+            if max(abs(p - q) for p, q in zip(sites[0].xyz, other.xyz, strict=True)) > 1e-6:
+                raise RecipeError(f"phase {phase.name}: {rule.labels} share a site but not its coordinates")
+        total = sum(s.occupancy for s in sites)
+        if abs(total - rule.total) > 1e-6:
+            raise RecipeError(
+                f"phase {phase.name}: occupancies of {rule.labels} add up to {total:g}, not {rule.total:g}"
+            )

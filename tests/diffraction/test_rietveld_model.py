@@ -1,0 +1,265 @@
+"""The neutral model, its checks and the pure numerics: known geometry, naive oracles, typed refusals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from layerscope.diffraction.rietveld.agreement import agreement, serial_correlation_factor, strong_correlations
+from layerscope.diffraction.rietveld.model import (
+    EIGHT_LN2,
+    Instrument,
+    Phase,
+    PowderPattern,
+    Problem,
+    Site,
+    SiteMixing,
+)
+from layerscope.diffraction.rietveld.plan import Stage, full_plan
+
+from layerscope.errors import DataError, ReaderError, RecipeError
+
+gemmi = pytest.importorskip("gemmi", reason="gemmi is not installed")
+
+from layerscope.diffraction.rietveld.checks import check_phase, contrast_warnings  # noqa: E402
+from layerscope.diffraction.rietveld.crystal import (  # noqa: E402
+    cell_content,
+    contacts,
+    phase_from_cif,
+    reflections,
+)
+from layerscope.diffraction.rietveld.library import available_phases, load_phase  # noqa: E402
+from layerscope.diffraction.rietveld.prealign import prealign  # noqa: E402
+
+O3_CIF = """data_LCO
+_cell_length_a 2.8156
+_cell_length_b 2.8156
+_cell_length_c 14.0542
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 120
+{symmetry}
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Li Li 0 0 0.5 1
+Co Co 0 0 0 1
+O O 0 0 {z} 1
+"""
+
+
+def write_cif(folder: Path, *, symmetry: str = "_symmetry_space_group_name_H-M 'R -3 m:H'", z: str = "0.2602") -> Path:
+    path = folder / "phase.cif"
+    path.write_text(O3_CIF.format(symmetry=symmetry, z=z))
+    return path
+
+
+def test_co_o_bond_of_licoo2_follows_from_cell_and_z() -> None:
+    phase = load_phase("LiCoO2_O3")
+    a, c, z = 2.8156, 14.0542, 0.2602
+    expected = math.sqrt(a * a / 3.0 + ((1.0 / 3.0 - z) * c) ** 2)
+    shell = [k for k in contacts(phase) if (k.first, k.second) == ("Co", "O")]
+    assert shell[0].distance == pytest.approx(expected, abs=1e-3)
+    assert shell[0].count == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "density"),
+    [
+        ("LiCoO2_O3", 5.05),
+        ("Co3O4", 6.06),
+        ("Si", 2.329),
+        ("Al", 2.699),
+        ("ZnO", 5.675),
+        ("TiO2_anatase", 3.893),
+        ("TiO2_rutile", 4.25),
+        ("LaB6", 4.711),
+        ("LiF", 2.64),
+        ("V2O5", 3.37),
+        ("ZrO2_monoclinic", 5.81),
+        ("Li2CO3", 2.10),
+    ],
+)
+def test_library_phases_have_the_density_of_the_mineral(name: str, density: float) -> None:
+    mass, volume = cell_content(load_phase(name))
+    assert mass / volume * 1.66054 == pytest.approx(density, rel=0.004)
+
+
+def test_every_library_phase_names_its_source_and_passes_its_checks() -> None:
+    assert len(available_phases()) >= 15
+    for name in available_phases():
+        assert load_phase(name).source
+
+
+def test_reflections_of_silicon_obey_the_extinctions_and_multiplicities_of_diamond() -> None:
+    found = reflections(load_phase("Si"), 1.0)
+    table = {
+        tuple(sorted(np.abs(h).astype(int), reverse=True)): (m, f)
+        for h, m, f in zip(found.hkl, found.multiplicity, found.f2, strict=True)
+    }
+    assert table[(1, 1, 1)][0] == 8
+    assert table[(2, 2, 0)][0] == 12
+    assert table[(3, 1, 1)][0] == 24
+    assert table[(2, 0, 0)][1] < 1e-6 * table[(2, 2, 0)][1] if (2, 0, 0) in table else True
+    assert table[(2, 2, 2)][1] < 1e-3 * table[(2, 2, 0)][1]
+
+
+def test_cif_is_read_with_its_symmetry_cell_and_sites(tmp_path: Path) -> None:
+    phase = phase_from_cif(write_cif(tmp_path))
+    assert phase.cell == pytest.approx((2.8156, 2.8156, 14.0542, 90, 90, 120))
+    assert [s.element for s in phase.sites] == ["Li", "Co", "O"]
+    assert phase.space_group.replace(" ", "").startswith("R-3m")
+
+
+def test_cif_without_symmetry_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no symmetry"):
+        phase_from_cif(write_cif(tmp_path, symmetry=""))
+
+
+def test_cif_with_overlapping_atoms_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="overlap"):
+        phase_from_cif(write_cif(tmp_path, z="0.03"))
+
+
+def test_cif_with_a_wrong_bond_is_refused_with_the_distance(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Co–O is 1\.6"):
+        phase_from_cif(write_cif(tmp_path, z="0.31"))
+
+
+def test_text_that_is_no_cif_is_a_reader_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.cif"
+    path.write_text("loop_ of nonsense")
+    with pytest.raises(ReaderError):
+        phase_from_cif(path)
+
+
+def test_occupancies_of_a_mixed_site_must_fill_its_total() -> None:
+    base = load_phase("LiCoO2_O3")
+    sites = (*base.sites, Site("B", "B", 0.0, 0.0, 0.5, 0.05))
+    phase = Phase("O3", base.space_group, base.cell, sites, (SiteMixing(("Li", "B")),))
+    with pytest.raises(RecipeError, match=r"1\.05"):
+        Problem((phase,), Instrument())
+
+
+def test_boron_on_the_lithium_layer_is_announced_as_hardly_visible() -> None:
+    base = load_phase("LiCoO2_O3")
+    li, co, o = base.sites
+    mixed = (Site("Li", "Li", *li.xyz, 0.95), Site("B", "B", *li.xyz, 0.05), co, o)
+    phase = Phase("O3", base.space_group, base.cell, mixed, (SiteMixing(("Li", "B")),))
+    check_phase(phase)
+    (warning,) = contrast_warnings(phase)
+    assert warning.site == "B"
+    assert warning.contrast < 0.15
+    nickel = (Site("Li", "Li", *li.xyz, 0.95), Site("Ni", "Ni", *li.xyz, 0.05), co, o)
+    assert not contrast_warnings(Phase("O3", base.space_group, base.cell, nickel, (SiteMixing(("Li", "Ni")),)))
+
+
+def test_instprm_variances_become_fwhm_squared() -> None:
+    text = "Type:PXC\nLam1:1.540593\nLam2:1.544427\nPolariz.:0.5\nI(L2)/I(L1):0.5\nU:2.0\nV:-2.0\nW:5.0\nX:2.0\nY:2.0\n"
+    instrument = Instrument.from_instprm(text + "SH/L:0.02\n")
+    # a variance of 5 centidegree² is a standard deviation of sqrt(5)/100 degree
+    assert math.sqrt(instrument.w) == pytest.approx(math.sqrt(EIGHT_LN2) * math.sqrt(5.0) / 100.0)
+    assert instrument.x == pytest.approx(0.02)
+    assert instrument.sh_l == 0.02
+
+
+@pytest.mark.parametrize("change", ["radians", "nan", "zeros", "short", "descending", "lengths"])
+def test_unusable_patterns_are_refused(change: str) -> None:
+    x = np.linspace(10.0, 90.0, 800)
+    y = np.full(800, 50.0)
+    sigma = np.sqrt(y)
+    if change == "radians":
+        x = np.radians(x)
+    elif change == "nan":
+        y[5] = np.nan
+    elif change == "zeros":
+        y[:] = 0.0
+    elif change == "short":
+        x, y, sigma = x[:20], y[:20], sigma[:20]
+    elif change == "descending":
+        x = x[::-1]
+    else:
+        y = y[:-1]
+    with pytest.raises(DataError):
+        PowderPattern.from_counts(x, y, sigma)
+
+
+def test_wavelength_in_nanometres_is_refused() -> None:
+    with pytest.raises(RecipeError, match="wavelength"):
+        Problem((load_phase("Si"),), Instrument(wavelengths=(0.0154,)))
+
+
+def test_unknown_group_in_a_plan_is_refused() -> None:
+    with pytest.raises(RecipeError, match="unknown parameter group"):
+        Stage("s", ("lattice",))
+    assert full_plan().frees("cell")
+    assert not full_plan(atoms=False).frees("b_iso")
+
+
+def naive_serial_factor(a: np.ndarray) -> float:
+    """Equations 10–12 of Bérar & Lelann, point by point."""
+    z = [0.0]
+    for i in range(1, len(a)):
+        q = math.sqrt(2 * math.pi * (a[i] ** 2 + a[i - 1] ** 2))
+        z.append(q / (2 + q) if a[i] * a[i - 1] > 0 else 0.0)
+    total, run = 0.0, 0.0
+    for i in range(len(a)):
+        if z[i] == 0.0:
+            total += run**2
+            run = 0.0
+        run += z[i] * a[i]
+        total += (1 - z[i] ** 2) * a[i] ** 2
+    return math.sqrt((total + run**2) / sum(v * v for v in a))
+
+
+def test_serial_correlation_factor_agrees_with_a_loop_and_is_1_13_for_white_noise() -> None:
+    rng = np.random.default_rng(1)
+    white = rng.normal(size=400_000)
+    smooth = np.convolve(white, np.ones(8) / np.sqrt(8.0), mode="same")
+    for residual in (white[:500], smooth[:500]):
+        assert serial_correlation_factor(residual) == pytest.approx(naive_serial_factor(residual), rel=1e-12)
+    assert serial_correlation_factor(white) == pytest.approx(1.127, abs=0.005)
+    assert serial_correlation_factor(smooth) > 1.8
+    assert serial_correlation_factor(np.zeros(10)) == 1.0
+
+
+def test_agreement_indices_follow_their_definition() -> None:
+    observed = np.array([100.0, 400.0, 100.0])
+    calculated = np.array([110.0, 380.0, 100.0])
+    found = agreement(observed, calculated, np.sqrt(observed), 1)
+    assert found.rwp == pytest.approx(math.sqrt((1.0 + 1.0) / 600.0))
+    assert found.rexp == pytest.approx(math.sqrt(2.0 / 600.0))
+    assert found.gof == pytest.approx(found.rwp / found.rexp)
+
+
+def test_only_strong_correlations_are_listed_strongest_first() -> None:
+    sd = np.array([1.0, 2.0, 3.0])
+    rho = np.array([[1.0, 0.95, 0.2], [0.95, 1.0, -0.99], [0.2, -0.99, 1.0]])
+    found = strong_correlations(["p", "q", "r"], rho * np.outer(sd, sd))
+    assert [(a, b) for a, b, _ in found] == [("q", "r"), ("p", "q")]
+    assert found[0][2] == pytest.approx(-0.99)
+
+
+@pytest.mark.parametrize("factors", [(0.98, 0.98, 1.02), (1.02, 1.02, 0.985), (1.0, 1.0, 1.0)])
+def test_cells_two_per_cent_off_are_found_again_before_the_fit(factors: tuple[float, float, float]) -> None:
+    phase = load_phase("LiCoO2_O3")
+    instrument = Instrument()
+    x = np.arange(16.0, 100.0, 0.03)
+    y = np.full_like(x, 100.0)
+    lines = reflections(phase, 1.0)
+    for where, power in zip(lines.two_theta(instrument.wavelengths[0]), lines.f2 * lines.multiplicity, strict=True):
+        if np.isfinite(where):
+            lorentz = 1.0 / math.sin(math.radians(where / 2)) ** 2
+            y += 1e-2 * power * lorentz * np.exp(-0.5 * ((x - where) / 0.06) ** 2)
+    pattern = PowderPattern.from_counts(x, y)
+    start = phase.scaled_cell(*factors)
+    (found,) = prealign(pattern, Problem((start,), instrument)).phases
+    assert found.cell[0] == pytest.approx(phase.cell[0], rel=1.5e-3)
+    assert found.cell[2] == pytest.approx(phase.cell[2], rel=1.5e-3)
+    assert found.cell[1] == found.cell[0]
