@@ -63,6 +63,7 @@ class SampleState(FrozenModel):
     voltage_V: float | None = Field(default=None, description="potential of the cell, V")
     capacity_mAh_g: float | None = Field(default=None, description="specific capacity reached, mAh/g")
     etch_time_s: float | None = Field(default=None, ge=0, description="ion etching time, s")
+    elapsed_s: float | None = Field(default=None, description="time since the start of the experiment, s")
     depth_nm: float | None = Field(default=None, description="depth below the surface, nm")
     region: str | None = Field(default=None, description="core level, edge, scan range or image area")
     temperature_K: float | None = Field(default=None, ge=0, description="temperature, K")

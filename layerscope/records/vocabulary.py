@@ -95,6 +95,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("species.fall_depth", "length", "depth at which a species begins to fall"),
     ("species.gone_depth", "length", "depth at which a species is gone"),
     ("composition.atomic_fraction", "fraction", "share of an element among the quantified atoms"),
+    ("composition.species_atomic_fraction", "fraction", "share of a chemical species among the quantified atoms"),
     ("composition.atomic_ratio", "dimensionless", "ratio of two elements' atoms"),
     ("charge.shift", "energy", "correction added to measured binding energies"),
     ("charge.reference_position", "energy", "measured position of the line that the charge reference rests on"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from layerscope.records import Quantity, ResultRecord
+from layerscope.records.formatting import format_limit
 
 __all__ = ["SummaryTable", "failures_table", "long_table", "pivot_table", "record_sort_key", "sorted_records"]
 
@@ -16,6 +17,7 @@ _STATE_COLUMNS = {
     "step": "step",
     "voltage_V": "voltage / V",
     "capacity_mAh_g": "capacity / mAh/g",
+    "elapsed_s": "time / s",
     "etch_time_s": "etch time / s",
     "depth_nm": "depth / nm",
     "temperature_K": "temperature / K",
@@ -51,7 +53,7 @@ class SummaryTable:
 def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
     """Return the key that puts records into the order of an experiment: sample, region, cycle, voltage, etch time."""
     state = record.state
-    numbers = (state.cycle, state.voltage_V, state.etch_time_s, state.depth_nm, state.temperature_K)
+    numbers = (state.cycle, state.elapsed_s, state.voltage_V, state.etch_time_s, state.depth_nm, state.temperature_K)
     ordered = tuple((value is not None, value or 0.0) for value in numbers)
     return (record.technique, state.sample, state.region or "", record.method, *ordered, record.record_id)
 
@@ -140,20 +142,39 @@ def pivot_table(
     for record in chosen:
         by_component = {q.component or "": q for q in record.quantities if q.name == quantity}
         state = (_cell(getattr(record.state, key)) for key in (*apart, rows))
-        cells = (_with_unit(by_component.get(column)) for column in columns)
+        cells = (_short(by_component.get(column)) for column in columns)
         body.append((*state, *cells, record.status))
     headings = (
         *(_STATE_COLUMNS.get(key, key) for key in (*apart, rows)),
-        *(column or quantity for column in columns),
+        *(_heading(column or quantity, column, quantity, chosen) for column in columns),
         "status",
     )
-    return SummaryTable(title or quantity, headings, tuple(body), note)
+    return SummaryTable(
+        title or quantity, headings, tuple(body), " ".join(filter(None, (note, _limit_note(chosen, quantity))))
+    )
 
 
-def _with_unit(quantity: Quantity | None) -> str:
+def _heading(text: str, component: str, quantity: str, records: Sequence[ResultRecord]) -> str:
+    """Return a column's heading with the unit that its values have."""
+    own = (q for r in records for q in r.quantities if q.name == quantity and (q.component or "") == component)
+    unit = next((q.unit for q in own), "1")
+    return text if unit == "1" else f"{text} / {unit}"
+
+
+def _limit_note(records: Sequence[ResultRecord], quantity: str) -> str:
+    """Say what the limits in a table mean."""
+    levels = {q.limit_confidence for r in records for q in r.quantities if q.name == quantity and q.limit_confidence}
+    return f"< is an upper limit at {100 * max(levels):g} % confidence: not detected." if levels else ""
+
+
+def _short(quantity: Quantity | None) -> str:
+    """Return a cell of a pivot: the value with its error, or the limit alone where nothing was detected."""
     if quantity is None:
         return ""
-    return quantity.text() if quantity.unit == "1" else f"{quantity.text()} {quantity.unit}"
+    if quantity.upper_limit is not None:
+        limit = format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
+        return limit.partition(" (")[0]  # the confidence stands below the table
+    return quantity.text()
 
 
 def failures_table(records: Iterable[ResultRecord]) -> SummaryTable | None:

@@ -71,7 +71,8 @@ def normalise_region(label: str) -> str:
     match = _CORE_LEVEL.match(text)
     if match is None or match[1].capitalize() not in _ELEMENTS:
         return text
-    name = f"{match[1].capitalize()} {match[2]}{match[3].lower()}{match[4]}"
+    component = f"{match[4]}/2" if match[4] in ("1", "3", "5", "7") else match[4]  # PHI writes 3d5 for 3d5/2
+    name = f"{match[1].capitalize()} {match[2]}{match[3].lower()}{component}"
     rest = match[5].rstrip()
     return name if not rest or _SCAN_WORD.match(rest.strip(" _-")) else name + rest
 

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError
-from layerscope.records import Quantity, ResultRecord
+from layerscope.records import FitQuality, Quantity, ResultRecord
 
+from .depth import fit_depth_profile
 from .quantify import Composition, atomic_fractions
+from .quantities import fractions, limit, profile_quantities
 from .regionfit import RegionFit, refit_with_background
 from .rsf import get_rsf_set, load_rsf_sets
 from .valence import mn_valence
@@ -40,11 +42,12 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     counts = {profile.spectra[n].y.shape[0] for n in names}
     if len(counts) > 1:
         raise DataError("the regions to quantify have different numbers of levels: " + ", ".join(map(str, counts)))
+    lines = [_line(profile, n) for n in names]
     rsf = get_rsf_set(table.rsf_set)
     others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
     area, covariance = _areas(profile, names)
     composition = atomic_fractions(
-        names,
+        lines,
         area,
         covariance,
         rsf,
@@ -52,11 +55,19 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         transmission=_transmission(profile, names),
         attenuation=table.attenuation_exponent,
         background_areas=_other_backgrounds(profile, names),
-        alternative_sets=[s for s in others if s.name != rsf.name and all(s.has(n) for n in names)],
+        alternative_sets=[s for s in others if s.name != rsf.name and all(s.has(n) for n in lines)],
         charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
         confidence=profile.recipe.confidence,
     )
-    return [_composition_record(profile, names, composition, level) for level in range(area.shape[0])]
+    records = [_composition_record(profile, names, composition, level) for level in range(area.shape[0])]
+    whole = _composition_profile(profile, names, composition, records)
+    return [*records, *([whole] if whole is not None else [])]
+
+
+def _line(profile: Profile, name: str) -> str:
+    """Return the line whose sensitivity a region's area has."""
+    region = profile.recipe.region(name)
+    return name if region is None or region.rsf_line is None else region.rsf_line
 
 
 def _areas(profile: Profile, names: list[str]) -> tuple[FloatArray, FloatArray]:
@@ -146,6 +157,7 @@ def _composition_record(profile: Profile, names: list[str], composition: Composi
                 limit_confidence=None if detected else composition.confidence,
             )
         )
+        quantities += _species_shares(profile, names[m], composition, level, m)
     times = profile.spectra[names[0]].times
     files = sorted({profile.spectra[n].files[level] for n in names})
     return profile.context.record(
@@ -155,6 +167,70 @@ def _composition_record(profile: Profile, names: list[str], composition: Composi
         quantities=tuple(quantities),
         parents=tuple(profile.record_ids[n, level] for n in names),
         notes=(f"RSF set {composition.rsf_set}", *composition.notes),
+    )
+
+
+def _species_shares(profile: Profile, name: str, composition: Composition, level: int, column: int) -> list[Quantity]:
+    """Split an element's atomic fraction by chemical species."""
+    result = profile.fits[name]
+    if len(result.own) < 2 or not bool(composition.detected[level, column]):
+        return []
+    shares, covariance = fractions(result)
+    whole, sigma = float(composition.fraction[level, column]), float(composition.sigma[level, column])
+    found = []
+    for k, c in enumerate(result.own):
+        share, own = float(shares[k, level]), float(np.sqrt(max(covariance[k, level, k, level], 0.0)))
+        if not (np.isfinite(share) and own < 10.0):
+            continue
+        parts = {"share": 100.0 * abs(whole) * own, "element": 100.0 * abs(share) * sigma}
+        found.append(
+            Quantity(
+                name="composition.species_atomic_fraction",
+                value=100.0 * whole * share,
+                sigma=float(np.hypot(parts["share"], parts["element"])),
+                sigma_kind="systematic",
+                unit="%",
+                component=f"{c.species} ({name})",
+                role="derived",
+                budget=parts,
+                **limit(100.0 * whole * share, parts["share"], profile.recipe.confidence),  # type: ignore[arg-type]
+            )
+        )
+    return found
+
+
+def _composition_profile(
+    profile: Profile, names: list[str], composition: Composition, records: list[ResultRecord]
+) -> ResultRecord | None:
+    """Return where along the profile each element appears, saturates or ends."""
+    times = profile.spectra[names[0]].times
+    if times is None or times.size < 3:
+        return None
+    rate = profile.recipe.depth
+    quantities, alternatives, flags = [], [], []
+    for m, element in enumerate(composition.elements):
+        # errors of the sensitivities move all levels together: they do not blur where a profile bends
+        variance = np.array([composition.parts["counting"][k, m, m] for k in range(times.size)])
+        try:
+            fitted = fit_depth_profile(
+                times, composition.fraction[:, m], np.diag(variance), confidence=profile.recipe.confidence
+            )
+        except LayerscopeError:
+            continue
+        found, models, marks = profile_quantities(
+            fitted, element, None if rate is None else (rate.etch_rate_nm_s, rate.sigma_nm_s)
+        )
+        quantities += [q for q in found if q.name not in ("species.plateau", "species.fraction")]
+        alternatives += models
+        flags += marks
+    return profile.context.record(
+        state=profile.state(None, None),
+        inputs=profile.inputs("composition@series"),
+        method="xps.composition_profile",
+        quantities=tuple(quantities),
+        alternatives=tuple(alternatives),
+        quality=FitQuality(flags=tuple(flags)),
+        parents=tuple(r.record_id for r in records),
     )
 
 

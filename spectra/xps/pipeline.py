@@ -78,7 +78,8 @@ class Profile:
             sample=self.sample,
             cycle=self.series.cycle,
             voltage_V=self.series.voltage_V,
-            step=f"{time:g} s" if moments and time is not None else self.series.step,
+            step=self.series.step,
+            elapsed_s=time if moments else None,
             etch_time_s=None if moments else time,
             depth_nm=None if moments or time is None or rate is None else rate * time,
             region=region,
@@ -218,6 +219,14 @@ def _with_reference_energy(region: RegionTable, reference: str, energy_eV: float
 
 def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     spectra = region_spectra(profile.datasets, region, profile.series)
+    for level in spectra.rejected:
+        failed = profile.context.failed(
+            level.error,
+            state=profile.state(region.name, level.time),
+            inputs=profile.inputs(f"{region.name}@level={level.level}", [level.file]),
+            method="xps.region",
+        )
+        profile.context.failures.append(failed)
     reference = _reference(profile, region)
     charge = profile.recipe.charge
     if charge.kind == "line" and reference is None and profile.scale is None:

@@ -21,6 +21,7 @@ __all__ = [
     "fractions",
     "level_quality",
     "level_quantities",
+    "limit",
     "profile_quantities",
     "quality",
     "shared_quantities",
@@ -46,6 +47,7 @@ BACKGROUND_NAMES = {
     "tougaard_c": ("background.tougaard_c", "eV^2"),
     "tougaard_d": ("background.tougaard_d", "eV^2"),
 }
+DETECTED = 5.0  # sigma of a region's whole area below which its shares are not stated
 MAX_BELOW = 8.0  # sigma below zero beyond which no limit can be stated
 
 
@@ -71,7 +73,7 @@ class EnergyScale:
     known: bool
 
 
-def _limit(value: float, sigma: float, confidence: float) -> dict[str, float]:
+def limit(value: float, sigma: float, confidence: float) -> dict[str, float]:
     """Return the upper limit to state beside a value that is not significantly above zero."""
     if not sigma > 0 or value < -MAX_BELOW * sigma:
         return {}
@@ -183,11 +185,13 @@ def level_quantities(
                 sigma_kind="covariance",
                 unit=f"{intensity_unit}*eV",
                 component=c.species,
-                **_limit(value, sigma, confidence),  # type: ignore[arg-type]
+                **limit(value, sigma, confidence),  # type: ignore[arg-type]
             )
         )
     own = result.own
-    if len(own) > 1:
+    total, covariance = result.total_area()
+    present = total[level] > DETECTED * math.sqrt(max(float(covariance[level, level]), 1e-300))
+    if len(own) > 1 and present:  # shares of nothing would be noise over noise
         values, covariance = fractions(result)
         for k, c in enumerate(own):
             value, sigma = float(values[k, level]), math.sqrt(max(float(covariance[k, level, k, level]), 0.0))
@@ -208,7 +212,7 @@ def _fraction(name: str, c: ComponentTable, value: float, sigma: float, confiden
         unit="1",
         component=c.species,
         role="derived",
-        **_limit(value, sigma, confidence),  # type: ignore[arg-type]
+        **limit(value, sigma, confidence),  # type: ignore[arg-type]
     )
 
 

@@ -115,6 +115,10 @@ class RegionTable(RecipeModel):
         default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
     )
     quantify: bool = Field(default=True, description="whether the region's area counts as its element")
+    rsf_line: str | None = Field(
+        default=None,
+        description="line whose sensitivity the area has, if not the region's name: 'Sn 3d' for both lines",
+    )
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float64]
 SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
 BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
 PINNED_EV = 1e-6
+NEGATIVE = -4.0  # sigma of an area below which noise is no excuse: the model wants to subtract a line
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,25 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
 
 
 def _run(data: RegionData, built: BuiltModel, background: BackgroundTable, shift: ShiftPolicy) -> SeriesFit:
+    """Fit with areas of either sign, which leaves them unbiased; only if one is negative beyond noise, bound them."""
     series = _series(data, background, shift, built)
-    return fit_series(
-        built.model, built.parameters, series, scopes=built.scopes, weights="poisson", scale_covariance=data.scaled
+
+    def run(nonnegative: bool) -> SeriesFit:
+        return fit_series(
+            built.model,
+            built.parameters,
+            series,
+            scopes=built.scopes,
+            weights="poisson",
+            nonnegative=nonnegative,
+            scale_covariance=data.scaled,
+        )
+
+    fit = run(nonnegative=False)
+    negative = any(
+        (fit.value(f"{c.name}_area") < NEGATIVE * fit.sigma(f"{c.name}_area")).any() for c in built.components
     )
+    return run(nonnegative=True) if negative else fit
 
 
 def significance(fit: SeriesFit, components: tuple[ComponentTable, ...]) -> dict[str, float]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
-from .dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
+from .dataset import AXIS_TOLERANCE, Spectrum, XpsDataset, count_quantum, normalise_region, require_etch_times
 from .recipe import RegionTable, SeriesTable
 
-__all__ = ["RegionSpectra", "merge_levels", "region_spectra"]
+__all__ = ["RegionSpectra", "RejectedLevel", "merge_levels", "metadata", "region_spectra"]
 
 FloatArray = NDArray[np.float64]
 
@@ -53,6 +53,29 @@ class RegionSpectra:
     live_time_s: FloatArray
     times: FloatArray | None
     transmission: FloatArray | None
+    rejected: tuple[RejectedLevel, ...] = ()
+
+
+@dataclass(frozen=True)
+class RejectedLevel:
+    """A level that cannot take part in the series.
+
+    Attributes
+    ----------
+    level : int
+        Its number.
+    file : int
+        Which file of the series it comes from.
+    time : float or None
+        Its etch time or moment (s).
+    error : DataError
+        Why.
+    """
+
+    level: int
+    file: int
+    time: float | None
+    error: DataError
 
 
 def merge_levels(datasets: Sequence[XpsDataset], region: str, sample: str | None) -> tuple[tuple[Spectrum, int], ...]:
@@ -61,18 +84,55 @@ def merge_levels(datasets: Sequence[XpsDataset], region: str, sample: str | None
     Raises
     ------
     DataError
-        If no file holds the region, or axes differ between levels.
+        If a file does not hold the region.
     """
     found: list[tuple[Spectrum, int]] = []
     name = normalise_region(region)
     for index, dataset in enumerate(datasets):
         if len(datasets) > 1 and name not in dataset.regions():
             raise DataError(f"there is no region {name!r}", source=dataset.source)
-        levels = dataset.levels(region, sample=sample)
+        levels = dataset.levels(region, sample=sample, allow_unequal_axes=True)
         found += [(replace(s, level=len(found) + k), index) for k, s in enumerate(levels)]
-    whole = replace(datasets[0], spectra=tuple(replace(s, sample="") for s, _ in found))
-    whole.levels(region)  # checks that all files share one axis
     return tuple(found)
+
+
+def _usable(
+    pairs: tuple[tuple[Spectrum, int], ...], times: Sequence[float | None], datasets: Sequence[XpsDataset]
+) -> tuple[tuple[tuple[Spectrum, int], ...], tuple[RejectedLevel, ...]]:
+    """Part the levels that can be fitted together from those that cannot: bad values, or an axis of their own."""
+    rejected: list[RejectedLevel] = []
+    sound: list[tuple[Spectrum, int]] = []
+    for (spectrum, index), time in zip(pairs, times, strict=True):
+        try:
+            spectrum.check(datasets[index].source.name)
+            sound.append((spectrum, index))
+        except DataError as error:
+            rejected.append(RejectedLevel(spectrum.level, index, time, error))
+    if not sound:
+        raise rejected[0].error
+    axes: list[FloatArray] = [s.binding_energy for s, _ in sound]
+    votes = [sum(_same_axis(a, b) for b in axes) for a in axes]
+    common = axes[int(np.argmax(votes))]
+    kept = []
+    for spectrum, index in sound:
+        if _same_axis(spectrum.binding_energy, common):
+            kept.append((spectrum, index))
+            continue
+        axis = spectrum.binding_energy
+        error = DataError(
+            f"level {spectrum.level} of {spectrum.region!r} has {axis.size} points from {axis[0]:g} to {axis[-1]:g} eV,"
+            f" the series {common.size} from {common[0]:g} to {common[-1]:g} eV: it is left out",
+            source=datasets[index].source.name,
+        )
+        rejected.append(RejectedLevel(spectrum.level, index, times[spectrum.level], error))
+    if 2 * len(kept) <= len(pairs) and len(pairs) > 1:
+        raise rejected[-1].error
+    return tuple(kept), tuple(rejected)
+
+
+def _same_axis(a: FloatArray, b: FloatArray) -> bool:
+    tolerance = AXIS_TOLERANCE * float(np.ptp(b)) / max(b.size - 1, 1)
+    return a.shape == b.shape and bool(np.max(np.abs(a - b)) <= tolerance)
 
 
 def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: SeriesTable) -> RegionSpectra:
@@ -84,11 +144,11 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         If the region is missing, its levels do not fit together, counts cannot be told from rates, times are missing,
         or the recipe's range leaves too few points.
     """
-    pairs = merge_levels(datasets, table.name, series.select_sample)
-    spectra = tuple(s for s, _ in pairs)
     source = datasets[0].source.name
-    for spectrum, index in pairs:
-        spectrum.check(datasets[index].source.name)
+    merged = merge_levels(datasets, table.name, series.select_sample)
+    merged = _with_times(merged, series, source)
+    pairs, rejected = _usable(merged, [s.etch_time_s for s, _ in merged], datasets)
+    spectra = tuple(s for s, _ in pairs)
     x = spectra[0].binding_energy
     inside = np.ones(x.size, bool)
     if table.range_eV is not None:
@@ -113,18 +173,20 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         spectra[0].intensity_unit,
         exposure,
         live,
-        _times(spectra, series, source),
+        None if len(merged) == 1 and spectra[0].etch_time_s is None else require_etch_times(spectra, source),
         transmission,
+        rejected,
     )
 
 
 def _exposures(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) -> tuple[FloatArray, FloatArray]:
     units = {s.intensity_unit for s in spectra}
+    quantum = _quanta(spectra)
     if len(units) > 1:
         raise DataError(f"region {spectra[0].region!r} mixes counts and rates", source=source)
     times = [s.count_scale for s in spectra]
     if units == {"counts"}:
-        exposure = np.full(len(spectra), series.exposure or 1.0)
+        exposure = np.full(len(spectra), series.exposure) if series.exposure else 1.0 / quantum
         live = np.array([t if t is not None else 1.0 for t in times])
         if any(t is None for t in times):
             live = np.ones(len(spectra))
@@ -138,20 +200,29 @@ def _exposures(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) 
             source=source,
             hint="give series.exposure, the counts behind one count per second",
         )
-    return np.array([float(t or 1.0) for t in times]), np.ones(len(spectra))
+    return np.array([float(t or 1.0) for t in times]) / quantum, np.ones(len(spectra))
 
 
-def _times(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) -> FloatArray | None:
+def _quanta(spectra: tuple[Spectrum, ...]) -> FloatArray:
+    """Return the step of the counts of each level: counts divided down by the instrument are noisier than they look."""
+    known = [s for s in spectra if s.intensity_unit == "counts" or s.count_scale is not None]
+    if len(known) < len(spectra):
+        return np.ones(len(spectra))
+    return np.full(len(spectra), min(count_quantum(s) for s in spectra))
+
+
+def _with_times(
+    pairs: tuple[tuple[Spectrum, int], ...], series: SeriesTable, source: str
+) -> tuple[tuple[Spectrum, int], ...]:
+    """Put the recipe's times in place of the files'."""
     given = series.etch_times_s or series.times_s
-    if given is not None:
-        if len(given) != len(spectra):
-            raise DataError(
-                f"the recipe gives {len(given)} times for {len(spectra)} levels of {spectra[0].region!r}", source=source
-            )
-        spectra = tuple(replace(s, etch_time_s=t) for s, t in zip(spectra, given, strict=True))
-    if len(spectra) == 1 and spectra[0].etch_time_s is None:
-        return None
-    return require_etch_times(spectra, source)
+    if given is None:
+        return pairs
+    if len(given) != len(pairs):
+        raise DataError(
+            f"the recipe gives {len(given)} times for {len(pairs)} levels of {pairs[0][0].region!r}", source=source
+        )
+    return tuple((replace(s, etch_time_s=t), i) for (s, i), t in zip(pairs, given, strict=True))
 
 
 def metadata(spectra: Sequence[Spectrum], datasets: Sequence[XpsDataset]) -> dict[str, str | int | float | bool | None]:

@@ -9,6 +9,13 @@ from layerscope.runs.summary import SummaryTable, long_table, pivot_table
 
 __all__ = ["summary_tables"]
 
+#: What a person asks of a profile; plateaus and limits stand in the records.
+KINKS = tuple(
+    f"species.{word}_{unit}"
+    for word in ("onset", "saturation", "fall", "gone", "rise", "settled", "half", "edge")
+    for unit in ("time", "depth")
+)
+
 
 def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     """Return the tables of all XPS records, sample by sample."""
@@ -20,11 +27,7 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
 
 
 def _row(records: Sequence[ResultRecord]) -> str:
-    return (
-        "step"
-        if any(r.state.step for r in records) and not any(r.state.etch_time_s for r in records)
-        else "etch_time_s"
-    )
+    return "elapsed_s" if any(r.state.elapsed_s is not None for r in records) else "etch_time_s"
 
 
 def _sample_tables(sample: str, records: list[ResultRecord]) -> list[SummaryTable]:
@@ -50,7 +53,7 @@ def _sample_tables(sample: str, records: list[ResultRecord]) -> list[SummaryTabl
             table = pivot_table(own, quantity, rows=_row(own), title=f"{sample}, {region}: {words}")
             if table.rows:
                 found.append(table)
-    profiles = [_only(r, ("species.",)) for r in records if r.method == "xps.series"]
+    profiles = [_only(r, KINKS) for r in records if r.method in ("xps.series", "xps.composition_profile")]
     profiles = [r for r in profiles if r.quantities]
     if profiles:
         found.append(long_table(profiles, title=f"{sample}: along the profile"))

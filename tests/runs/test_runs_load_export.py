@@ -107,8 +107,9 @@ def test_a_pivot_shows_units_limits_gaps_and_the_columns_asked_for() -> None:
     limit = Quantity(name="species.fraction", unit="1", component="A", upper_limit=0.0173, limit_confidence=0.95)
     percent = Quantity(name="species.fraction", unit="%", component="B", value=40.0, sigma=3.0, sigma_kind="covariance")
     table = pivot_table([level(10, percent), level(0, limit)], "species.fraction", components=["B", "A", "C"])
-    assert table.columns == ("etch time / s", "B", "A", "C", "status")
-    assert table.rows == (("0", "", "< 0.018 (95 %)", "", "ok"), ("10", "40(3) %", "", "", "ok"))
+    assert table.columns == ("etch time / s", "B / %", "A", "C", "status")
+    assert table.rows == (("0", "", "< 0.018", "", "ok"), ("10", "40(3)", "", "", "ok"))
+    assert "95 %" in table.note
 
 
 def test_a_pivot_of_several_samples_says_which_row_is_whose(run: Run) -> None:

@@ -32,7 +32,7 @@ def dataset(*spectra: Spectrum) -> XpsDataset:
         ("B1s", "B 1s"),
         ("b 1s", "B 1s"),
         ("Fe2p Scan", "Fe 2p"),
-        ("Sn3d5", "Sn 3d5"),
+        ("Sn3d5", "Sn 3d5/2"),
         ("In3d5/2", "In 3d5/2"),
         ("Su1s", "Survey"),
         ("wide", "Survey"),
@@ -142,7 +142,7 @@ def test_the_step_of_the_counts_is_found() -> None:
     assert count_quantum(spectrum(counts=as_rate, intensity_unit="counts/s", dwell_time_s=0.08, scans=10)) == 10.0
 
 
-@pytest.mark.parametrize(("region", "step"), [("C 1s", 1.0), ("Si 2p", 1.0), ("Sn 3d5", 10.0)])
+@pytest.mark.parametrize(("region", "step"), [("C 1s", 1.0), ("Si 2p", 1.0), ("Sn 3d5/2", 10.0)])
 def test_the_noise_of_real_counts_is_that_of_their_step(shared_data: Path, region: str, step: float) -> None:
     pulls = []
     for level in read(shared_data / "xps" / "SnO2_10nm_1.pro").levels(region):

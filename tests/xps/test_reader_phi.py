@@ -82,7 +82,7 @@ def write(folder: Path, content: bytes, name: str = "film.pro") -> Path:
 def test_the_real_depth_profile_opens_with_its_regions_levels_points_and_times(shared_data: Path) -> None:
     data = read(shared_data / "xps" / "SnO2_10nm_1.pro")
     sizes = {region: (len(data.levels(region)), data.levels(region)[0].counts.size) for region in data.regions()}
-    assert sizes == {"Survey": (21, 1751), "C 1s": (21, 101), "Si 2p": (21, 101), "Sn 3d5": (21, 101)}
+    assert sizes == {"Survey": (21, 1751), "C 1s": (21, 101), "Si 2p": (21, 101), "Sn 3d5/2": (21, 101)}
     levels = data.levels("Sn3d5")
     # The header plans 20 cycles of 0.5 min after one without sputtering.
     assert [s.etch_time_s for s in levels] == [30.0 * i for i in range(21)]
@@ -95,7 +95,7 @@ def test_the_real_depth_profile_opens_with_its_regions_levels_points_and_times(s
 
 def test_the_real_counts_are_whole_numbers_once_the_time_is_taken_out(shared_data: Path) -> None:
     # The file holds rates as float32: that rate x time is whole to their precision shows that the time is right.
-    for region in ("C 1s", "Si 2p", "Sn 3d5"):
+    for region in ("C 1s", "Si 2p", "Sn 3d5/2"):
         counts = read(shared_data / "xps" / "SnO2_10nm_1.pro").levels(region)[3].real_counts()
         assert counts == pytest.approx(np.round(counts), abs=0.01)
 

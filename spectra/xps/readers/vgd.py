@@ -184,7 +184,7 @@ def _float(value: float | None) -> float | None:
 def _parse(raw: RawFile) -> dict[str, Any]:
     """Run vgd-reader on the bytes, after checking what it takes for granted."""
     try:
-        import olefile  # type: ignore[import-untyped]
+        import olefile
         from vgd_reader import parse_vgd_file
     except ImportError as error:
         raise MissingDependencyError(
