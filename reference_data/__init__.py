@@ -1,1 +1,1 @@
-"""Reference values that layerscope needs at run time, as data files with their sources (species, sensitivity factors)."""
+"""Reference values that layerscope needs at run time: data files with their sources."""

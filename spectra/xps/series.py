@@ -119,12 +119,12 @@ def _usable(
             kept.append((spectrum, index))
             continue
         axis = spectrum.binding_energy
-        error = DataError(
+        unlike = DataError(
             f"level {spectrum.level} of {spectrum.region!r} has {axis.size} points from {axis[0]:g} to {axis[-1]:g} eV,"
             f" the series {common.size} from {common[0]:g} to {common[-1]:g} eV: it is left out",
             source=datasets[index].source.name,
         )
-        rejected.append(RejectedLevel(spectrum.level, index, times[spectrum.level], error))
+        rejected.append(RejectedLevel(spectrum.level, index, times[spectrum.level], unlike))
     if 2 * len(kept) <= len(pairs) and len(pairs) > 1:
         raise rejected[-1].error
     return tuple(kept), tuple(rejected)
