@@ -1,0 +1,56 @@
+"""The 27 nonlinear NIST StRD sets, both starts, default settings, through the public entrance."""
+
+from __future__ import annotations
+
+import lmfit
+import numpy as np
+import pytest
+import strd
+
+from layerscope.fitting import Series, SeriesFit, fit_series
+
+SETS = strd.load()
+# Lanczos1 has no noise: its certified residual, 1.4e-25, is the rounding of the data themselves, and a standard error
+# in proportion to it has three digits in double precision however the fit is done.
+ERROR_DIGITS = {"Lanczos1": 2.5}
+
+
+def fit(data: strd.StrdSet, start: dict[str, float]) -> SeriesFit:
+    parameters = lmfit.Parameters()
+    for name in data.model.nonlinear_names:
+        parameters.add(name, value=start[name])
+    return fit_series(data.model, parameters, Series(data.x, data.y), weights="none")
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_certified_values_are_found_from_both_starts(name: str, start: int) -> None:
+    data = SETS[name]
+    result = fit(data, data.starts[start])
+    assert result.converged
+    for parameter, certified in data.certified.items():
+        assert result.value(parameter)[0] == pytest.approx(certified, rel=1e-6)
+    for parameter, certified in data.standard_error.items():
+        assert result.sigma(parameter)[0] == pytest.approx(certified, rel=10 ** -ERROR_DIGITS.get(name, 4.0))
+    if name != "Lanczos1":
+        assert result.chi2 == pytest.approx(data.rss, rel=1e-9)
+
+
+def test_all_27_sets_are_there() -> None:
+    assert len(SETS) == 27
+    assert all(len(s.starts) == 2 and s.starts[0] != s.starts[1] for s in SETS.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(SETS) - {"Lanczos1"}))
+def test_stored_sets_have_the_certified_residual_at_the_certified_values(name: str) -> None:
+    data = SETS[name]
+    x = data.x[None] if data.x.ndim > 1 else data.x[None, :]
+    q = np.array([[data.certified[n] for n in data.model.nonlinear_names]])
+    basis = data.model.basis(x, q, derivatives=False)
+    model = sum(
+        (data.certified[n] * basis.columns[0, j] for j, n in enumerate(data.model.linear_names)),
+        np.zeros_like(data.y),
+    )
+    if basis.offset is not None:
+        model = model + basis.offset[0]
+    assert float(np.sum((data.y - model) ** 2)) == pytest.approx(data.rss, rel=1e-6)
