@@ -20,7 +20,7 @@ PEAK_EXCESS = 1.3
 """A point whose surroundings exceed the local background by this factor belongs to a peak."""
 
 _CLIPPED_MEAN = 0.97334
-"""Mean of a squared standard normal that is below CLIP_SIGMA squared: chi2 CDF of 3 over that of 1 degree of freedom."""
+"""Mean of a squared standard normal below CLIP_SIGMA squared: chi2 CDF of 3 over that of 1 degree of freedom."""
 
 _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _MINIMUM_DIFFERENCES = 50

@@ -362,7 +362,7 @@ class PatternSeries:
         if unequal:
             first, other = self.frames[0], self.frames[unequal[0]]
             raise DataError(
-                f"frames {first.index} and {other.index} have different axes: {_describe(first)} and {_describe(other)}",
+                f"frames {first.index} and {other.index} have different axes: {_describe(first)}, {_describe(other)}",
                 source=self.source,
             )
         if not self.frames:

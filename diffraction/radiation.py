@@ -156,9 +156,7 @@ def tube_radiation(anode: str, *, lines: Literal["doublet", "alpha1"] = "doublet
     return Radiation(line.alpha1, line.alpha2, DOUBLET_RATIO, line.beta, symbol, "anode")
 
 
-def convert_axis(
-    values: npt.ArrayLike, kind: AxisKind, to: AxisKind, wavelength: float | None = None
-) -> FloatArray:
+def convert_axis(values: npt.ArrayLike, kind: AxisKind, to: AxisKind, wavelength: float | None = None) -> FloatArray:
     """Convert between 2θ, Q and d, point by point and without re-ordering.
 
     Parameters
@@ -197,7 +195,9 @@ def convert_axis(
         return _reciprocal(q)
     sine = q * float(wavelength or np.nan) / (4 * np.pi)
     if (np.abs(sine) > 1).any():
-        raise DataError(f"{int((np.abs(sine) > 1).sum())} points lie beyond 2θ = 180° at a wavelength of {wavelength} Å")
+        raise DataError(
+            f"{int((np.abs(sine) > 1).sum())} points lie beyond 2θ = 180° at a wavelength of {wavelength} Å"
+        )
     return np.asarray(2 * np.degrees(np.arcsin(sine)))
 
 

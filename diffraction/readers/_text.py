@@ -17,7 +17,8 @@ COMMENT_MARKS = ("#", "!", ";", "'", '"', "/*", "*/", "//", "*", "%")
 _DELIMITERS: tuple[str | None, ...] = (None, "\t", ";", ",")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?$")
 _WAVELENGTH = re.compile(
-    r"(?:wave\s*length|lambda)[\w\s]{0,12}?[\s:=(\[]+([0-9.]+(?:[eE][+-]?\d+)?)\s*(angstrom|nm|m|[aåÅ])?\b", re.IGNORECASE
+    r"(?:wave\s*length|lambda)[\w\s]{0,12}?[\s:=(\[]+([0-9.]+(?:[eE][+-]?\d+)?)\s*(angstrom|nm|m|[aåÅ])?\b",
+    re.IGNORECASE,
 )
 _ANODE = re.compile(r"(?:anode|target|tube)\W{1,4}(ag|co|cr|cu|fe|mo)\b", re.IGNORECASE)
 
@@ -103,7 +104,7 @@ def split_row(line: str, delimiter: str | None) -> list[float] | None:
         return None
 
 
-def read_table(raw: RawFile, *, delimiter: str | None | bool = True, skip_lines: int = 0, least: int = 2) -> Table:
+def read_table(raw: RawFile, *, delimiter: str | bool | None = True, skip_lines: int = 0, least: int = 2) -> Table:
     """Read a table of numbers with a free header.
 
     Parameters

@@ -287,7 +287,7 @@ def _dated(pattern: Pattern, date: datetime | None) -> Pattern:
 def _date(text: str) -> datetime | None:
     for layout in ("%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%d-%b-%y %H:%M:%S"):
         try:
-            return datetime.strptime(" ".join(text.split()), layout)  # noqa: DTZ007  (the file gives no zone)
+            return datetime.strptime(" ".join(text.split()), layout)
         except ValueError:
             continue
     return None

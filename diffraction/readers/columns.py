@@ -69,7 +69,7 @@ class ColumnMap:
     intensity_unit: IntensityUnit | None = None
     start: float | None = None
     step: float | None = None
-    delimiter: str | None | bool = True
+    delimiter: str | bool | None = True
     skip_lines: int = 0
     points: int | None = None
 
@@ -83,7 +83,7 @@ def sniff(raw: RawFile) -> bool:
     if not body:
         return False
     return any(
-        all((row := split_row(line, delimiter)) is not None and 2 <= len(row) for line in body[len(body) // 2 :])
+        all((row := split_row(line, delimiter)) is not None and len(row) >= 2 for line in body[len(body) // 2 :])
         for delimiter in (None, "\t", ";", ",")
     )
 
@@ -168,7 +168,8 @@ def _sigma_column(raw: RawFile, table: Table) -> int | None:
         return 2
     names = f"columns: {', '.join(table.names)}" if table.names else "the file has no row of names"
     raise raw.error(
-        f"what the {width} columns mean is not certain", hint=f"{names}; give a ColumnMap with axis, intensity and sigma"
+        f"what the {width} columns mean is not certain",
+        hint=f"{names}; give a ColumnMap with axis, intensity and sigma",
     )
 
 

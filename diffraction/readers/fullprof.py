@@ -140,7 +140,7 @@ def _read_xydata(raw: RawFile, text: str) -> Pattern:
 
 
 def _factors(raw: RawFile, header: list[str]) -> tuple[float, float]:
-    """The INTER line's factors for the positions, and for intensities and errors."""
+    """Return the INTER line's factors for the positions, and for intensities and errors."""
     values = _keyword(header, "INTER")
     if not values:
         return 1.0, 1.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def read(raw: RawFile) -> list[Pattern]:
         raise raw.error("there is no BANK record")
     title = tuple(lines[: starts[0]])
     bounds = [*starts, len(lines)]
-    banks = [_bank(raw, lines[a], lines[a + 1 : b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    banks = [_bank(raw, lines[a], lines[a + 1 : b]) for a, b in pairwise(bounds)]
     return [_pattern(raw, bank, scan, title) for scan, bank in enumerate(banks)]
 
 

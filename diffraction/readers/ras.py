@@ -208,7 +208,7 @@ def _radiation(header: Mapping[str, str]) -> Radiation | None:
 def _time(text: str | None) -> datetime | None:
     for layout in ("%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S", "%Y/%m/%d %H:%M:%S"):
         try:
-            return datetime.strptime((text or "").strip(), layout)  # noqa: DTZ007  (the file gives no zone)
+            return datetime.strptime((text or "").strip(), layout)
         except ValueError:
             continue
     return iso_time(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,9 +48,9 @@ def read(raw: RawFile) -> list[Pattern]:
     marks = [i for i, line in enumerate(lines) if line.strip() == _MARK]
     starts = [i for i, line in enumerate(lines) if _BLOCK.search(line)]
     if len(marks) != 1 or not starts:
-        raise raw.error(f"{len(marks)} times {_MARK!r} and {len(starts)} scans are there", hint="the file may be cut off")
+        raise raw.error(f"{len(marks)} times {_MARK!r} and {len(starts)} scans are there", hint="it may be cut off")
     bounds = [*starts, marks[0]]
-    blocks = [_rows(raw, lines, first + 1, last) for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+    blocks = [_rows(raw, lines, first + 1, last) for first, last in pairwise(bounds)]
     result = _rows(raw, lines, marks[0] + 1, len(lines))
     if any(len(block) != len(result) for block in blocks):
         raise raw.error(

@@ -184,7 +184,7 @@ def _radiation(settings: dict[str, str]) -> Radiation | None:
 def _date(text: str | None) -> datetime | None:
     for pattern in ("%d-%b-%Y %H:%M:%S", "%d-%b-%y %H:%M:%S", "%m/%d/%Y %H:%M:%S"):
         try:
-            return datetime.strptime((text or "").strip(), pattern)  # noqa: DTZ007  (the file gives no zone)
+            return datetime.strptime((text or "").strip(), pattern)
         except ValueError:
             continue
     return None

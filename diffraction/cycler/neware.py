@@ -1,0 +1,124 @@
+"""Neware .nda and .ndax through NewareNDA, which is imported here only and only when such a file is read.
+
+NewareNDA turns some of the cycler's times into the zone of the machine that reads them. Those come back aware and are
+kept as instants; the others are the cycler's own wall clock and stay naive, whatever the zone of this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerscope.errors import LayerscopeError, MissingDependencyError
+
+from ..radiation import FloatArray
+from ..readers._archive import is_zip, open_archive
+from ..readers._base import RawFile
+from .data import CyclerData
+
+__all__ = ["FORMAT", "read_neware"]
+
+FORMAT = "neware"
+
+_NEEDED = ("Timestamp", "Voltage", "Current(mA)", "Charge_Capacity(mAh)", "Discharge_Capacity(mAh)", "Step", "Cycle")
+_MAGIC_NDA = b"NEWARE"
+
+
+def read_neware(raw: RawFile) -> CyclerData:
+    """Read a Neware file.
+
+    Parameters
+    ----------
+    raw : RawFile
+        The bytes of a .nda or .ndax file.
+
+    Returns
+    -------
+    CyclerData
+        With the cycler's own coulomb counting summed up over the steps.
+
+    Raises
+    ------
+    MissingDependencyError
+        If NewareNDA is not installed.
+    ReaderError
+        If the file is damaged, cut off or of a version that NewareNDA does not know.
+    """
+    try:
+        library = import_module("NewareNDA")
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Neware files need NewareNDA", source=raw.path, hint="pip install NewareNDA"
+        ) from error
+    suffix = ".ndax" if is_zip(raw) else ".nda"
+    if suffix == ".nda" and not raw.data.startswith(_MAGIC_NDA):
+        raise raw.error("the file does not start like a Neware file")
+    if suffix == ".ndax":
+        with open_archive(raw):
+            pass  # paths and sizes are looked at before the library unpacks it
+    frame = _table(raw, library, suffix)
+    missing = [name for name in _NEEDED if name not in frame.columns]
+    if missing or len(frame) == 0:
+        raise raw.error(f"the file has no {', '.join(missing) or 'records'}")
+    return _data(raw, frame, str(getattr(library, "__version__", "")))
+
+
+def _table(raw: RawFile, library: Any, suffix: str) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"record{suffix}"
+        path.write_bytes(raw.data)
+        try:
+            return library.read(str(path), software_cycle_number=True, log_level="CRITICAL")
+        except LayerscopeError:
+            raise
+        except Exception as error:
+            raise raw.error(f"NewareNDA cannot read it: {type(error).__name__}: {error}") from error
+
+
+def _data(raw: RawFile, frame: Any, version: str) -> CyclerData:
+    time_s, start = _times(frame["Timestamp"])
+    step = np.asarray(frame["Step"], dtype=np.int64)
+    charged = np.asarray(frame["Charge_Capacity(mAh)"], dtype=np.float64)
+    discharged = np.asarray(frame["Discharge_Capacity(mAh)"], dtype=np.float64)
+    metadata = {"capacity_from": "file", "member": raw.member, "NewareNDA": version}
+    with contextlib.suppress(KeyError):
+        metadata["status"] = ", ".join(dict.fromkeys(str(s) for s in frame["Status"]))
+    return CyclerData(
+        time_s=time_s,
+        voltage_V=np.asarray(frame["Voltage"], dtype=np.float64),
+        current=np.asarray(frame["Current(mA)"], dtype=np.float64),
+        capacity=_net_charge(step, charged - discharged),
+        start=start,
+        cycle=np.asarray(frame["Cycle"], dtype=np.int64),
+        step=step,
+        source=raw.path,
+        format=FORMAT,
+        sha256=raw.sha256,
+        size=raw.size,
+        metadata=metadata,
+    )
+
+
+def _times(stamps: Any) -> tuple[FloatArray, datetime]:
+    values = list(stamps)
+    first = values[0].to_pydatetime()
+    seconds = np.array([(value - values[0]).total_seconds() for value in values], dtype=np.float64)
+    return seconds, first.astimezone(UTC) if first.tzinfo is not None else first
+
+
+def _net_charge(step: np.ndarray[Any, Any], within_step: FloatArray) -> FloatArray:
+    """Net charge since the first record, from a capacity that restarts with each step."""
+    starts = np.flatnonzero(np.diff(step)) + 1
+    offset = np.zeros(step.size)
+    total = 0.0
+    for begin in starts:
+        total += within_step[begin - 1]
+        offset[begin:] = total
+    net = within_step + offset
+    return np.asarray(net - net[0])
