@@ -89,8 +89,9 @@ def test_single_pattern_needs_no_local_parameters() -> None:
 
 def chained() -> lmfit.Parameters:
     p = declared(
-        base={"value": 1.3}, wide={"value": 0.7}, local={"value": 0.2}, line={"value": 2.0}, fix={"value": 3.0, "vary": False}
+        base={"value": 1.3}, wide={"value": 0.7}, local={"value": 0.2}, line={"value": 2.0}, fix={"value": 3.0}
     )  # fmt: skip
+    p["fix"].set(vary=False)
     for name in ("last", "second", "first"):  # declared before what they use
         p.add(name, value=0.0)
     p["first"].set(expr="base*wide + sqrt(line)")
