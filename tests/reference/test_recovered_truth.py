@@ -1,4 +1,4 @@
-"""The recipes of the simulated cases recover what `truth.json` says, with errors that are neither too small nor too big.
+"""The recipes of the simulated cases recover what `truth.json` says, with errors neither too small nor too big.
 
 Each recipe is run once. The fits behind the records are kept as well, because a series of levels that share shapes has
 correlated errors: whether they are right shows in the residuals *whitened* with the full covariance, which must be
@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import layerscope.spectra.xps.pipeline as xps_pipeline
 import numpy as np
 import pytest
+from layerscope.spectra.xps.regionfit import RegionFit
 from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import binom, chi2
 
-import layerscope.spectra.xps.pipeline as xps_pipeline
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.execute import execute
-from layerscope.spectra.xps.regionfit import RegionFit
 
 FloatArray = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def cases(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         truth = json.loads((reference_data / name / "truth.json").read_text(encoding="ascii"))
         found[name] = Case(truth, summary.run.records, list(seen))
     patch.undo()
-    yield found
+    return found
 
 
 def whitened(difference: FloatArray, covariance: FloatArray) -> FloatArray:
@@ -249,14 +249,16 @@ def test_tm_o_b_is_needed_and_appears_and_saturates_when_it_truly_does(cases: Ma
         half = 0.5 * (high - low)
         assert low - half <= truth[kink] <= high + half, f"{name} {low:.1f}-{high:.1f} s, truth {truth[kink]} s"
     plateau = series_quantity(run, file, "B 1s", "species.plateau", "TM-O-B")
-    assert plateau.value is not None and plateau.sigma is not None
+    assert plateau.value is not None
+    assert plateau.sigma is not None
     assert abs(plateau.value - truth["tm_o_b_saturated_fraction"]) < 3.0 * plateau.sigma
 
 
 @pytest.mark.parametrize("file", ["li_rich_5000.vms", "li_rich_300.vms"])
 def test_tm_o_b_at_the_surface_is_an_upper_limit_above_the_truth(cases: Mapping[str, Case], file: str) -> None:
     surface = cases["xps_b1s_li_rich"].quantity(file, "B 1s", "species.fraction", "TM-O-B")[0]
-    assert surface is not None and surface.upper_limit is not None
+    assert surface is not None
+    assert surface.upper_limit is not None
     assert 0.0 < surface.upper_limit < 0.1
 
 
@@ -377,7 +379,10 @@ def test_valence_of_manganese_is_recovered_by_the_law_of_the_simulation(cases: M
 @pytest.mark.parametrize("file", ["li3incl6_before.vms", "li3incl6_4.7V.vms"])
 def test_absent_indium_oxide_is_a_limit_below_one_percent_that_holds_zero(cases: Mapping[str, Case], file: str) -> None:
     oxide = cases["xps_in3d_null"].quantity(file, "In 3d", "species.fraction", "In2O3")[0]
-    assert oxide is not None and oxide.upper_limit is not None and oxide.value is not None and oxide.sigma
+    assert oxide is not None
+    assert oxide.upper_limit is not None
+    assert oxide.value is not None
+    assert oxide.sigma
     assert 0.0 < oxide.upper_limit < 0.01
     assert oxide.limit_confidence == 0.95
     assert abs(oxide.value) < 2.0 * oxide.sigma
@@ -386,7 +391,9 @@ def test_absent_indium_oxide_is_a_limit_below_one_percent_that_holds_zero(cases:
 
 def test_five_percent_of_indium_oxide_are_found_at_more_than_ten_sigma(cases: Mapping[str, Case]) -> None:
     oxide = cases["xps_in3d_null"].quantity("li3incl6_4.7V_oxide.vms", "In 3d", "species.fraction", "In2O3")[0]
-    assert oxide is not None and oxide.value is not None and oxide.sigma is not None
+    assert oxide is not None
+    assert oxide.value is not None
+    assert oxide.sigma is not None
     assert oxide.upper_limit is None
     assert oxide.value / oxide.sigma > 10.0
     assert abs(oxide.value - 0.05) < 2.0 * oxide.sigma
@@ -403,11 +410,15 @@ def test_b_f_is_found_only_after_cycling(cases: Mapping[str, Case]) -> None:
     assert len(residuals) >= 6
     assert max(abs(r) for r in residuals) < 3.5
     for q in cycled[:5]:
-        assert q is not None and q.upper_limit is None
+        assert q is not None
+        assert q.upper_limit is None
     whole = series_quantity(run, "lco_pristine.vms", "B 1s", "species.fraction", "B-F")
-    assert whole.upper_limit is not None and 0.0 < whole.upper_limit < 0.01
+    assert whole.upper_limit is not None
+    assert 0.0 < whole.upper_limit < 0.01
     for q in run.quantity("lco_pristine.vms", "B 1s", "peak.area", "B-F")[:5]:
-        assert q is not None and q.value is not None and abs(q.value) < 4.0 * (q.sigma or 0.0)
+        assert q is not None
+        assert q.value is not None
+        assert abs(q.value) < 4.0 * (q.sigma or 0.0)
 
 
 def composition(run: Case, file: str) -> list[ResultRecord]:
@@ -419,9 +430,10 @@ def test_boron_beyond_the_coating_is_an_upper_limit(cases: Mapping[str, Case], f
     deepest = composition(cases["xps_b1s_lco_cei"], file)[-1]
     assert deepest.state.depth_nm == pytest.approx(40.5)
     boron = next(q for q in deepest.quantities if (q.name, q.component) == ("composition.atomic_fraction", "B"))
-    assert boron.upper_limit is not None and 0.0 < boron.upper_limit < 0.5
+    assert boron.upper_limit is not None
+    assert 0.0 < boron.upper_limit < 0.5
     # no share of what is not there
-    region = [r for r in cases["xps_b1s_lco_cei"].of("xps.region", file, "B 1s") if level_of(r) == 9][0]
+    region = next(r for r in cases["xps_b1s_lco_cei"].of("xps.region", file, "B 1s") if level_of(r) == 9)
     assert not [q for q in region.quantities if q.name == "species.fraction"]
 
 
@@ -518,7 +530,8 @@ def test_atomic_fractions_agree_with_those_of_the_true_areas(
             regions = [next(r for r in regions if r.split()[0] == e) for e in elements]
             truth = 100.0 * true_composition(reference_data, run, file, level, regions)
             for q, t in list(zip(found, truth, strict=True))[1:]:  # they add up to 100: one tells nothing new
-                assert q.value is not None and q.sigma is not None
+                assert q.value is not None
+                assert q.sigma is not None
                 # centres are means over the lines: allow two parts in a thousand for the kinetic energy
                 residuals.append((q.value - t) / math.hypot(q.budget["counting"], 0.002 * t))
                 assert abs(q.value - t) < 2.0 * q.sigma
@@ -541,7 +554,8 @@ def test_every_assignment_of_boron_names_its_competitors_with_sources(cases: Map
     run = cases["xps_b1s_lco_cei"]
     for species in ("B-O", "B-F"):
         q = run.quantity("lco_100_cycles.pro", "B 1s", "peak.position", species)[0]
-        assert q is not None and q.competing
+        assert q is not None
+        assert q.competing
         assert all(a.source and a.low_eV <= a.high_eV for a in q.competing)
     tm = cases["xps_b1s_li_rich"].quantity("li_rich_5000.vms", "B 1s", "peak.position", "TM-O-B")[0]
     assert tm is not None
