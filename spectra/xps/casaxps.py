@@ -246,6 +246,8 @@ class SeriesProblem:
         Components, in the order that `link` counts.
     shift_eV : float
         What the calibration adds to binding energies.
+    area_scale : float
+        Areas here over those that CasaXPS stores, which are rates.
     """
 
     range_eV: tuple[float, float]
@@ -253,6 +255,13 @@ class SeriesProblem:
     cross_section: tuple[float, float, float, float]
     components: tuple[SeriesComponent, ...]
     shift_eV: float
+    area_scale: float = 1.0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the components; those that share one are numbered: ``Fe 2p #2``."""
+        names = [c.name or "component" for c in self.components]
+        return tuple(n if names.count(n) == 1 else f"{n} #{names[: i + 1].count(n)}" for i, n in enumerate(names))
 
 
 def to_series_problem(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -> SeriesProblem:
@@ -302,7 +311,8 @@ def to_series_problem(spectrum: Spectrum, fit: CasaFit | None = None, *, region:
     )
     name = chosen.background.lower()
     kind = next((word for word in ("shirley", "tougaard", "linear") if word in name), name)
-    return SeriesProblem((zero - chosen.end, zero - chosen.start), kind, chosen.cross_section, components, shift)
+    limits = (zero - chosen.end, zero - chosen.start)
+    return SeriesProblem(limits, kind, chosen.cross_section, components, shift, scale)
 
 
 def _link(component: CasaComponent, value: CasaValue, index: Mapping[int, int]) -> int | None:
@@ -333,15 +343,16 @@ class ParityRow:
 
     Parameters
     ----------
-    name : str
-        Component and parameter, ``"C 1s 1 area"``.
+    component, parameter : str
+        ``"C 1s 1"`` and ``"center"``, ``"fwhm"`` or ``"area"``.
     ours, casaxps, sigma : float
         Our value, theirs, and our standard error; `sigma` is NaN for a parameter that was not refined.
     unit : str
         Unit of the three.
     """
 
-    name: str
+    component: str
+    parameter: str
     ours: float
     casaxps: float
     sigma: float
@@ -354,12 +365,18 @@ class ParityRow:
         object.__setattr__(self, "difference", difference)
         object.__setattr__(self, "difference_in_sigma", difference / self.sigma if self.sigma > 0 else math.nan)
 
-
-_UNITS = {"center": "eV", "fwhm": "eV", "area": "counts*eV"}
+    @property
+    def name(self) -> str:
+        """Component and parameter, ``"C 1s 1 area"``."""
+        return f"{self.component} {self.parameter}"
 
 
 def parity_table(
-    problem: SeriesProblem, refined: Mapping[tuple[int, str], tuple[float, float]], *, area_unit: str = "counts*eV"
+    problem: SeriesProblem,
+    refined: Mapping[tuple[int, str], tuple[float, float]],
+    *,
+    area_unit: str = "counts*eV",
+    as_stored: bool = False,
 ) -> tuple[ParityRow, ...]:
     """Set refined parameters beside the stored ones.
 
@@ -370,7 +387,9 @@ def parity_table(
     refined : mapping
         ``(component index, "center" | "fwhm" | "area")`` to value and standard error, in the units of `problem`.
     area_unit : str
-        Unit of the areas.
+        Unit of the areas of `problem`.
+    as_stored : bool
+        State both in CasaXPS' own terms: calibrated binding energies, and areas in counts/s*eV.
 
     Returns
     -------
@@ -387,10 +406,14 @@ def parity_table(
     if unknown:
         raise DataError(f"the problem has no parameter {sorted(unknown)[0]}")
     rows: list[ParityRow] = []
-    for i, component in enumerate(problem.components):
+    area = (problem.area_scale, 0.0, "counts/s*eV") if as_stored else (1.0, 0.0, area_unit)
+    center = (1.0, problem.shift_eV if as_stored else 0.0, "eV")
+    frames = {"center": center, "fwhm": (1.0, 0.0, "eV"), "area": area}
+    for i, (label, component) in enumerate(zip(problem.labels, problem.components, strict=True)):
         for name, parameter in component.parameters.items():
             if (i, name) in refined:
                 value, sigma = refined[i, name]
-                unit = area_unit if name == "area" else _UNITS[name]
-                rows.append(ParityRow(f"{component.name} {name}", value, parameter.value, sigma, unit))
+                scale, shift, unit = frames[name]
+                stored = parameter.value / scale + shift
+                rows.append(ParityRow(label, name, value / scale + shift, stored, sigma / scale, unit))
     return tuple(rows)

@@ -34,9 +34,13 @@ from .dataset import FloatArray
 
 __all__ = [
     "LineShape",
+    "ReducedLine",
     "end_level",
+    "gaussian_sigma",
+    "half_width",
     "linear_background",
     "parse_line_shape",
+    "reduced_line",
     "shirley_background",
     "tougaard_background",
     "unit_area_curve",
@@ -155,7 +159,7 @@ def unit_area_curve(shape: LineShape, kinetic_energy: FloatArray, position: floa
     if shape.kind in ("GL", "SGL"):
         return _symmetric(shape, kinetic_energy, position, fwhm)
     offset = kinetic_energy - position
-    core = fwhm / (2.0 * _half_width(shape))
+    core = fwhm / (2.0 * half_width(shape))
     reach = float(np.max(np.abs(offset), initial=0.0)) / core
     if not reach <= _LARGEST_REACH:
         raise DataError(f"a component of the width {fwhm:g} eV is too narrow for the range of the spectrum")
@@ -172,14 +176,14 @@ def _symmetric(shape: LineShape, kinetic_energy: FloatArray, position: float, fw
     return np.asarray(engine.evaluate(kinetic_energy[np.newaxis, :], parameters, derivatives=False).value[0])
 
 
-def _sigma(shape: LineShape) -> float:
+def gaussian_sigma(shape: LineShape) -> float:
     """Return the standard deviation of the Gaussian in units of f."""
     return shape.gauss / 100.0 * math.sqrt(shape.passes / 12.0)
 
 
 def _grid_reach(shape: LineShape, reach: float) -> int:
     """Return how far a grid must go, in steps of 50 so that few grids are made."""
-    return 50 * math.ceil((reach + 12.0 * _sigma(shape) + 10.0) / 50.0)
+    return 50 * math.ceil((reach + 12.0 * gaussian_sigma(shape) + 10.0) / 50.0)
 
 
 @lru_cache(maxsize=32)
@@ -190,7 +194,7 @@ def _asymmetric(shape: LineShape, reach: int) -> tuple[CubicSpline, FloatArray]:
     raised = _TAIL_DAMPING * u**2 / (u**2 + (shape.damping / 2.0) ** 2) if math.isfinite(shape.damping) else 0.0
     exponent = np.where(u <= 0, shape.alpha, shape.beta) + raised
     values = np.exp(-exponent * np.log1p(4.0 * u**2))
-    sigma = _sigma(shape)
+    sigma = gaussian_sigma(shape)
     if sigma > 0:
         transfer = np.exp(-2.0 * (math.pi * np.fft.rfftfreq(points, _STEP) * sigma) ** 2)
         values = np.fft.irfft(np.fft.rfft(values) * transfer, points)
@@ -198,18 +202,65 @@ def _asymmetric(shape: LineShape, reach: int) -> tuple[CubicSpline, FloatArray]:
 
 
 @lru_cache(maxsize=128)
-def _half_width(shape: LineShape) -> float:
+def half_width(shape: LineShape) -> float:
     """Return the distance from maximum to half height towards high kinetic energy, in units of f."""
     curve, u = _asymmetric(shape, _grid_reach(shape, 0.0))
     values = curve(u)
     top = int(np.argmax(values))
     peak = float(u[top])
-    if _sigma(shape) > 0:
+    if gaussian_sigma(shape) > 0:
         slope = curve.derivative()
         peak = float(brentq(lambda at: float(slope(at)), u[top - 1], u[top + 1]))
     half = 0.5 * float(curve(peak))
     below = top + int(np.argmax(values[top:] < half))
     return float(brentq(lambda at: float(curve(at)) - half, u[below - 1], u[below])) - peak
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedLine:
+    """A damped line over u = (E - E0)/f in kinetic energy, of unit area, with slope and running integral.
+
+    Parameters
+    ----------
+    value, slope, integral : CubicSpline
+        The line, its derivative, and its integral from the low end of the grid, 0 to 1.
+    reach : float
+        The grid goes from -reach to reach; beyond, a damped line is below 1e-10 of its height.
+    """
+
+    value: CubicSpline
+    slope: CubicSpline
+    integral: CubicSpline
+    reach: float
+
+
+@lru_cache(maxsize=16)
+def reduced_line(shape: LineShape) -> ReducedLine:
+    """Return an LF line with what a fit needs of it.
+
+    Parameters
+    ----------
+    shape : LineShape
+        Of kind LF with finite damping.
+
+    Raises
+    ------
+    DataError
+        If its tails are not damped: they would not end within any grid.
+    """
+    if not math.isfinite(shape.damping):
+        raise DataError("a line without damping has no end within a grid")
+    reach = max(_damped_reach(shape), _grid_reach(shape, 0.0))
+    curve, u = _asymmetric(shape, reach)
+    integral = curve.antiderivative()
+    area = float(integral(reach))
+    unit = CubicSpline(u, curve(u) / area)
+    return ReducedLine(unit, unit.derivative(), unit.antiderivative(), float(reach))
+
+
+def _damped_reach(shape: LineShape) -> int:
+    """Return how far the tails of an LF line are followed for its area, in units of f."""
+    return 50 * math.ceil(10.0 * shape.damping / 50.0)
 
 
 @lru_cache(maxsize=128)
@@ -220,7 +271,7 @@ def _area(shape: LineShape) -> float:
             0.25 * math.sqrt(math.pi) * math.exp(gammaln(exponent - 0.5) - gammaln(exponent))
             for exponent in (shape.alpha, shape.beta)
         )
-    curve, u = _asymmetric(shape, 50 * math.ceil(10.0 * shape.damping / 50.0))
+    curve, u = _asymmetric(shape, _damped_reach(shape))
     return float(np.trapezoid(curve(u), u))
 
 
