@@ -1,62 +1,71 @@
-"""At which etch time a species appears, saturates, or is gone: change-point models of a fraction against etch time.
+"""At which etch time a species appears, saturates, falls or is gone: models of a fraction against etch time.
 
-Five models are compared by BIC, and all are kept: the species is absent; constant; linear in time; rises from zero
-(onset) to a plateau (saturation); falls from a plateau (start of the fall) to zero (gone). Times of kinks have no
-regular standard error, because chi2 is flat between two levels and has corners; so they come with profile-likelihood
-intervals. A kink outside the measured range is not a number: the end of the interval is then open (None), and a flag
-says "present from the start" or "never saturates". In simulations (21 levels, 1000 series; 6 levels, 600 series) the
-68 % intervals covered 64 to 69 %, the 95 % intervals 92 to 95 %, and more where a kink coincides with the first level.
+Compared by BIC, and all kept: the species is absent; constant; linear in time; a ramp with two kinks from zero, to zero
+or between two levels; a smooth edge (error function) from zero, to zero or between two levels; an exponential decay to
+zero, or an approach to a level. Where a smooth model is not better by 2 than the best other one, the data cannot tell
+them apart, and the one with kinks is taken, because it states the times that are asked for; a flag names the other.
+
+Kinks have no regular standard error, because chi2 is flat between two levels and has corners; so all times come with
+profile-likelihood intervals with Bartlett's correction (see `depth_models`; `benchmarks/depth_profile_coverage.py`
+measures the coverage). A time outside the measured range is not a number: the end of the interval is then open (None).
+
+Where no model describes the profile (its chi2 has a probability below 1e-3), the errors are too small or the shape is
+another one. All variances are then multiplied by the chosen model's chi2 / (n - k), thresholds follow Student's law,
+and BIC differences are taken over the chi2 / (n - k) of the best-fitting model, as quasi-likelihood has it [1]_.
+
+References
+----------
+.. [1] R. W. M. Wedderburn, Quasi-likelihood functions, generalized linear models, and the Gauss-Newton method,
+   Biometrika 61, 439 (1974), doi:10.1093/biomet/61.3.439.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
+from scipy.special import gammaincc, stdtrit
 
 from layerscope.errors import DataError
 from layerscope.fitting.limits import feldman_cousins
 from layerscope.records import Alternative
 
 from .dataset import FloatArray
+from .depth_intervals import ChangePoint, Levels, describe
+from .depth_models import SPECS, Data, Optimum, coarse, optimum, rise
 
 __all__ = ["ChangePoint", "DepthProfileFit", "ModelName", "RampFit", "fit_depth_profile", "fit_ramp"]
 
-ModelName = Literal["absent", "constant", "linear", "ramp_up", "ramp_down"]
+ModelName = Literal[
+    "absent",
+    "constant",
+    "linear",
+    "ramp_up",
+    "ramp_down",
+    "two_level_rise",
+    "two_level_fall",
+    "edge_up",
+    "edge_down",
+    "two_level_edge_rise",
+    "two_level_edge_fall",
+    "decay",
+    "approach_rise",
+    "approach_fall",
+]
 
-# Rise of chi2 at the ends of a 68.27 % and a 95 % interval of one parameter.
-_RISE_68, _RISE_95 = 1.0, 3.841458820694124
-# Grid points over the range of a kink, zooms on it, and refinements of the other kink at each point
-_GRID = 49
-_STAGES = 4
-_INNER_STAGES = 4
-_INNER_STEPS = np.linspace(-1.0, 1.0, 13)
-# Kinks whose chi2 differs by less than this cannot be told apart
-_FLAT = 1e-3
-
-
-@dataclass(frozen=True)
-class ChangePoint:
-    """Time of a kink with its profile-likelihood intervals (s).
-
-    Attributes
-    ----------
-    value : float or None
-        Best estimate; None if it lies outside the measured range.
-    low_68, high_68, low_95, high_95 : float or None
-        Ends of the 68.27 % and 95 % intervals; None where the data set no end within the measured range.
-    """
-
-    value: float | None
-    low_68: float | None
-    high_68: float | None
-    low_95: float | None
-    high_95: float | None
+# Rise of chi2 at the ends of a 68.27 % and a 95 % interval of one parameter with known errors
+_RISES = (1.0, 3.841458820694124)
+_PROBABILITIES = (0.8413447460685429, 0.975)
+# chi2 of lower probability says that the model does not describe the data; beyond this chi2 / (n - k) no time is stated
+_IMPROBABLE = 1e-3
+_GROSS = 25.0
+# Difference in BIC below which the data do not tell two models apart
+_UNDECIDED = 2.0
+# Weighted mean further below zero (in stated errors) than this contradicts its errors: no limit can be stated
+_MOST_NEGATIVE = 8.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class RampFit:
     Attributes
     ----------
     plateau, plateau_sigma : float
-        Level of the plateau, >= 0, and its standard error with the kinks held.
+        Level of the plateau, >= 0, and half its 68 % interval.
     first, second : ChangePoint
         Start and end of the ramp: onset and saturation, or start of the fall and gone.
     chi2 : float
@@ -90,21 +99,40 @@ class DepthProfileFit:
     Attributes
     ----------
     model : str
-        Chosen model, the one of lowest BIC.
+        Chosen model.
     alternatives : tuple of Alternative
-        All models with chi2, number of parameters, BIC and its distance to the best.
+        All models with chi2, number of parameters, BIC and its distance to the chosen one. Of the two directions of a
+        model between two levels only the better one is listed. No BIC: as many parameters as levels, or not allowed.
     chi2 : float
         Of the chosen model.
+    dof : int
+        Its degrees of freedom, n - k.
+    inflation : float
+        Factor on all variances, 1 unless the model is poor.
     curve : ndarray, shape (L,)
         Fraction by the chosen model at the measured times.
+    rising : bool or None
+        Whether the fraction rises or falls with etch time; None for a constant and for nothing.
     level, level_sigma : float or None
-        Plateau of a ramp, or the constant; None for the linear and the absent model.
+        Where the species stays: the plateau of a ramp or edge from or to zero, the deep level of other transitions,
+        the constant; None for the linear model, a decay and nothing.
+    surface_level, surface_level_sigma, deep_level, deep_level_sigma : float or None
+        Levels before and behind the transition (of an approach: at the first level, and far below); sigma 0 and value
+        0 where the model holds one at zero. None where there is no transition.
     slope, slope_sigma : float or None
         Slope of the linear model (1/s).
     onset, saturation : ChangePoint or None
-        Of a rising species.
+        Kinks of a rising species; onset only if its level before is zero or compatible with zero (95 %).
+    rise_start : ChangePoint or None
+        First kink of a rising species that is there before.
     fall, gone : ChangePoint or None
-        Start and end of the fall of a falling species.
+        Kinks of a falling species; gone only if its level behind is zero or compatible with zero (95 %).
+    settled : ChangePoint or None
+        Second kink of a falling species that is there still.
+    half_time, edge_width : ChangePoint or None
+        Time of half the change, and time between 16 and 84 % of it, of a smooth edge.
+    decay_time : ChangePoint or None
+        1/e time of an exponential.
     mean, mean_sigma : float
         Weighted mean over all levels, whatever the model.
     upper_limit : float or None
@@ -112,10 +140,12 @@ class DepthProfileFit:
     confidence : float
         Of that limit.
     flags : tuple of str
-        ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_SATURATES``, ``NEVER_GONE`` where the best estimate of the
-        kink lies outside the measured range, or a line fits best; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``GONE_OPEN``
-        where it lies inside, but its 95 % interval does not end there; ``AMBIGUOUS_MODEL:<name>`` for every other
-        model within 2 of the best BIC.
+        ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_GONE`` where the level there is not compatible with zero;
+        ``NEVER_SATURATES`` where the fraction rises to the end; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``SETTLED_OPEN``,
+        ``GONE_OPEN`` where the best estimate lies inside the measured range, but its 95 % interval does not end there;
+        ``AMBIGUOUS_MODEL:<name>`` for every other model within 2 of the BIC of the chosen one, or better;
+        ``POOR_PROFILE_MODEL:<chi2/(n-k)>`` where no model describes the profile, beyond 25 without times;
+        ``NEGATIVE_FRACTION`` where the mean is further below zero than its error allows.
     """
 
     model: ModelName
@@ -135,6 +165,39 @@ class DepthProfileFit:
     upper_limit: float | None
     confidence: float
     flags: tuple[str, ...]
+    dof: int = 0
+    inflation: float = 1.0
+    rising: bool | None = None
+    rise_start: ChangePoint | None = None
+    settled: ChangePoint | None = None
+    half_time: ChangePoint | None = None
+    edge_width: ChangePoint | None = None
+    decay_time: ChangePoint | None = None
+    surface_level: float | None = None
+    surface_level_sigma: float | None = None
+    deep_level: float | None = None
+    deep_level_sigma: float | None = None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One model that was fitted."""
+
+    name: ModelName
+    n_free: int
+    chi2: float
+    curve: FloatArray
+    key: str = ""
+    best: Optimum | None = None
+    allowed: bool = True
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Straight-line fits of the data: parameters, covariance."""
+
+    parameters: FloatArray
+    covariance: FloatArray
 
 
 def fit_depth_profile(
@@ -163,61 +226,71 @@ def fit_depth_profile(
     DataError
         Fewer than three levels, times not ascending, values not finite, or a covariance that is not positive definite.
     """
-    time, values, factor = _checked(etch_time_s, fraction, covariance)
-    n = values.size
-    constant, constant_cov, constant_chi2 = _linear_fit(np.ones((1, n)), values, factor)
-    line, line_cov, line_chi2 = _linear_fit(np.stack([np.ones(n), time]), values, factor)
-    up, down = (_fit_ramp(time, values, factor, falling=falling) for falling in (False, True))
-    chi2: dict[ModelName, float] = {
-        "absent": float(np.sum(_whiten(factor, values) ** 2)),
-        "constant": constant_chi2,
-        "linear": line_chi2,
-        "ramp_up": up.chi2,
-        "ramp_down": down.chi2,
-    }
-    free: dict[ModelName, int] = {"absent": 0, "constant": 1, "linear": 2, "ramp_up": 3, "ramp_down": 3}
-    bic = {name: chi2[name] + free[name] * log(n) for name in chi2}
-    if constant[0] <= 0.0:
-        del bic["constant"]  # a constant below zero is no species: "absent" says the same with one parameter less
-    chosen = min(bic, key=lambda name: (bic[name], free[name]))
-    curves: dict[ModelName, FloatArray] = {
-        "absent": np.zeros(n),
-        "constant": np.full(n, constant[0]),
-        "linear": line[0] + line[1] * time,
-        "ramp_up": up.curve,
-        "ramp_down": down.curve,
-    }
-    plateau = {
-        "constant": (float(constant[0]), float(np.sqrt(constant_cov[0, 0]))),
-        "ramp_up": (up.plateau, up.plateau_sigma),
-        "ramp_down": (down.plateau, down.plateau_sigma),
-    }.get(chosen)
-    rising = chosen == "ramp_up" or (chosen == "linear" and line[1] > 0.0)
-    falling = chosen == "ramp_down" or (chosen == "linear" and line[1] <= 0.0)
-    sigma = float(np.sqrt(constant_cov[0, 0]))
+    data = _checked(etch_time_s, fraction, covariance)
+    n = data.time.size
+    constant, line = _line(data, 0), _line(data, 1)
+    candidates = _candidates(data, constant, line)
+    bic = _bic(candidates, n, 1.0)
+    chosen = _choose(candidates, bic)
+    inflation = 1.0
+    if _improbable(chosen, n):
+        best_fit = min((c for c in candidates.values() if c.allowed), key=lambda c: c.chi2 / (n - c.n_free))
+        bic = _bic(candidates, n, max(best_fit.chi2 / (n - best_fit.n_free), 1.0))
+        chosen = _choose(candidates, bic)
+        inflation = max(chosen.chi2 / (n - chosen.n_free), 1.0)
+    dof = n - chosen.n_free
+    poor = inflation > 1.0 and _improbable(chosen, n)
+    rises = tuple(float(stdtrit(dof, p)) ** 2 for p in _PROBABILITIES) if inflation > 1.0 else _RISES
+    levels = (
+        describe(data, chosen.key, chosen.best, candidates, inflation, (rises[0], rises[1])) if chosen.best else None
+    )
+    times, flags = _times(data, chosen, candidates, levels, line, inflation, (rises[0], rises[1]))
+    mean, mean_sigma = float(constant.parameters[0]), sqrt(inflation * float(constant.covariance[0, 0]))
+    limited = chosen.name == "absent" and mean >= -_MOST_NEGATIVE * mean_sigma / sqrt(inflation)
+    if chosen.name == "absent":
+        flags.insert(0, "NOT_DETECTED" if limited else "NEGATIVE_FRACTION")
+    if poor:
+        flags.append(f"POOR_PROFILE_MODEL:{chosen.chi2 / dof:.3g}")
+    flags += [f"AMBIGUOUS_MODEL:{k}" for k in bic if k != chosen.name and bic[k] - bic[chosen.name] < _UNDECIDED]
+    linear = chosen.name == "linear"
+    level, level_sigma = _level(chosen, constant, levels, inflation)
     return DepthProfileFit(
-        model=chosen,
-        alternatives=_alternatives(bic, chi2, free, chosen),
-        chi2=chi2[chosen],
-        curve=curves[chosen],
-        level=plateau[0] if plateau else None,
-        level_sigma=plateau[1] if plateau else None,
-        slope=float(line[1]) if chosen == "linear" else None,
-        slope_sigma=float(np.sqrt(line_cov[1, 1])) if chosen == "linear" else None,
-        onset=up.first if rising else None,
-        saturation=up.second if rising else None,
-        fall=down.first if falling else None,
-        gone=down.second if falling else None,
-        mean=float(constant[0]),
-        mean_sigma=sigma,
-        upper_limit=float(feldman_cousins(constant[0], sigma, confidence).high) if chosen == "absent" else None,
+        model=chosen.name,
+        alternatives=_alternatives(candidates, bic, chosen.name),
+        chi2=chosen.chi2,
+        dof=dof,
+        inflation=inflation,
+        curve=chosen.curve,
+        rising=_rising(chosen, line),
+        level=level,
+        level_sigma=level_sigma,
+        surface_level=levels.start if levels else None,
+        surface_level_sigma=levels.start_sigma if levels else None,
+        deep_level=levels.end if levels else None,
+        deep_level_sigma=levels.end_sigma if levels else None,
+        slope=float(line.parameters[1]) if linear else None,
+        slope_sigma=sqrt(inflation * float(line.covariance[1, 1])) if linear else None,
+        mean=mean,
+        mean_sigma=mean_sigma,
+        upper_limit=float(feldman_cousins(mean, mean_sigma, confidence).high) if limited else None,
         confidence=confidence,
-        flags=_flags(chosen, bic, up if rising else None, down if falling else None),
+        flags=tuple(flags),
+        **{name: times.get(name) if chosen.chi2 <= _GROSS * dof or not poor else None for name in _TIME_NAMES},
     )
 
 
+_TIME_NAMES = (
+    "onset", "rise_start", "saturation", "fall", "gone", "settled", "half_time", "edge_width", "decay_time",
+)  # fmt: skip
+
+
 def fit_ramp(
-    etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike, *, falling: bool = False
+    etch_time_s: npt.ArrayLike,
+    fraction: npt.ArrayLike,
+    covariance: npt.ArrayLike,
+    *,
+    falling: bool = False,
+    bartlett: bool = True,
 ) -> RampFit:
     """Fit a ramp from zero to a plateau (or from a plateau to zero) and profile its two kinks.
 
@@ -227,6 +300,8 @@ def fit_ramp(
         See `fit_depth_profile`.
     falling : bool, default False
         True for a species that falls from a plateau to zero.
+    bartlett : bool, default True
+        False for thresholds of the normal law, without Bartlett's correction.
 
     Returns
     -------
@@ -238,13 +313,16 @@ def fit_ramp(
     DataError
         See `fit_depth_profile`.
     """
-    return _fit_ramp(*_checked(etch_time_s, fraction, covariance), falling=falling)
+    data = _checked(etch_time_s, fraction, covariance)
+    key = "ramp_down" if falling else "ramp_up"
+    best = optimum(data, SPECS[key], coarse(data, "ramp"))
+    found = describe(data, key, best, {}, 1.0, _RISES, bartlett=bartlett)
+    plateau = (found.start, found.start_sigma) if falling else (found.end, found.end_sigma)
+    return RampFit(*plateau, found.first, found.second, best.chi2, _curve(data, key, best))
 
 
-def _checked(
-    etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return times, values and the Cholesky factor of the covariance after the checks."""
+def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike) -> Data:
+    """Return the whitened profile after the checks."""
     time, values, cov = (np.asarray(entry, dtype=float) for entry in (etch_time_s, fraction, covariance))
     cov = np.diag(cov**2) if cov.ndim == 1 else cov
     if time.ndim != 1 or time.size < 3:
@@ -255,188 +333,141 @@ def _checked(
         raise DataError("an etch time, a fraction or its covariance is not finite")
     if np.any(np.diff(time) <= 0.0):
         raise DataError("etch times must ascend strictly", hint="merge levels of equal etch time first")
-    try:
-        return time, values, np.linalg.cholesky(cov)
-    except np.linalg.LinAlgError as error:
-        raise DataError("the covariance of the fractions is not positive definite") from error
+    return Data.of(time, values, cov)
 
 
-def _whiten(factor: FloatArray, rows: FloatArray) -> FloatArray:
-    """Multiply vectors (..., L) by the inverse Cholesky factor, so that their errors become independent and 1."""
-    diagonal = np.diagonal(factor)
-    if np.array_equal(factor, np.diag(diagonal)):  # independent levels, the common case: no need to solve
-        return np.asarray(rows / diagonal)
-    return np.asarray(solve_triangular(factor, rows.T, lower=True).T)
-
-
-def _linear_fit(basis: FloatArray, values: FloatArray, factor: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Generalised least squares: parameters (q,), covariance (q, q), chi2."""
-    design, target = _whiten(factor, basis), _whiten(factor, values)
+def _line(data: Data, degree: int) -> _Line:
+    """Generalised least squares of a constant (0) or a line (1), about the middle of the profile against rounding."""
+    design = data.whiten(np.stack([np.ones(data.time.size), data.time - data.time.mean()])[: degree + 1])
     covariance = np.linalg.inv(design @ design.T)
-    parameters = covariance @ (design @ target)
-    return parameters, np.asarray(covariance), float(np.sum((target - parameters @ design) ** 2))
+    return _Line(covariance @ (design @ data.target), np.asarray(covariance))
 
 
-def _ramp(time: FloatArray, first: FloatArray, second: FloatArray, falling: bool) -> FloatArray:
-    """Return unit ramps (..., L) that rise from 0 at `first` to 1 at `second`, or fall from 1 to 0."""
-    width = np.maximum(second - first, 1e-12)
-    rise = np.clip((time - first[..., None]) / width[..., None], 0.0, 1.0)
-    return 1.0 - rise if falling else rise
+def _curve(data: Data, key: str, best: Optimum) -> FloatArray:
+    shape = rise(SPECS[key].kind, data.time, np.array([best.first]), np.array([best.second]))[0]
+    return np.asarray(best.start * (1.0 - shape) + best.end * shape)
 
 
-def _chi2_map(
-    time: FloatArray, target: FloatArray, factor: FloatArray, first: FloatArray, second: FloatArray, falling: bool
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return chi2, plateau and 1/variance of the plateau for every pair of kinks; the plateau is solved, >= 0."""
-    design = _whiten(factor, _ramp(time, first.ravel(), second.ravel(), falling))
-    weight, projection = np.einsum("gl,gl->g", design, design), design @ target
-    plateau = np.where(weight > 1e-12, np.maximum(projection, 0.0) / np.maximum(weight, 1e-12), 0.0)
-    chi2 = np.sum(target**2) - plateau * (2.0 * projection - plateau * weight)
-    chi2 = np.where(second.ravel() >= first.ravel(), chi2, np.inf)
-    return chi2.reshape(first.shape), plateau.reshape(first.shape), weight.reshape(first.shape)
+def _candidates(data: Data, constant: _Line, line: _Line) -> dict[str, _Candidate]:
+    """Fit every model."""
+    n = data.time.size
+
+    def simple(name: ModelName, n_free: int, curve: FloatArray, *, allowed: bool = True) -> _Candidate:
+        return _Candidate(name, n_free, float(np.sum((data.target - data.whiten(curve)) ** 2)), curve, allowed=allowed)
+
+    level = float(constant.parameters[0])
+    straight = line.parameters[0] + line.parameters[1] * (data.time - data.time.mean())
+    # a constant or a line below zero is no species: "absent" says the same with fewer parameters
+    found = [
+        simple("absent", 0, np.zeros(n)),
+        simple("constant", 1, np.full(n, level), allowed=level > 0.0),
+        simple("linear", 2, straight, allowed=level > 0.0),
+    ]
+    maps = {kind: coarse(data, kind) for kind in ("ramp", "edge", "approach")}
+    for key, spec in SPECS.items():
+        best = optimum(data, spec, maps[spec.kind])
+        name = key if spec.levels != "between" else f"{key}_{'rise' if best.end >= best.start else 'fall'}"
+        curve = _curve(data, key, best)
+        found.append(_Candidate(name, spec.n_free, best.chi2, curve, key, best, spec.n_free < n))  # type: ignore[arg-type]
+    return {c.name: c for c in found}
 
 
-@dataclass(frozen=True)
-class _Profile:
-    """Least chi2 against one kink, and where the other kink lies then."""
-
-    axis: FloatArray
-    chi2: FloatArray
-    other: FloatArray
+def _bic(candidates: dict[str, _Candidate], n: int, dispersion: float) -> dict[str, float]:
+    """Return BIC of all models that are allowed; of the quasi-likelihood, if the dispersion is not 1."""
+    return {k: c.chi2 / dispersion + c.n_free * log(n) for k, c in candidates.items() if c.allowed}
 
 
-def _fit_ramp(time: FloatArray, values: FloatArray, factor: FloatArray, *, falling: bool) -> RampFit:
-    """Profile each kink over the other.
+def _choose(candidates: dict[str, _Candidate], bic: dict[str, float]) -> _Candidate:
+    """Take the lowest BIC; a smooth model only where it is better than all others by more than data can leave open."""
 
-    On grids, because chi2 has flat parts and corners; two kinks make that cheap. The search reaches one span beyond the
-    measured range on both sides, which stands for "before the start" and "after the end".
-    """
-    span = float(time[-1] - time[0])
-    target = _whiten(factor, values)
-    boxes = ((float(time[0]) - span, float(time[-1])), (float(time[0]), float(time[-1]) + span))
+    def lowest(names: list[str]) -> str:
+        return min(names, key=lambda name: (bic[name], candidates[name].n_free))
 
-    def chi2_of(kink: int, axis: FloatArray, other: FloatArray) -> FloatArray:
-        own = np.broadcast_to(axis[:, None], other.shape)
-        pair = (own, other) if kink == 0 else (other, own)
-        return _chi2_map(time, target, factor, *pair, falling)[0]
-
-    profiles = []
-    for kink in (0, 1):
-        box = boxes[kink]
-        for _ in range(_STAGES):
-            profile = _profile(kink, _axis(time, box), _axis(time, boxes[1 - kink]), chi2_of)
-            zoomed = _zoom(profile, box)
-            if zoomed == box:
-                break
-            box = zoomed
-        profiles.append(profile)
-    best = min(float(profile.chi2.min()) for profile in profiles)
-    points = [_change_point(profile, best, float(time[0]), float(time[-1])) for profile in profiles]
-    middle = int(np.argmin(np.abs(profiles[0].axis - _middle_of_flat(profiles[0], best))))
-    kinks = profiles[0].axis[[middle]], profiles[0].other[[middle]]
-    _, plateau, weight = _chi2_map(time, target, factor, *kinks, falling)
-    return RampFit(
-        plateau=float(plateau[0]),
-        plateau_sigma=float(1.0 / np.sqrt(max(weight[0], 1e-12))),
-        first=points[0],
-        second=points[1],
-        chi2=max(best, 0.0),
-        curve=plateau[0] * _ramp(time, *kinks, falling)[0],
-    )
+    smooth = {name for name in bic if candidates[name].key and SPECS[candidates[name].key].smooth}
+    plain, best = lowest([name for name in bic if name not in smooth]), lowest(list(bic))
+    return candidates[best if bic[best] < bic[plain] - _UNDECIDED else plain]
 
 
-def _axis(time: FloatArray, box: tuple[float, float]) -> FloatArray:
-    """Grid over a box that contains the measured times, where chi2 has its corners."""
-    inside = time[(time >= box[0]) & (time <= box[1])]
-    return np.unique(np.concatenate([np.linspace(*box, _GRID), inside]))
+def _improbable(candidate: _Candidate, n: int) -> bool:
+    dof = n - candidate.n_free
+    return float(gammaincc(0.5 * dof, 0.5 * candidate.chi2)) < _IMPROBABLE
 
 
-def _profile(
-    kink: int,
-    axis: FloatArray,
-    other_axis: FloatArray,
-    chi2_of: Callable[[int, FloatArray, FloatArray], FloatArray],
-) -> _Profile:
-    """Minimise over the other kink, at every point of the axis: best grid point, then ever finer steps around it."""
-    candidates = np.broadcast_to(other_axis, (axis.size, other_axis.size))
-    chi2 = chi2_of(kink, axis, candidates)
-    step = float(np.max(np.diff(other_axis)))
-    rows = np.arange(axis.size)
-    for _ in range(_INNER_STAGES):
-        index = np.argmin(chi2, axis=1)
-        other = candidates[rows, index]
-        candidates = np.clip(other[:, None] + step * _INNER_STEPS, other_axis[0], other_axis[-1])
-        chi2 = chi2_of(kink, axis, candidates)
-        step *= 2.0 / _INNER_STEPS.size
-    index = np.argmin(chi2, axis=1)
-    return _Profile(axis, chi2[rows, index], candidates[rows, index])
+def _rising(chosen: _Candidate, line: _Line) -> bool | None:
+    if chosen.name == "linear":
+        return bool(line.parameters[1] > 0.0)
+    return chosen.best.end >= chosen.best.start if chosen.best else None
 
 
-def _zoom(profile: _Profile, box: tuple[float, float]) -> tuple[float, float]:
-    """Shrink a box to where chi2 is within twice the rise of the widest interval, plus one grid step on each side."""
-    near = np.flatnonzero(profile.chi2 - profile.chi2.min() <= 2.0 * _RISE_95)
-    low, high = profile.axis[max(near[0] - 1, 0)], profile.axis[min(near[-1] + 1, profile.axis.size - 1)]
-    return (float(low), float(high)) if high - low < 0.8 * (box[1] - box[0]) else box
+def _level(
+    chosen: _Candidate, constant: _Line, levels: Levels | None, inflation: float
+) -> tuple[float | None, float | None]:
+    """Return where the species stays."""
+    if chosen.name == "constant":
+        return float(constant.parameters[0]), sqrt(inflation * float(constant.covariance[0, 0]))
+    if levels is None or chosen.name == "decay":
+        return None, None
+    if SPECS[chosen.key].levels == "down":
+        return levels.start, levels.start_sigma
+    return levels.end, levels.end_sigma
 
 
-def _middle_of_flat(profile: _Profile, best: float) -> float:
-    """Return the middle of the stretch that fits best: between two levels many kinks fit equally well."""
-    flat = profile.axis[profile.chi2 <= profile.chi2.min() + max(_FLAT, profile.chi2.min() - best)]
-    return float(0.5 * (flat[0] + flat[-1]))
-
-
-def _change_point(profile: _Profile, best: float, start: float, end: float) -> ChangePoint:
-    """Read estimate and intervals off a profile; ends outside the measured range are open."""
-    axis, rise = profile.axis, profile.chi2 - profile.chi2.min()
-    value = _middle_of_flat(profile, best)
-    ends: list[float | None] = []
-    for threshold in (_RISE_68, _RISE_95):
-        inside = np.flatnonzero(rise <= threshold)
-        low = _crossing(axis, rise, threshold, int(inside[0]), -1)
-        high = _crossing(axis, rise, threshold, int(inside[-1]), +1)
-        ends += [min(low, end) if low > start else None, max(high, start) if high < end else None]
-    return ChangePoint(value if start <= value <= end else None, *ends)
-
-
-def _crossing(axis: FloatArray, rise: FloatArray, threshold: float, index: int, step: int) -> float:
-    """Interpolate where the profile crosses the threshold beyond the last grid point inside."""
-    neighbour = index + step
-    if not 0 <= neighbour < axis.size or not np.isfinite(rise[neighbour]):
-        return float(axis[index])
-    share = (threshold - rise[index]) / (rise[neighbour] - rise[index])
-    return float(axis[index] + share * (axis[neighbour] - axis[index]))
+def _times(
+    data: Data,
+    chosen: _Candidate,
+    candidates: dict[str, _Candidate],
+    levels: Levels | None,
+    line: _Line,
+    inflation: float,
+    rises: tuple[float, float],
+) -> tuple[dict[str, ChangePoint], list[str]]:
+    """Name the times of the chosen model, and say what they alone do not."""
+    flags: list[str] = []
+    if chosen.name == "constant":
+        return {}, ["PRESENT_FROM_START"]
+    if chosen.name == "linear":
+        # a line that runs through the whole profile has its second kink behind the end: what the ramp has to say
+        key = "ramp_up" if line.parameters[1] > 0.0 else "ramp_down"
+        ramp = candidates[key].best
+        levels = describe(data, key, ramp, candidates, inflation, rises) if ramp else None
+    if levels is None:
+        return {}, flags
+    rising = bool(_rising(chosen, line))
+    if not levels.zero_at_start:
+        flags.append("PRESENT_FROM_START")
+    if not rising and not levels.zero_at_end:
+        flags.append("NEVER_GONE")
+    spec = SPECS[chosen.key] if chosen.key else SPECS["ramp_up"]
+    if spec.kind == "edge":
+        return {"half_time": levels.first, "edge_width": levels.second}, flags
+    if spec.kind == "approach":
+        return {"decay_time": levels.second}, flags
+    if rising:
+        names = "onset" if levels.zero_at_start else "rise_start", "saturation"
+    else:
+        names = "fall", "gone" if levels.zero_at_end else "settled"
+    if names[0] == "onset" and levels.first.low_95 is None:
+        flags.append("ONSET_OPEN")
+    if levels.second.high_95 is None:
+        if rising and (chosen.name == "linear" or levels.second.value is None):
+            flags.append("NEVER_SATURATES")
+        elif levels.second.value is not None:
+            flags.append(f"{names[1].upper()}_OPEN")
+    return dict(zip(names, (levels.first, levels.second), strict=True)), flags
 
 
 def _alternatives(
-    bic: dict[ModelName, float], chi2: dict[ModelName, float], free: dict[ModelName, int], chosen: ModelName
+    candidates: dict[str, _Candidate], bic: dict[str, float], chosen: ModelName
 ) -> tuple[Alternative, ...]:
-    """List every model; one that is not allowed (a constant below zero) has no BIC."""
-    best = bic[chosen]
+    """List every model; one that is not allowed has no BIC."""
     return tuple(
         Alternative(
             name=name,
             bic=bic.get(name),
-            delta_bic=bic[name] - best if name in bic else None,
-            chi2=max(chi2[name], 0.0),
-            n_free=free[name],
+            delta_bic=bic[name] - min(bic.values()) if name in bic else None,
+            chi2=max(c.chi2, 0.0),
+            n_free=c.n_free,
             chosen=name == chosen,
         )
-        for name in chi2
+        for name, c in candidates.items()
     )
-
-
-def _flags(chosen: ModelName, bic: dict[ModelName, float], up: RampFit | None, down: RampFit | None) -> tuple[str, ...]:
-    """Say what the numbers alone do not."""
-    flags = ["NOT_DETECTED"] if chosen == "absent" else []
-    beyond = chosen == "linear"  # a line that runs through the whole profile has its second kink behind the end
-    if chosen == "constant" or down is not None:
-        flags.append("PRESENT_FROM_START")
-    if up is not None:
-        if up.first.low_95 is None:
-            flags.append("PRESENT_FROM_START" if up.first.value is None else "ONSET_OPEN")
-        if up.second.high_95 is None:
-            flags.append("NEVER_SATURATES" if beyond or up.second.value is None else "SATURATION_OPEN")
-    if down is not None and down.second.high_95 is None:
-        flags.append("NEVER_GONE" if beyond or down.second.value is None else "GONE_OPEN")
-    flags += [f"AMBIGUOUS_MODEL:{name}" for name in bic if name != chosen and bic[name] - bic[chosen] < 2.0]
-    return tuple(flags)

@@ -38,7 +38,7 @@ def test_noise_free_ramp_gives_its_kinks_and_its_plateau_back() -> None:
 def test_optimum_and_interval_agree_with_a_general_minimiser() -> None:
     sigma = 0.03
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(6).normal(0.0, sigma, 21)
-    fit = fit_ramp(TIMES, values, np.full(21, sigma))
+    fit = fit_ramp(TIMES, values, np.full(21, sigma), bartlett=False)
 
     def lowest(fixed: float | None) -> float:
         starts = [(10.0, 50.0), (20.0, 55.0), (25.0, 60.0), (30.0, 70.0), (22.0, 40.0)]
@@ -97,10 +97,11 @@ def test_six_levels_of_the_reference_case_hold_the_truth_in_their_intervals() ->
     assert fit.level == pytest.approx(0.4, abs=0.01)
 
 
-def test_a_species_there_from_the_start_has_an_open_onset() -> None:
+def test_a_species_there_from_the_start_has_no_onset() -> None:
     fit = fit_depth_profile(TIMES, 0.2 + ramp(TIMES, 0.0, 50.0, 0.3), np.full(21, 0.01))
     assert fit.model == "ramp_up"
-    assert fit.onset == ChangePoint(None, None, 0.0, None, 0.0)
+    assert fit.onset is None  # it never appears within the profile
+    assert fit.rise_start == ChangePoint(None, None, 0.0, None, 0.0)
     assert "PRESENT_FROM_START" in fit.flags
     assert fit.saturation is not None
     assert fit.saturation.value == pytest.approx(50.0, abs=1.0)
@@ -180,7 +181,10 @@ def test_every_alternative_is_kept_with_its_bic() -> None:
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(1).normal(0.0, 0.03, 21)
     fit = fit_depth_profile(TIMES, values, np.full(21, 0.03))
     by_name = {entry.name: entry for entry in fit.alternatives}
-    assert set(by_name) == {"absent", "constant", "linear", "ramp_up", "ramp_down"}
+    assert set(by_name) == {
+        "absent", "constant", "linear", "ramp_up", "ramp_down", "two_level_rise", "edge_up", "edge_down",
+        "two_level_edge_rise", "decay", "approach_rise",
+    }  # fmt: skip
     assert [name for name, entry in by_name.items() if entry.chosen] == [fit.model]
     assert by_name["absent"].chi2 == pytest.approx(np.sum((values / 0.03) ** 2))
     for entry in fit.alternatives:
