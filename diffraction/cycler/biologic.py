@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -54,7 +55,9 @@ def read_biologic(raw: RawFile) -> CyclerData:
     if not raw.data.startswith(MAGIC):
         raise raw.error("the file does not start like a Biologic .mpr file")
     try:
-        file = library.MPRfile(io.BytesIO(raw.data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file = library.MPRfile(io.BytesIO(raw.data))
     except Exception as error:
         raise raw.error(f"galvani cannot read it: {type(error).__name__}: {error}") from error
     return _data(raw, file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -74,7 +75,9 @@ def _table(raw: RawFile, library: Any, suffix: str) -> Any:
         path = Path(folder) / f"record{suffix}"
         path.write_bytes(raw.data)
         try:
-            return library.read(str(path), software_cycle_number=True, log_level="CRITICAL")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return library.read(str(path), software_cycle_number=True, log_level="CRITICAL")
         except LayerscopeError:
             raise
         except Exception as error:

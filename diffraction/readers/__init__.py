@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
+import numpy as np
+
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
 
 from ..dataset import FrameProblem, Pattern, PatternSeries
@@ -181,7 +183,8 @@ class _Task:
             pattern = replace(pattern, radiation=self._radiation)
         where = str(path) if pattern.source in ("", path.name) else f"{path}: {pattern.source}"
         try:
-            pattern.check(where, small_angle=self._small_angle)
+            with np.errstate(all="ignore"):
+                pattern.check(where, small_angle=self._small_angle)
         except DataError as error:
             if not self._collect:
                 raise
@@ -197,11 +200,13 @@ class _Task:
                 hint=f"known: {', '.join(FORMATS)}; columns may need a column map",
             )
         try:
-            if format == "columns":
-                from .columns import read as read_columns
+            # Damaged bytes may hold any number; the checks that follow refuse those that are not finite.
+            with np.errstate(all="ignore"):
+                if format == "columns":
+                    from .columns import read as read_columns
 
-                return format, read_columns(raw, self._columns)
-            return format, _reader(format).read(raw)
+                    return format, read_columns(raw, self._columns)
+                return format, _reader(format).read(raw)
         except (ArithmeticError, LookupError, ValueError, MemoryError, RecursionError) as error:
             # Readers name what is wrong; this is the net under them for bytes that no format allows.
             raise raw.error(f"the content is damaged ({format}): {error}") from error

@@ -75,14 +75,11 @@ def read(raw: RawFile) -> list[Pattern]:
 
 
 def _rows(raw: RawFile, lines: list[str], first: int, last: int) -> FloatArray:
-    rows = []
-    for position in range(first, last):
-        if not lines[position].strip():
-            continue
-        values = [number(part.replace(",", ".")) for part in lines[position].split()]
-        if len(values) != 2 or None in values:
+    positions = [i for i in range(first, last) if lines[i].strip()]
+    rows = [lines[i].replace(",", ".").split() for i in positions]
+    for position, row in zip(positions, rows, strict=True):
+        if len(row) != 2 or number(row[0]) is None or number(row[1]) is None:
             raise raw.error(f"line {position + 1} is not position and intensity: {lines[position].strip()[:60]!r}")
-        rows.append([v for v in values if v is not None])
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
