@@ -223,11 +223,15 @@ class SeriesParameter:
 
 @dataclass(frozen=True)
 class SeriesComponent:
-    """A component: name, shape and its parameters ``center`` and ``fwhm`` in eV and ``area`` in counts*eV."""
+    """A component: name, shape, its parameters ``center`` and ``fwhm`` in eV and ``area`` in counts*eV.
+
+    `line_shape` is the shape as CasaXPS writes it.
+    """
 
     name: str
     shape: LineShape
     parameters: Mapping[str, SeriesParameter]
+    line_shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -306,6 +310,7 @@ def to_series_problem(spectrum: Spectrum, fit: CasaFit | None = None, *, region:
                 "fwhm": _scaled(c, c.fwhm, 1.0, index),
                 "area": _scaled(c, c.area, scale, index),
             },
+            line_shape=c.line_shape,
         )
         for c in members
     )

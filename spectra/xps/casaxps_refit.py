@@ -106,6 +106,20 @@ class StoredFit:
         return np.asarray((self.curves.counts - self.curves.envelope)[inside] / np.sqrt(self.variance))
 
     @property
+    def net_area(self) -> tuple[float, float]:
+        """Area of the counts above the background in the region, and its counting error."""
+        inside = self.curves.inside
+        width = np.gradient(self.curves.binding_energy[inside])
+        above = (self.curves.counts - self.curves.background)[inside]
+        return float(width @ above), math.sqrt(float(width**2 @ self.variance))
+
+    @property
+    def net_area_drawn(self) -> float:
+        """Area of all stored curves in the region."""
+        inside = self.curves.inside
+        return float(np.gradient(self.curves.binding_energy[inside]) @ self.curves.components[:, inside].sum(axis=0))
+
+    @property
     def durbin_watson(self) -> float:
         """Durbin-Watson statistic of the residual."""
         return durbin_watson(self.residual)
@@ -388,7 +402,7 @@ class CasaRefit:
         ordered = sorted(self.model.names.items(), key=lambda item: self.model.area_factors[item[0][0]] != 1.0)
         meaning: dict[str, str] = {}
         for (i, p), name in ordered:
-            meaning.setdefault(name, f"{labels[i]} {p}")
+            meaning.setdefault(name, f"{labels[i]} {'position' if p == 'center' else p}")
         return meaning
 
 

@@ -1,0 +1,483 @@
+"""The pipeline ``casaxps``: fits that CasaXPS stored in VAMAS files, redrawn and refitted, as records beside their own.
+
+Every record holds our numbers with their errors and CasaXPS' as ``x.casaxps_position``, ``x.casaxps_fwhm`` and
+``x.casaxps_area``; the table of a run sets them side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
+from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.recipe import PipelineRecipe, RecipePath
+from layerscope.runs.summary import SummaryTable
+
+from .casaxps import CasaFit, SeriesProblem, parse_casa_fit
+from .casaxps_refit import CasaRefit, StoredFit, refit, weigh_stored
+from .casaxps_tables import METHODS, REDRAW, REFIT, parity_tables
+from .dataset import FloatArray, Spectrum, XpsDataset, normalise_region
+
+__all__ = ["PIPELINE", "CasaPipeline", "CasaRecipe"]
+
+_NAMES = {"center": "position", "fwhm": "fwhm", "area": "area"}
+_BACKGROUND = {
+    "shirley_k": ("background.shirley_strength", "1/eV"),
+    "tougaard_b": ("background.tougaard_b", "eV^2"),
+}
+_SUSPICIOUS = ("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "RESIDUAL_STRUCTURE")
+
+
+class CasaRecipe(PipelineRecipe):
+    """Recipe of the pipeline ``casaxps``."""
+
+    files: Annotated[tuple[RecipePath, ...], Field(min_length=1, description="VAMAS files with fits of CasaXPS")]
+    blocks: Annotated[tuple[int | str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="numbers of blocks, from 0, or regions such as 'C 1s'; all with a stored fit if left out",
+    )
+    mode: Literal["redraw", "refit"] = Field(
+        default="redraw", description="redraw: the stored fit as it stands; refit: that, and fitted again"
+    )
+    background: Literal["as stored", "active"] = Field(
+        default="as stored", description="of the refit: CasaXPS' curve, or one of its kind fitted with the peaks"
+    )
+    weights: Literal["poisson", "equal"] = Field(
+        default="poisson", description="of the refit: counting statistics, or every point the same as CasaXPS does"
+    )
+    noise: Literal["poisson", "scaled"] = Field(
+        default="poisson", description="scaled: multiply errors by the square root of the reduced chi2"
+    )
+
+
+class CasaPipeline(PipelineBase):
+    """Fits of CasaXPS from VAMAS file to record."""
+
+    name = "casaxps"
+    version = "1"
+    technique = "xps"
+    recipe_model = CasaRecipe
+
+    def check(self, recipe: CasaRecipe) -> list[Problem]:
+        """Return what is wrong with the files: missing, unreadable, without a stored fit."""
+        problems = super().check(recipe)
+        if problems:
+            return problems
+        for path in recipe.files:
+            try:
+                _chosen(_read(recipe, path), recipe)
+            except LayerscopeError as error:
+                problems.append(Problem.from_error(error))
+        return problems
+
+    def split(self, recipe: CasaRecipe) -> Sequence[CasaRecipe]:
+        """Return one recipe a file."""
+        return tuple(recipe.model_copy(update={"files": (f,)}).located(recipe.folder) for f in recipe.files)
+
+    def run(self, recipe: CasaRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of one file, region by region of CasaXPS."""
+        dataset = _read(recipe, recipe.files[0])
+        found = [(s, fit, k) for s, fit in _chosen(dataset, recipe) for k in range(len(fit.regions))]
+        for done, (spectrum, fit, k) in enumerate(found):
+            context.progress(done, len(found), spectrum.region)
+            part = _Part(recipe, context, dataset, spectrum, fit, k)
+            with context.guard(state=part.state, inputs=part.inputs(REDRAW), method=REDRAW):
+                yield from part.outputs()
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return the tables of parity; those of other XPS records of the run stand before them."""
+        from .tables import summary_tables
+
+        others = [r for r in records if r.method not in METHODS]
+        return [*summary_tables(others), *parity_tables(records)]
+
+
+def _read(recipe: CasaRecipe, path: str) -> XpsDataset:
+    from .readers import read
+
+    try:
+        dataset = read(recipe.resolve(path), format="vamas")
+    except LayerscopeError as error:
+        error.source = path  # the record names the file as the recipe does, wherever the data lie
+        raise
+    return replace(dataset, source=Path(path))
+
+
+def _chosen(dataset: XpsDataset, recipe: CasaRecipe) -> list[tuple[Spectrum, CasaFit]]:
+    """Return the spectra that the recipe asks for, each with its stored fit."""
+    fits = [(s, parse_casa_fit(s.comments)) for s in dataset.spectra]
+    fitted = [(s, fit) for s, fit in fits if fit.regions and fit.components]
+    if not fitted:
+        raise DataError(
+            "there is no fit of CasaXPS in the comments of any block",
+            source=dataset.source,
+            hint="save the file from CasaXPS with regions and components",
+        )
+    if recipe.blocks is None:
+        return fitted
+    chosen: list[tuple[Spectrum, CasaFit]] = []
+    for wanted in recipe.blocks:
+        own = [(s, fit) for s, fit in fitted if _is(s, wanted)]
+        if not own:
+            known = ", ".join(f"{s.block} ({s.region})" for s, _ in fitted)
+            raise DataError(
+                f"block {wanted!r} holds no fit of CasaXPS", source=dataset.source, hint=f"blocks with a fit: {known}"
+            )
+        chosen += [pair for pair in own if pair not in chosen]
+    return chosen
+
+
+def _is(spectrum: Spectrum, wanted: int | str) -> bool:
+    return spectrum.block == wanted if isinstance(wanted, int) else spectrum.region == normalise_region(wanted)
+
+
+class _Part:
+    """One region of CasaXPS in one block, while it is being worked on."""
+
+    def __init__(
+        self,
+        recipe: CasaRecipe,
+        context: RunContext,
+        dataset: XpsDataset,
+        spectrum: Spectrum,
+        fit: CasaFit,
+        region: int,
+    ) -> None:
+        self.recipe, self.context, self.dataset = recipe, context, dataset
+        self.spectrum, self.fit, self.region = spectrum, fit, region
+        self.state = SampleState(
+            sample=recipe.sample,
+            region=spectrum.region,
+            etch_time_s=spectrum.etch_time_s,
+            depth_nm=spectrum.depth_nm,
+        )
+
+    def inputs(self, method: str) -> list[InputFile]:
+        """Return the file behind a record, with the part of it that was used."""
+        return [
+            InputFile(
+                path=str(self.recipe.files[0]),
+                sha256=self.dataset.sha256,
+                size=self.dataset.size,
+                reader=self.dataset.reader,
+                reader_version=self.dataset.reader_version,
+                selector=f"block={self.spectrum.block};casaxps={self.region};{method.rpartition('_')[2]}",
+            )
+        ]
+
+    def outputs(self) -> Iterator[PipelineOutput]:
+        """Yield the stored fit and, if asked for, the refit."""
+        stored = weigh_stored(self.spectrum, self.fit, region=self.region)
+        first = self._redraw_record(stored)
+        arrays = self._stored_arrays(stored)
+        yield PipelineOutput((first,), {arrays.name: arrays})
+        if self.recipe.mode == "redraw":
+            return
+        with self.context.guard(state=self.state, inputs=self.inputs(REFIT), method=REFIT):
+            again = refit(
+                self.spectrum,
+                self.fit,
+                region=self.region,
+                background=self.recipe.background,
+                weights=self.recipe.weights,
+                scale_errors=self.recipe.noise == "scaled",
+            )
+            arrays = self._refit_arrays(again)
+            yield PipelineOutput((self._refit_record(again, first),), {arrays.name: arrays})
+
+    def _redraw_record(self, stored: StoredFit) -> ResultRecord:
+        problem = stored.problem
+        quantities = [*_stored_quantities(problem), *_calibration(problem), *_net_areas(stored)]
+        for i, (area, sigma) in stored.areas.items():
+            quantities.append(
+                Quantity(
+                    name="peak.area",
+                    value=area / problem.area_scale,
+                    sigma=sigma / problem.area_scale,
+                    sigma_kind="counting",
+                    unit="counts/s*eV",
+                    component=problem.labels[i],
+                    role="derived",
+                )
+            )
+        free = max(stored.n_data - stored.n_free, 1)
+        outside = [f"{label}: {100 * s:.2f} %" for label, s in zip(problem.labels, stored.outside, strict=True)]
+        return self.context.record(
+            state=self.state,
+            inputs=self.inputs(REDRAW),
+            method=REDRAW,
+            quantities=tuple(quantities),
+            quality=FitQuality(
+                chi2=stored.chi2,
+                redchi=stored.chi2 / free,
+                n_data=stored.n_data,
+                n_free=stored.n_free,
+                durbin_watson=float(np.clip(stored.durbin_watson, 0.0, 4.0)),
+                flags=stored.flags,
+            ),
+            notes=(
+                "nothing was fitted: areas are those of the curves drawn from the stored numbers, their errors what "
+                "counting alone gives at held shapes",
+                "net area: of the counts above the stored background, beside that of all stored curves in the region",
+                "of these areas lies beyond the ends of the spectrum: " + ", ".join(outside),
+                f"background: stored {problem.background}; Poisson deviance {stored.deviance:.1f}",
+                *_shape_notes(problem),
+                *stored.curves.notes,
+            ),
+        )
+
+    def _refit_record(self, again: CasaRefit, parent: ResultRecord) -> ResultRecord:
+        problem, fit = again.model.problem, again.fit
+        quantities = [*_stored_quantities(problem), *_calibration(problem)]
+        quantities += [_refined(again, i, p) for i in range(len(problem.components)) for p in _NAMES]
+        for name, (vocabulary, unit) in _BACKGROUND.items():
+            if name in fit.names:
+                value, sigma = float(fit.value(name)[0]), float(fit.sigma(name)[0])
+                quantities.append(
+                    Quantity(name=vocabulary, value=value, sigma=sigma, sigma_kind="covariance", unit=unit)
+                )
+        equal = self.recipe.weights == "equal"
+        weighing = "all points weigh the same, as in the fits of CasaXPS seen so far" if equal else "Poisson weights"
+        notes = [f"background: {again.model.background}; {weighing}", *_shape_notes(problem)]
+        if not equal:
+            notes.append(f"Poisson deviance {fit.misfit:.1f}, of the stored fit {again.stored.deviance:.1f}")
+        return self.context.record(
+            state=self.state,
+            inputs=self.inputs(REFIT),
+            method=REFIT,
+            quantities=tuple(quantities),
+            quality=FitQuality(
+                chi2=None if equal else fit.chi2,
+                redchi=None if equal else fit.redchi,
+                aic=fit.aic,
+                bic=fit.bic,
+                n_data=fit.n_points,
+                n_free=fit.n_estimated,
+                durbin_watson=float(np.clip(fit.durbin_watson()[0], 0.0, 4.0)),
+                converged=fit.converged,
+                flags=again.flags,
+            ),
+            parents=(parent.record_id,),
+            status="warning" if any(f.startswith(_SUSPICIOUS) for f in again.flags) else "ok",
+            notes=(*notes, *again.model.notes, *again.stored.curves.notes),
+        )
+
+    def _stored_arrays(self, stored: StoredFit) -> SeriesArrays:
+        curves, inside = stored.curves, stored.curves.inside
+        values = {
+            (i, p): (c.parameters[p].value, math.nan)
+            for i, c in enumerate(stored.problem.components)
+            for p in ("center", "fwhm")
+        }
+        return self._arrays(
+            "stored",
+            stored.problem,
+            axis=curves.binding_energy[inside],
+            counts=curves.counts[inside],
+            variance=stored.variance,
+            components=curves.components[:, inside],
+            background=curves.background[inside],
+            residual=stored.residual,
+            values=values | {(i, "area"): a for i, a in stored.areas.items()},
+            label=f"stored {stored.problem.background}",
+        )
+
+    def _refit_arrays(self, again: CasaRefit) -> SeriesArrays:
+        fit = again.fit
+        weight = fit.root_weight[0]
+        sigma = 1.0 / weight
+        if self.recipe.weights == "equal":  # the engine counts in units of the data then
+            sigma = np.full_like(weight, math.sqrt(fit.redchi))
+        return self._arrays(
+            "refit",
+            again.model.problem,
+            axis=again.binding_energy.copy(),
+            counts=fit.y[0].copy(),
+            variance=sigma**2,
+            components=again.components,
+            background=again.background,
+            residual=(fit.y[0] - fit.expected[0]) / sigma,
+            values=dict(again.values),
+            label=again.model.background,
+        )
+
+    def _arrays(
+        self,
+        kind: str,
+        problem: SeriesProblem,
+        *,
+        axis: FloatArray,
+        counts: FloatArray,
+        variance: FloatArray,
+        components: FloatArray,
+        background: FloatArray,
+        residual: FloatArray,
+        values: Mapping[tuple[int, str], tuple[float, float]],
+        label: str,
+    ) -> SeriesArrays:
+        spectrum, labels = self.spectrum, problem.labels
+        path = Path(str(self.recipe.files[0]))
+        parts = (path.stem, str(spectrum.block), *((str(self.region),) if len(self.fit.regions) > 1 else ()), kind)
+        shapes = {f"shape:{name}": c.line_shape for name, c in zip(labels, problem.components, strict=True)}
+        return SeriesArrays(
+            name=self.context.series_name(*parts),
+            technique="xps",
+            title=f"{self.recipe.sample}: {spectrum.region}, CasaXPS, {kind}",
+            sample=self.recipe.sample,
+            axis=axis,
+            axis_name="binding_energy",
+            axis_unit="eV",
+            levels=np.array([spectrum.etch_time_s or 0.0]),
+            level_name="etch_time",
+            level_unit="s",
+            counts=counts[np.newaxis],
+            variance=variance[np.newaxis],
+            fit=(background + components.sum(axis=0))[np.newaxis],
+            background=background[np.newaxis],
+            residual=residual[np.newaxis],
+            components={name: components[i][np.newaxis] for i, name in enumerate(labels)},
+            component_area={name: np.array([values[i, "area"][0]]) for i, name in enumerate(labels)},
+            component_area_sigma={name: np.array([values[i, "area"][1]]) for i, name in enumerate(labels)},
+            parameters=_array_parameters(problem, values),
+            intensity_unit=spectrum.intensity_unit,
+            area_unit=f"{spectrum.intensity_unit}*eV",
+            metadata={
+                "region": spectrum.region,
+                "excitation_energy_eV": spectrum.excitation_energy_eV,
+                "pass_energy_eV": spectrum.pass_energy_eV,
+                "work_function_eV": spectrum.work_function_eV,
+                "dwell_time_s": spectrum.dwell_time_s,
+                "scans": spectrum.scans,
+                "instrument": self.dataset.metadata.get("instrument"),
+                "background": label,
+                "calibration_shift_eV": problem.shift_eV,
+                **shapes,
+            },
+        )
+
+
+def _shape_notes(problem: SeriesProblem) -> tuple[str, ...]:
+    shapes = ", ".join(f"{name}: {c.line_shape}" for name, c in zip(problem.labels, problem.components, strict=True))
+    notes = [f"line shapes: {shapes}"]
+    if any(c.shape.kind in ("LA", "LF") for c in problem.components):
+        notes.append(
+            "widths are the numbers that CasaXPS states: for LA and LF twice the half width on the side of low binding "
+            "energy; positions are those of the line before it is smoothed, not of its maximum"
+        )
+    return tuple(notes)
+
+
+def _calibration(problem: SeriesProblem) -> list[Quantity]:
+    if problem.shift_eV == 0.0:
+        return []
+    return [Quantity(name="charge.shift", value=problem.shift_eV, unit="eV", role="fixed")]
+
+
+def _stored_quantities(problem: SeriesProblem) -> list[Quantity]:
+    """Return CasaXPS' numbers, in its own terms; it states no errors."""
+    return [
+        Quantity(
+            name=f"x.casaxps_{name}",
+            value=_as_stored(problem, p, component.parameters[p].value),
+            unit="counts/s*eV" if p == "area" else "eV",
+            component=label,
+            role="fixed",
+        )
+        for label, component in zip(problem.labels, problem.components, strict=True)
+        for p, name in _NAMES.items()
+    ]
+
+
+def _net_areas(stored: StoredFit) -> list[Quantity]:
+    """Return the area of the counts above the stored background within the region, and that of the stored curves."""
+    (ours, sigma), theirs = stored.net_area, stored.net_area_drawn
+    scale = stored.problem.area_scale
+    return [
+        Quantity(
+            name="peak.net_area",
+            value=ours / scale,
+            sigma=sigma / scale,
+            sigma_kind="counting",
+            unit="counts/s*eV",
+            role="derived",
+        ),
+        Quantity(name="x.casaxps_net_area", value=theirs / scale, unit="counts/s*eV", role="fixed"),
+    ]
+
+
+def _as_stored(problem: SeriesProblem, parameter: str, value: float) -> float:
+    """Bring a value of the problem into CasaXPS' frame: calibrated energies, rates."""
+    if parameter == "area":
+        return value / problem.area_scale
+    return value + problem.shift_eV if parameter == "center" else value
+
+
+def _refined(again: CasaRefit, i: int, parameter: str) -> Quantity:
+    """Return one of our numbers, with CasaXPS' as the start and its bounds."""
+    problem = again.model.problem
+    stored, (value, sigma) = problem.components[i].parameters[parameter], again.values[i, parameter]
+    unit = "counts/s*eV" if parameter == "area" else "eV"
+    name, label, state = f"peak.{_NAMES[parameter]}", problem.labels[i], again.states[i, parameter]
+    value = _as_stored(problem, parameter, value)
+    if not sigma > 0:
+        return Quantity(name=name, value=value, unit=unit, component=label, role="fixed")
+    scale = problem.area_scale if parameter == "area" else 1.0
+    if state == "tied":
+        leader = problem.labels[stored.link or 0]
+        tie = f"{stored.factor:g} * ({leader})" if stored.factor != 1.0 else f"({leader}) {stored.offset:+g} eV"
+        return Quantity(
+            name=name,
+            value=value,
+            sigma=sigma / scale,
+            sigma_kind="covariance",
+            unit=unit,
+            component=label,
+            role="constrained",
+            expr=tie,
+        )
+    low, high = (
+        _as_stored(problem, parameter, bound) if math.isfinite(bound) else None for bound in (stored.min, stored.max)
+    )
+    return Quantity(
+        name=name,
+        value=value,
+        sigma=sigma / scale,
+        sigma_kind="covariance",
+        unit=unit,
+        component=label,
+        initial=_as_stored(problem, parameter, stored.value),
+        min=low,
+        max=high,
+    )
+
+
+def _array_parameters(
+    problem: SeriesProblem, values: Mapping[tuple[int, str], tuple[float, float]]
+) -> dict[str, SeriesParameter]:
+    """Return positions and widths, in the frame of the file."""
+    found = {}
+    for i, (label, component) in enumerate(zip(problem.labels, problem.components, strict=True)):
+        for p in ("center", "fwhm"):
+            stored, (value, sigma) = component.parameters[p], values[i, p]
+            found[f"{label}_{p}"] = SeriesParameter(
+                np.array([value]),
+                np.array([sigma]),
+                "eV",
+                stored.value,
+                stored.min if stored.vary and math.isfinite(stored.min) else None,
+                stored.max if stored.vary and math.isfinite(stored.max) else None,
+                "shared" if sigma > 0 else "fixed",
+            )
+    return found
+
+
+PIPELINE = CasaPipeline()
