@@ -6,7 +6,7 @@ zero, or an approach to a level. Where a smooth model is not better by 2 than th
 them apart, and the one with kinks is taken, because it states the times that are asked for; a flag names the other.
 
 Kinks have no regular standard error, because chi2 is flat between two levels and has corners; so all times come with
-profile-likelihood intervals with Bartlett's correction (see `depth_models`; `benchmarks/depth_profile_coverage.py`
+profile-likelihood intervals with simulated thresholds (see `depth_models`; `benchmarks/depth_profile_coverage.py`
 measures the coverage). A time outside the measured range is not a number: the end of the interval is then open (None).
 
 Where no model describes the profile (its chi2 has a probability below 1e-3), the errors are too small or the shape is
@@ -301,7 +301,7 @@ def fit_ramp(
     falling : bool, default False
         True for a species that falls from a plateau to zero.
     bartlett : bool, default True
-        False for thresholds of the normal law, without Bartlett's correction.
+        False for thresholds of the normal law, not raised by simulation.
 
     Returns
     -------

@@ -96,9 +96,9 @@ def describe(
     inflation : float
         Factor on all variances.
     rises : tuple of float
-        Rise of chi2 at the ends of 68.27 % and 95 % intervals, before inflation and Bartlett's correction.
+        Rise of chi2 at the ends of 68.27 % and 95 % intervals, before inflation and simulation.
     bartlett : bool, default True
-        Whether to correct them.
+        Whether to raise them by simulation.
 
     Returns
     -------

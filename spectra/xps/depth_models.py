@@ -50,7 +50,7 @@ _ROUNDS = 13
 _STAGES = 4
 # Narrowest edge and shortest 1/e time looked for, as part of the smallest etch step; longest, as part of the profile
 _NARROWEST, _LONGEST = 0.05, 10.0
-# Simulated profiles for the thresholds, and the largest correction believed
+# Simulated profiles for the thresholds, and the largest factor on them believed
 _SIMULATIONS = 200
 _MAX_BARTLETT = 2.0
 _TINY = 1e-12
@@ -420,7 +420,7 @@ def zoom(
     reach : float
         Rise of chi2 that the map must contain.
     bartlett : bool, default True
-        Find Bartlett's factors.
+        Simulate the thresholds; all factors are 1 otherwise.
     dispersion : float, default 1
         Factor on the variances, for the simulation.
 
