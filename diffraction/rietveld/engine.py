@@ -51,6 +51,12 @@ class Engine(Protocol):
     ) -> RietveldResult:
         """Refine one pattern."""
 
+    def open(self, folder: Path) -> None:
+        """Get ready for many patterns; whatever the engine starts writes to ``folder``."""
+
+    def close(self) -> None:
+        """Release what :meth:`open` started."""
+
 
 def _rietx() -> Engine:
     from .rietx_engine import RietxEngine

@@ -8,11 +8,13 @@ inflated by the Bérar–Lelann factor and are reported both ways; widths and we
 from __future__ import annotations
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from .result import Curves, Estimate, PhaseResult, RietveldResult
 __all__ = ["RietxEngine", "simulate"]
 
 SUPPORTED = "1.10."
+_THREADS = "RIETX_COMPILED_THREADS"
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _INSTRUMENT_PATHS = {
     "u": "instrument.profile.u",
@@ -55,6 +58,13 @@ class RietxEngine:
         version = metadata.version("rietx") if found else ""
         usable = found and version.startswith(SUPPORTED)
         return EngineStatus(self.name, usable, version, "this environment", "pip install 'layerscope[xrd]'")
+
+    def open(self, folder: Path) -> None:
+        """Hold rietx's kernels to one thread: a series is parallel over frames, and threads would only wait."""
+        os.environ.setdefault(_THREADS, "1")
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def refine(
         self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
