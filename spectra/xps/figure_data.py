@@ -1,4 +1,4 @@
-"""What the figures of an XPS run show, taken from its records and arrays: profiles, their regions, values with errors."""
+"""What the figures of an XPS run show, from its records and arrays: profiles, regions, values with errors."""
 
 from __future__ import annotations
 
@@ -87,6 +87,8 @@ class RegionView:
         Species of the region, and lines of other elements in it.
     joint, single : mapping of str to Points
         Share of each species from the joint fit, and from fits of each level alone.
+    areas : mapping of str to Points
+        Area of each species.
     kinks : tuple of Kink
         Times worth marking.
     outliers : tuple of bool, length L
@@ -104,6 +106,7 @@ class RegionView:
     foreign: tuple[str, ...]
     joint: Mapping[str, Points]
     single: Mapping[str, Points]
+    areas: Mapping[str, Points]
     kinks: tuple[Kink, ...]
     outliers: tuple[bool, ...]
     found: tuple[tuple[str, str], ...]
@@ -292,8 +295,9 @@ def _region(run: Run, whole: ResultRecord, by_id: Mapping[str, ResultRecord]) ->
     levels = [by_id[parent] for parent in whole.parents if parent in by_id]
     foreign = {q.component for record in levels for q in record.quantities if q.name == "overlap.area"}
     own = tuple(species for species in series.components if species not in foreign)
+    seen = [record if _detected(record, own) else None for record in levels]
     shares = {
-        name: {s: p for s in own if (p := _points(levels, name, s, LARGEST_SHARE_SIGMA)) is not None}
+        name: {s: p for s in own if (p := _points(seen, name, s, LARGEST_SHARE_SIGMA)) is not None}
         for name in ("species.fraction", "species.fraction_single_level")
     }
     corrections = [_get(record, "charge.shift") for record in levels]
@@ -308,7 +312,8 @@ def _region(run: Run, whole: ResultRecord, by_id: Mapping[str, ResultRecord]) ->
         single=shares["species.fraction_single_level"],
         kinks=_kinks(whole, own, series.levels),
         outliers=tuple(_is_outlier(record) for record in levels) or (False,) * series.levels.size,
-        found=_found(levels[0], own) if levels else (),
+        areas={s: p for s in own if (p := _points(levels, "peak.area", s, np.inf)) is not None},
+        found=_found(levels[0], own) if levels and seen[0] is not None else (),
         records=(*levels, whole),
     )
 
@@ -335,12 +340,18 @@ def _found(record: ResultRecord, own: Sequence[str]) -> tuple[tuple[str, str], .
     return tuple(found)
 
 
-def _points(records: Sequence[ResultRecord], name: str, component: str, largest_sigma: float) -> Points | None:
+def _detected(record: ResultRecord, own: Sequence[str]) -> bool:
+    """Return whether any species of the region was detected: shares of nothing mean nothing."""
+    areas = [_get(record, "peak.area", species) for species in own]
+    return any(area is not None and area.upper_limit is None for area in areas)
+
+
+def _points(records: Sequence[ResultRecord | None], name: str, component: str, largest_sigma: float) -> Points | None:
     """Return a quantity along the levels; None when no level has it."""
     value, sigma, limit = (np.full(len(records), np.nan) for _ in range(3))
     confidence = np.nan
     for level, record in enumerate(records):
-        quantity = _get(record, name, component)
+        quantity = None if record is None else _get(record, name, component)
         if quantity is None or (quantity.sigma is not None and quantity.sigma > largest_sigma):
             continue
         if quantity.unit == "1" and (quantity.upper_limit or 0.0) > 1.0:  # a share below something above one

@@ -1,4 +1,4 @@
-"""The parts of XPS figures: stacked spectra, residuals, shares of species and atomic fractions, each into one Axes.
+"""The parts of XPS figures: stacked and single spectra and their residuals, each into one Axes.
 
 Every function draws and returns the curves it drew, as plotted, for the table beside the figure. Words are set as the
 field writes them: binding energy from high to low, formulas with subscripts.
@@ -7,24 +7,28 @@ field writes them: binding energy from high to low, formulas with subscripts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve
+from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, FigureTable
 
-from .figure_data import Kink, Points, RegionView
+from .figure_data import RegionView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
-    "ELEMENT_COLOURS",
+    "BACKGROUND_COLOUR",
+    "FIT_COLOUR",
+    "LEGEND_ROW_MM",
+    "Page",
     "StackLayout",
-    "draw_fractions",
     "draw_residual_map",
     "draw_residual_trace",
     "draw_spectrum",
@@ -32,25 +36,128 @@ __all__ = [
     "energy_axis",
     "level_names",
     "pretty",
-    "spread",
     "stack_columns",
 ]
 
 FloatArray = NDArray[np.float64]
 
-ELEMENT_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#AA4499", "#44AA99", "#CC6677", "#88CCEE", "#DDCC77")
-"""Paul Tol's *muted* set for elements, apart from the colours of species."""
-MARKERS = "osD^vPX*h"
 FIT_COLOUR = "#7F7F7F"
 BACKGROUND_COLOUR = "#4D4D4D"
 LEGEND_ROW_MM = 2.75
 _SYMBOLS = frozenset(
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb "
-    "Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg "
-    "Tl Pb Bi x y z".split()
+    [
+        "H",
+        "He",
+        "Li",
+        "Be",
+        "B",
+        "C",
+        "N",
+        "O",
+        "F",
+        "Ne",
+        "Na",
+        "Mg",
+        "Al",
+        "Si",
+        "P",
+        "S",
+        "Cl",
+        "Ar",
+        "K",
+        "Ca",
+        "Sc",
+        "Ti",
+        "V",
+        "Cr",
+        "Mn",
+        "Fe",
+        "Co",
+        "Ni",
+        "Cu",
+        "Zn",
+        "Ga",
+        "Ge",
+        "As",
+        "Se",
+        "Br",
+        "Kr",
+        "Rb",
+        "Sr",
+        "Y",
+        "Zr",
+        "Nb",
+        "Mo",
+        "Tc",
+        "Ru",
+        "Rh",
+        "Pd",
+        "Ag",
+        "Cd",
+        "In",
+        "Sn",
+        "Sb",
+        "Te",
+        "I",
+        "Xe",
+        "Cs",
+        "Ba",
+        "La",
+        "Ce",
+        "Pr",
+        "Nd",
+        "Sm",
+        "Eu",
+        "Gd",
+        "Tb",
+        "Dy",
+        "Ho",
+        "Er",
+        "Tm",
+        "Yb",
+        "Lu",
+        "Hf",
+        "Ta",
+        "W",
+        "Re",
+        "Os",
+        "Ir",
+        "Pt",
+        "Au",
+        "Hg",
+        "Tl",
+        "Pb",
+        "Bi",
+        "x",
+        "y",
+        "z",
+    ]
 )
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _WORD = re.compile(r"[A-Za-z0-9()]+")
+
+
+@dataclass
+class Page:
+    """One figure while it is drawn: its table, its letters, and what it rests on."""
+
+    figure: Figure
+    curves: list[Curve] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    letters: Iterator[str] = field(default_factory=lambda: iter(string.ascii_lowercase))
+
+    def letter(self, axes: Axes, title: str = "") -> str:
+        """Give a panel the next letter, bold at its upper left corner."""
+        letter = next(self.letters)
+        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7)
+        if title:
+            axes.set_title(title, fontsize=7)
+        return letter
+
+    @property
+    def table(self) -> FigureTable:
+        """Every plotted point."""
+        return FigureTable((*FigureTable.from_curves(self.curves).columns, *self.columns))
 
 
 def pretty(text: str) -> str:
@@ -66,7 +173,9 @@ def _formula(word: str) -> str:
     whole = "".join(symbol + digits for symbol, digits in parts)
     if whole != word or len(set(symbols)) < 2 or not _SYMBOLS.issuperset(symbols):
         return word
-    return "".join(symbol + digits.translate(_SUBSCRIPT) for symbol, digits in parts)
+    return "".join(
+        f"$_{symbol}$" if symbol in "xyz" else symbol + digits.translate(_SUBSCRIPT) for symbol, digits in parts
+    )
 
 
 def level_names(region: RegionView) -> list[str]:
@@ -117,7 +226,8 @@ class StackLayout:
 
 def _floors(region: RegionView) -> FloatArray:
     """Return the level of intensity that each spectrum stands on, shape (L,)."""
-    return np.minimum(region.series.background.min(axis=1), region.series.fit.min(axis=1))
+    floors: FloatArray = np.minimum(region.series.background.min(axis=1), region.series.fit.min(axis=1))
+    return floors
 
 
 def _offsets(region: RegionView, layout: StackLayout) -> tuple[FloatArray, float]:
@@ -251,7 +361,7 @@ def draw_residual_map(axes: Axes, region: RegionView, panel: str, *, named: bool
     scale = axes.inset_axes((0.945, 0.08, 0.03, 0.84))
     assert mesh is not None  # noqa: S101 - a series has at least one level
     bar = axes.figure.colorbar(mesh, cax=scale, ticks=[-limit, 0.0, limit])
-    bar.outline.set_linewidth(0.3)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.3)
     bar.ax.yaxis.set_ticks_position("left")
     bar.ax.tick_params(labelsize=5, length=1, width=0.3, pad=0.5)
     bar.ax.set_yticklabels([f"−{limit:g}", "0", f"{limit:g}"])
@@ -284,120 +394,8 @@ def draw_residual_trace(axes: Axes, region: RegionView, panel: str, *, named: bo
     axes.axhline(0.0, color=FIT_COLOUR, linewidth=0.5)
     axes.plot(np.asarray(curves[0].x), residual, ".", color=DATA_COLOUR, markersize=1.1, markeredgewidth=0)
     axes.set_ylim(-reach, reach)
+    axes.set_yticks([-3.0, 0.0, 3.0] if reach < 9.0 else [-round(0.6 * reach), 0.0, round(0.6 * reach)])
     energy_axis(axes, region, margin=0.0)
     if named:
         axes.set_ylabel("Residual / σ")
     return curves
-
-
-def draw_fractions(
-    axes: Axes,
-    times: FloatArray,
-    points: Mapping[str, Points],
-    colours: Mapping[str, str],
-    panel: str,
-    words: tuple[str, str, str],
-    *,
-    marker: Mapping[str, str] | None = None,
-    alone: bool = False,
-    lines: bool = True,
-) -> list[Curve]:
-    """Draw fractions against the levels: bands and bars of one sigma, upper limits as bars with an arrow down.
-
-    Parameters
-    ----------
-    axes : Axes
-    times : ndarray, shape (L,)
-        Levels as plotted.
-    points : mapping of str to Points
-        Species or element to values.
-    colours : mapping of str to str
-    panel : str
-        Letter of the panel.
-    words : tuple of str
-        Name of the level axis, its unit, and the unit of the fractions.
-    marker : mapping of str to str, optional
-        Marker of each; circles when not given.
-    alone : bool, optional
-        Open markers without lines and bands, for fits of each level alone.
-    lines : bool, optional
-        Whether to join the points, and to draw bands.
-    """
-    curves = []
-    level_name, level_unit, unit = words
-    kind = ", each level alone" if alone else ""
-    for label, p in points.items():
-        colour = colours[label]
-        symbol = (marker or {}).get(label, "o")
-        low, high = p.value - p.sigma, p.value + p.sigma
-        style: dict[str, Any] = {"color": colour, "elinewidth": 0.5, "capthick": 0.5, "markersize": 2.6}
-        if alone:
-            style |= {"fmt": symbol, "markerfacecolor": "white", "markeredgewidth": 0.5, "elinewidth": 0.4, "zorder": 3}
-        else:
-            style |= {"fmt": f"{symbol}-" if lines else symbol, "markeredgewidth": 0.0, "linewidth": 0.6, "zorder": 4}
-        if lines and not alone:
-            axes.fill_between(times, low, high, color=colour, alpha=0.2, linewidth=0, zorder=2)
-        axes.errorbar(times, p.value, yerr=p.sigma, **style)
-        curves.append(
-            Curve(panel, f"{label}{kind}", times, p.value, level_name, level_unit, "fraction", unit, low, high)
-        )
-        if np.isfinite(p.limit).any():
-            _draw_limits(axes, times, p.limit, colour, alone)
-            limit = f"{label}{kind}: upper limit at {100 * p.confidence:g} %"
-            curves.append(Curve(panel, limit, times, p.limit, level_name, level_unit, "fraction", unit))
-    return curves
-
-
-def _draw_limits(axes: Axes, times: FloatArray, limits: FloatArray, colour: str, alone: bool) -> None:
-    axes.plot(times, limits, "_", color=colour, markersize=4, markeredgewidth=0.5 if alone else 0.9, zorder=5)
-    for x, y in zip(times, limits, strict=True):
-        if np.isfinite(y):
-            arrow = {
-                "arrowstyle": "<|-,head_width=0.12,head_length=0.22",
-                "color": colour, "linewidth": 0.4 if alone else 0.7, "shrinkA": 0.0, "shrinkB": 0.0,
-                "fill": not alone, "mutation_scale": 8,
-            }  # fmt: skip
-            axes.annotate("", (x, y), (0.0, -6.5), textcoords="offset points", arrowprops=arrow, zorder=5)
-
-
-def draw_kinks(
-    axes: Axes, kinks: Sequence[Kink], colours: Mapping[str, str], height_mm: float, below_mm: float
-) -> None:
-    """Shade intervals of onset and saturation, and name each in a row of its own at the top of the panel."""
-    low, high = sorted(axes.get_xlim())
-    for row, kink in enumerate(kinks):
-        colour = colours[kink.species]
-        axes.axvspan(kink.low, kink.high, color=colour, alpha=0.13, linewidth=0, zorder=0, label=GUIDE)
-        place = (0.5 * (kink.low + kink.high) - low) / (high - low)
-        side = "left" if place < 0.45 else "right" if place > 0.55 else "center"
-        edge = {"left": kink.low, "right": kink.high, "center": 0.5 * (kink.low + kink.high)}[side]
-        axes.text(
-            min(max((edge - low) / (high - low), 0.02), 0.98),
-            1.0 - (below_mm + (row + 0.15) * LEGEND_ROW_MM) / height_mm,
-            f"{pretty(kink.species)} {kink.text}",
-            transform=axes.transAxes, fontsize=5.5, color=colour, ha=side, va="top",
-        )  # fmt: skip
-
-
-def spread(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """Return the places moved apart to at least `least`, in the same order, within low and high where they fit.
-
-    Parameters
-    ----------
-    places : sequence of float
-        Wanted places, in any order.
-    least : float
-        Smallest distance between two.
-    low, high : float
-        Range to stay in.
-    """
-    order = sorted(range(len(places)), key=lambda k: places[k])
-    moved = list(places)
-    for before, k in zip([None, *order], order, strict=False):
-        floor = low if before is None else moved[before] + least
-        moved[k] = max(places[k], floor)
-    ceiling = high
-    for k in reversed(order):
-        moved[k] = min(moved[k], ceiling)
-        ceiling = moved[k] - least
-    return moved
