@@ -196,20 +196,21 @@ class _Part:
 
     def _redraw_record(self, stored: StoredFit) -> ResultRecord:
         problem = stored.problem
-        quantities = [*_stored_quantities(problem), *_calibration(problem), *_net_areas(stored)]
+        redchi = stored.chi2 / max(stored.n_data - stored.n_free, 1)
+        noise = math.sqrt(redchi) if self.recipe.noise == "scaled" else 1.0
+        quantities = [*_stored_quantities(problem), *_calibration(problem), *_net_areas(stored, noise)]
         for i, (area, sigma) in stored.areas.items():
             quantities.append(
                 Quantity(
                     name="peak.area",
                     value=area / problem.area_scale,
-                    sigma=sigma / problem.area_scale,
+                    sigma=noise * sigma / problem.area_scale,
                     sigma_kind="counting",
                     unit="counts/s*eV",
                     component=problem.labels[i],
                     role="derived",
                 )
             )
-        free = max(stored.n_data - stored.n_free, 1)
         outside = [f"{label}: {100 * s:.2f} %" for label, s in zip(problem.labels, stored.outside, strict=True)]
         return self.context.record(
             state=self.state,
@@ -218,7 +219,7 @@ class _Part:
             quantities=tuple(quantities),
             quality=FitQuality(
                 chi2=stored.chi2,
-                redchi=stored.chi2 / free,
+                redchi=redchi,
                 n_data=stored.n_data,
                 n_free=stored.n_free,
                 durbin_watson=float(np.clip(stored.durbin_watson, 0.0, 4.0)),
@@ -397,7 +398,7 @@ def _stored_quantities(problem: SeriesProblem) -> list[Quantity]:
     ]
 
 
-def _net_areas(stored: StoredFit) -> list[Quantity]:
+def _net_areas(stored: StoredFit, noise: float) -> list[Quantity]:
     """Return the area of the counts above the stored background within the region, and that of the stored curves."""
     (ours, sigma), theirs = stored.net_area, stored.net_area_drawn
     scale = stored.problem.area_scale
@@ -405,7 +406,7 @@ def _net_areas(stored: StoredFit) -> list[Quantity]:
         Quantity(
             name="peak.net_area",
             value=ours / scale,
-            sigma=sigma / scale,
+            sigma=noise * sigma / scale,
             sigma_kind="counting",
             unit="counts/s*eV",
             role="derived",

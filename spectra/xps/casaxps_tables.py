@@ -93,7 +93,7 @@ def _numbers(record: ResultRecord, ours: Quantity, theirs: Quantity) -> tuple[st
         ours.unit,
         format_number(theirs.value),
         ours.text(),
-        f"{ours.sigma:.2g}" if ours.sigma else "",
+        _two_digits(ours.sigma) if ours.sigma else "",
         _signed(difference, ours.sigma),
         f"{round(difference / ours.sigma, 2) + 0.0:+.2f}" if ours.sigma else "",
         remark,
@@ -104,7 +104,11 @@ def _signed(difference: float, sigma: float | None) -> str:
     """Return a difference to the digits that its error leaves meaningful."""
     if sigma and abs(difference) < 0.005 * sigma:
         return "0"
-    return f"{difference:+.2g}"
+    return f"{'-' if difference < 0 else '+'}{_two_digits(abs(difference))}"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _note(record: ResultRecord) -> str:

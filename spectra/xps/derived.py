@@ -11,6 +11,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, Quantity, ResultRecord
 
 from .depth import fit_depth_profile
+from .energyscale import matching_rows
 from .quantify import Composition, atomic_fractions
 from .quantities import fractions, limit, profile_quantities
 from .regionfit import RegionFit, refit_with_background
@@ -36,16 +37,16 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     table = profile.recipe.quantification
     if table is None:
         return []
-    names = [r.name for r in profile.recipe.regions if r.quantify and r.name in profile.fits]
+    wanted = [r.name for r in profile.recipe.regions if r.quantify]
+    names = [n for n in wanted if n in profile.fits]
     if len(names) < 2:
-        raise DataError(f"atomic fractions need two fitted regions, there are {len(names)}")
-    counts = {profile.spectra[n].y.shape[0] for n in names}
-    if len(counts) > 1:
-        raise DataError("the regions to quantify have different numbers of levels: " + ", ".join(map(str, counts)))
+        return []  # the failed records of the other regions say why
+    missing = [n for n in wanted if n not in names]
+    rows = _common_levels(profile, names)
     lines = [_line(profile, n) for n in names]
     rsf = get_rsf_set(table.rsf_set)
     others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
-    area, covariance = _areas(profile, names)
+    area, covariance = _areas(profile, names, rows)
     composition = atomic_fractions(
         lines,
         area,
@@ -54,13 +55,16 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         _kinetic_energies(profile, names),
         transmission=_transmission(profile, names),
         attenuation=table.attenuation_exponent,
-        background_areas=_other_backgrounds(profile, names),
+        background_areas=_other_backgrounds(profile, names, rows),
         alternative_sets=[s for s in others if s.name != rsf.name and all(s.has(n) for n in lines)],
         charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
         confidence=profile.recipe.confidence,
     )
-    records = [_composition_record(profile, names, composition, level) for level in range(area.shape[0])]
-    whole = _composition_profile(profile, names, composition, records)
+    records = [
+        _composition_record(profile, {n: rows[n][level] for n in names}, composition, level, missing)
+        for level in range(area.shape[0])
+    ]
+    whole = _composition_profile(profile, _times(profile, names[0], rows), composition, records)
     return [*records, *([whole] if whole is not None else [])]
 
 
@@ -70,13 +74,38 @@ def _line(profile: Profile, name: str) -> str:
     return name if region is None or region.rsf_line is None else region.rsf_line
 
 
-def _areas(profile: Profile, names: list[str]) -> tuple[FloatArray, FloatArray]:
+def _common_levels(profile: Profile, names: list[str]) -> dict[str, list[int]]:
+    """Return the places, in each region, of the levels that all regions have.
+
+    Raises
+    ------
+    DataError
+        If there is no such level.
+    """
+    first = profile.spectra[names[0]]
+    matches = {name: matching_rows(first, profile.spectra[name]) for name in names}
+    rows = [row for row in range(len(first.keys)) if all(row in match for match in matches.values())]
+    if not rows:
+        raise DataError(
+            "no level was measured in all of " + ", ".join(names),
+            source=profile.datasets[0].source,
+            hint="set quantify = false for a region whose levels differ",
+        )
+    return {name: [match[row] for row in rows] for name, match in matches.items()}
+
+
+def _times(profile: Profile, name: str, rows: dict[str, list[int]]) -> FloatArray | None:
+    times = profile.spectra[name].times
+    return None if times is None else times[rows[name]]
+
+
+def _areas(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> tuple[FloatArray, FloatArray]:
     """Return areas per unit of live time (L, M) and their covariance (L, M, M)."""
     totals = [_per_time(profile, name, profile.fits[name]) for name in names]
-    area = np.stack([t[0] for t in totals], axis=1)
+    area = np.stack([t[0][rows[n]] for n, t in zip(names, totals, strict=True)], axis=1)
     covariance = np.zeros((*area.shape, len(names)))
-    for m, (_, variance) in enumerate(totals):
-        covariance[:, m, m] = variance
+    for m, (name, (_, variance)) in enumerate(zip(names, totals, strict=True)):
+        covariance[:, m, m] = variance[rows[name]]
     return area, covariance
 
 
@@ -86,7 +115,7 @@ def _per_time(profile: Profile, name: str, result: RegionFit) -> tuple[FloatArra
     return area / live, np.diag(covariance) / live**2
 
 
-def _other_backgrounds(profile: Profile, names: list[str]) -> dict[str, FloatArray]:
+def _other_backgrounds(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
     """Return the areas on every alternative background."""
     table = profile.recipe.quantification
     assert table is not None  # noqa: S101 - asked by composition_records
@@ -106,7 +135,7 @@ def _other_backgrounds(profile: Profile, names: list[str]) -> dict[str, FloatArr
                 usable = other.fit.converged and not other.fit.batch.covariance.undetermined[0]
             except LayerscopeError:
                 usable = False
-            columns.append(_per_time(profile, name, other if usable else result)[0])
+            columns.append(_per_time(profile, name, other if usable else result)[0][rows[name]])
         found[background.label] = np.stack(columns, axis=1)
     return found
 
@@ -139,8 +168,11 @@ def _transmission(profile: Profile, names: list[str]) -> FloatArray | None:
     return np.array(values)
 
 
-def _composition_record(profile: Profile, names: list[str], composition: Composition, level: int) -> ResultRecord:
+def _composition_record(
+    profile: Profile, rows: dict[str, int], composition: Composition, level: int, missing: list[str]
+) -> ResultRecord:
     quantities = []
+    names = list(rows)
     for m, element in enumerate(composition.elements):
         detected = bool(composition.detected[level, m])
         quantities.append(
@@ -157,20 +189,25 @@ def _composition_record(profile: Profile, names: list[str], composition: Composi
                 limit_confidence=None if detected else composition.confidence,
             )
         )
-        quantities += _species_shares(profile, names[m], composition, level, m)
-    times = profile.spectra[names[0]].times
-    files = sorted({profile.spectra[n].files[level] for n in names})
+        quantities += _species_shares(profile, names[m], composition, level, m, rows[names[m]])
+    first = profile.spectra[names[0]]
+    files = sorted({profile.spectra[n].files[row] for n, row in rows.items()})
+    number = first.spectra[rows[names[0]]].level
+    notes = [f"{', '.join(missing)} could not be fitted: the fractions are of the other elements"] if missing else []
     return profile.context.record(
-        state=profile.state(None, None if times is None else float(times[level])),
-        inputs=profile.inputs(f"composition@level={level}", files),
+        state=profile.state(None, None if first.times is None else float(first.times[rows[names[0]]])),
+        inputs=profile.inputs(f"composition@level={number}", files),
         method="xps.composition",
         quantities=tuple(quantities),
-        parents=tuple(profile.record_ids[n, level] for n in names),
-        notes=(f"RSF set {composition.rsf_set}", *composition.notes),
+        parents=tuple(profile.record_ids[n, row] for n, row in rows.items()),
+        status="warning" if missing else "ok",
+        notes=(f"RSF set {composition.rsf_set}", *composition.notes, *notes),
     )
 
 
-def _species_shares(profile: Profile, name: str, composition: Composition, level: int, column: int) -> list[Quantity]:
+def _species_shares(
+    profile: Profile, name: str, composition: Composition, level: int, column: int, row: int
+) -> list[Quantity]:
     """Split an element's atomic fraction by chemical species."""
     result = profile.fits[name]
     if len(result.own) < 2 or not bool(composition.detected[level, column]):
@@ -179,7 +216,7 @@ def _species_shares(profile: Profile, name: str, composition: Composition, level
     whole, sigma = float(composition.fraction[level, column]), float(composition.sigma[level, column])
     found = []
     for k, c in enumerate(result.own):
-        share, own = float(shares[k, level]), float(np.sqrt(max(covariance[k, level, k, level], 0.0)))
+        share, own = float(shares[k, row]), float(np.sqrt(max(covariance[k, row, k, row], 0.0)))
         if not (np.isfinite(share) and own < 10.0):
             continue
         parts = {"share": 100.0 * abs(whole) * own, "element": 100.0 * abs(share) * sigma}
@@ -200,10 +237,9 @@ def _species_shares(profile: Profile, name: str, composition: Composition, level
 
 
 def _composition_profile(
-    profile: Profile, names: list[str], composition: Composition, records: list[ResultRecord]
+    profile: Profile, times: FloatArray | None, composition: Composition, records: list[ResultRecord]
 ) -> ResultRecord | None:
     """Return where along the profile each element appears, saturates or ends."""
-    times = profile.spectra[names[0]].times
     if times is None or times.size < 3:
         return None
     rate = profile.recipe.depth
@@ -241,7 +277,7 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
         return []
     region = profile.recipe.region(table.region)
     if region is None or region.name not in profile.fits:
-        raise DataError(f"region {table.region!r} was not fitted, so there is no Mn 3s splitting")
+        return []  # the failed record of the region says why
     result, spectra = profile.fits[region.name], profile.spectra[region.name]
     names = [next(c.name for c in result.components if c.species == s) + "_center" for s in (table.low, table.high)]
     low, high = (result.fit.value(n) for n in names)
@@ -276,7 +312,7 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
         records.append(
             profile.context.record(
                 state=profile.state(region.name, None if spectra.times is None else float(spectra.times[level])),
-                inputs=profile.inputs(f"valence@level={level}", [spectra.files[level]]),
+                inputs=profile.inputs(f"valence@level={spectra.spectra[level].level}", [spectra.files[level]]),
                 method="xps.valence",
                 quantities=quantities,
                 parents=(profile.record_ids[region.name, level],),

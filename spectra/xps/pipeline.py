@@ -20,8 +20,9 @@ from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
-from .dataset import XpsDataset
+from .dataset import XpsDataset, normalise_region
 from .depth import fit_depth_profile
+from .energyscale import align, fit_reference, matching_rows
 from .overlap import P2S_MINUS_P2P3_SIGMA_EV, P2sPrediction, predict_p2s
 from .peakmodel import build_model
 from .quantities import (
@@ -47,6 +48,7 @@ __all__ = ["PIPELINE", "XpsPipeline"]
 
 FloatArray = NDArray[np.float64]
 
+NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
 OUTLIER_FACTOR = 3.0  # a level whose signal is this much below or above both neighbours is no smooth profile
 
 
@@ -129,7 +131,10 @@ class XpsPipeline(PipelineBase):
 
     def split(self, recipe: XpsRecipe) -> Sequence[XpsRecipe]:
         """Return one recipe a series."""
-        parts = (recipe.model_copy(update={"series": (series,)}) for series in recipe.series)
+        parts = (
+            recipe.model_copy(update={"series": (series,), "sample": series.sample or recipe.sample})
+            for series in recipe.series
+        )
         return tuple(part.located(recipe.folder) for part in parts)
 
     def run(self, recipe: XpsRecipe, context: RunContext) -> Iterator[PipelineOutput]:
@@ -140,13 +145,21 @@ class XpsPipeline(PipelineBase):
         datasets = tuple(_read(recipe, series, path) for path in series.files)
         profile = Profile(recipe, series, datasets, context)
         order = _order(recipe)
+        _require_some_region(profile)
         for done, region in enumerate(order):
             context.progress(done, len(order) + 1, region.name)
             method = f"{self.name}.region"
             with context.guard(
                 state=profile.state(region.name, None), inputs=profile.inputs(f"{region.name}@all"), method=method
             ):
-                yield _region_output(profile, region)
+                try:
+                    yield _region_output(profile, region)
+                except DataError as error:
+                    if _reference(profile, region) is not None:
+                        error.hint = "; ".join(h for h in (error.hint, NO_SCALE) if h)
+                    raise
+            if _reference(profile, region) is not None and profile.scale is None:
+                return  # its failed record says why: without an energy scale nothing else can be said of the series
         context.progress(len(order), len(order) + 1, "composition")
         yield from _derived(profile)
 
@@ -198,6 +211,18 @@ def _order(recipe: XpsRecipe) -> list[RegionTable]:
     return list({r.name: r for r in (*leading, *recipe.regions)}.values())
 
 
+def _require_some_region(profile: Profile) -> None:
+    """Refuse a file of which no region can be used, once and not once a region."""
+    errors: list[DataError] = []
+    for region in _order(profile.recipe):
+        try:
+            region_spectra(profile.datasets, region, profile.series)
+            return
+        except DataError as error:
+            errors.append(error)
+    raise errors[0]
+
+
 def _reference(profile: Profile, region: RegionTable) -> str | None:
     """Return the fit's name of the reference line, if it lies in this region."""
     charge = profile.recipe.charge
@@ -229,24 +254,23 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
         profile.context.failures.append(failed)
     reference = _reference(profile, region)
     charge = profile.recipe.charge
-    if charge.kind == "line" and reference is None and profile.scale is None:
-        raise DataError(
-            f"the charge reference in {charge.region!r} could not be fitted, so this region has no energy scale",
-            source=profile.datasets[0].source,
-            hint="set charge.kind = 'none' to go on without a reference",
-        )
     if reference is not None and charge.energy_eV is not None:
         region = _with_reference_energy(region, reference, charge.energy_eV)
-    data = _region_data(profile, region, spectra)
-    result = fit_region(region, data, reference=reference)
+    source = profile.datasets[0].source
+    scale: EnergyScale | None = None
+    if reference is not None:
+        data = _region_data(profile, region, spectra, None)
+        data, result, profile.scale = fit_reference(region, data, reference, charge, source)
+        scale = replace(profile.scale, defined_here=True)
+    else:
+        if profile.scale is not None and charge.region is not None:
+            known = profile.spectra[normalise_region(charge.region)]
+            spectra, scale = align(spectra, known, profile.scale, source)
+        data = _region_data(profile, region, spectra, scale)
+        result = fit_region(region, data)
     profile.spectra[region.name], profile.data[region.name] = spectra, data
     profile.fits[region.name] = result
-    if reference is not None:
-        profile.scale = EnergyScale(
-            result.fit.value("shift").copy(), result.fit.sigma("shift").copy(), charge.sigma_eV, known=True
-        )
     _foretell_p2s(profile, region, result, spectra)
-    scale = profile.scale if reference is None else replace(profile.scale, statistical=np.zeros(data.n_levels))  # type: ignore[type-var]
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
     levels = _level_records(profile, result, spectra, scale)
     whole = _series_record(profile, result, spectra, [r.record_id for r in levels])
@@ -254,22 +278,22 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     return PipelineOutput((*levels, whole), {arrays.name: arrays})
 
 
-def _region_data(profile: Profile, region: RegionTable, spectra: RegionSpectra) -> RegionData:
-    scale, overlap = profile.scale, profile.recipe.overlap
+def _region_data(
+    profile: Profile, region: RegionTable, spectra: RegionSpectra, scale: EnergyScale | None
+) -> RegionData:
+    overlap = profile.recipe.overlap
     n = spectra.y.shape[0]
-    if scale is not None and scale.line_shift.size != n:
-        raise DataError(
-            f"region {region.name!r} has {n} levels, the charge reference {scale.line_shift.size}",
-            source=profile.datasets[0].source,
-        )
     priors: dict[str, tuple[FloatArray, FloatArray]] = {}
     if overlap is not None and profile.p2s is not None and profile.recipe.region(overlap.region) == region:
         name = next(c.name for c in region.components if c.species == overlap.species)
         p2s = profile.p2s
-        priors[f"{name}_area"] = (p2s.area * spectra.live_time_s, p2s.sigma * spectra.live_time_s)
+        area, sigma = np.zeros(n), np.full(n, np.inf)  # nothing is known where P 2p was not measured
+        for row, other in matching_rows(spectra, profile.spectra[normalise_region(overlap.from_region)]).items():
+            area[row], sigma[row] = p2s.area[other], p2s.sigma[other]
+        priors[f"{name}_area"] = (area * spectra.live_time_s, sigma * spectra.live_time_s)
         once = np.full(n, np.inf)  # one position for the series: known once, not once a level
         once[0] = P2S_MINUS_P2P3_SIGMA_EV
-        priors[f"{name}_center"] = (p2s.position_eV, once)
+        priors[f"{name}_center"] = (np.full(n, p2s.position_eV[0]), once)
     return RegionData(
         spectra.x,
         spectra.y,
@@ -355,10 +379,13 @@ def _level_records(
         if scale.known:
             quantities.append(_charge_quantity(profile, scale, level))
         flags, notes = _level_flags(result, level, quantities)
+        if level in scale.lost:
+            flags.append("CHARGE_REFERENCE_LOST")
+            notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
         if level in outliers:
             flags.append(outliers[level])
-        inputs = profile.inputs(f"{name}@level={level}", [spectra.files[level]])
-        suspicious = [f for f in flags if f.startswith(("OUTLIER", "RESIDUAL"))]
+        inputs = profile.inputs(f"{name}@level={spectra.spectra[level].level}", [spectra.files[level]])
+        suspicious = [f for f in flags if f.startswith(("OUTLIER", "RESIDUAL", "CHARGE"))]
         quality_ = level_quality(result, level, tuple(flags))
         record = profile.context.record(
             state=profile.state(name, _level_time(spectra, level)),
@@ -383,8 +410,7 @@ def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None
 
 
 def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:
-    assert profile.scale is not None  # noqa: S101 - only called where there is one
-    fitted = float(profile.scale.statistical[level])
+    fitted = float(scale.statistical[level])
     return Quantity(
         name="charge.shift",
         value=-float(scale.line_shift[level]),
@@ -424,8 +450,10 @@ def _series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, 
         )
         for question, a in result.alternatives
     ]
-    flags: list[str] = []
-    notes = [f"levels shift: {result.shift}", f"background: {result.background.label}"]
+    missing = len(spectra.rejected) + len(spectra.notes)
+    flags = [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
+    notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
+    notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     if profile.recipe.charge.kind == "line":
         contested = " (contested for alkali-bearing samples)" if profile.recipe.charge.region == "C 1s" else ""
         notes.append(
@@ -448,10 +476,14 @@ def _series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, 
             quantities += more
             alternatives += models
             flags += found
-            notes += _etching_notes(c.species, fitted.model, fitted.slope)
+            notes += _etching_notes(c.species, bool(fitted.rising))
     quality_ = quality(result)
     quality_ = quality_.model_copy(update={"flags": (*quality_.flags, *flags)})
-    bad = [f for f in quality_.flags if f.startswith(("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND"))]
+    bad = [
+        f
+        for f in quality_.flags
+        if f.startswith(("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "LEVELS"))
+    ]
     return profile.context.record(
         state=profile.state(result.region.name, None),
         inputs=profile.inputs(f"{result.region.name}@series"),
@@ -465,9 +497,8 @@ def _series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, 
     )
 
 
-def _etching_notes(species: str, model: str, slope: float | None) -> list[str]:
+def _etching_notes(species: str, rising: bool) -> list[str]:
     """Warn where the ion beam itself makes the finding (Yu et al. 2022: Ar+ turns Li salts into LiF)."""
-    rising = model == "ramp_up" or (model == "linear" and (slope or 0.0) > 0)
     if species == "LiF" and rising:
         return ["LiF grows with etch time: Ar+ sputtering is known to turn Li salts into LiF, so this may be no depth"]
     return []

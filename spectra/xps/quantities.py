@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +66,25 @@ class EnergyScale:
         Standard error of the reference energy (eV).
     known : bool
         Whether there is a charge reference at all.
+    lost : frozenset of int
+        Levels at which the reference line is lost in the noise and the shift is guessed from the others.
+    defined_here : bool
+        Whether the region at hand holds the reference line: its positions are then fitted against that line, and the
+        error of the shift is none of theirs.
     """
 
     line_shift: FloatArray
     statistical: FloatArray
     systematic: float
     known: bool
+    lost: frozenset[int] = frozenset()
+    defined_here: bool = False
+
+    def only(self, rows: Sequence[int]) -> EnergyScale:
+        """Return the scale of some of the levels, by their place."""
+        at = list(rows)
+        lost = frozenset(new for new, old in enumerate(at) if old in self.lost)
+        return replace(self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost)
 
 
 def limit(value: float, sigma: float, confidence: float) -> dict[str, float]:
@@ -115,7 +129,7 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
     """Return the charge-corrected binding energy of a component at a level, with every competing assignment."""
     center, shift = f"{c.name}_center", result.fit.value("shift")[level]
     value = float(result.fit.value(center)[level])
-    if result.shift == "charge":  # the fit already speaks in corrected energies; the shift carries its own error
+    if result.shift == "charge" or scale.defined_here:  # the fit already speaks in corrected energies
         sigma = float(result.fit.sigma(center)[level])
     else:
         value += float(shift)
@@ -239,11 +253,16 @@ def shared_quantities(result: RegionFit) -> list[Quantity]:
 
 
 def _times(prefix: str, point: ChangePoint | None, species: str, rate: tuple[float, float] | None) -> list[Quantity]:
-    """Return a kink as time (and depth) with its 68 % interval."""
+    """Return a time of the profile (and the depth) with its 68 % interval.
+
+    The interval alone is stated where the data leave the 95 % interval open: a best value would then be the middle of a
+    flat valley.
+    """
     if point is None or (point.value is None and point.low_68 is None and point.high_68 is None):
         return []
     low, high = point.low_68, point.high_68
-    value = point.value if low is not None and high is not None else None
+    closed = all(end is not None for end in (low, high, point.low_95, point.high_95))
+    value = point.value if closed else None
     sigma = 0.5 * (high - low) if value is not None and low is not None and high is not None else None
     if value is not None and low is not None and high is not None:
         low, high = min(low, value), max(high, value)
@@ -283,8 +302,35 @@ def profile_quantities(
     profile: DepthProfileFit, species: str, rate: tuple[float, float] | None = None
 ) -> tuple[list[Quantity], list[Alternative], list[str]]:
     """Return what a species does along the profile: quantities, models compared, flags."""
-    found = _times("onset", profile.onset, species, rate) + _times("saturation", profile.saturation, species, rate)
-    found += _times("fall", profile.fall, species, rate) + _times("gone", profile.gone, species, rate)
+    found: list[Quantity] = []
+    for prefix, point in (
+        ("onset", profile.onset),
+        ("rise", profile.rise_start),
+        ("saturation", profile.saturation),
+        ("fall", profile.fall),
+        ("settled", profile.settled),
+        ("gone", profile.gone),
+        ("half", profile.half_time),
+        ("edge", profile.edge_width),
+        ("decay", profile.decay_time),
+    ):
+        found += _times(prefix, point, species, rate)
+    for name, level, sigma in (
+        ("species.surface_level", profile.surface_level, profile.surface_level_sigma),
+        ("species.deep_level", profile.deep_level, profile.deep_level_sigma),
+    ):
+        if level is not None and sigma:
+            found.append(
+                Quantity(
+                    name=name,
+                    value=level,
+                    sigma=sigma,
+                    sigma_kind="covariance",
+                    unit="1",
+                    component=species,
+                    role="derived",
+                )
+            )
     if profile.upper_limit is not None:
         found.append(
             Quantity(

@@ -270,6 +270,8 @@ class XpsRecipe(PipelineRecipe):
         labels = [s.name for s in self.series]
         if len(set(labels)) < len(labels):
             raise ValueError("several series need different names (series.name)")
+        if self.quantification is not None and sum(r.quantify for r in self.regions) < 2:
+            raise ValueError("quantification: atomic fractions need two regions that count (regions.quantify = true)")
         self._check_component("charge", self.charge.region, self.charge.species)
         if self.overlap is not None:
             self._check_component("overlap", self.overlap.region, self.overlap.species)

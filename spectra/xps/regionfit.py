@@ -283,7 +283,7 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
 
 def _for_reference(data: RegionData, reference: str | None) -> RegionData:
     """Let the levels of the reference region shift freely against the held reference line."""
-    if reference is None:
+    if reference is None or data.charge_shift is not None:  # given where the reference line is lost at some levels
         return data
     return replace(data, charge_shift=np.zeros(data.n_levels), charge_sigma=np.full(data.n_levels, np.inf))
 

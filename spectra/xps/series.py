@@ -17,6 +17,8 @@ __all__ = ["RegionSpectra", "RejectedLevel", "merge_levels", "metadata", "region
 
 FloatArray = NDArray[np.float64]
 
+MAX_COUNTS = 2.0**53
+
 
 @dataclass(frozen=True)
 class RegionSpectra:
@@ -42,6 +44,10 @@ class RegionSpectra:
         Etch times (s); None for a single level without one.
     transmission : ndarray, shape (n,), or None
         Of the analyser, mean over the levels.
+    rejected : tuple of RejectedLevel
+        Levels that could not be used.
+    notes : tuple of str
+        What else was left out, and why.
     """
 
     spectra: tuple[Spectrum, ...]
@@ -54,6 +60,26 @@ class RegionSpectra:
     times: FloatArray | None
     transmission: FloatArray | None
     rejected: tuple[RejectedLevel, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[float, ...]:
+        """What tells that levels of two regions are the same: their times, or their numbers where there are none."""
+        values = [s.level for s in self.spectra] if self.times is None else self.times
+        return tuple(float(v) for v in values)
+
+    def only(self, rows: Sequence[int]) -> RegionSpectra:
+        """Return some of the levels, by their place."""
+        at = list(rows)
+        return replace(
+            self,
+            spectra=tuple(self.spectra[i] for i in at),
+            files=tuple(self.files[i] for i in at),
+            y=self.y[at],
+            exposure=self.exposure[at],
+            live_time_s=self.live_time_s[at],
+            times=None if self.times is None else self.times[at],
+        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +131,7 @@ def _usable(
     for (spectrum, index), time in zip(pairs, times, strict=True):
         try:
             spectrum.check(datasets[index].source.name)
+            _check_size(spectrum, datasets[index].source.name)
             sound.append((spectrum, index))
         except DataError as error:
             rejected.append(RejectedLevel(spectrum.level, index, time, error))
@@ -128,6 +155,17 @@ def _usable(
     if 2 * len(kept) <= len(pairs) and len(pairs) > 1:
         raise rejected[-1].error
     return tuple(kept), tuple(rejected)
+
+
+def _check_size(spectrum: Spectrum, source: str) -> None:
+    """Refuse numbers that no counter can show: beyond 2^53 neighbouring whole numbers cannot be told apart."""
+    if float(spectrum.counts.max(initial=0.0)) > MAX_COUNTS:
+        raise DataError(
+            f"region {spectrum.region!r} at level {spectrum.level} has counts of up to "
+            f"{float(spectrum.counts.max()):g}, which no detector gives",
+            source=source,
+            hint="the file is damaged, or a column is not what it is said to be",
+        )
 
 
 def _same_axis(a: FloatArray, b: FloatArray) -> bool:

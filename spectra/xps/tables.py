@@ -12,7 +12,7 @@ __all__ = ["summary_tables"]
 #: What a person asks of a profile; plateaus and limits stand in the records.
 KINKS = tuple(
     f"species.{word}_{unit}"
-    for word in ("onset", "saturation", "fall", "gone", "rise", "settled", "half", "edge")
+    for word in ("onset", "saturation", "fall", "gone", "rise", "settled", "half", "edge", "decay")
     for unit in ("time", "depth")
 )
 
