@@ -85,7 +85,7 @@ def _table(raw: RawFile, library: Any, suffix: str) -> Any:
 
 
 def _data(raw: RawFile, frame: Any, version: str) -> CyclerData:
-    time_s, start = _times(frame["Timestamp"])
+    time_s, start = _times(raw, frame["Timestamp"])
     step = np.asarray(frame["Step"], dtype=np.int64)
     charged = np.asarray(frame["Charge_Capacity(mAh)"], dtype=np.float64)
     discharged = np.asarray(frame["Discharge_Capacity(mAh)"], dtype=np.float64)
@@ -108,10 +108,12 @@ def _data(raw: RawFile, frame: Any, version: str) -> CyclerData:
     )
 
 
-def _times(stamps: Any) -> tuple[FloatArray, datetime]:
+def _times(raw: RawFile, stamps: Any) -> tuple[FloatArray, datetime]:
     values = list(stamps)
-    first = values[0].to_pydatetime()
     seconds = np.array([(value - values[0]).total_seconds() for value in values], dtype=np.float64)
+    if not np.isfinite(seconds).all():
+        raise raw.error(f"{int((~np.isfinite(seconds)).sum())} records have no time")
+    first: datetime = values[0].to_pydatetime() if hasattr(values[0], "to_pydatetime") else values[0]
     return seconds, first.astimezone(UTC) if first.tzinfo is not None else first
 
 

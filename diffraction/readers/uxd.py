@@ -27,7 +27,6 @@ class _Range:
     keyword: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)
-    line: int = 0
 
 
 def sniff(raw: RawFile) -> bool:
@@ -63,40 +62,31 @@ def read(raw: RawFile) -> list[Pattern]:
 
 
 def _ranges(raw: RawFile, lines: list[str], common: dict[str, str]) -> Iterator[_Range]:
-    current: _Range | None = None
+    """Yield the ranges; a keyword after counts begins the next one, with or without a comment between them."""
+    current = _Range()
+    in_range = False
     for position, text in enumerate(lines, start=1):
         line = text.strip()
-        if not line:
-            continue
-        if line.startswith(";"):
-            if "range number" in line.lower():
-                if current is not None and current.keyword:
-                    yield current
-                current = _Range()
+        if not line or line.startswith(";"):
             continue
         if not line.startswith("_"):
-            if current is None or not current.keyword:
+            if not current.keyword:
                 raise raw.error(f"line {position} stands outside a range: {line[:60]!r}")
             current.tokens.extend(line.replace(",", " ").split())
             continue
+        if current.keyword:
+            yield current
+            current = _Range()
         key, _, value = line.partition("=")
         key = key.strip().upper()
+        in_range = in_range or key == "_DRIVE" or key in _COLUMNS
         if key in _COLUMNS:
-            current = current if current is not None and not current.keyword else _Range()
-            current.keyword, current.line = key, position
-        elif current is None or (current.keyword and key == "_DRIVE"):
-            if current is not None:
-                yield current
-                current = _Range(settings={key: value.strip().strip("'")})
-            elif key == "_DRIVE":
-                current = _Range(settings={key: value.strip().strip("'")})
-            else:
-                common[key] = value.strip().strip("'")
+            current.keyword = key
         else:
-            current.settings[key] = value.strip().strip("'")
-    if current is not None and (current.keyword or current.settings):
-        if not current.keyword:
-            raise raw.error("the last range has no counts", hint="the file is cut off")
+            (current.settings if in_range else common)[key] = value.strip().strip("'")
+    if current.settings and not current.keyword:
+        raise raw.error("the last range has no counts", hint="the file is cut off")
+    if current.keyword:
         yield current
 
 

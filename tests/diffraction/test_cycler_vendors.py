@@ -6,11 +6,13 @@ import os
 import struct
 import subprocess
 import sys
+import types
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from layerscope.diffraction.cycler import integrate_charge, read_cycler
 
@@ -85,6 +87,32 @@ def test_a_neware_file_gives_its_own_clock_and_coulomb_counting(shared_data: Pat
     # The cycler's own counting against the integral of its current.
     np.testing.assert_allclose(data.capacity, integrate_charge(data.time_s, data.current), atol=2e-3)
     assert np.ptp(data.capacity) > 1.4
+
+
+def test_instants_of_a_neware_file_stay_instants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = pd.date_range("2025-07-02 19:00", periods=5, freq="10s", tz="Asia/Tokyo")
+    frame = pd.DataFrame(
+        {
+            "Timestamp": stamps,
+            "Voltage": [3.0, 3.1, 3.2, 3.1, 3.0],
+            "Current(mA)": [0.0, 1.0, 1.0, -1.0, -1.0],
+            "Charge_Capacity(mAh)": [0.0, 1.0, 2.0, 0.0, 0.0],
+            "Discharge_Capacity(mAh)": [0.0, 0.0, 0.0, 0.5, 1.5],
+            "Step": [1, 2, 2, 3, 3],
+            "Cycle": 1,
+        }
+    )
+    library = types.ModuleType("NewareNDA")
+    monkeypatch.setattr(library, "read", lambda *_, **__: frame, raising=False)
+    monkeypatch.setitem(sys.modules, "NewareNDA", library)
+    (tmp_path / "cell.nda").write_bytes(b"NEWARE" + bytes(100))
+    data = read_cycler(tmp_path / "cell.nda")
+    assert data.start == datetime(2025, 7, 2, 10, 0, tzinfo=UTC)
+    assert data.capacity is not None
+    np.testing.assert_allclose(data.capacity, [0.0, 1.0, 2.0, 1.5, 0.5])
+    frame.loc[2, "Timestamp"] = pd.NaT
+    with pytest.raises(ReaderError, match="1 records have no time"):
+        read_cycler(tmp_path / "cell.nda")
 
 
 def test_the_zone_of_this_machine_does_not_move_the_cyclers_clock(shared_data: Path) -> None:

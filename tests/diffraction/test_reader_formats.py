@@ -238,6 +238,20 @@ def test_uxd_ranges_keywords_and_rates(tmp_path: Path) -> None:
     np.testing.assert_allclose(third.sigma(), np.sqrt(COUNTS * 12.5) / 12.5)
 
 
+def test_uxd_ranges_without_comments_or_drives_between_them_are_not_lost(tmp_path: Path) -> None:
+    short = "\n".join(f"{v:.0f}" for v in COUNTS)
+    text = (
+        files.UXD_HEAD
+        + f"_START={START}\n_STEPSIZE={STEP}\n_COUNTS\n{short}\n"
+        + (f"_START=50\n_STEPSIZE=0.1\n_COUNTS\n{short}\n")
+    )
+    first, second = read_bytes(tmp_path, text.encode()).frames
+    assert (first.axis[0], second.axis[0]) == (START, 50.0)
+    np.testing.assert_array_equal(second.intensity, COUNTS)
+    with pytest.raises(ReaderError, match="the last range has no counts"):
+        read_bytes(tmp_path, (text + "_DRIVE='COUPLED'\n_START=60\n").encode())
+
+
 def test_uxd_that_declares_another_length_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReaderError, match="range 1 declares 241 points, 240 are there"):
         read_bytes(tmp_path, (files.UXD_HEAD + files.uxd_range(declared=POINTS + 1)).encode())
@@ -427,6 +441,16 @@ def test_pdcif_reads_uncertainties_in_brackets_and_points_out_of_the_fit(tmp_pat
     sigma = only(read_bytes(tmp_path, text.encode())).sigma()
     assert np.isinf(sigma[:3]).all()
     np.testing.assert_allclose(sigma[3:], 2.0)
+
+
+def test_pdcif_with_a_range_instead_of_positions_counts_its_points(tmp_path: Path) -> None:
+    pytest.importorskip("gemmi")
+    scan = f"_pd_meas_2theta_range_min {START}\n_pd_meas_2theta_range_max {AXIS[-1]:.4f}\n"
+    values = "\n".join(f"{y:.0f}" for y in COUNTS)
+    text = f"data_a\n{scan}_pd_meas_2theta_range_inc {STEP}\nloop_\n_pd_meas_counts_total\n{values}\n"
+    np.testing.assert_allclose(only(read_bytes(tmp_path, text.encode())).axis, AXIS, atol=1e-6)
+    with pytest.raises(ReaderError, match="are not the 235 points"):
+        read_bytes(tmp_path, "\n".join(text.splitlines()[:-5]).encode())
 
 
 def test_pdcif_without_gemmi_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
