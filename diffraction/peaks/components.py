@@ -1,0 +1,142 @@
+"""The declared components of a series and the lines of cell hardware, read from the reference data."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+from layerscope.errors import DataError
+
+__all__ = ["ComponentSet", "HardwareLine", "LineComponent", "hardware_lines", "lco_003"]
+
+Side = Literal["first", "turn", "high", "low"]
+_SIDES = ("first", "turn", "high", "low")
+
+
+@dataclass(frozen=True)
+class LineComponent:
+    """One line that a series can contain.
+
+    Attributes
+    ----------
+    id : str
+        A valid identifier; parameters are called ``<id>_center``, ``<id>_area``, ...
+    label : str
+        As printed.
+    order : int
+        Place in the sequence of the charge; lines appear in ascending order.
+    side : {"first", "turn", "high", "low"}
+        Where it appears against the lines that are there already: it is the first one; it is what the first one is
+        called after its spacing has turned (or a new line below it); at higher or lower angles.
+    two_theta_deg : float
+        Typical position for Cu K-alpha-1.
+    intensity_per_weight : float
+        Calculated intensity of the line per weight, relative to the first component.
+    mixture : tuple of str
+        For an intergrowth the two components whose layers it mixes.
+    phase : str
+        Structure in ``reference_data/phases``; empty for an intergrowth.
+    source, status, notes : str
+        Where the entry comes from and how far it was checked.
+    """
+
+    id: str
+    label: str
+    order: int
+    side: Side
+    two_theta_deg: float
+    intensity_per_weight: float
+    mixture: tuple[str, ...] = ()
+    phase: str = ""
+    source: str = ""
+    status: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class ComponentSet:
+    """Components of one reflection, in the order of the charge.
+
+    Attributes
+    ----------
+    name, reflection : str
+    low_deg, high_deg : float
+        Range (Cu K-alpha-1) in which the lines lie.
+    components : tuple of LineComponent
+    """
+
+    name: str
+    reflection: str
+    low_deg: float
+    high_deg: float
+    components: tuple[LineComponent, ...]
+
+    def __getitem__(self, name: str) -> LineComponent:
+        for component in self.components:
+            if component.id == name:
+                return component
+        raise DataError(f"no component '{name}' in {self.name}", hint=", ".join(c.id for c in self.components))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Identifiers in the order of the charge."""
+        return tuple(c.id for c in self.components)
+
+
+@dataclass(frozen=True)
+class HardwareLine:
+    """A line of the cell: looked for near `d_A` (Å) within `tolerance_A`."""
+
+    id: str
+    part: str
+    d_A: float
+    tolerance_A: float
+    source: str
+    status: str
+
+
+def _table(name: str) -> dict[str, Any]:
+    entry = files("layerscope.reference_data").joinpath("peaks", f"{name}.toml")
+    if not entry.is_file():
+        raise DataError(
+            f"reference table 'peaks/{name}' is missing", hint="reinstall layerscope; its data are not there"
+        )
+    try:
+        return tomllib.loads(entry.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"not valid TOML: {error}", source=f"peaks/{name}.toml") from error
+
+
+def component_set(name: str) -> ComponentSet:
+    """Read a set of components.
+
+    Raises
+    ------
+    DataError
+        If the table is missing, or an order or a side is not as it must be.
+    """
+    table = _table(name)
+    rows = [LineComponent(**{**row, "mixture": tuple(row.get("mixture", ()))}) for row in table["component"]]
+    rows.sort(key=lambda c: c.order)
+    known = {c.id for c in rows}
+    for c in rows:
+        if c.side not in _SIDES or not set(c.mixture) <= known or not c.id.isidentifier():
+            raise DataError(f"component '{c.id}' is not declared as it must be", source=f"peaks/{name}.toml")
+    if len(known) < len(rows) or [c.order for c in rows] != list(range(len(rows))):
+        raise DataError("identifiers or orders are not unique", source=f"peaks/{name}.toml")
+    head = table["series"]
+    return ComponentSet(head["name"], head["reflection"], head["low_deg"], head["high_deg"], tuple(rows))
+
+
+def lco_003() -> ComponentSet:
+    """Return O3, O3', intergrowth, H1-3 and O1 of LiCoO2."""
+    return component_set("lco_003")
+
+
+def hardware_lines(low_A: float | None = None, high_A: float | None = None) -> tuple[HardwareLine, ...]:
+    """Return the lines of cell hardware whose search range touches spacings from `low_A` to `high_A` (Å)."""
+    lines = [HardwareLine(**row) for row in _table("hardware")["line"]]
+    low, high = low_A or 0.0, high_A or float("inf")
+    return tuple(h for h in lines if low <= h.d_A + h.tolerance_A and h.d_A - h.tolerance_A <= high)

@@ -1,0 +1,168 @@
+"""Many frames fitted side by side, each with start values and priors of its own.
+
+Used to look at frames one by one with shapes that are already known: one call fits all frames that share a set of
+lines. `layerscope.fitting.fit_batch` starts all series of a batch at the same values; here every frame has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting.covariance import series_covariance
+from layerscope.fitting.layout import Layout
+from layerscope.fitting.solver import Patterns, RowEvaluator, Tolerances, evaluate_rows, minimise
+
+from ..radiation import FloatArray
+from .lines import DiffractionLine
+from .model import FrameModel, HeldLine, LineShape, frame_parameters
+
+__all__ = ["FrameBatch", "FrameData", "fit_frames"]
+
+BoolArray = NDArray[np.bool_]
+ROUGH = Tolerances(reduction=1e-5, step=1e-5, max_iterations=40)
+
+
+@dataclass(frozen=True)
+class FrameData:
+    """Frames on one axis.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+        2theta (degrees), ascending.
+    y : ndarray, shape (F, n)
+        Intensities.
+    variance : ndarray, shape (F, n)
+        Their variance.
+    use : ndarray of bool, shape (F, n)
+        Points to fit.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    variance: FloatArray
+    use: BoolArray
+
+    @property
+    def root_weight(self) -> FloatArray:
+        """1/sigma, 0 for points that are left out, shape (F, n)."""
+        return np.where(self.use, 1.0 / np.sqrt(self.variance), 0.0)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, F."""
+        return int(self.y.shape[0])
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Frames fitted one by one with one set of lines.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Lines, K.
+    position, position_sigma : ndarray, shape (K, G)
+        Degrees.
+    area, area_sigma : ndarray, shape (K, G)
+    chi2 : ndarray, shape (G,)
+        Priors left out.
+    expected : ndarray, shape (G, n)
+    converged : ndarray of bool, shape (G,)
+    """
+
+    names: tuple[str, ...]
+    position: FloatArray
+    position_sigma: FloatArray
+    area: FloatArray
+    area_sigma: FloatArray
+    chi2: FloatArray
+    expected: FloatArray
+    converged: BoolArray
+
+
+def fit_frames(
+    data: FrameData,
+    rows: NDArray[np.intp],
+    names: Sequence[str],
+    line: DiffractionLine,
+    shape: LineShape,
+    held: Sequence[HeldLine],
+    polynomial: int,
+    start: FloatArray,
+    *,
+    prior_sigma: FloatArray | None = None,
+    reach: float = 0.15,
+    errors: bool = True,
+) -> FrameBatch:
+    """Fit positions and areas of some frames, shapes held.
+
+    Parameters
+    ----------
+    data : FrameData
+    rows : ndarray of int, shape (G,)
+        Frames to fit.
+    names : sequence of str
+        Lines, K >= 0.
+    line, shape, held, polynomial
+        Of the model.
+    start : ndarray, shape (K, G)
+        Positions to start from; with `prior_sigma` also what is known of them.
+    prior_sigma : ndarray, shape (K, G), optional
+        Standard error of that knowledge (degrees); infinite where nothing is known.
+    reach : float
+        Without a prior positions stay within this distance of the range of the starts (degrees).
+    errors : bool
+        Whether to compute standard errors.
+    """
+    model = FrameModel(names, line, held=held, polynomial=polynomial) if names or held else None
+    if model is None:
+        raise ValueError("nothing to fit")
+    parameters = frame_parameters(model, shape)
+    for k, name in enumerate(names):
+        low, high = float(start[k].min()) - reach, float(start[k].max()) + reach
+        parameters[f"{name}_center"].set(value=float(start[k, 0]), min=low, max=high)
+    layout = Layout(parameters, model.nonlinear_names, 1)
+    centers = [f"{n}_center" for n in names]
+    first = np.stack([start[centers.index(b.name)] for b in layout.shared], axis=1) if centers else None
+    groups = rows.size
+    shared = np.zeros((groups, 0)) if first is None else first
+    priors = tuple(centers) if prior_sigma is not None else ()
+    evaluator = RowEvaluator(model, layout, None, (), priors)
+    weight = data.root_weight[rows]
+    patterns = Patterns(
+        data.x[None],
+        data.y[rows],
+        weight,
+        None,
+        start.T if priors else None,
+        1.0 / prior_sigma.T if priors and prior_sigma is not None else None,
+    )
+    solution = minimise(evaluator, patterns, shared, np.zeros((groups, 1, 0)), ROUGH)
+    expected = np.empty_like(patterns.y)
+    for part in evaluator.chunks(*patterns.y.shape):
+        basis, solved, _ = evaluate_rows(evaluator, patterns, solution.shared, solution.local, part)
+        expected[part] = np.einsum("bm,bmn->bn", solved.coefficients, basis.columns)[:, : data.x.size]
+    chi2 = (((patterns.y - expected) * weight) ** 2).sum(axis=1)
+    k, order = len(names), [layout.free_names.index(c) for c in centers]
+    area = solution.coefficients[:, 0, :k].T
+    position_sigma, area_sigma = np.zeros((k, groups)), np.zeros((k, groups))
+    if errors and k:
+        covariance = series_covariance(evaluator, patterns, solution)
+        position_sigma = np.sqrt(np.einsum("gss->sg", covariance.shared))[order]
+        linked = np.einsum("gas,gst,gat->ag", covariance.link[:, 0], covariance.shared, covariance.link[:, 0])
+        area_sigma = np.sqrt(linked + np.einsum("gaa->ag", covariance.own[:, 0]))[:k]
+    return FrameBatch(
+        tuple(names),
+        solution.shared[:, order].T if k else np.zeros((0, groups)),
+        position_sigma,
+        area,
+        area_sigma,
+        chi2,
+        expected,
+        solution.converged,
+    )

@@ -1,0 +1,135 @@
+"""The model of one frame: lines that may be absent, lines of the cell, a polynomial background.
+
+A line that is switched off in a frame keeps its parameters and has no intensity there, so that frames with different
+sets of phases share one model, its shapes, and one covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layerscope.errors import FitError
+from layerscope.fitting import Component, PatternModel
+from layerscope.fitting.basis import BasisValues
+from layerscope.fitting.shapes import ShapeValues
+
+from ..radiation import FloatArray
+from .lines import DiffractionLine
+
+if TYPE_CHECKING:
+    import lmfit
+
+__all__ = ["FrameModel", "HeldLine", "LineShape", "frame_parameters"]
+
+
+@dataclass(frozen=True)
+class LineShape:
+    """Shape of the lines of a series.
+
+    Attributes
+    ----------
+    fwhm : mapping of str to float
+        Width of every line (degrees).
+    mixing : float
+        Lorentzian share of the area, common to all lines.
+    axial : float
+        S/L = H/L, common to all lines.
+    """
+
+    fwhm: Mapping[str, float]
+    mixing: float
+    axial: float
+
+    def width(self, name: str) -> float:
+        """Return the width of a line, or the broadest known one if the line was never fitted."""
+        return self.fwhm[name] if name in self.fwhm else max(self.fwhm.values())
+
+
+@dataclass(frozen=True)
+class HeldLine:
+    """A line of the cell that was found once and does not move: position and width in degrees, area in counts."""
+
+    id: str
+    center: float
+    fwhm: float
+    area: float = 0.0
+    area_sigma: float = 0.0
+    center_sigma: float = 0.0
+
+
+class FrameModel(PatternModel):
+    """Lines of phases that can be switched off frame by frame, lines of the cell, and a polynomial.
+
+    Adds the fixed parameters ``<name>_on`` (1 or 0) to those of `PatternModel`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Lines of phases.
+    line : DiffractionLine
+        Shape of all of them.
+    held : sequence of HeldLine
+        Lines of the cell, always on.
+    polynomial : int
+        Degree of the background.
+    """
+
+    def __init__(
+        self, names: Sequence[str], line: DiffractionLine, *, held: Sequence[HeldLine] = (), polynomial: int = 2
+    ) -> None:
+        components = [Component(n, line) for n in names] + [Component(h.id, line) for h in held]
+        super().__init__(components, polynomial=polynomial)
+        self.names, self.held, self.line = tuple(names), tuple(held), line
+        self._switch = len(self._nonlinear)
+        self._nonlinear = (*self._nonlinear, *(f"{n}_on" for n in self.names))
+
+    def make_parameters(self) -> lmfit.Parameters:
+        """Return every nonlinear parameter; all lines on, lines of the cell held where they were found."""
+        parameters = super().make_parameters()
+        for name in self.names:
+            parameters.add(f"{name}_on", value=1.0, vary=False)
+        for held in self.held:
+            parameters[f"{held.id}_center"].set(value=held.center, vary=False)
+            parameters[f"{held.id}_fwhm"].set(value=held.fwhm, vary=False)
+        return parameters
+
+    def evaluate_lines(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> list[ShapeValues]:
+        """Return the bare line of every component at `x` (B, n); zero where it is off."""
+        values = []
+        for j, (c, slots) in enumerate(zip(self.components, self._slots, strict=True)):
+            p = q[:, slots]
+            p[:, 0] += q[:, self._shift]
+            on = q[:, self._switch + j] > 0.5 if j < len(self.names) else np.ones(len(q), bool)
+            if on.all():
+                values.append(c.line.evaluate(x, p, derivatives=derivatives))
+                continue
+            value = np.zeros((len(q), x.shape[-1]))
+            jac = np.zeros((len(q), len(c.line.parameters) if derivatives else 0, x.shape[-1]))
+            if on.any():
+                part = c.line.evaluate(x if x.shape[0] == 1 else x[on], p[on], derivatives=derivatives)
+                value[on], jac[on] = part.value, part.jac
+            values.append(ShapeValues(value, jac))
+        return values
+
+    def basis(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
+        """Return the columns of all lines and of the polynomial."""
+        if x.ndim != 2:
+            raise FitError("a frame has one axis")
+        return super().basis(x, q, derivatives=derivatives)
+
+
+def frame_parameters(model: FrameModel, shape: LineShape) -> lmfit.Parameters:
+    """Return the parameters of a model with all shapes held; only the positions of the phases' lines vary."""
+    parameters = model.make_parameters()
+    for component in model.components:
+        name = component.name
+        if name in model.names:
+            parameters[f"{name}_fwhm"].set(value=shape.width(name), vary=False)
+        parameters[f"{name}_mixing"].set(value=shape.mixing, vary=False)
+        if model.line.axial:
+            parameters[f"{name}_axial"].set(value=shape.axial, vary=False)
+    return parameters

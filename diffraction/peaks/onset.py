@@ -1,0 +1,208 @@
+"""When a phase appears and when it is gone: the kink of its fraction, with an interval in time, frame and voltage.
+
+Near its start the fraction is zero before a time t0 and a (t - t0) + b (t - t0)^2 after it. Amounts are used with
+their sign, also in frames in which the phase was judged absent, so that neither a single noisy frame nor the rule that
+decides on presence moves the kink. The interval is that of the profile likelihood: chi2 has corners at the frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..radiation import FloatArray
+
+__all__ = ["Interval", "PhaseEvent", "fit_kink"]
+
+_RISE_68, _RISE_95 = 1.0, 3.841458820694124
+_GRID = 401
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 68.27 % and 95 % intervals; an end is None where the series sets none."""
+
+    value: float
+    low_68: float | None
+    high_68: float | None
+    low_95: float | None
+    high_95: float | None
+
+
+@dataclass(frozen=True)
+class PhaseEvent:
+    """Appearance or end of a phase.
+
+    Attributes
+    ----------
+    phase : str
+    kind : {"onset", "end"}
+    time_s, frame, voltage_V : Interval or None
+        The same event on three scales; voltage None without a voltage profile.
+    slope : float
+        Fraction per second at the kink.
+    chi2, n_free_data : float, int
+        Of the kink's fit and its degrees of freedom; intervals are widened by sqrt(chi2/dof) where that exceeds 1.
+    """
+
+    phase: str
+    kind: Literal["onset", "end"]
+    time_s: Interval
+    frame: Interval
+    voltage_V: Interval | None
+    slope: float
+    chi2: float
+    n_free_data: int
+
+
+def fit_kink(
+    phase: str,
+    kind: Literal["onset", "end"],
+    time: FloatArray,
+    fraction: FloatArray,
+    sigma: FloatArray,
+    *,
+    bounds: tuple[float, float],
+    frame_time: FloatArray,
+    voltage: FloatArray | None = None,
+    curved: bool = True,
+) -> PhaseEvent | None:
+    """Locate the kink at which a fraction leaves zero (onset) or reaches it (end).
+
+    Parameters
+    ----------
+    phase : str
+    kind : {"onset", "end"}
+    time : ndarray, shape (m,)
+        Of the frames around the kink (s), ascending.
+    fraction, sigma : ndarray, shape (m,)
+        Amount of the phase, of either sign, and its standard error.
+    bounds : (float, float)
+        Where the kink can lie (s).
+    frame_time, voltage : ndarray, shape (F,)
+        Time and voltage of all frames, to translate.
+    curved : bool
+        Whether the fraction may bend after the kink.
+
+    Returns
+    -------
+    PhaseEvent or None
+        None if there are too few frames.
+    """
+    if time.size < 4 or np.count_nonzero((time > bounds[0]) & (time < bounds[1])) < 1:
+        return None
+    sign = 1.0 if kind == "onset" else -1.0
+    scale = max(float(time[-1] - time[0]), 1e-9)
+    grid = np.unique(np.concatenate([np.linspace(*bounds, _GRID), time[(time >= bounds[0]) & (time <= bounds[1])]]))
+    distance = np.clip(sign * (time[None] - grid[:, None]), 0.0, None) / scale
+    chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, curved)
+    if curved and not _worth_bending(distance, fraction / sigma, 1.0 / sigma, float(chi2.min())):
+        chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, False)
+        curved = False
+    at = int(chi2.argmin())
+    dof = max(time.size - (3 if curved else 2), 1)
+    inflation = max(1.0, float(chi2[at]) / dof)
+    rise = (chi2 - chi2[at]) / inflation
+    value = float(grid[at])
+    edges = [_edges(grid, rise, at, limit) for limit in (_RISE_68, _RISE_95)]
+    in_time = Interval(value, edges[0][0], edges[0][1], edges[1][0], edges[1][1])
+    frames = np.arange(frame_time.size, dtype=float)
+    return PhaseEvent(
+        phase,
+        kind,
+        in_time,
+        _translated(in_time, frame_time, frames),
+        None if voltage is None else _sorted(_translated(in_time, frame_time, voltage)),
+        float(slope[at] / scale),
+        float(chi2[at]),
+        dof,
+    )
+
+
+def _profile(
+    distance: FloatArray, target: FloatArray, weight: FloatArray, curved: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return least chi2 and slope for every kink; the slope is not negative."""
+    first = distance * weight
+    second = distance**2 * weight
+    total = float(target @ target)
+    a11, b1 = (first**2).sum(1), first @ target
+    slope = np.where(a11 > 1e-12, np.maximum(b1, 0.0) / np.maximum(a11, 1e-12), 0.0)
+    chi2 = total - slope * (2 * b1 - slope * a11)
+    if curved:
+        a12, a22, b2 = (first * second).sum(1), (second**2).sum(1), second @ target
+        det = a11 * a22 - a12**2
+        fine = det > 1e-9 * a11 * a22 + 1e-300
+        safe = np.where(fine, det, 1.0)
+        p, q = (a22 * b1 - a12 * b2) / safe, (a11 * b2 - a12 * b1) / safe
+        fine &= (p > 0) & ((p + 2 * q * distance.max(1) > 0) | (q > 0))  # rises as far as it is fitted
+        better = total - p * b1 - q * b2
+        chi2, slope = np.where(fine, better, chi2), np.where(fine, p, slope)
+    return chi2, slope
+
+
+def _worth_bending(distance: FloatArray, target: FloatArray, weight: FloatArray, curved_chi2: float) -> bool:
+    straight = float(_profile(distance, target, weight, False)[0].min())
+    return bool(straight - curved_chi2 > np.log(target.size))
+
+
+def _edges(grid: FloatArray, rise: FloatArray, at: int, limit: float) -> tuple[float | None, float | None]:
+    """Return where the rise of chi2 first exceeds a limit on both sides of the best point."""
+    above = rise > limit
+    left = np.flatnonzero(above[:at])
+    right = np.flatnonzero(above[at:])
+
+    def crossing(i: int, j: int) -> float:
+        t = (limit - rise[i]) / (rise[j] - rise[i])
+        return float(grid[i] + t * (grid[j] - grid[i]))
+
+    low = crossing(int(left[-1]) + 1, int(left[-1])) if left.size else None
+    high = crossing(at + int(right[0]) - 1, at + int(right[0])) if right.size else None
+    return low, high
+
+
+def _translated(interval: Interval, frame_time: FloatArray, scale: FloatArray) -> Interval:
+    def move(value: float | None) -> float | None:
+        return None if value is None else float(np.interp(value, frame_time, scale))
+
+    moved = move(interval.value)
+    assert moved is not None  # noqa: S101
+    return Interval(moved, *(move(getattr(interval, n)) for n in ("low_68", "high_68", "low_95", "high_95")))
+
+
+def _sorted(v: Interval) -> Interval:
+    """Order the ends of an interval on a scale that runs backwards (a falling voltage)."""
+
+    def pair(a: float | None, b: float | None) -> tuple[float | None, float | None]:
+        if a is not None and b is not None:
+            return (min(a, b), max(a, b))
+        known = a if a is not None else b
+        if known is None:
+            return None, None
+        return (known, None) if known <= v.value else (None, known)
+
+    return Interval(v.value, *pair(v.low_68, v.high_68), *pair(v.low_95, v.high_95))
+
+
+def interval_frames(
+    run: tuple[int, int], total: int, fraction: FloatArray, kind: Literal["onset", "end"], *, before: int, after: int
+) -> NDArray[np.intp]:
+    """Return the frames that decide on a kink of a run of presence (start, stop).
+
+    Outside the run `before` frames, as far as there are any; inside up to `after` frames, but no further than where the
+    fraction has come to three quarters of its largest value in the run, because it bends there.
+    """
+    start, stop = run
+    inside = np.arange(start, stop)
+    course = np.convolve(np.pad(fraction[inside], 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    if kind == "end":
+        inside, course = inside[::-1], course[::-1]
+    high = np.flatnonzero(course >= 0.75 * course.max())
+    count = int(np.clip(high[0] + 1 if high.size else after, min(5, inside.size), after))
+    chosen = inside[:count]
+    outside = np.arange(start - before, start) if kind == "onset" else np.arange(stop, stop + before)
+    both = np.concatenate([outside, chosen])
+    return np.asarray(np.sort(both[(both >= 0) & (both < total)]), dtype=np.intp)

@@ -1,0 +1,296 @@
+"""Lines become tracks over the frames, and tracks get the names of phases from how they run, not from their angle.
+
+Pristine O3 and the O3' of 4.6 V lie at the same angle, so an angle names nothing. What does: the line that is there
+first is O3, until its spacing passes the maximum and turns back; a line that appears above those that are there is the
+next of the declared sequence; one that comes back where a named one left is the same phase again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..radiation import FloatArray
+from .components import ComponentSet
+from .search import FoundLine
+
+__all__ = ["Track", "Trajectory", "label_tracks", "link_lines", "past_the_turn", "trajectory", "turning_frames"]
+
+GATE_DEG = 0.12
+"""How far a line may lie from where its track is expected."""
+
+MEMORY_FRAMES = 8
+"""A track that was not seen for so many frames has ended."""
+
+SHOULDER = 0.4
+"""Area against the stronger line below which a close companion is taken for a misfit."""
+
+HISTORY = 5
+"""Frames that the slope of a track is taken from."""
+
+
+@dataclass
+class Track:
+    """One line followed over the frames."""
+
+    lines: list[FoundLine]
+
+    @property
+    def frames(self) -> NDArray[np.intp]:
+        """Frames in which it was seen."""
+        return np.array([f.frame for f in self.lines], dtype=np.intp)
+
+    @property
+    def positions(self) -> FloatArray:
+        """Where (degrees)."""
+        return np.array([f.position for f in self.lines])
+
+    def expected_at(self, frame: int) -> float:
+        """Extrapolate to a frame (degrees)."""
+        last = self.lines[-HISTORY:]
+        if len(last) < HISTORY:
+            return last[-1].position
+        x, y = np.array([f.frame for f in last], float), np.array([f.position for f in last])
+        slope = float(np.polyfit(x - x[-1], y, 1)[0])
+        return float(y[-1] + slope * min(frame - x[-1], 3.0))
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where a named line lies in every frame.
+
+    Attributes
+    ----------
+    id : str
+    position : ndarray, shape (F,)
+        Smooth course, extrapolated where the line was not seen (degrees).
+    sigma : ndarray, shape (F,)
+        How well that is known (degrees).
+    seen : ndarray of bool, shape (F,)
+    """
+
+    id: str
+    position: FloatArray
+    sigma: FloatArray
+    seen: NDArray[np.bool_]
+
+
+def link_lines(
+    found: Sequence[Sequence[FoundLine]], *, persistence: int = 3, gate: float = GATE_DEG, shoulder_deg: float = 0.0
+) -> list[Track]:
+    """Connect lines of neighbouring frames; drop what was not seen in `persistence` frames.
+
+    Nearest pairs are connected first, so that two tracks cannot share a line. A weak track within `shoulder_deg` of a
+    strong one that is always there with it is dropped: it makes up for a width that is not known yet.
+    """
+    tracks: list[Track] = []
+    for frame, lines in enumerate(found):
+        active = [t for t in tracks if frame - t.lines[-1].frame <= MEMORY_FRAMES]
+        pairs = sorted(
+            (abs(f.position - t.expected_at(frame)), i, j) for i, t in enumerate(active) for j, f in enumerate(lines)
+        )
+        used_tracks: set[int] = set()
+        used_lines: set[int] = set()
+        for distance, i, j in pairs:
+            if distance > gate or i in used_tracks or j in used_lines:
+                continue
+            active[i].lines.append(lines[j])
+            used_tracks.add(i)
+            used_lines.add(j)
+        tracks += [Track([f]) for j, f in enumerate(lines) if j not in used_lines]
+    lasting = [t for t in tracks if len(t.lines) >= persistence and _dense(t, persistence)]
+    return [t for t in lasting if not any(_is_shoulder(t, other, shoulder_deg) for other in lasting if other is not t)]
+
+
+def _is_shoulder(track: Track, other: Track, reach: float) -> bool:
+    """Return whether a track is but the misfit of the flank of a stronger one that runs beside it."""
+    here = {f.frame: f for f in other.lines}
+    beside = [(f, here[f.frame]) for f in track.lines if f.frame in here]
+    if len(beside) < 0.7 * len(track.lines):
+        return False
+    near = np.median([abs(a.position - b.position) for a, b in beside]) < reach
+    return bool(near and np.median([a.area / b.area for a, b in beside]) < SHOULDER)
+
+
+def _dense(track: Track, persistence: int) -> bool:
+    """Return whether the track was seen in some consecutive frames."""
+    run = best = 1
+    for step in np.diff(track.frames):
+        run = run + 1 if step == 1 else 1
+        best = max(best, run)
+    return best >= persistence
+
+
+def label_tracks(tracks: Sequence[Track], components: ComponentSet) -> tuple[dict[str, Track], tuple[str, ...]]:
+    """Give tracks the names of components.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+    components : ComponentSet
+
+    Returns
+    -------
+    named : dict of str to Track
+        Tracks of one phase that left and came back are joined.
+    notes : tuple of str
+        Tracks that found no name.
+    """
+    first, turned, above = components.components[0], components.components[1], components.components[2:]
+    named: dict[str, Track] = {}
+    notes: list[str] = []
+    for track in sorted(tracks, key=lambda t: (int(t.frames[0]), float(t.positions[0]))):
+        start = int(track.frames[0])
+        if not named:
+            named[first.id] = track
+            continue
+        again = _returns(track, named)
+        if again:
+            named[again] = Track(sorted([*named[again].lines, *track.lines], key=lambda f: f.frame))
+            continue
+        alive = {n: t for n, t in named.items() if _near(t, start)}
+        place = float(track.positions[0])
+        below = [n for n, t in alive.items() if np.interp(start, t.frames, t.positions) < place]
+        if not below and turned.id not in named:
+            named[turned.id] = track
+            continue
+        rank = max([components[n].order for n in below], default=0)
+        free = [c for c in above if c.order > rank and c.id not in named]
+        higher = [components[n].order for n, t in alive.items() if n not in below]
+        free = [c for c in free if not higher or c.order < min(higher)]
+        if free:
+            named[free[0].id] = track
+        else:
+            notes.append(f"a line at {place:.2f} degrees from frame {start} has no name in the sequence")
+    return named, tuple(notes)
+
+
+def _near(track: Track, frame: int) -> bool:
+    return bool(track.frames[0] - MEMORY_FRAMES <= frame <= track.frames[-1] + MEMORY_FRAMES)
+
+
+def _returns(track: Track, named: dict[str, Track], gate: float = 0.2) -> str | None:
+    """Return the phase that ended before the track begins and left at about the same place."""
+    best = None
+    for name, other in named.items():
+        if other.frames[-1] < track.frames[0]:
+            distance = abs(float(other.positions[-1] - track.positions[0]))
+            if distance < gate and (best is None or distance < best[0]):
+                best = (distance, name)
+    return None if best is None else best[1]
+
+
+def turning_frames(position: FloatArray, *, least_deg: float = 0.05) -> tuple[int, ...]:
+    """Return where a position passes a minimum, i.e. its spacing a maximum, at least `least_deg` deep on both sides.
+
+    Parameters
+    ----------
+    position : ndarray, shape (F,)
+        Course of a line (degrees), smooth.
+    least_deg : float
+    """
+    turns: list[int] = []
+    low = high = 0
+    falling = True
+    for f in range(1, position.size):
+        if falling:
+            if position[f] < position[low]:
+                low = f
+            elif position[f] > position[low] + least_deg:
+                if position[high : low + 1].max() > position[low] + least_deg:
+                    turns.append(low)
+                falling, high = False, f
+        elif position[f] > position[high]:
+            high = f
+        elif position[f] < position[high] - least_deg:
+            falling, low = True, f
+    return tuple(turns)
+
+
+def past_the_turn(
+    position: FloatArray, voltage: FloatArray | None = None, *, least_deg: float = 0.05
+) -> NDArray[np.bool_]:
+    """Return in which frames the first line of a series has passed its largest spacing, shape (F,).
+
+    The spacing of O3 grows with charge, that of O3' shrinks: between two turns of the position (minima) the sign of its
+    run against the voltage decides; without a voltage the series is taken to begin with a charge. A stretch in which
+    the position hardly moves has the name of the one before it; the first such stretch is taken as not turned.
+
+    Parameters
+    ----------
+    position : ndarray, shape (F,)
+        Smooth course of the line (degrees).
+    voltage : ndarray, shape (F,), optional
+    least_deg : float
+        Least movement that counts.
+    """
+    turns = turning_frames(position, least_deg=least_deg)
+    result = np.zeros(position.size, bool)
+    now = False
+    for start, stop in zip((0, *turns), (*turns, position.size), strict=True):
+        part = position[start:stop]
+        if np.ptp(part) > least_deg:
+            if voltage is not None and np.ptp(voltage[start:stop]) > 0.02:
+                volts = voltage[start:stop]
+                now = bool(((part - part.mean()) * (volts - volts.mean())).sum() > 0)
+            elif start:
+                now = not now
+            else:
+                now = bool(part[-1] > part[0])
+        result[start:stop] = now
+    return result
+
+
+def trajectory(
+    name: str,
+    frames: NDArray[np.intp],
+    position: FloatArray,
+    sigma: FloatArray,
+    total: int,
+    *,
+    side: Literal["both", "before", "after"] = "both",
+) -> Trajectory:
+    """Smooth a line's course and extend it over all frames.
+
+    Between sightings a local straight line (tricube weights over `HISTORY` frames on each side, weighted by 1/sigma^2);
+    beyond the ends the last slope runs out over `HISTORY` frames and the uncertainty grows.
+
+    Parameters
+    ----------
+    name : str
+    frames : ndarray of int, shape (m,)
+        Frames in which the line was seen, ascending.
+    position, sigma : ndarray, shape (m,)
+        Degrees.
+    total : int
+        Number of frames, F.
+    side : {"both", "before", "after"}
+        Frames that a point of the course rests on: those on both sides, or the series read forward or backward.
+    """
+    grid = np.arange(total, dtype=float)
+    inside = np.clip(grid, frames[0], frames[-1])
+    distance = np.abs(inside[:, None] - frames)
+    if side != "both":
+        wrong = frames > inside[:, None] if side == "before" else frames < inside[:, None]
+        distance = np.where(wrong, 1e6, distance)
+    reach = np.maximum(HISTORY + 1.0, np.sort(distance, axis=1)[:, min(2, frames.size - 1), None] * 1.5 + 1.0)
+    kernel = np.clip(1.0 - (distance / reach) ** 3, 0.0, None) ** 3 / (sigma**2 + 1e-8)
+    t = frames - inside[:, None]
+    s0, s1, s2 = kernel.sum(1), (kernel * t).sum(1), (kernel * t * t).sum(1)
+    m0, m1 = kernel @ position, (kernel * t) @ position
+    det = s0 * s2 - s1 * s1
+    safe = det > 1e-9 * s0 * s2 + 1e-300
+    level = np.where(safe, (s2 * m0 - s1 * m1) / np.where(safe, det, 1.0), m0 / s0)
+    slope = np.where(safe, (s0 * m1 - s1 * m0) / np.where(safe, det, 1.0), 0.0)
+    beyond = grid - inside
+    run_out = np.sign(beyond) * HISTORY * (1.0 - np.exp(-np.abs(beyond) / HISTORY))
+    course = level + slope * run_out
+    scatter = float(np.sqrt(np.mean((position - np.interp(frames, grid, course)) ** 2)))
+    spread = np.hypot(0.02, scatter) + 0.004 * np.abs(beyond)
+    seen = np.zeros(total, bool)
+    seen[frames] = True
+    return Trajectory(name, course, np.minimum(spread, 0.1), seen)
