@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -164,6 +165,9 @@ def _declare(
                 hint="it has " + ", ".join(sorted(known)),
             )
         _apply(table, parameters[known[name]], known[name], scopes)
+    width = parameters.get(f"{c.name}_fwhm")
+    if width is not None and not width.expr and not (width.value > 0 and width.min > 0):
+        raise RecipeError(f"the fwhm of {c.species!r} must be above zero, also its min", hint="0.1 eV is a sound min")
     if c.position_eV.value is not None and entry is None and c.position_eV.min is None and c.position_eV.max is None:
         center.set(min=c.position_eV.value - 1.0, max=c.position_eV.value + 1.0)
     if held:
@@ -218,14 +222,38 @@ def _tie(c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters,
 
 
 def _check_expressions(parameters: lmfit.Parameters) -> None:
-    for p in parameters.values():
-        if p.expr:
-            missing = [n for n in Expression(p.expr).names if n not in parameters]
-            if missing:
-                raise RecipeError(
-                    f"the constraint of {p.name!r} uses {missing[0]!r}, which is no parameter",
-                    hint="parameters are " + ", ".join(parameters),
-                )
+    """Refuse constraints that name no parameter, form a circle, or have no value at the start values."""
+    known: dict[str, float] = {}
+    for name in parameters:
+        _constrained(name, parameters, known, ())
+
+
+def _constrained(name: str, parameters: lmfit.Parameters, known: dict[str, float], chain: tuple[str, ...]) -> float:
+    if name in known:
+        return known[name]
+    if name in chain:
+        raise RecipeError("constraints form a circle: " + " -> ".join((*chain[chain.index(name) :], name)))
+    p = parameters[name]
+    if not p.expr:
+        known[name] = float(p.value)
+        return known[name]
+    expression = Expression(p.expr)
+    missing = [n for n in expression.names if n not in parameters]
+    if missing:
+        raise RecipeError(
+            f"the constraint of {name!r} uses {missing[0]!r}, which is no parameter",
+            hint="parameters are " + ", ".join(parameters),
+        )
+    values = {n: np.float64(_constrained(n, parameters, known, (*chain, name))) for n in expression.names}
+    try:
+        with np.errstate(all="ignore"):
+            value = float(expression(values))
+    except (ArithmeticError, TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise RecipeError(f"the constraint of {name!r}, {p.expr!r}, has no finite value at the start values")
+    known[name] = value
+    return value
 
 
 def static_column(background: BackgroundTable, x: FloatArray, y: FloatArray) -> FloatArray:

@@ -24,7 +24,6 @@ from .dataset import XpsDataset, normalise_region
 from .depth import fit_depth_profile
 from .energyscale import align, fit_reference, matching_rows
 from .overlap import P2S_MINUS_P2P3_SIGMA_EV, P2sPrediction, predict_p2s
-from .peakmodel import build_model
 from .quantities import (
     EnergyScale,
     fractions,
@@ -35,6 +34,7 @@ from .quantities import (
     shared_quantities,
 )
 from .recipe import RegionTable, SeriesTable, XpsRecipe
+from .recipecheck import recipe_problems, require_sound
 from .regionfit import RegionData, RegionFit, fit_region, single_level_fits
 from .rsf import get_rsf_set
 from .series import RegionSpectra, metadata, region_spectra
@@ -113,24 +113,14 @@ class XpsPipeline(PipelineBase):
 
     def check(self, recipe: XpsRecipe) -> list[Problem]:
         """Return what is wrong with a recipe and its files: models that cannot be built, files that cannot be read."""
-        problems = super().check(recipe)
-        for region in recipe.regions:
-            try:
-                build_model(region, region.background, "none")
-            except LayerscopeError as error:
-                problems.append(Problem.from_error(error))
-        if recipe.quantification is not None:
-            for name in (recipe.quantification.rsf_set, *recipe.quantification.alternative_sets):
-                try:
-                    get_rsf_set(name)
-                except LayerscopeError as error:
-                    problems.append(Problem.from_error(error))
+        problems = [*super().check(recipe), *(Problem.from_error(error) for error in recipe_problems(recipe))]
         if not problems:
             problems += [p for part in self.split(recipe) for p in _check_files(part)]
         return problems
 
     def split(self, recipe: XpsRecipe) -> Sequence[XpsRecipe]:
-        """Return one recipe a series."""
+        """Return one recipe a series, after making sure that the recipe means something."""
+        require_sound(recipe)
         parts = (
             recipe.model_copy(update={"series": (series,), "sample": series.sample or recipe.sample})
             for series in recipe.series
@@ -140,8 +130,6 @@ class XpsPipeline(PipelineBase):
     def run(self, recipe: XpsRecipe, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, region by region."""
         series = recipe.series[0]
-        for region in recipe.regions:  # a recipe that names an unknown species fails before any file is opened
-            build_model(region, region.background, "none")
         datasets = tuple(_read(recipe, series, path) for path in series.files)
         profile = Profile(recipe, series, datasets, context)
         order = _order(recipe)

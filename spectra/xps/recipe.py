@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from layerscope.errors import RecipeError
 from layerscope.fitting.expressions import Expression
 from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath
 
@@ -38,6 +39,13 @@ def identifier(name: str) -> str:
     return text if text[0].isalpha() else f"c_{text}"
 
 
+def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty list; not as a length, which would count wrong entries out and complain a second time."""
+    if not values:
+        raise ValueError("needs at least one entry")
+    return values
+
+
 def _as_table(value: Any) -> Any:
     return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
@@ -58,9 +66,17 @@ class ParameterTable(RecipeModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.expr is not None:
-            Expression(self.expr)  # refused here, before anything else reads the text
+            try:
+                Expression(self.expr)  # refused here, before anything else reads the text
+            except RecipeError as error:
+                hint = f" ({error.hint})" if error.hint else ""
+                raise ValueError(f"expr {self.expr[:60]!r}: {error.message}{hint}") from error
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
+        if self.value is not None and not (self.min is None or self.min <= self.value):
+            raise ValueError(f"the value {self.value} lies below min {self.min}")
+        if self.value is not None and not (self.max is None or self.value <= self.max):
+            raise ValueError(f"the value {self.value} lies above max {self.max}")
         return self
 
 
@@ -109,7 +125,7 @@ class RegionTable(RecipeModel):
 
     region: Annotated[str, Field(min_length=1, description="core level as in the file, e.g. 'B 1s'")]
     range_eV: tuple[float, float] | None = Field(default=None, description="binding energies to fit, as measured")
-    components: Annotated[tuple[ComponentTable, ...], Field(min_length=1)]
+    components: Annotated[tuple[ComponentTable, ...], AfterValidator(_not_empty)]
     background: BackgroundTable = BackgroundTable()
     shift: Literal["auto", "charge", "free", "none"] = Field(
         default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
@@ -179,7 +195,7 @@ class ColumnsTable(RecipeModel):
 class SeriesTable(RecipeModel):
     """One depth profile: a file with all levels, or a file a level."""
 
-    files: Annotated[tuple[RecipePath, ...], Field(min_length=1)]
+    files: Annotated[tuple[RecipePath, ...], AfterValidator(_not_empty)]
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
@@ -244,8 +260,8 @@ class DepthTable(RecipeModel):
 class XpsRecipe(PipelineRecipe):
     """Recipe of the pipeline ``xps``."""
 
-    series: Annotated[tuple[SeriesTable, ...], Field(min_length=1)]
-    regions: Annotated[tuple[RegionTable, ...], Field(min_length=1)]
+    series: Annotated[tuple[SeriesTable, ...], AfterValidator(_not_empty)]
+    regions: Annotated[tuple[RegionTable, ...], AfterValidator(_not_empty)]
     charge: ChargeTable = ChargeTable()
     quantification: QuantificationTable | None = None
     overlap: OverlapTable | None = None

@@ -1,0 +1,97 @@
+"""What can be wrong with a recipe beyond its keys: found before any file is opened, and told once for all series."""
+
+from __future__ import annotations
+
+from layerscope.errors import LayerscopeError, RecipeError
+
+from .peakmodel import build_model
+from .recipe import RegionTable, XpsRecipe
+from .rsf import get_rsf_set
+from .valence import LAWS
+
+__all__ = ["recipe_problems", "require_sound"]
+
+
+def recipe_problems(recipe: XpsRecipe) -> list[RecipeError]:
+    """Return every error of a recipe: models that cannot be built, sensitivities and laws that are not known.
+
+    Parameters
+    ----------
+    recipe : XpsRecipe
+        A recipe whose keys are in order.
+
+    Returns
+    -------
+    list of RecipeError
+        Each names its table.
+    """
+    problems = []
+    for index, region in enumerate(recipe.regions):
+        try:
+            build_model(region, region.background, "none")
+        except LayerscopeError as error:
+            problems.append(_located(error, f"regions[{index}] ({region.name})"))
+            continue
+        problems += _without_optional(region, f"regions[{index}] ({region.name})")
+    problems += _quantification(recipe)
+    valence = recipe.mn_valence
+    if valence is not None and valence.law not in LAWS:
+        known = ", ".join(LAWS)
+        problems.append(RecipeError(f"mn_valence.law: unknown Mn 3s law {valence.law!r}", hint=f"known: {known}"))
+    return problems
+
+
+def _without_optional(region: RegionTable, where: str) -> list[RecipeError]:
+    """Find constraints that lean on a component which the data may not need."""
+    names = frozenset(c.name for c in region.components)
+    problems = []
+    for c in region.components:
+        if c.optional and len(names) > 1:
+            try:
+                build_model(region, region.background, "none", include=names - {c.name})
+            except LayerscopeError as error:
+                problems.append(_located(error, f"{where}: {c.species!r} is optional, but without it"))
+    return problems
+
+
+def _quantification(recipe: XpsRecipe) -> list[RecipeError]:
+    table, problems = recipe.quantification, []
+    if table is None:
+        return []
+    for key, names in (("rsf_set", (table.rsf_set,)), ("alternative_sets", table.alternative_sets)):
+        for name in names:
+            try:
+                get_rsf_set(name)
+            except LayerscopeError as error:
+                problems.append(_located(error, f"quantification.{key}"))
+    if problems:
+        return problems
+    for index, region in enumerate(recipe.regions):
+        if region.quantify:
+            try:
+                get_rsf_set(table.rsf_set).factor(region.rsf_line or region.name)
+            except LayerscopeError as error:
+                where = f"regions[{index}].rsf_line" if region.rsf_line else f"regions[{index}] ({region.name})"
+                problems.append(
+                    RecipeError(f"{where}: {error.message}", hint="see regions.rsf_line and regions.quantify")
+                )
+    return problems
+
+
+def _located(error: LayerscopeError, where: str) -> RecipeError:
+    return RecipeError(f"{where}: {error.message}", hint=error.hint)
+
+
+def require_sound(recipe: XpsRecipe) -> None:
+    """Refuse a recipe with an error.
+
+    Raises
+    ------
+    RecipeError
+        With all that `recipe_problems` found.
+    """
+    problems = recipe_problems(recipe)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise RecipeError("; ".join(str(p) for p in problems))
