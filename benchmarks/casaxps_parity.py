@@ -5,7 +5,7 @@
 FOLDER holds FeO_analyzed.vms, FeO_analyzed_lineshapes_cols.txt (curves that CasaXPS exported) and
 cellulose_fitted_following_briggs.vms. Printed: drawn curves against the exported ones, point by point and by area;
 areas of drawn curves against the stored numbers; every position, width and area of the refit beside the stored one,
-with Poisson weights and with equal weights. The stored numbers are minima of the plain sum of squares, so that the
+with Poisson weights and with equal weights. The stored numbers lie at minima of the plain sum of squares, so that the
 refit with equal weights is the test of the engine; Poisson weights say what the counts support. The sum of squares and
 the Poisson deviance of both fits are printed as well: the smaller one is the better fit of the same model.
 """
@@ -19,7 +19,8 @@ from typing import Literal
 
 import numpy as np
 from layerscope.spectra.xps.casaxps import redraw
-from layerscope.spectra.xps.casaxps_refit import CasaRefit, StoredFit, refit, weigh_stored
+from layerscope.spectra.xps.casaxps_refit import CasaRefit, refit
+from layerscope.spectra.xps.casaxps_stored import StoredFit, weigh_stored
 from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.readers import read
 

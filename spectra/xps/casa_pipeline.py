@@ -17,19 +17,28 @@ from pydantic import Field
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
-from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe, RecipePath
 from layerscope.runs.summary import SummaryTable
 
 from .casaxps import CasaFit, SeriesProblem, parse_casa_fit
-from .casaxps_refit import CasaRefit, StoredFit, refit, weigh_stored
+from .casaxps_quantities import (
+    NAMES,
+    array_parameters,
+    calibration,
+    net_areas,
+    refined,
+    shape_notes,
+    stored_quantities,
+)
+from .casaxps_refit import CasaRefit, refit
+from .casaxps_stored import StoredFit, weigh_stored
 from .casaxps_tables import METHODS, REDRAW, REFIT, parity_tables
 from .dataset import FloatArray, Spectrum, XpsDataset, normalise_region
 
 __all__ = ["PIPELINE", "CasaPipeline", "CasaRecipe"]
 
-_NAMES = {"center": "position", "fwhm": "fwhm", "area": "area"}
 _BACKGROUND = {
     "shirley_k": ("background.shirley_strength", "1/eV"),
     "tougaard_b": ("background.tougaard_b", "eV^2"),
@@ -198,7 +207,7 @@ class _Part:
         problem = stored.problem
         redchi = stored.chi2 / max(stored.n_data - stored.n_free, 1)
         noise = math.sqrt(redchi) if self.recipe.noise == "scaled" else 1.0
-        quantities = [*_stored_quantities(problem), *_calibration(problem), *_net_areas(stored, noise)]
+        quantities = [*stored_quantities(problem), *calibration(problem), *net_areas(stored, noise)]
         for i, (area, sigma) in stored.areas.items():
             quantities.append(
                 Quantity(
@@ -231,15 +240,15 @@ class _Part:
                 "net area: of the counts above the stored background, beside that of all stored curves in the region",
                 "of these areas lies beyond the ends of the spectrum: " + ", ".join(outside),
                 f"background: stored {problem.background}; Poisson deviance {stored.deviance:.1f}",
-                *_shape_notes(problem),
+                *shape_notes(problem),
                 *stored.curves.notes,
             ),
         )
 
     def _refit_record(self, again: CasaRefit, parent: ResultRecord) -> ResultRecord:
         problem, fit = again.model.problem, again.fit
-        quantities = [*_stored_quantities(problem), *_calibration(problem)]
-        quantities += [_refined(again, i, p) for i in range(len(problem.components)) for p in _NAMES]
+        quantities = [*stored_quantities(problem), *calibration(problem)]
+        quantities += [refined(again, i, p) for i in range(len(problem.components)) for p in NAMES]
         for name, (vocabulary, unit) in _BACKGROUND.items():
             if name in fit.names:
                 value, sigma = float(fit.value(name)[0]), float(fit.sigma(name)[0])
@@ -248,7 +257,7 @@ class _Part:
                 )
         equal = self.recipe.weights == "equal"
         weighing = "all points weigh the same, as in the fits of CasaXPS seen so far" if equal else "Poisson weights"
-        notes = [f"background: {again.model.background}; {weighing}", *_shape_notes(problem)]
+        notes = [f"background: {again.model.background}; {weighing}", *shape_notes(problem)]
         if not equal:
             notes.append(f"Poisson deviance {fit.misfit:.1f}, of the stored fit {again.stored.deviance:.1f}")
         return self.context.record(
@@ -348,7 +357,7 @@ class _Part:
             components={name: components[i][np.newaxis] for i, name in enumerate(labels)},
             component_area={name: np.array([values[i, "area"][0]]) for i, name in enumerate(labels)},
             component_area_sigma={name: np.array([values[i, "area"][1]]) for i, name in enumerate(labels)},
-            parameters=_array_parameters(problem, values),
+            parameters=array_parameters(problem, values),
             intensity_unit=spectrum.intensity_unit,
             area_unit=f"{spectrum.intensity_unit}*eV",
             metadata={
@@ -364,121 +373,6 @@ class _Part:
                 **shapes,
             },
         )
-
-
-def _shape_notes(problem: SeriesProblem) -> tuple[str, ...]:
-    shapes = ", ".join(f"{name}: {c.line_shape}" for name, c in zip(problem.labels, problem.components, strict=True))
-    notes = [f"line shapes: {shapes}"]
-    if any(c.shape.kind in ("LA", "LF") for c in problem.components):
-        notes.append(
-            "widths are the numbers that CasaXPS states: for LA and LF twice the half width on the side of low binding "
-            "energy; positions are those of the line before it is smoothed, not of its maximum"
-        )
-    return tuple(notes)
-
-
-def _calibration(problem: SeriesProblem) -> list[Quantity]:
-    if problem.shift_eV == 0.0:
-        return []
-    return [Quantity(name="charge.shift", value=problem.shift_eV, unit="eV", role="fixed")]
-
-
-def _stored_quantities(problem: SeriesProblem) -> list[Quantity]:
-    """Return CasaXPS' numbers, in its own terms; it states no errors."""
-    return [
-        Quantity(
-            name=f"x.casaxps_{name}",
-            value=_as_stored(problem, p, component.parameters[p].value),
-            unit="counts/s*eV" if p == "area" else "eV",
-            component=label,
-            role="fixed",
-        )
-        for label, component in zip(problem.labels, problem.components, strict=True)
-        for p, name in _NAMES.items()
-    ]
-
-
-def _net_areas(stored: StoredFit, noise: float) -> list[Quantity]:
-    """Return the area of the counts above the stored background within the region, and that of the stored curves."""
-    (ours, sigma), theirs = stored.net_area, stored.net_area_drawn
-    scale = stored.problem.area_scale
-    return [
-        Quantity(
-            name="peak.net_area",
-            value=ours / scale,
-            sigma=noise * sigma / scale,
-            sigma_kind="counting",
-            unit="counts/s*eV",
-            role="derived",
-        ),
-        Quantity(name="x.casaxps_net_area", value=theirs / scale, unit="counts/s*eV", role="fixed"),
-    ]
-
-
-def _as_stored(problem: SeriesProblem, parameter: str, value: float) -> float:
-    """Bring a value of the problem into CasaXPS' frame: calibrated energies, rates."""
-    if parameter == "area":
-        return value / problem.area_scale
-    return value + problem.shift_eV if parameter == "center" else value
-
-
-def _refined(again: CasaRefit, i: int, parameter: str) -> Quantity:
-    """Return one of our numbers, with CasaXPS' as the start and its bounds."""
-    problem = again.model.problem
-    stored, (value, sigma) = problem.components[i].parameters[parameter], again.values[i, parameter]
-    unit = "counts/s*eV" if parameter == "area" else "eV"
-    name, label, state = f"peak.{_NAMES[parameter]}", problem.labels[i], again.states[i, parameter]
-    value = _as_stored(problem, parameter, value)
-    if not sigma > 0:
-        return Quantity(name=name, value=value, unit=unit, component=label, role="fixed")
-    scale = problem.area_scale if parameter == "area" else 1.0
-    if state == "tied":
-        leader = problem.labels[stored.link or 0]
-        tie = f"{stored.factor:g} * ({leader})" if stored.factor != 1.0 else f"({leader}) {stored.offset:+g} eV"
-        return Quantity(
-            name=name,
-            value=value,
-            sigma=sigma / scale,
-            sigma_kind="covariance",
-            unit=unit,
-            component=label,
-            role="constrained",
-            expr=tie,
-        )
-    low, high = (
-        _as_stored(problem, parameter, bound) if math.isfinite(bound) else None for bound in (stored.min, stored.max)
-    )
-    return Quantity(
-        name=name,
-        value=value,
-        sigma=sigma / scale,
-        sigma_kind="covariance",
-        unit=unit,
-        component=label,
-        initial=_as_stored(problem, parameter, stored.value),
-        min=low,
-        max=high,
-    )
-
-
-def _array_parameters(
-    problem: SeriesProblem, values: Mapping[tuple[int, str], tuple[float, float]]
-) -> dict[str, SeriesParameter]:
-    """Return positions and widths, in the frame of the file."""
-    found = {}
-    for i, (label, component) in enumerate(zip(problem.labels, problem.components, strict=True)):
-        for p in ("center", "fwhm"):
-            stored, (value, sigma) = component.parameters[p], values[i, p]
-            found[f"{label}_{p}"] = SeriesParameter(
-                np.array([value]),
-                np.array([sigma]),
-                "eV",
-                stored.value,
-                stored.min if stored.vary and math.isfinite(stored.min) else None,
-                stored.max if stored.vary and math.isfinite(stored.max) else None,
-                "shared" if sigma > 0 else "fixed",
-            )
-    return found
 
 
 PIPELINE = CasaPipeline()
