@@ -44,95 +44,12 @@ FloatArray = NDArray[np.float64]
 FIT_COLOUR = "#7F7F7F"
 BACKGROUND_COLOUR = "#4D4D4D"
 LEGEND_ROW_MM = 2.75
-_SYMBOLS = frozenset(
-    [
-        "H",
-        "He",
-        "Li",
-        "Be",
-        "B",
-        "C",
-        "N",
-        "O",
-        "F",
-        "Ne",
-        "Na",
-        "Mg",
-        "Al",
-        "Si",
-        "P",
-        "S",
-        "Cl",
-        "Ar",
-        "K",
-        "Ca",
-        "Sc",
-        "Ti",
-        "V",
-        "Cr",
-        "Mn",
-        "Fe",
-        "Co",
-        "Ni",
-        "Cu",
-        "Zn",
-        "Ga",
-        "Ge",
-        "As",
-        "Se",
-        "Br",
-        "Kr",
-        "Rb",
-        "Sr",
-        "Y",
-        "Zr",
-        "Nb",
-        "Mo",
-        "Tc",
-        "Ru",
-        "Rh",
-        "Pd",
-        "Ag",
-        "Cd",
-        "In",
-        "Sn",
-        "Sb",
-        "Te",
-        "I",
-        "Xe",
-        "Cs",
-        "Ba",
-        "La",
-        "Ce",
-        "Pr",
-        "Nd",
-        "Sm",
-        "Eu",
-        "Gd",
-        "Tb",
-        "Dy",
-        "Ho",
-        "Er",
-        "Tm",
-        "Yb",
-        "Lu",
-        "Hf",
-        "Ta",
-        "W",
-        "Re",
-        "Os",
-        "Ir",
-        "Pt",
-        "Au",
-        "Hg",
-        "Tl",
-        "Pb",
-        "Bi",
-        "x",
-        "y",
-        "z",
-    ]
+_ELEMENTS = (
+    "Ac|Ag|Al|Am|Ar|As|At|Au|Ba|Be|Bi|Br|Ca|Cd|Ce|Cl|Co|Cr|Cs|Cu|Dy|Er|Eu|Fe|Ga|Gd|Ge|He|Hf|Hg|Ho|In|Ir|Kr|La|Li|Lu|"
+    "Mg|Mn|Mo|Na|Nb|Nd|Ne|Ni|Np|Os|Pa|Pb|Pd|Pm|Po|Pr|Pt|Pu|Ra|Rb|Re|Rh|Rn|Ru|Sb|Sc|Se|Si|Sm|Sn|Sr|Ta|Tb|Tc|Te|Th|Ti|"
+    "Tl|Tm|Xe|Yb|Zn|Zr|B|C|F|H|I|K|N|O|P|S|U|V|W|Y"
 )
+_PART = re.compile(rf"({_ELEMENTS}|[xyz()])(\d*)")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _WORD = re.compile(r"[A-Za-z0-9()]+")
 
@@ -146,12 +63,12 @@ class Page:
     columns: list[Column] = field(default_factory=list)
     letters: Iterator[str] = field(default_factory=lambda: iter(string.ascii_lowercase))
 
-    def letter(self, axes: Axes, title: str = "") -> str:
-        """Give a panel the next letter, bold at its upper left corner."""
+    def letter(self, axes: Axes, title: str = "", pad: float = 3.0) -> str:
+        """Give a panel the next letter, bold at its upper left corner, `pad` points above it."""
         letter = next(self.letters)
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7)
+        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7, y=1.0, pad=pad)
         if title:
-            axes.set_title(title, fontsize=7)
+            axes.set_title(title, fontsize=7, y=1.0, pad=pad)
         return letter
 
     @property
@@ -168,10 +85,9 @@ def pretty(text: str) -> str:
 
 def _formula(word: str) -> str:
     """Lower the digits of a chemical formula of two or more elements; leave every other word."""
-    parts = re.findall(r"([A-Z][a-z]?|[xyz]|[()])(\d*)", word)
-    symbols = [symbol for symbol, _ in parts if symbol not in "()"]
+    parts = _PART.findall(word)
     whole = "".join(symbol + digits for symbol, digits in parts)
-    if whole != word or len(set(symbols)) < 2 or not _SYMBOLS.issuperset(symbols):
+    if whole != word or len({symbol for symbol, _ in parts} - set("xyz()")) < 2:
         return word
     return "".join(
         f"$_{symbol}$" if symbol in "xyz" else symbol + digits.translate(_SUBSCRIPT) for symbol, digits in parts

@@ -22,6 +22,7 @@ __all__ = ["draw_categories", "draw_overview", "draw_single_overview", "first_le
 
 
 def draw_overview(page: Page, profiles: Sequence[ProfileView], colours: Mapping[str, str], rows: int) -> None:
+    """Draw the shares of the main region of each profile, and in a second row its atomic fractions."""
     from matplotlib.lines import Line2D
 
     grid = page.figure.add_gridspec(rows, len(profiles))
@@ -44,7 +45,7 @@ def draw_overview(page: Page, profiles: Sequence[ProfileView], colours: Mapping[
             continue
         axes = page.figure.add_subplot(grid[1, column], sharey=atoms)
         level_limits(axes, profile)
-        draw_composition(page, axes, profile, colours, page.letter(axes), 36.0)
+        draw_composition(page, axes, profile, colours, page.letter(axes), 36.0, profiles)
         axes.set_xlabel(profile.level_words)
         if atoms is not None:
             axes.tick_params(labelleft=False)

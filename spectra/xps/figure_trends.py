@@ -38,6 +38,7 @@ FloatArray = NDArray[np.float64]
 ELEMENT_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#AA4499", "#44AA99", "#CC6677", "#88CCEE", "#DDCC77")
 """Paul Tol's *muted* set for elements, apart from the colours of species."""
 MARKERS = "osD^vPX*h"
+DEPTH_AXIS_PT = 19.0  # height of a second axis above a panel
 MAX_PANEL_MM = 45.0  # height of a panel where there is room for more
 
 
@@ -89,6 +90,7 @@ def draw_trends(
     spare = max(height_mm / (MAX_PANEL_MM + 5.0) - len(trends), 0.0) * min(weights)  # few panels do not fill the column
     grid = cell.subgridspec(len(trends) + 1, 1, height_ratios=[*weights, max(spare, 1e-6)])
     total = sum(weights) + spare
+    deep = bool(profile.etch_rate_nm_s) and profile.regions[0].series.level_name != "time"
     top: Axes | None = None
     panels: list[Axes] = []
     for row, trend in enumerate(trends):
@@ -97,7 +99,7 @@ def draw_trends(
             top = axes
             level_limits(axes, profile)
         panels.append(axes)
-        letter = page.letter(axes)
+        letter = page.letter(axes, pad=DEPTH_AXIS_PT if deep and row == 0 else 3.0)
         panel_mm = (height_mm - 5.0 * len(trends)) * trend.weight / total
         if trend.region is None:
             draw_composition(page, axes, profile, colours, letter, panel_mm)
@@ -110,8 +112,8 @@ def draw_trends(
         else:
             axes.tick_params(labelbottom=False)
     page.figure.align_ylabels(panels)
-    if top is not None and profile.etch_rate_nm_s and profile.regions[0].series.level_name != "time":
-        rate = profile.etch_rate_nm_s
+    if top is not None and deep:
+        rate = float(profile.etch_rate_nm_s or 1.0)
         depth = top.secondary_xaxis("top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate)))
         depth.set_xlabel("Depth / nm")
         top.tick_params(top=False)
@@ -164,22 +166,43 @@ def _draw_areas(
     page.curves += draw_fractions(axes, region.series.levels, region.areas, colours, letter, words)
     axes.set_ylabel(f"Area of {region.name} / {unit.replace('*', ' ')}")
     above_mm = _marker_legend(axes, region.areas.values())
-    top = max(float(np.nanmax(np.fmax(p.value + p.sigma, p.limit))) for p in region.areas.values())
-    _value_limits(axes, region.areas.values(), top / (1.0 - above_mm / panel_mm), panel_mm)
+    top = _highest(region.areas.values()) / (1.0 - above_mm / panel_mm)
+    _value_limits(axes, region.areas.values(), top, panel_mm)
 
 
 def draw_composition(
-    page: Page, axes: Axes, profile: ProfileView, colours: Mapping[str, str], letter: str, panel_mm: float
+    page: Page,
+    axes: Axes,
+    profile: ProfileView,
+    colours: Mapping[str, str],
+    letter: str,
+    panel_mm: float,
+    among: Sequence[ProfileView] = (),
 ) -> None:
-    """Draw the atomic fractions, each element named at the end of its line."""
+    """Draw the atomic fractions, each element named at the end of its line.
+
+    Parameters
+    ----------
+    page : Page
+    axes : Axes
+    profile : ProfileView
+    colours : mapping of str to str
+        ``at.% <element>`` to colour.
+    letter : str
+        Letter of the panel.
+    panel_mm : float
+        Height of the panel.
+    among : sequence of ProfileView, optional
+        Profiles that share the scale.
+    """
     names = list(profile.composition)
     own = {name: colours[f"at.% {name}"] for name in names}
     marker = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(names)}
     words = (*level_axis(profile), "%")
     times = profile.composition_times
     page.curves += draw_fractions(axes, times, profile.composition, own, letter, words, marker=marker)
-    top = max(float(np.nanmax(np.fmax(p.value + p.sigma, p.limit))) for p in profile.composition.values())
-    _value_limits(axes, profile.composition.values(), top, panel_mm)
+    shown = [points for one in (among or (profile,)) for points in one.composition.values()]
+    _value_limits(axes, shown, _highest(shown), panel_mm)
     axes.set_ylabel("Atomic fraction / %")
     bottom, ceiling = axes.get_ylim()
     last = [_last(points) for points in profile.composition.values()]
@@ -315,6 +338,11 @@ def level_axis(profile: ProfileView) -> tuple[str, str]:
     """Return name and unit of the levels."""
     series = profile.regions[0].series
     return series.level_name, series.level_unit
+
+
+def _highest(points: Iterable[Points]) -> float:
+    """Return the highest end of an error bar, or limit."""
+    return max(float(np.nanmax(np.fmax(p.value + p.sigma, p.limit))) for p in points)
 
 
 def _value_limits(axes: Axes, points: Iterable[Points], top: float, panel_mm: float) -> None:
