@@ -104,6 +104,7 @@ def reflections(phase: Phase, d_min: float) -> Reflections:
     """
     gemmi = _gemmi()
     small = _structure(phase)
+    small.change_occupancies_to_crystallographic()  # gemmi sums over all operations, also those that fix a site
     group = small.spacegroup
     hkl = np.asarray(gemmi.make_miller_array(small.cell, group, d_min), dtype=np.int32)
     if hkl.size == 0:

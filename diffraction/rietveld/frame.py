@@ -236,6 +236,9 @@ def _cold(search: _Search, every: tuple[str, ...]) -> FrameFit:
         raise FitError("no set of phases could be refined in the first frame", source=search.pattern.name)
     aligned = prealign(search.pattern, state.problem.only(best))
     search.begin(replace(state, problem=_merge(state.problem, aligned)))
+    for name in every:
+        if name not in best:
+            search.promising(name, search.fits[best])  # says how much of it could be there
     return search.accept(best)
 
 

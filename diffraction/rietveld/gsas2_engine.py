@@ -78,6 +78,7 @@ class Gsas2Process:
     version: str = ""
     _process: subprocess.Popen[str] | None = field(default=None, repr=False)
     _answers: queue.Queue[str | None] = field(default_factory=queue.Queue, repr=False)
+    _reader: threading.Thread | None = field(default=None, repr=False)
 
     def __enter__(self) -> Gsas2Process:
         return self
@@ -119,6 +120,8 @@ class Gsas2Process:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=2.0)
 
     def _start(self) -> None:
         self._answers = queue.Queue()
@@ -133,7 +136,8 @@ class Gsas2Process:
                 env=environment,
                 cwd=self.log.parent,
             )
-        threading.Thread(target=_pump, args=(self._process, self._answers), daemon=True).start()
+        self._reader = threading.Thread(target=_pump, args=(self._process, self._answers), daemon=True)
+        self._reader.start()
         self.version = str(self._answer(_START_LIMIT_S, self.log).get("version", ""))
 
     def _answer(self, limit: float, source: Path) -> dict[str, Any]:
@@ -142,7 +146,7 @@ class Gsas2Process:
         except queue.Empty:
             if self._process is not None:
                 self._process.kill()
-                self._process.wait()
+            self.close()
             raise FitError(
                 f"GSAS-II gave no answer within {limit:g} s and was stopped",
                 source=source,
@@ -153,19 +157,22 @@ class Gsas2Process:
         try:
             reply: dict[str, Any] = json.loads(line)
         except json.JSONDecodeError as error:
+            self.close()
             raise FitError(f"GSAS-II answered {line[:80]!r}", source=source) from error
         return reply
 
     def _died(self, source: Path) -> FitError:
         code = None if self._process is None else self._process.wait()
+        self.close()
         return FitError(f"GSAS-II ended unexpectedly (exit code {code})", source=source, hint=f"see {self.log}")
 
 
 def _pump(process: subprocess.Popen[str], answers: queue.Queue[str | None]) -> None:
     """Move the worker's lines into the queue; None marks its end."""
     if process.stdout is not None:
-        for line in process.stdout:
-            answers.put(line)
+        with process.stdout as lines:
+            for line in lines:
+                answers.put(line)
     answers.put(None)
 
 

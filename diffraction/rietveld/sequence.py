@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import multiprocessing
 from collections.abc import Iterable, Sequence
@@ -124,7 +125,7 @@ def refine_series(
 def _chunks(count: int, workers: int) -> list[tuple[int, int]]:
     pieces = max(1, min(workers, count // 8 or 1))
     edges = [round(k * count / pieces) for k in range(pieces + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _run_chunk(job: tuple[tuple[PowderPattern, ...], int, Problem, SeriesOptions]) -> list[FrameResult]:

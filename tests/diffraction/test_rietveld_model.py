@@ -29,7 +29,9 @@ from layerscope.diffraction.rietveld.crystal import (  # noqa: E402
     contacts,
     phase_from_cif,
     reflections,
+    scattering_power,
 )
+from layerscope.diffraction.rietveld.frame import intensity_per_weight  # noqa: E402
 from layerscope.diffraction.rietveld.library import available_phases, load_phase  # noqa: E402
 from layerscope.diffraction.rietveld.prealign import prealign  # noqa: E402
 
@@ -108,6 +110,44 @@ def test_reflections_of_silicon_obey_the_extinctions_and_multiplicities_of_diamo
     assert table[(3, 1, 1)][0] == 24
     assert table[(2, 0, 0)][1] < 1e-6 * table[(2, 2, 0)][1] if (2, 0, 0) in table else True
     assert table[(2, 2, 2)][1] < 1e-3 * table[(2, 2, 0)][1]
+
+
+def test_structure_factor_of_aluminium_is_four_form_factors_at_every_allowed_reflection() -> None:
+    phase = load_phase("Al")
+    found = reflections(phase, 1.1)
+    for d, f2 in zip(found.d, found.f2, strict=True):
+        s = 1.0 / (2.0 * d)
+        amplitude = 4.0 * scattering_power("Al", s) * math.exp(-phase.sites[0].b_iso * s * s)
+        assert f2 == pytest.approx(amplitude**2, rel=1e-6)
+
+
+def test_intensity_per_weight_does_not_depend_on_the_choice_of_cell() -> None:
+    """O3 described in a doubled cell (same atoms) must scatter the same per gram."""
+    base = load_phase("LiCoO2_O3")
+    a, c = base.cell[0], base.cell[2]
+    primitive = 3  # formula units in the hexagonal cell
+    doubled = Phase(
+        "2a",
+        "P 1",
+        (2 * a, a, c, 90.0, 90.0, 120.0),
+        tuple(
+            Site(f"{s.label}{n}{k}", s.element, 0.5 * (x + n), y, z, s.occupancy, s.b_iso)
+            for s in base.sites
+            for n in (0, 1)
+            for k, (x, y, z) in enumerate(images(s))
+        ),
+    )
+    assert len(doubled.sites) == 2 * primitive * 4
+    limits = (15.0, 60.0)
+    ours = intensity_per_weight(base, Instrument(), limits)
+    assert intensity_per_weight(doubled, Instrument(), limits) == pytest.approx(ours, rel=1e-4)
+
+
+def images(site: Site) -> list[tuple[float, float, float]]:
+    """All atoms of one R-3m site (0, 0, z) in the hexagonal cell."""
+    heights = {round(v % 1.0, 6) for v in (site.z, -site.z)}
+    centring = ((0.0, 0.0, 0.0), (2 / 3, 1 / 3, 1 / 3), (1 / 3, 2 / 3, 2 / 3))
+    return [(x, y, (z + height) % 1.0) for height in heights for x, y, z in centring]
 
 
 def test_cif_is_read_with_its_symmetry_cell_and_sites(tmp_path: Path) -> None:
