@@ -62,6 +62,7 @@ class SampleState(FrozenModel):
     step: str | None = Field(default=None, description="step of the protocol, e.g. 'charge'")
     voltage_V: float | None = Field(default=None, description="potential of the cell, V")
     capacity_mAh_g: float | None = Field(default=None, description="specific capacity reached, mAh/g")
+    frame: int | None = Field(default=None, ge=0, description="number of the frame in its series, from 0")
     etch_time_s: float | None = Field(default=None, ge=0, description="ion etching time, s")
     elapsed_s: float | None = Field(default=None, description="time since the start of the experiment, s")
     depth_nm: float | None = Field(default=None, description="depth below the surface, nm")

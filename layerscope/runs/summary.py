@@ -15,6 +15,7 @@ _STATE_COLUMNS = {
     "region": "region",
     "cycle": "cycle",
     "step": "step",
+    "frame": "frame",
     "voltage_V": "voltage / V",
     "capacity_mAh_g": "capacity / mAh/g",
     "elapsed_s": "time / s",
@@ -51,9 +52,17 @@ class SummaryTable:
 
 
 def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
-    """Return the key that puts records into the order of an experiment: sample, region, cycle, voltage, etch time."""
+    """Return the key that puts records into the order of an experiment: sample, region, cycle, frame, time, voltage."""
     state = record.state
-    numbers = (state.cycle, state.elapsed_s, state.voltage_V, state.etch_time_s, state.depth_nm, state.temperature_K)
+    numbers = (
+        state.cycle,
+        state.frame,
+        state.elapsed_s,
+        state.voltage_V,
+        state.etch_time_s,
+        state.depth_nm,
+        state.temperature_K,
+    )
     ordered = tuple((value is not None, value or 0.0) for value in numbers)
     return (record.technique, state.sample, state.region or "", record.method, *ordered, record.record_id)
 
