@@ -23,10 +23,7 @@ from layerscope.fitting.running_integral import (
 from layerscope.fitting.shape_base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
 from layerscope.fitting.voigt import SIGMA_PER_FWHM
 
-__all__ = ["CasaLA", "la_gaussian_fwhm", "la_widths"]
-
-#: Gaussian FWHM over (Lorentzian FWHM times sqrt(m)); see `la_gaussian_fwhm`.
-GAUSSIAN_PER_ROOT_M = 0.0695
+__all__ = ["CasaLA"]
 
 _REACH = 7.7  # half width of the convolution, in sigma: exp(-_REACH^2/2) is 1e-13
 _COUNT = 32  # nodes in each of the two panels on either side of the center
@@ -54,8 +51,8 @@ class CasaLA:
     convolved with a Gaussian. A small ``alpha`` is a long tail towards high binding energy.
 
     Parameters of the shape: ``center`` c, ``lorentzian_fwhm`` F, ``gaussian_fwhm`` in the unit of the axis; ``alpha``
-    and ``beta`` above 1/2 (below, the tail has no finite area). F is the width of L, not of the curve; CasaXPS stores
-    that of the curve, and `la_widths` goes from one to the other.
+    and ``beta`` above 1/2 (below, the tail has no finite area). F is the width of L, not of the curve, which is
+    what CasaXPS stores.
 
     The convolution is a Gauss-Legendre sum over the kernel, with F/2 sinh(v) = x - c, on panels that follow each
     point; it does not depend on the axis. Derivatives are taken under the integral. The running integral is a
@@ -64,7 +61,7 @@ class CasaLA:
     References
     ----------
     The powers and their sides: CasaXPS manual, and G. H. Major et al., Surf. Interface Anal. 53 (2021) 689 (read as
-    quoted elsewhere). The Gaussian is continuous here; its relation to m is in `la_gaussian_fwhm`.
+    quoted elsewhere). The Gaussian is continuous here; what CasaXPS' integer m stands for is a matter of reading its files.
     """
 
     name = "casa_la"
@@ -268,89 +265,3 @@ def _side_moments(distance: FloatArray, width: float, exponent: float, sigma: fl
 def _legendre() -> tuple[FloatArray, FloatArray]:
     node, weight = np.polynomial.legendre.leggauss(_COUNT)
     return 0.5 * (node + 1.0), 0.5 * weight
-
-
-def la_gaussian_fwhm(m: float, lorentzian_fwhm: float) -> float:
-    """Return the FWHM of the Gaussian that CasaXPS' integer m stands for: 0.0695 sqrt(m) F.
-
-    Parameters
-    ----------
-    m : float
-        Third parameter of LA(alpha, beta, m), 0 or above.
-    lorentzian_fwhm : float
-        F, the width of the underlying Lorentzian.
-
-    Returns
-    -------
-    float
-        Width in the unit of F.
-
-    Raises
-    ------
-    FitError
-        When m is negative.
-
-    Notes
-    -----
-    **Unverified.** CasaXPS publishes no conversion ("width of the Gaussian, 0 to 499"). The law was inferred here: a
-    free fit of width and Gaussian to the data under two of CasaXPS' own fits of cellulose, with its positions and
-    areas, gives a ratio of 0.687 for C 1s (m = 100) and 0.789 for O 1s (m = 130), i.e. 0.0687 and 0.0692 times
-    sqrt(m); the exported curves of an LF(..., 100, 6) fit give 1.703 = 0.0695 sqrt(600). As if m (times the sixth
-    parameter) narrow Gaussians were applied in turn. One of the public reimplementations, KherveFitting, uses
-    another scale.
-    """
-    if m < 0:
-        raise FitError(f"m of LA must be 0 or above, not {m:g}", source="casa_la")
-    return GAUSSIAN_PER_ROOT_M * math.sqrt(m) * lorentzian_fwhm
-
-
-def la_widths(fwhm: float, alpha: float, beta: float, m: float) -> tuple[float, float]:
-    """Return the two widths of `CasaLA` for an LA(alpha, beta, m) whose *curve* has the given FWHM.
-
-    CasaXPS stores the width of the finished curve (seen on its cellulose fits: 1.00 to 1.02 of the stored value).
-
-    Parameters
-    ----------
-    fwhm : float
-        Width that CasaXPS states.
-    alpha, beta, m : float
-        Parameters of LA; m = 0 is read as the narrowest Gaussian that the shape takes, 1 % of the Lorentzian.
-
-    Returns
-    -------
-    lorentzian_fwhm, gaussian_fwhm : float
-        In the unit of `fwhm`.
-
-    Raises
-    ------
-    FitError
-        When a parameter is out of range.
-    """
-    ratio = max(la_gaussian_fwhm(m, 1.0), 0.01)
-    unit = 1.0 / _curve_fwhm(alpha, beta, ratio)
-    return fwhm * unit, fwhm * unit * ratio
-
-
-def _curve_fwhm(alpha: float, beta: float, gauss: float) -> float:
-    """Return the FWHM of the curve of unit Lorentzian width, by bisection from its maximum."""
-    shape = CasaLA()
-    parameters = np.array([[0.0, 1.0, alpha, beta, gauss]])
-    grid = np.linspace(-1.0, 1.0, 401) * (1.0 + gauss)
-    top = float(grid[int(np.argmax(shape.evaluate(grid, parameters, derivatives=False).value[0]))])
-    for _ in range(60):  # the maximum, where df/dcenter = 0, by secants
-        step = 1e-4
-        slope = -shape.evaluate([top - step, top + step], parameters).jac[0, 0]
-        move = -0.5 * (slope[0] + slope[1]) * 2.0 * step / (slope[1] - slope[0])
-        top += float(move)
-        if abs(move) < 1e-9:
-            break
-    height = float(shape.evaluate([top], parameters, derivatives=False).value[0, 0])
-    edges = []
-    for sign in (-1.0, 1.0):
-        near, far = top, top + sign * 40.0 * (1.0 + gauss)
-        for _ in range(70):
-            middle = 0.5 * (near + far)
-            above = float(shape.evaluate([middle], parameters, derivatives=False).value[0, 0]) > 0.5 * height
-            near, far = (middle, far) if above else (near, middle)
-        edges.append(near)
-    return edges[1] - edges[0]

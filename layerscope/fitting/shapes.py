@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Callable
 
 from layerscope.errors import FitError
-from layerscope.fitting.casa_la import CasaLA, la_gaussian_fwhm, la_widths
+from layerscope.fitting.casa_la import CasaLA
 from layerscope.fitting.doniach import DoniachSunjic
 from layerscope.fitting.doublet import Doublet
 from layerscope.fitting.gl_product import GLProduct
@@ -34,8 +34,6 @@ __all__ = [
     "ShapeValues",
     "Voigt",
     "get_shape",
-    "la_gaussian_fwhm",
-    "la_widths",
     "mixing_to_sgl",
     "sgl_to_mixing",
     "shape_names",

@@ -17,6 +17,7 @@ from layerscope.runs.ledger import Job, Ledger
 from layerscope.runs.load import Run, load_run
 from layerscope.runs.pipeline import Pipeline, find_pipeline, software_versions
 from layerscope.runs.plan import Plan, Task, make_plan
+from layerscope.runs.present import pipeline_of
 from layerscope.runs.store import RunStore
 from layerscope.runs.table import write_table
 from layerscope.runs.work import TaskResult, do_tasks
@@ -353,7 +354,10 @@ def draw_figures(
     drawn: dict[str, str] = {}
     warnings: list[str] = []
     for name, pipeline in sorted(pipelines.items()):
-        chosen = run.select(lambda record: record.status != "failed", technique=pipeline.technique)
+        chosen = run.select(
+            lambda record, name=name: record.status != "failed" and pipeline_of(record) == name,  # type: ignore[misc]
+            technique=pipeline.technique,
+        )
         if not chosen.records:
             continue
         try:

@@ -13,7 +13,7 @@ from layerscope.runs.summary import SummaryTable, failures_table, long_table
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["filtered_table", "summary_tables"]
+__all__ = ["filtered_table", "pipeline_of", "summary_tables"]
 
 
 def summary_tables(run: Run, pipelines: Mapping[str, Pipeline] | None = None) -> list[SummaryTable]:
@@ -32,20 +32,20 @@ def summary_tables(run: Run, pipelines: Mapping[str, Pipeline] | None = None) ->
         Those of each technique's pipeline; a plain long table where the pipeline is not installed or its table fails.
         Last, what was quarantined.
     """
-    by_technique: dict[str, list[ResultRecord]] = {}
+    by_pipeline: dict[tuple[str, str], list[ResultRecord]] = {}
     for record in run.records:
         if record.status != "failed":
-            by_technique.setdefault(record.technique, []).append(record)
-    names = {
-        str(entry.get("technique")): str(name)
-        for name, entry in run.info.get("pipelines", {}).items()
-        if isinstance(entry, Mapping)
-    }
+            by_pipeline.setdefault((pipeline_of(record), record.technique), []).append(record)
     tables = []
-    for technique, records in by_technique.items():
-        tables += _tables_of(technique, names.get(technique, technique), records, pipelines)
+    for (name, technique), records in by_pipeline.items():
+        tables += _tables_of(technique, name, records, pipelines)
     failures = failures_table(run.records)
     return tables if failures is None else [*tables, failures]
+
+
+def pipeline_of(record: ResultRecord) -> str:
+    """Return the name of the pipeline that made a record; two pipelines may share a technique."""
+    return str(record.recipe.get("pipeline") or record.technique)
 
 
 def _tables_of(

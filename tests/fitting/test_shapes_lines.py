@@ -18,8 +18,6 @@ from layerscope.fitting.shapes import (
     Lorentzian,
     PseudoVoigt,
     Voigt,
-    la_gaussian_fwhm,
-    la_widths,
     mixing_to_sgl,
     sgl_to_mixing,
 )
@@ -234,23 +232,6 @@ def test_casa_la_small_alpha_is_a_tail_towards_high_binding_energy() -> None:
 def test_casa_la_refuses_a_tail_without_a_finite_area() -> None:
     with pytest.raises(FitError, match=r"above 0\.5"):
         CasaLA().evaluate(X, [[0.0, 0.8, 0.5, 2.0, 0.5]])
-
-
-def test_la_widths_give_a_curve_of_the_stated_width() -> None:
-    fwhm, alpha, beta, m = 1.1058, 1.4, 1.7, 100.0
-    lorentz, gauss = la_widths(fwhm, alpha, beta, m)
-    assert gauss == pytest.approx(la_gaussian_fwhm(m, lorentz))
-    x = np.linspace(-3.0, 3.0, 60001)
-    curve = CasaLA().evaluate(x, [[0.0, lorentz, alpha, beta, gauss]], derivatives=False).value[0]
-    above = x[curve >= 0.5 * curve.max()]
-    assert above[-1] - above[0] == pytest.approx(fwhm, abs=3e-4)
-
-
-def test_la_without_gaussian_keeps_the_width_of_the_lorentzian() -> None:
-    lorentz, _ = la_widths(2.0, 1.0, 1.0, 0.0)
-    assert lorentz == pytest.approx(2.0, rel=1e-3)
-    with pytest.raises(FitError, match="0 or above"):
-        la_gaussian_fwhm(-1.0, 1.0)
 
 
 def test_doublet_coefficient_is_the_area_of_both_lines() -> None:
