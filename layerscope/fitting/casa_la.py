@@ -61,7 +61,8 @@ class CasaLA:
     References
     ----------
     The powers and their sides: CasaXPS manual, and G. H. Major et al., Surf. Interface Anal. 53 (2021) 689 (read as
-    quoted elsewhere). The Gaussian is continuous here; what CasaXPS' integer m stands for is a matter of reading its files.
+    quoted elsewhere). The Gaussian is continuous here; what CasaXPS' integer m stands for is a matter of reading its
+    files.
     """
 
     name = "casa_la"
