@@ -218,7 +218,7 @@ def _cold(search: _Search, every: tuple[str, ...]) -> FrameFit:
     options, state = search.options, search.state
     always = [n for n in every if n in options.always]
     others = [n for n in every if n not in options.always]
-    best: tuple[str, ...] | None = None
+    best: FrameFit | None = None
     for size in range(len(others) + 1):
         for chosen in itertools.combinations(others, size):
             names = _ordered(every, {*always, *chosen})
@@ -227,19 +227,18 @@ def _cold(search: _Search, every: tuple[str, ...]) -> FrameFit:
             aligned = prealign(search.pattern, state.problem.only(names))
             search.begin(replace(state, problem=_merge(state.problem, aligned)))
             try:
-                search.fit(names)
+                fit = search.accept(names)  # with the cells of strong phases free: a wrong cell asks for ghosts
             except FitError:
                 continue
-            if best is None or bic(search.fits[names]) + options.bic_margin < bic(search.fits[best]):
-                best = names
+            noise = 1.0 if best is None else max(1.0, min(fit.result.gof, best.result.gof))
+            if best is None or bic(fit.result, noise) + options.bic_margin < bic(best.result, noise):
+                best = fit
     if best is None:
         raise FitError("no set of phases could be refined in the first frame", source=search.pattern.name)
-    aligned = prealign(search.pattern, state.problem.only(best))
-    search.begin(replace(state, problem=_merge(state.problem, aligned)))
     for name in every:
-        if name not in best:
-            search.promising(name, search.fits[best])  # says how much of it could be there
-    return search.accept(best)
+        if name not in best.active:
+            search.promising(name, best.result)  # says how much of it could be there
+    return replace(best, tested=dict(search.tested))
 
 
 def _merge(problem: Problem, part: Problem) -> Problem:
