@@ -99,9 +99,6 @@ def fit_kink(
     grid = np.unique(np.concatenate([np.linspace(*bounds, _GRID), time[(time >= bounds[0]) & (time <= bounds[1])]]))
     distance = np.clip(sign * (time[None] - grid[:, None]), 0.0, None) / scale
     chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, curved)
-    if curved and not _worth_bending(distance, fraction / sigma, 1.0 / sigma, float(chi2.min())):
-        chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, False)
-        curved = False
     at = int(chi2.argmin())
     dof = max(time.size - (3 if curved else 2), 1)
     inflation = max(1.0, float(chi2[at]) / dof)
@@ -142,11 +139,6 @@ def _profile(
         better = total - p * b1 - q * b2
         chi2, slope = np.where(fine, better, chi2), np.where(fine, p, slope)
     return chi2, slope
-
-
-def _worth_bending(distance: FloatArray, target: FloatArray, weight: FloatArray, curved_chi2: float) -> bool:
-    straight = float(_profile(distance, target, weight, False)[0].min())
-    return bool(straight - curved_chi2 > np.log(target.size))
 
 
 def _edges(grid: FloatArray, rise: FloatArray, at: int, limit: float) -> tuple[float | None, float | None]:
@@ -201,7 +193,7 @@ def interval_frames(
     if kind == "end":
         inside, course = inside[::-1], course[::-1]
     high = np.flatnonzero(course >= 0.75 * course.max())
-    count = int(np.clip(high[0] + 1 if high.size else after, min(5, inside.size), after))
+    count = int(np.clip(high[0] + 1 if high.size else after, min(3, inside.size), after))
     chosen = inside[:count]
     outside = np.arange(start - before, start) if kind == "onset" else np.arange(stop, stop + before)
     both = np.concatenate([outside, chosen])
