@@ -376,9 +376,7 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Batch, dict[str, 
     (folder / "short.csv").write_text("".join(rows[:91]), encoding="utf-8")
     pair = f"times_s = [0, 1]\ncolumns = {{ {plain} }}"
     lines["unequal pair"] = f'files = ["c0.csv", "short.csv"]\n{pair}'
-    return run(
-        folder, recipe_text(lines, "").replace('sample = "S"\n', 'sample = "S"\n', 1) + CSV_MODEL_TABLES
-    ), expected
+    return run(folder, recipe_text(lines, CSV_MODEL)), expected
 
 
 CSV_NAMES = (
