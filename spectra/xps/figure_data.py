@@ -375,7 +375,7 @@ def _kinks(whole: ResultRecord, own: Sequence[str], times: FloatArray) -> tuple[
             continue
         low = times.min() if quantity.low is None else quantity.low
         high = times.max() if quantity.high is None else quantity.high
-        if not 0.0 < high - low < 0.6 * span or (quantity.low is None and high - times.min() < 0.02 * span):
+        if not 0.0 < high - low < 0.6 * span or (quantity.low is None and high - times.min() < 0.1 * span):
             continue
         if quantity.value is not None:
             text = f"{words} {quantity.text()} s"

@@ -56,7 +56,7 @@ def trends_beside(profile: ProfileView, regions: Sequence[RegionView], *, first:
     found: list[Trend] = []
     for place, region in enumerate(regions):
         if region.series.levels.size > 1 and region.has_shares:
-            found.append(Trend(1.9 if first and place == 0 else 1.0, "shares", region))
+            found.append(Trend(2.3 if first and place == 0 else 1.0, "shares", region))
         elif region.series.levels.size > 1 and region.areas and not (first and profile.composition):
             found.append(Trend(1.0, "areas", region))
         if place == 0 and first and profile.composition and profile.composition_times.size > 1:
@@ -142,6 +142,7 @@ def _draw_shares(
     kinks = sorted(kinks, key=lambda kink: kink.low)
     above_mm = _marker_legend(axes, region.joint.values(), region.single.values()) if explain else 0.0
     low, high = share_limits([*region.joint.values(), *region.single.values()])
+    above_mm = max(above_mm, 1.4)  # clear of the ticks of an axis above
     free = (above_mm + len(kinks) * LEGEND_ROW_MM + (1.0 if kinks else 0.0)) / panel_mm
     if any(np.isfinite(p.limit).any() for p in (*region.joint.values(), *region.single.values())):
         low -= (high - low) * 2.0 / panel_mm  # room for the arrows of limits near zero

@@ -230,7 +230,7 @@ def _draw_single(
     for column, region in enumerate(regions):
         upper = page.figure.add_subplot(grid[0, column])
         lower = page.figure.add_subplot(grid[1, column], sharex=upper)
-        letter = page.letter(upper, region.name, pad=8.0)
+        letter = page.letter(upper, region.name, pad=10.0)
         rows = max(len(region.own) + len(region.foreign), 3 if column == 0 else 0) + len(region.found)
         page.curves += draw_spectrum(
             upper, region, colours, letter, headroom=min((rows * LEGEND_ROW_MM + 1.5) / 34.0, 0.6)
@@ -247,7 +247,7 @@ def _draw_single(
         _write_shares(upper, region, colours, max(len(region.own) + len(region.foreign), 3 if column == 0 else 0))
     if composed:
         axes = page.figure.add_subplot(grid[:, -1])
-        letter = page.letter(axes, "Composition", pad=8.0)
+        letter = page.letter(axes, "Composition", pad=10.0)
         names = list(profile.composition)
         points = {name: first_level(profile.composition[name]) for name in names}
         draw_categories(page, axes, names, points, {n: colours[f"at.% {n}"] for n in names}, letter, "element", "%")
