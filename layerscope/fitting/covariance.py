@@ -102,6 +102,7 @@ def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solutio
     link_raw = np.empty((rows, d, n_s))
     rest = np.empty((rows, n_s, n_s))
     scale = np.empty((rows, d))
+    size_shared = np.empty((rows, n_s))
     fixed_c = solution.coefficients.reshape(rows, -1)
     spread = np.broadcast_to(layout.spread, (groups, *layout.spread.shape)).reshape(rows, n_v, n_s)
     for part in evaluator.chunks(rows, n):
@@ -111,6 +112,7 @@ def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solutio
         jacobian = _full_jacobian(evaluator, basis, root_weight, fixed_c[part], routes, part)
         shared_block = np.einsum("rvs,rvn->rns", spread[part], jacobian[:, :n_v])
         own = np.concatenate([jacobian[:, n_v:], basis.columns * root_weight[:, None, :]], axis=1)
+        size_shared[part] = np.einsum("rns,rns->rs", shared_block, shared_block)
         norm = np.sqrt(np.einsum("rdn,rdn->rd", own, own))
         scale[part] = np.where(norm > 0, norm, 1.0)
         own_q, r_local[part] = _qr((own / scale[part][..., None]).transpose(0, 2, 1))
@@ -121,7 +123,8 @@ def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solutio
     inverse, weak_rows = _upper_inverse(r_local)
     inverse = inverse / scale[..., :, None]
     link = (inverse @ link_raw).reshape(*shape, d, n_s)
-    shared, weak_shared = _shared_covariance(rest.reshape(groups, n_patterns * n_s, n_s), n_s)
+    size = np.sqrt(size_shared.reshape(groups, n_patterns, n_s).sum(axis=1))
+    shared, weak_shared = _shared_covariance(rest.reshape(groups, n_patterns * n_s, n_s), size)
     own_part = (inverse @ inverse.transpose(0, 2, 1)).reshape(*shape, d, d)
     return SeriesCovariance(shared, own_part, link, weak_rows.reshape(shape).any(axis=1) | weak_shared)
 
@@ -165,13 +168,18 @@ def _triangle(a: FloatArray, size: int) -> FloatArray:
     return r
 
 
-def _shared_covariance(stacked: FloatArray, size: int) -> tuple[FloatArray, NDArray[np.bool_]]:
-    groups = stacked.shape[0]
+def _shared_covariance(stacked: FloatArray, full_norm: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return the covariance of the shared parameters from what the patterns' own ones leave of their columns.
+
+    `full_norm` (G, S) is the length of the columns before: one of which nothing but rounding is left is undetermined.
+    """
+    groups, size = full_norm.shape
     if size == 0:
         return np.zeros((groups, 0, 0)), np.zeros(groups, dtype=bool)
     norm = np.sqrt(np.einsum("gns,gns->gs", stacked, stacked))
+    absorbed = ~(norm > SINGULAR * full_norm)
     norm = np.where(norm > 0, norm, 1.0)
     r = _triangle(stacked / norm[:, None, :], size)
     inverse, weak = _upper_inverse(r)
     inverse = inverse / norm[..., :, None]
-    return inverse @ inverse.transpose(0, 2, 1), weak
+    return inverse @ inverse.transpose(0, 2, 1), weak | absorbed.any(axis=1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import RecipeError
 
-__all__ = ["Dual", "Expression"]
+__all__ = ["RESERVED", "Dual", "Expression"]
 
 FloatArray = NDArray[np.float64]
 Values = Mapping[str, FloatArray | float]
@@ -74,6 +74,10 @@ _FUNCTIONS: dict[str, Callable[[Dual], Dual]] = {
 }
 
 
+#: Names with a meaning of their own, which no parameter may take.
+RESERVED = frozenset(CONSTANTS) | frozenset(_FUNCTIONS)
+
+
 class Expression:
     """An arithmetic expression of named quantities.
 
@@ -102,6 +106,7 @@ class Expression:
         names: set[str] = set()
         self._check(self._tree, names, 0)
         self.names: tuple[str, ...] = tuple(sorted(names))
+        self._check_numbers(self._tree)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -136,12 +141,23 @@ class Expression:
         else:
             raise self._refuse(type(node).__name__)
 
+    def _check_numbers(self, node: ast.AST) -> None:
+        """Refuse arithmetic of numbers alone that has no finite value."""
+        if any(isinstance(n, ast.Name) and n.id in self.names for n in ast.walk(node)):
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr) and not (isinstance(node, ast.Call) and child is node.func):
+                    self._check_numbers(child)
+            return
+        with np.errstate(all="ignore"):
+            if not np.isfinite(self._evaluate(node, {}, frozenset()).value):
+                raise self._refuse("a number that is not finite")
+
     def _evaluate(self, node: ast.AST, values: Values, wanted: frozenset[str]) -> Dual:
         if isinstance(node, ast.Constant):
-            return Dual(float(node.value), {})  # type: ignore[arg-type]
+            return Dual(np.float64(node.value), {})  # type: ignore[arg-type]
         if isinstance(node, ast.Name):
             if node.id in CONSTANTS:
-                return Dual(CONSTANTS[node.id], {})
+                return Dual(np.float64(CONSTANTS[node.id]), {})
             return Dual(values[node.id], {node.id: 1.0} if node.id in wanted else {})
         if isinstance(node, ast.BinOp):
             left = self._evaluate(node.left, values, wanted)

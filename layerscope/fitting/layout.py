@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
-from layerscope.fitting.expressions import Expression
+from layerscope.fitting.expressions import RESERVED, Expression
 
 if TYPE_CHECKING:
     import lmfit
@@ -86,7 +86,8 @@ class Layout:
     Parameters
     ----------
     parameters : lmfit.Parameters
-        Every nonlinear parameter of the model, and any helper parameters that expressions use.
+        Every nonlinear parameter of the model, and any helper parameters that expressions use. Bounds hold for free
+        parameters; a tied one follows its expression wherever that leads.
     model_names : tuple of str
         The nonlinear parameters in the order in which the model wants them.
     n_patterns : int
@@ -118,6 +119,9 @@ class Layout:
         for name in (*scopes, *starts, *model_names):
             if name not in parameters:
                 raise FitError(f"no parameter '{name}' is declared", hint="declared: " + ", ".join(parameters))
+        for name in parameters:
+            if name in RESERVED:
+                raise FitError(f"'{name}' cannot name a parameter: constraints use it for something else")
         self.n_patterns = n_patterns
         self.model_names = model_names
         self.variable = np.arange(n_patterns, dtype=float) if variable is None else np.asarray(variable, float)

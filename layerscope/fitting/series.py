@@ -36,7 +36,7 @@ Weights = Literal["poisson", "given", "none"]
 #: Counts below which the variance of a point is not lowered further: a point with no counts still says something.
 VARIANCE_FLOOR = 0.5
 MAX_REWEIGHTINGS = 30
-REWEIGHTING_TOLERANCE = 1e-9
+REWEIGHTING_TOLERANCE = 1e-7
 #: Start dampings that are tried in turn while a result is not determined by the data or has not converged.
 RESCUE_DAMPINGS = (1e-2, 1e-6, 1.0)
 
@@ -470,6 +470,7 @@ def _solve_poisson(
         open_groups = open_groups[~(change < REWEIGHTING_TOLERANCE)]
         if open_groups.size == 0:
             break
+    solution.converged[open_groups] = False  # weights and model never agreed
     return patterns, solution
 
 

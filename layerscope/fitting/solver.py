@@ -311,7 +311,9 @@ def minimise(
             gain = np.where(np.isfinite(gain), gain, -1.0)
         better = (after <= before) & (gain > 0)
         small = _relative(step_s, step_l, shared[active], local[active]) <= tolerances.step
-        done = (promised <= tolerances.reduction * before) | small | (before == 0)
+        # a step that the bounds have cut may promise a rise: that asks for more damping and is no sign of a minimum
+        settled = (promised >= 0) & (promised <= tolerances.reduction * before)
+        done = settled | small | (before == 0)
         stuck = ~(damping[active] < 1e18)
         iterations[active] += 1
         accepted = active[better]
