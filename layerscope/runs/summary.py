@@ -153,8 +153,13 @@ def pivot_table(
         state = (_cell(getattr(record.state, key)) for key in (*apart, rows))
         cells = (_short(by_component.get(column)) for column in columns)
         body.append((*state, *cells, record.status))
+    if chosen and all(getattr(r.state, rows) is None for r in chosen):  # a single state needs no number for its row
+        body = [(*row[: len(apart)], *row[len(apart) + 1 :]) for row in body]
+        numbered: tuple[str, ...] = ()
+    else:
+        numbered = (rows,)
     headings = (
-        *(_STATE_COLUMNS.get(key, key) for key in (*apart, rows)),
+        *(_STATE_COLUMNS.get(key, key) for key in (*apart, *numbered)),
         *(_heading(column or quantity, column, quantity, chosen) for column in columns),
         "status",
     )

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, Quantity, ResultRecord
 
+from .dataset import normalise_region
 from .depth import fit_depth_profile
 from .energyscale import matching_rows
 from .quantify import Composition, atomic_fractions
 from .quantities import fractions, limit, profile_quantities
+from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
-from .rsf import get_rsf_set, load_rsf_sets
+from .rsf import RsfSet, custom_rsf_set, get_rsf_set, load_rsf_sets
 from .valence import mn_valence
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     missing = [n for n in wanted if n not in names]
     rows = _common_levels(profile, names)
     lines = [_line(profile, n) for n in names]
-    rsf = get_rsf_set(table.rsf_set)
+    rsf = _rsf_set(table)
     others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
     area, covariance = _areas(profile, names, rows)
     composition = atomic_fractions(
@@ -66,6 +68,20 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     ]
     whole = _composition_profile(profile, _times(profile, names[0], rows), composition, records)
     return [*records, *([whole] if whole is not None else [])]
+
+
+def _rsf_set(table: QuantificationTable) -> RsfSet:
+    """Return the recipe's set, with the factors that the recipe adds or replaces."""
+    base = get_rsf_set(table.rsf_set)
+    if not table.factors:
+        return base
+    return custom_rsf_set(
+        {**base.values, **{normalise_region(k): v for k, v in table.factors.items()}},
+        f"{base.source}; {', '.join(table.factors)}: {table.factors_source}",
+        name=f"{base.name} + recipe",
+        includes_attenuation=base.includes_attenuation,
+        transmission=base.transmission,
+    )
 
 
 def _line(profile: Profile, name: str) -> str:

@@ -25,6 +25,7 @@ from .depth import fit_depth_profile
 from .energyscale import align, fit_reference, matching_rows
 from .overlap import P2S_MINUS_P2P3_SIGMA_EV, P2sPrediction, predict_p2s
 from .quantities import (
+    DETECTED,
     EnergyScale,
     fractions,
     level_quality,
@@ -49,6 +50,7 @@ __all__ = ["PIPELINE", "XpsPipeline"]
 FloatArray = NDArray[np.float64]
 
 NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
+MINIMUM_LEVELS = 3  # that a profile's shape can be asked of
 OUTLIER_FACTOR = 3.0  # a level whose signal is this much below or above both neighbours is no smooth profile
 
 
@@ -414,10 +416,11 @@ def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quanti
 def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> tuple[list[str], list[str]]:
     flags = [f"NOT_DETECTED:{q.component}" for q in quantities if q.name == "peak.area" and q.upper_limit is not None]
     notes = []
+    foreign = {c.species for c in result.components if c.foreign}
     for q in quantities:
         if q.name != "peak.position" or not q.competing:
             continue
-        for line in overlaps(result.region.name, q.competing):
+        for line in () if q.component in foreign else overlaps(result.region.name, q.competing):
             flags.append(f"OVERLAP:{line} with {q.component}")
         others = dict.fromkeys(f"{a.species} ({a.line}, {a.source})" for a in q.competing)
         notes.append(f"{q.component} at {q.text()} eV could also be: " + "; ".join(others))
@@ -447,7 +450,11 @@ def _series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, 
         notes.append(
             f"energies refer to {profile.recipe.charge.species} at {profile.recipe.charge.energy_eV} eV{contested}"
         )
-    if spectra.times is not None and spectra.times.size >= 3 and len(result.own) > 1:
+    total, total_covariance = result.total_area()
+    seen = int((total > DETECTED * np.sqrt(np.maximum(np.diag(total_covariance), 1e-300))).sum())
+    if spectra.times is not None and len(result.own) > 1 and seen < MINIMUM_LEVELS <= spectra.times.size:
+        notes.append(f"{result.region.name} was detected at {seen} levels, too few for the profile of its species")
+    elif spectra.times is not None and len(result.own) > 1 and seen >= MINIMUM_LEVELS:
         values, covariance = fractions(result)
         rate = profile.recipe.depth
         for k, c in enumerate(result.own):

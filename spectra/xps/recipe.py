@@ -226,11 +226,23 @@ class QuantificationTable(RecipeModel):
     alternative_sets: tuple[str, ...] = Field(
         default=(), description="sets whose spread is the error; all that have the lines when empty"
     )
-    attenuation_exponent: float = 0.75
+    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="factors (C 1s = 1) that the set lacks or that you measured, by line"
+    )
+    factors_source: str = Field(default="", description="where these factors come from")
+    attenuation_exponent: float = Field(
+        default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
+    )
     alternative_backgrounds: tuple[BackgroundTable, ...] = (
         BackgroundTable(kind="shirley", mode="static"),
         BackgroundTable(kind="tougaard_u2", mode="active"),
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.factors and not self.factors_source:
+            raise ValueError("factors need factors_source: where do they come from?")
+        return self
 
 
 class OverlapTable(RecipeModel):
