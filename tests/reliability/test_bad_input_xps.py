@@ -461,8 +461,8 @@ RECIPE_FAULTS: dict[str, tuple[list[tuple[str, str]], str]] = {
         [with_line(B_O_B, 'parameters.fwhm = { expr = "C_fwhm * 2" }')],
         r"uses 'C_fwhm', which is no parameter \(parameters are B_O_B_center",
     ),
-    "infinite": ([with_line(B_O_B, 'parameters.fwhm = { expr = "9**9**9**9" }')], r"has no finite value"),
-    "division": ([with_line(B_O_B, 'parameters.fwhm = { expr = "1 / 0" }')], r"has no finite value"),
+    "infinite": ([with_line(B_O_B, 'parameters.fwhm = { expr = "9**9**9**9" }')], r"(no finite value|not finite)"),
+    "division": ([with_line(B_O_B, 'parameters.fwhm = { expr = "1 / 0" }')], r"(no finite value|not finite)"),
     "optional": (
         [with_line(C_O, "optional = true"), with_line(CO3, 'parameters.fwhm = { expr = "C_O_fwhm" }')],
         r"'C-O' is optional, but without it: the constraint of 'CO3_fwhm' uses 'C_O_fwhm'",
