@@ -16,11 +16,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    from ..dataset import Pattern
 
 __all__ = [
     "EIGHT_LN2",
@@ -72,6 +76,16 @@ class PowderPattern:
         pattern = cls(x, y, s, name)
         pattern.check()
         return pattern
+
+    @classmethod
+    def from_dataset(cls, pattern: Pattern) -> PowderPattern:
+        """Take over a pattern that a reader returned; points where nothing was measured are left out."""
+        sigma = pattern.sigma()
+        measured = np.isfinite(sigma) & (sigma > 0.0)
+        name = pattern.source or pattern.sample or "pattern"
+        return cls.from_counts(
+            pattern.two_theta[measured], pattern.intensity[measured], sigma[measured], name=f"{name}#{pattern.scan}"
+        )
 
     def check(self) -> None:
         """Refuse what no refinement can use.
