@@ -119,9 +119,8 @@ def fit_frames(
     errors : bool
         Whether to compute standard errors.
     """
-    model = FrameModel(names, line, held=held, polynomial=polynomial) if names or held else None
-    if model is None:
-        raise ValueError("nothing to fit")
+    rough = line.searching(float(data.x.mean()), min(shape.fwhm.values()), shape.axial)
+    model = FrameModel(names, rough, held=held, polynomial=polynomial)
     parameters = frame_parameters(model, shape)
     for k, name in enumerate(names):
         low, high = float(start[k].min()) - reach, float(start[k].max()) + reach

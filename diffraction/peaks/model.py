@@ -103,6 +103,9 @@ class FrameModel(PatternModel):
         for j, (c, slots) in enumerate(zip(self.components, self._slots, strict=True)):
             p = q[:, slots]
             p[:, 0] += q[:, self._shift]
+            if j >= len(self.names) and (p == p[0]).all() and x.shape[0] == 1:  # a line that stands still
+                values.append(c.line.evaluate(x, p[:1], derivatives=derivatives))
+                continue
             on = q[:, self._switch + j] > 0.5 if j < len(self.names) else np.ones(len(q), bool)
             if on.all():
                 values.append(c.line.evaluate(x, p, derivatives=derivatives))

@@ -101,6 +101,7 @@ def choose_sets(
     guard: Guard,
     certain: BoolArray,
     dispersion: float = 1.0,
+    only_doubt: bool = False,
 ) -> PhaseSets:
     """Choose the set of lines of every frame.
 
@@ -116,6 +117,8 @@ def choose_sets(
         Lines that are beyond doubt.
     dispersion : float
         Factor by which misfits exceed the noise; they are divided by it, so that a systematic misfit buys no phases.
+    only_doubt : bool
+        Fit only frames in which there is a choice; in the others only `PhaseSets.present` is then filled in.
     """
     names = tuple(c.id for c in courses)
     frames = data.n_frames
@@ -124,8 +127,11 @@ def choose_sets(
     bic = np.full((len(sets), frames), IMPOSSIBLE)
     wanted: dict[str, list[int]] = {n: [] for n in names}
     fits: list[tuple[NDArray[np.intp], FrameBatch] | None] = []
+    settled = table.sum(axis=0) == 1
+    if only_doubt:
+        bic[table & settled] = 0.0
     for s, members in enumerate(sets):
-        rows = np.flatnonzero(table[s])
+        rows = np.flatnonzero(table[s] & ~settled) if only_doubt else np.flatnonzero(table[s])
         if rows.size == 0 or not members:
             fits.append(None)
             continue
@@ -227,13 +233,13 @@ def _collect(
     values = [np.zeros((k, frames)) for _ in range(3)]
     present, expected = np.zeros((k, frames), bool), np.zeros_like(data.y)
     for s, entry in enumerate(fits):
+        present[np.ix_(sets[s], path == s)] = True
         if entry is None:
             continue
         rows, batch = entry
         at = np.flatnonzero(path[rows] == s)
         f = rows[at]
         for i, member in enumerate(sets[s]):
-            present[member, f] = True
             position[member, f] = batch.position[i, at]
             for target, source in zip(values, (batch.position_sigma, batch.area, batch.area_sigma), strict=True):
                 target[member, f] = source[i, at]

@@ -165,6 +165,15 @@ class LineSeries:
     flags: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def factors(self) -> FloatArray:
+        """Intensity per weight of every line, shape (K,)."""
+        return np.array([_factor(self.options, n) for n in self.names])
+
+    def fitted_line(self, name: str) -> str:
+        """Return under which name a phase's line was fitted: O3' may be the line that began as O3."""
+        return name if name in self.joint.names else self.joint.names[0]
+
     def total(self, names: Sequence[str], *, weight: bool = True) -> tuple[FloatArray, FloatArray]:
         """Return the summed fraction of some lines and its standard error, each of shape (F,)."""
         index = [self.names.index(n) for n in names if n in self.names]
@@ -184,6 +193,7 @@ class _State:
     held: tuple[HeldLine, ...]
     options: SeriesOptions
     window: tuple[float, float]
+    dispersion: float = 1.0
 
 
 def analyse_series(
@@ -230,16 +240,10 @@ def analyse_series(
     reference = np.array([f for f in options.reference_frames if f < len(y)], dtype=np.intp)
     shape, held = fit_reference(data, reference, line, options.hardware, polynomial=options.background, window=window)
     state = _State(data, line, shape, held, options, window)
+    _refine_reference(state, reference.size)
     found, expected = _search(state)
-    single = np.array([f for f, lines in enumerate(found) if len(lines) == 1], dtype=np.intp)
-    if single.size > reference.size:  # more frames of a single phase: a better shape, and weak lines of the cell
-        single = single[:: max(1, single.size // REFERENCE_FRAMES)]
-        state.data = with_variance(data, expected, options.noise_factor)
-        state.shape, state.held = fit_reference(
-            state.data, single, line, options.hardware, polynomial=options.background, window=window
-        )
-        found, expected = _search(state)
     state.data = with_variance(data, expected, options.noise_factor)
+    state.dispersion = _dispersion(state.data, expected)
     tracks = link_lines(
         found, persistence=options.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.shape.width("line")
     )
@@ -255,6 +259,32 @@ def analyse_series(
     joint = _joint(state, names, present, courses, sets)
     state.data = with_variance(state.data, joint.fit.expected, options.noise_factor)
     return _result(state, joint, courses, sets, agree, time, voltage, notes)
+
+
+def _dispersion(data: FrameData, expected: FloatArray) -> float:
+    """Return by how much the misfit of a typical frame exceeds the noise; 1 if it does not."""
+    freedom = max(data.x.size - 8, 1)
+    typical = float(np.median((((data.y - expected) * data.root_weight) ** 2).sum(axis=1))) / freedom
+    return typical if typical > 1.0 + 4.0 * np.sqrt(2.0 / freedom) else 1.0
+
+
+def _refine_reference(state: _State, few: int) -> None:
+    """Take the shape, and the lines of the cell, from all over the series: from frames with a single line."""
+    rows = np.arange(0, state.data.n_frames, max(1, state.data.n_frames // (2 * REFERENCE_FRAMES)))
+    data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
+    found, expected = _search(replace(state, data=data))
+    single = np.array([i for i, lines in enumerate(found) if len(lines) == 1], dtype=np.intp)
+    if single.size <= few:
+        return
+    options = state.options
+    state.shape, state.held = fit_reference(
+        with_variance(data, expected, options.noise_factor),
+        single,
+        state.line,
+        options.hardware,
+        polynomial=options.background,
+        window=state.window,
+    )
 
 
 def _search(state: _State) -> tuple[list[list[FoundLine]], FloatArray]:
@@ -314,7 +344,7 @@ def _courses_of_tracks(
     return courses, certain
 
 
-def _choose(state: _State, courses: list[Trajectory], certain: BoolArray) -> PhaseSets:
+def _choose(state: _State, courses: list[Trajectory], certain: BoolArray, *, only_doubt: bool = False) -> PhaseSets:
     sets = choose_sets(
         state.data,
         courses,
@@ -324,7 +354,8 @@ def _choose(state: _State, courses: list[Trajectory], certain: BoolArray) -> Pha
         polynomial=state.options.background,
         guard=state.options.guard,
         certain=certain,
-        dispersion=1.0,
+        dispersion=state.dispersion,
+        only_doubt=only_doubt,
     )
     return replace(sets, present=keep_persistent(sets.present, state.options.guard.persistence))
 
@@ -364,7 +395,7 @@ def _choose_again(state: _State, sets: PhaseSets) -> tuple[PhaseSets, list[Traje
 
     both = courses("both")
     chosen = _choose(state, both, certain)
-    forward, backward = (_choose(state, courses(side), certain) for side in ("before", "after"))
+    forward, backward = (_choose(state, courses(side), certain, only_doubt=True) for side in ("before", "after"))
     return chosen, both, neighbours_agree(forward, backward)
 
 

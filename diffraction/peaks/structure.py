@@ -1,0 +1,64 @@
+"""Calculated intensities of the declared lines, from the structures in ``reference_data/phases``.
+
+The only module of this folder that touches crystallography: it asks the wing's own adapter of gemmi for |F|^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from layerscope.errors import DataError
+
+from ..rietveld.crystal import cell_content, reflections
+from ..rietveld.library import load_phase
+from .bragg import d_from_two_theta
+from .components import ComponentSet
+from .fractions import intensity_per_weight
+
+__all__ = ["calculated_factors"]
+
+NEAR = 0.04
+"""Relative distance within which a reflection of a structure is that of the declared line: cells breathe by 3 %."""
+
+
+def calculated_factors(
+    components: ComponentSet, wavelength: float, *, phases: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Return the intensity per weight of every component, relative to the first.
+
+    Parameters
+    ----------
+    components : ComponentSet
+        An intergrowth takes the mean of the components that it mixes.
+    wavelength : float
+        Å.
+    phases : mapping of str to str, optional
+        Component -> structure (name in the library or CIF file), instead of the declared ones.
+
+    Raises
+    ------
+    DataError
+        If a structure has no reflection near the declared line.
+    """
+    factors: dict[str, float] = {}
+    for c in components.components:
+        name = (phases or {}).get(c.id, c.phase)
+        if not name:
+            continue
+        phase = load_phase(name)
+        wanted = float(d_from_two_theta([c.two_theta_deg], wavelength)[0][0])
+        found = reflections(phase, 0.9 * wanted)
+        at = int(np.abs(found.d / wanted - 1.0).argmin())
+        if abs(found.d[at] / wanted - 1.0) > NEAR:
+            raise DataError(f"{name} has no reflection near {wanted:.3f} Å", source=c.id)
+        mass, volume = cell_content(phase)
+        angle = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * found.d[at])))
+        factors[c.id] = float(intensity_per_weight(found.multiplicity[at], found.f2[at], mass, volume, angle))
+    scale = factors[components.components[0].id]
+    factors = {k: v / scale for k, v in factors.items()}
+    for c in components.components:
+        if c.mixture:
+            factors[c.id] = float(np.mean([factors[m] for m in c.mixture]))
+    return factors
