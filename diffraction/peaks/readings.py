@@ -1,0 +1,75 @@
+"""The intergrowth of a finished series read as layers of its two neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..radiation import FloatArray
+from .joint import frame_covariance
+from .layers import LayerReading, layer_fraction
+from .series import LineSeries
+
+__all__ = ["IntergrowthReading", "read_intergrowth"]
+
+
+@dataclass(frozen=True)
+class IntergrowthReading:
+    """The intergrowth line read as a random stack of the layers of its two neighbours.
+
+    Attributes
+    ----------
+    id, parents : str, (str, str)
+    reading : LayerReading
+        Share of layers of the second parent, by frame.
+    borrowed : ndarray of bool, shape (F,)
+        Frames in which a parent is absent and its spacing was taken from the nearest frame that has it.
+    total_layers, total_layers_sigma : ndarray, shape (F,)
+        Share of the second parent's layers in all of the electrode, by this reading: its own weight fraction plus that
+        share of the intergrowth's.
+    """
+
+    id: str
+    parents: tuple[str, str]
+    reading: LayerReading
+    borrowed: NDArray[np.bool_]
+    total_layers: FloatArray
+    total_layers_sigma: FloatArray
+
+
+def read_intergrowth(series: LineSeries) -> IntergrowthReading | None:
+    """Read the intergrowth's position as a layer mixture; None if the line or both frames of a parent are missing."""
+    mixed = next((c for c in series.options.components.components if c.mixture and c.id in series.names), None)
+    if mixed is None or not set(mixed.mixture) <= set(series.names):
+        return None
+    k = [series.names.index(n) for n in (mixed.id, *mixed.mixture)]
+    frames = np.flatnonzero(series.present[k[0]])
+    count = series.present.shape[1]
+    lines = [series.fitted_line(series.names[i]) for i in k]
+    covariance = frame_covariance(series.joint.fit, [f"{n}_center" for n in lines])
+    slope = -series.d[k] / np.tan(np.radians(series.position[k]) / 2) * np.pi / 360
+    d, borrowed = series.d[k].copy(), np.zeros(count, bool)
+    c = np.einsum("if,fij,jf->fij", slope, covariance, slope)
+    for i in (1, 2):
+        known = np.flatnonzero(series.present[k[i]])
+        for f in frames[~series.present[k[i], frames]]:
+            near = int(known[np.abs(known - f).argmin()])
+            d[i, f], borrowed[f] = d[i, near], True
+            c[f, i, :] = c[f, :, i] = 0.0
+            c[f, i, i] = series.d_sigma[k[i], near] ** 2
+    full = np.full((count, 3, 3), np.nan)
+    full[frames] = c[frames]
+    values = [np.where(series.present[k[0]], v, np.nan) for v in d]
+    reading = layer_fraction(values[0], values[1], values[2], series.joint.model.line.radiation.alpha1, covariance=full)
+    weight = series.weight_fraction
+    share = np.where(np.isfinite(reading.fraction), reading.fraction, 0.0)
+    total = weight[k[2]] + share * weight[k[0]]
+    cov = series.weight_fraction_covariance
+    variance = cov[:, k[2], k[2]] + 2 * share * cov[:, k[2], k[0]] + share**2 * cov[:, k[0], k[0]]
+    spread = np.where(np.isfinite(reading.sigma), reading.sigma, 0.0) * weight[k[0]]
+    parents = (mixed.mixture[0], mixed.mixture[1])
+    return IntergrowthReading(
+        mixed.id, parents, reading, borrowed, total, np.sqrt(np.maximum(variance, 0.0) + spread**2)
+    )
