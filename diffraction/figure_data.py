@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerscope.errors import StoreError
 from layerscope.figures import PALETTE, FigureProvenance
 from layerscope.records import Quantity, ResultRecord
+from layerscope.records.formatting import format_limit, format_value
 from layerscope.runs.arrays import SeriesArrays
 
 from .phase_table import TOTAL, PhaseSeries, collect_series
@@ -67,7 +68,7 @@ class Event:
     low, high : float or None
         Ends of the interval; None where the series sets none.
     text : str
-        As people write it.
+        As people write it, in the unit of the scale.
     """
 
     phase: str
@@ -163,7 +164,9 @@ class SeriesView:
 def _event(quantity: Quantity, kind: Literal["onset", "end"], factor: float) -> Event:
     value, low, high = (None if v is None else v / factor for v in (quantity.value, quantity.low, quantity.high))
     phase = _AGAIN.sub("", quantity.component or "")
-    return Event(phase, kind, value, low, high, quantity.text())
+    sigma = None if quantity.sigma is None else quantity.sigma / factor
+    text = format_limit(low=low, high=high) if value is None else format_value(value, sigma)
+    return Event(phase, kind, value, low, high, text)
 
 
 def collect_views(run: Run) -> tuple[SeriesView, ...]:
@@ -178,7 +181,14 @@ def collect_views(run: Run) -> tuple[SeriesView, ...]:
     for series in collect_series(run.records):
         if series.name in run.arrays:
             views.append(_view(series, run.arrays[series.name].load()))
-    return tuple(views)
+    return tuple(sorted(views, key=_place))
+
+
+def _place(view: SeriesView) -> int:
+    """Return where the recipe names the sample: figures keep the order of the recipe."""
+    declared = view.series.rows[0].record.recipe.get("series")
+    samples = [one.get("sample") for one in declared if isinstance(one, dict)] if isinstance(declared, list) else []
+    return samples.index(view.series.sample) if view.series.sample in samples else len(samples)
 
 
 def _view(series: PhaseSeries, arrays: SeriesArrays) -> SeriesView:
@@ -199,6 +209,9 @@ def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
     """Find the row of the arrays of each record: by frame number, by time, or by order where all frames are there."""
     count = arrays.levels.size
     frames = [row.frame for row in series.rows]
+    stated = str(arrays.metadata.get("frames") or "").split(",")
+    if len(stated) == count and all(str(frame) in stated for frame in frames):
+        return np.array([stated.index(str(frame)) for frame in frames], dtype=np.intp)
     if arrays.level_name == "frame" and all(frame is not None for frame in frames):
         wanted = np.array(frames, dtype=np.float64)
     elif arrays.level_unit == "s" and all(row.elapsed_s is not None for row in series.rows):

@@ -1,0 +1,261 @@
+"""Figures of a (003) series, from records and arrays alone: map, waterfall, deconvolution of frames, amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layerscope.figures import DATA_COLOUR, Curve, save_figure, style
+
+from ..figure_data import SeriesView, collect_views, phase_colours, provenance
+from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, draw_pattern, draw_residuals, thinned
+from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
+from ..phase_table import FRACTION, phase_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from layerscope.runs.load import Run
+
+__all__ = ["chosen_frames", "draw"]
+
+MARGIN_DEG = 0.55
+"""What a figure shows beyond the outermost line, in degrees."""
+MOST_CURVES = 30
+"""Patterns of a waterfall."""
+PANELS = 6
+"""Frames whose deconvolution is shown."""
+
+
+def draw(run: Run, folder: Path) -> list[Path]:
+    """Draw the figures of a run of the pipeline of (003) series.
+
+    Parameters
+    ----------
+    run : Run
+        Only its records and arrays are used.
+    folder : Path
+        Where the figures go: for each series ``<series>_map``, ``<series>_waterfall`` and ``<series>_frames``; for all
+        samples of a recipe ``fractions``, further ones ending in ``_2``, ``_3``. Each as pdf, svg, png, csv and json.
+
+    Returns
+    -------
+    list of Path
+        All files written; empty where the run has no series of frames.
+
+    Raises
+    ------
+    StoreError
+        If arrays of the run are missing or damaged, or a figure cannot be written.
+    """
+    views = [view for view in collect_views(run) if view.series.phases and len(view.series.rows) > 1]
+    colours = phase_colours(views)
+    files: list[Path] = []
+    for view in views:
+        limits = _limits(view)
+        name = view.series.name
+        files += map_figure(view, colours, folder / f"{name}_map", limits, tracks=True)
+        files += _waterfall(view, colours, folder / f"{name}_waterfall", limits)
+        files += _deconvolution(view, colours, folder / f"{name}_frames", limits)
+    for number, start in enumerate(range(0, len(views), MAX_SAMPLES), start=1):
+        stem = folder / ("fractions" if number == 1 else f"fractions_{number}")
+        files += amounts_figure(views[start : start + MAX_SAMPLES], colours, stem)
+    return files
+
+
+def _limits(view: SeriesView) -> tuple[float, float]:
+    """Return the range that holds all lines of all frames."""
+    found = [view.points("peak.position", phase).value for phase in view.series.phases]
+    known = np.concatenate([values[np.isfinite(values)] for values in found])
+    axis = view.arrays.axis
+    if not known.size:
+        return float(axis[0]), float(axis[-1])
+    return max(float(axis[0]), float(known.min()) - MARGIN_DEG), min(float(axis[-1]), float(known.max()) + MARGIN_DEG)
+
+
+def chosen_frames(view: SeriesView, most: int = PANELS) -> list[int]:
+    """Return the rows whose deconvolution tells most: ends, onsets, the largest amounts of later phases, then fillers.
+
+    Parameters
+    ----------
+    view : SeriesView
+    most : int
+
+    Returns
+    -------
+    list of int
+        At most `most` rows, ascending.
+    """
+    last = len(view.series.rows) - 1
+    wanted = [0, last]
+    for phase in view.series.phases[1:]:
+        values = view.points(FRACTION, phase).value
+        if np.isfinite(values).any():
+            wanted.append(int(np.nanargmax(values)))
+            wanted.append(int(np.flatnonzero(np.isfinite(values))[0]))
+    chosen = list(dict.fromkeys(wanted))[:most]
+    while len(chosen) < min(most, last + 1):  # the middle of the widest gap
+        chosen.sort()
+        gaps = np.diff(chosen)
+        k = int(np.argmax(gaps))
+        if gaps[k] < 2:
+            break
+        chosen.append(chosen[k] + int(gaps[k]) // 2)
+    return sorted(chosen)
+
+
+def _deconvolution(
+    view: SeriesView, colours: Mapping[str, str], stem: Path, limits: tuple[float, float]
+) -> tuple[Path, ...]:
+    rows = chosen_frames(view)
+    across = min(3, len(rows))
+    down = -(-len(rows) // across)
+    with style("double") as sheet:
+        page = Page(sheet.figure(14.0 + 52.0 * down))
+        outer = page.figure.add_gridspec(down, across)
+        handles: dict[str, object] = {}
+        for number, row in enumerate(rows):
+            inner = outer[number // across, number % across].subgridspec(2, 1, height_ratios=[3.4, 1.0], hspace=0.0)
+            upper = page.figure.add_subplot(inner[0])
+            lower = page.figure.add_subplot(inner[1], sharex=upper)
+            letter = page.letter(upper, view.title_of(row))
+            for handle in draw_pattern(page, upper, view, row, letter, colours, limits):
+                handles.setdefault(str(handle.get_label()), handle)
+            draw_residuals(page, lower, view, row, letter, limits)
+            _write_fractions(upper, view, row, colours)
+            upper.tick_params(labelbottom=False)
+            upper.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
+            upper.yaxis.get_offset_text().set_fontsize(5)
+            if number % across == 0:
+                upper.set_ylabel(view.arrays.intensity_unit.capitalize())
+                lower.set_ylabel("Residual / σ", fontsize=6)
+            if number + across >= len(rows):
+                lower.set_xlabel("2θ / °")
+            page.figure.align_ylabels([upper, lower])
+        _legend(page, handles)
+        page.figure.suptitle(view.series.sample)
+        caption = (
+            f"{view.series.sample}: chosen frames with their fit: data (dots), fit (grey line), components (filled), "
+            "background (dashed), and residuals; the grey band is two sigma. Weight fractions with one standard error."
+        )
+        records = [view.series.rows[row].record for row in rows]
+        return save_figure(page.figure, stem, page.table, provenance([view], caption, records))
+
+
+def _legend(page: Page, handles: Mapping[str, object]) -> None:
+    from matplotlib.lines import Line2D
+
+    kinds: list[object] = [
+        Line2D([], [], color=DATA_COLOUR, marker=".", markersize=2.5, markeredgewidth=0, linestyle="", label="data"),
+        Line2D([], [], color=FIT_COLOUR, linewidth=0.7, label="fit"),
+        Line2D([], [], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)), label="background"),
+    ]
+    every = [*kinds, *handles.values()]
+    page.figure.legend(handles=every, loc="outside lower center", ncols=len(every), fontsize=6)
+
+
+def _write_fractions(axes: Axes, view: SeriesView, row: int, colours: Mapping[str, str]) -> None:
+    """Write the fractions of a frame into its panel, on the side where its lines leave room."""
+    lines = []
+    for phase in view.series.phases:
+        quantity = view.series.rows[row].quantities.get((FRACTION, phase))
+        if quantity is None:
+            continue
+        text = f"< {quantity.upper_limit:.2g}" if quantity.upper_limit is not None else quantity.text()
+        lines.append((phase, f"{phase_label(phase)}  {text}"))
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + (0.085 * len(lines) - 0.02) * (high - low))
+    for number, (phase, text) in enumerate(lines):
+        axes.text(
+            0.97, 0.95 - 0.085 * number, text, transform=axes.transAxes, fontsize=5.5, color=colours[phase],
+            ha="right", va="top",
+        )  # fmt: skip
+
+
+def _waterfall(
+    view: SeriesView, colours: Mapping[str, str], stem: Path, limits: tuple[float, float]
+) -> tuple[Path, ...]:
+    """Draw patterns above each other in the order of time, the first one below, with marks at the fitted positions."""
+    rows = thinned(len(view.series.rows), MOST_CURVES)
+    inside = (view.arrays.axis >= limits[0]) & (view.arrays.axis <= limits[1])
+    angle = view.arrays.axis[inside]
+    counts = view.arrays.counts[view.level[rows]][:, inside]
+    step = 0.16 * float(np.ptp(counts, axis=1).max())
+    with style("single") as sheet:
+        page = Page(sheet.figure(min(60.0 + 2.6 * len(rows), 150.0)))
+        axes = page.figure.add_subplot()
+        unit = view.arrays.intensity_unit
+        for number, row in enumerate(rows):
+            shifted = counts[number] - counts[number].min() + number * step
+            order = 3 * (len(rows) - number)
+            axes.fill_between(angle, shifted, number * step, color="white", linewidth=0, zorder=order, label="_guide")
+            axes.plot(angle, shifted, color=DATA_COLOUR, linewidth=0.45, zorder=order + 1)
+            page.curves.append(
+                Curve("", view.title_of(int(row)), angle, shifted, "two_theta", "deg", "intensity, offset", unit)
+            )
+            _marks(page, axes, view, int(row), angle, shifted, colours, order + 2)
+        _name_levels(axes, view, rows, step)
+        axes.set_xlim(*limits)
+        axes.set_ylim(-0.3 * step, None)
+        axes.set_xlabel("2θ / °")
+        axes.set_ylabel(f"{unit.capitalize()}, offset by frame")
+        axes.set_yticks([])
+        _phase_legend(axes, view.series.phases, colours)
+        axes.set_title(view.series.sample)
+        caption = (
+            f"{view.series.sample}: patterns in the order of time, the first one below, offset by {step:.3g} {unit}; "
+            "dots mark the fitted position of each phase."
+        )
+        records = [view.series.rows[int(row)].record for row in rows]
+        return save_figure(page.figure, stem, page.table, provenance([view], caption, records))
+
+
+def _marks(
+    page: Page,
+    axes: Axes,
+    view: SeriesView,
+    row: int,
+    angle: np.ndarray,
+    shifted: np.ndarray,
+    colours: Mapping[str, str],
+    order: int,
+) -> None:
+    for phase in view.series.phases:
+        position = float(view.points("peak.position", phase).value[row])
+        if not np.isfinite(position) or not angle[0] <= position <= angle[-1]:
+            continue
+        height = float(np.interp(position, angle, shifted))
+        label = f"{view.title_of(row)}: {phase_label(phase)}"
+        axes.plot([position], [height], "o", color=colours[phase], markersize=1.8, markeredgewidth=0, zorder=order)
+        page.curves.append(
+            Curve("", label, [position], [height], f"{label}: two_theta", "deg", "intensity, offset", "1")
+        )
+
+
+def _phase_legend(axes: Axes, phases: Sequence[str], colours: Mapping[str, str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [], [], color=colours[p], marker="o", markersize=2.5, markeredgewidth=0, linestyle="", label=phase_label(p)
+        )
+        for p in phases
+    ]
+    axes.legend(handles=handles, loc="upper left", fontsize=5.5)
+
+
+def _name_levels(axes: Axes, view: SeriesView, rows: np.ndarray, step: float) -> None:
+    """Write the voltage, or the time, of every third pattern beside it."""
+    every = max(1, len(rows) // 10)
+    for number in range(0, len(rows), every):
+        row = int(rows[number])
+        if view.voltage is not None and np.isfinite(view.voltage[row]):
+            text = f"{view.voltage[row]:.3f} V"
+        else:
+            text = f"{view.clock[row]:.3g} {view.clock_unit}" if view.clock_unit else f"{view.clock[row]:.0f}"
+        axes.text(
+            1.01, number * step, text, transform=axes.get_yaxis_transform(), fontsize=5, ha="left", va="center"
+        )  # fmt: skip
