@@ -1,0 +1,405 @@
+"""The pipeline ``xrd_peaks``: frames of an in-situ series in, phases, fractions, onsets and shifts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.records import Problem, ResultRecord
+from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.summary import SummaryTable
+
+from ..radiation import FloatArray, Radiation
+from ..recipe import PeaksRecipe, SeriesTable
+from ..series import (
+    FrameFailure,
+    FrameSeries,
+    Stack,
+    levels_of,
+    load_series,
+    noise_factor,
+    stack,
+    times_of,
+    voltages_of,
+)
+from ..tables import peaks_tables
+from .bragg import d_from_two_theta, two_theta_from_d
+from .components import ComponentSet, HardwareLine, component_set, hardware_lines
+from .follow import reflection_outputs
+from .quantities import (
+    derived,
+    frame_alternatives,
+    frame_quality,
+    frame_quantities,
+    label_of,
+    series_quality,
+    series_quantities,
+)
+from .readings import read_intergrowth
+from .sample_records import Analysed, difference_record
+from .selection import Guard
+from .series import LineSeries, SeriesOptions, analyse_series
+
+if TYPE_CHECKING:
+    from layerscope.runs.load import Run
+
+__all__ = ["PIPELINE", "PeaksPipeline"]
+
+CU_ALPHA1 = 1.5405929
+"""Wavelength (Å) for which the reference data give angles."""
+
+MARGIN_BELOW, MARGIN_ABOVE = 1.2, 0.6
+"""Degrees of background fitted beside the window of the components; PTFE lies below."""
+
+SUSPICIOUS = ("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "NOT_COUNTS", "UNNAMED_LINE")
+
+
+class PeaksPipeline(PipelineBase):
+    """In-situ series by single lines."""
+
+    name = "xrd_peaks"
+    version = "1"
+    technique = "xrd"
+    recipe_model = PeaksRecipe
+
+    def check(self, recipe: PeaksRecipe) -> list[Problem]:
+        """Return what is wrong with a recipe and its files."""
+        problems = [*super().check(recipe), *(Problem.from_error(e) for e in _recipe_errors(recipe))]
+        if problems:
+            return problems
+        for table in recipe.series:
+            try:
+                series = load_series(recipe, table)
+                if recipe.components is not None:
+                    _stacked(recipe, series)
+                problems += [Problem.from_error(f.error) for f in series.failures]
+            except LayerscopeError as error:
+                problems.append(Problem.from_error(error))
+        return problems
+
+    def split(self, recipe: PeaksRecipe) -> Sequence[PeaksRecipe]:
+        """Return one recipe a series; two series that are compared stay together."""
+        errors = _recipe_errors(recipe)
+        if errors:
+            raise errors[0]
+        together = set(recipe.compare.samples) if recipe.compare is not None else set()
+        pair = tuple(s for s in recipe.series if (s.sample or recipe.sample) in together)
+        groups = [pair] if pair else []
+        groups += [(s,) for s in recipe.series if s not in pair]
+        parts = []
+        for group in groups:
+            update: dict[str, object] = {"series": group}
+            if len(group) == 1:
+                update |= {"sample": group[0].sample or recipe.sample, "compare": None}
+            parts.append(recipe.model_copy(update=update).located(recipe.folder))
+        return tuple(parts)
+
+    def run(self, recipe: PeaksRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of each series, then what comparing them gives."""
+        analysed: list[Analysed] = []
+        for number, table in enumerate(recipe.series):
+            context.progress(number, len(recipe.series), table.name or table.sample or recipe.sample)
+            if len(recipe.series) == 1:
+                yield from self._series(recipe, table, context, analysed)
+                continue
+            start = FrameSeries(table, table.sample or recipe.sample, (), (), ())
+            with context.guard(state=start.state(None), method=f"{self.name}.series"):
+                yield from self._series(recipe, table, context, analysed)
+        comparison = recipe.compare
+        if comparison is not None and len(analysed) == 2:
+            first, second = sorted(analysed, key=lambda a: comparison.samples.index(a.series.sample))
+            with context.guard(method=f"{self.name}.difference"):
+                yield PipelineOutput((difference_record(comparison, context, first, second),))
+
+    def _series(
+        self, recipe: PeaksRecipe, table: SeriesTable, context: RunContext, analysed: list[Analysed]
+    ) -> Iterator[PipelineOutput]:
+        series = load_series(recipe, table)
+        _fail(context, series, series.failures, f"{self.name}.frame")
+        if recipe.components is not None:
+            stacked = _stacked(recipe, series)
+            _fail(context, series, stacked.failures, f"{self.name}.frame")
+            found, output = _analyse(recipe, context, series, stacked)
+            analysed.append(found)
+            yield output
+        if recipe.reflections:
+            yield from reflection_outputs(recipe, context, series)
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return the phase-fraction table, onsets, reflections and differences."""
+        return peaks_tables(records)
+
+    def figures(self, run: Run, folder: Path) -> list[Path]:
+        """Draw contour, waterfall, deconvolution and fractions."""
+        try:
+            from .figures import draw
+        except ImportError:
+            return []
+        return list(draw(run, folder))
+
+
+def _recipe_errors(recipe: PeaksRecipe) -> list[LayerscopeError]:
+    """Return what is wrong with the names in a recipe."""
+    from layerscope.errors import RecipeError
+
+    errors: list[LayerscopeError] = []
+    if recipe.components is None:
+        return errors
+    try:
+        components = component_set(recipe.components)
+    except LayerscopeError as error:
+        return [RecipeError(f"components: {error.message}", source="components", hint=error.hint)]
+    wanted = [("intensity_per_weight", n) for n in recipe.intensity_per_weight]
+    wanted += [("total", n) for n in recipe.total] if "total" in recipe.model_fields_set else []
+    wanted += [("compare.phases", n) for n in recipe.compare.phases] if recipe.compare else []
+    for where, name in wanted:
+        if name not in components.ids:
+            known = ", ".join(components.ids)
+            errors.append(RecipeError(f"{where}: no component {name!r}", source=where, hint=f"known: {known}"))
+    if isinstance(recipe.hardware, tuple):
+        ids = {h.id for h in hardware_lines()}
+        for name in recipe.hardware:
+            if name not in ids:
+                hint = f"known: {', '.join(sorted(ids))}"
+                errors.append(RecipeError(f"hardware: no line {name!r}", source="hardware", hint=hint))
+    return errors
+
+
+def _fail(context: RunContext, series: FrameSeries, failures: Sequence[FrameFailure], method: str) -> None:
+    for failure in failures:
+        context.failures.append(
+            context.failed(
+                failure.error,
+                state=series.state(failure),
+                inputs=series.inputs(method, failure),
+                method=method,
+            )
+        )
+
+
+def _window(recipe: PeaksRecipe, components: ComponentSet, radiation: Radiation) -> tuple[float, float]:
+    """Return where the components lie at this wavelength (degrees)."""
+    if recipe.window is not None:
+        return recipe.window
+    if abs(radiation.alpha1 / CU_ALPHA1 - 1) < 1e-3:
+        return components.low_deg, components.high_deg
+    d, _ = d_from_two_theta([components.high_deg, components.low_deg], CU_ALPHA1)
+    high, low = (float(v) for v in two_theta_from_d(d, radiation.alpha1))
+    return low, high
+
+
+def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> Stack:
+    """Put the frames on one axis around the window of the components."""
+    assert recipe.components is not None  # noqa: S101
+    radiation = series.radiation
+    components = component_set(recipe.components)
+    window = _window(recipe, components, radiation)
+    limits = recipe.range_2theta or (window[0] - MARGIN_BELOW, window[1] + MARGIN_ABOVE)
+    stacked = stack(series, limits)
+    axis = stacked.two_theta
+    step = float(np.ptp(axis)) / (axis.size - 1)
+    if axis[0] > window[0] + step or axis[-1] < window[1] - max(step, 0.5):
+        raise DataError(
+            f"the lines of {components.name} lie in {window[0]:.2f} to {window[1]:.2f} degrees at "
+            f"{radiation.alpha1:g} Å, but the frames run from {axis[0]:.2f} to {axis[-1]:.2f}",
+            source=series.files[0].path,
+            hint="is the wavelength right? otherwise give the window",
+        )
+    return stacked
+
+
+def _options(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation, factor: float) -> SeriesOptions:
+    assert recipe.components is not None  # noqa: S101
+    components = component_set(recipe.components)
+    lines: tuple[HardwareLine, ...] = ()
+    if recipe.hardware is not False:
+        ends, _ = d_from_two_theta([stacked.two_theta[-1], stacked.two_theta[0]], radiation.alpha1)
+        lines = hardware_lines(float(ends[0]), float(ends[1]))
+    if isinstance(recipe.hardware, tuple):
+        lines = tuple(h for h in lines if h.id in recipe.hardware)
+    index = {frame.index: row for row, frame in enumerate(stacked.frames)}
+    reference = tuple(index[i] for i in recipe.reference_frames if i in index)
+    if not reference:
+        raise DataError("none of the reference frames can be used", hint="choose others: reference_frames")
+    return SeriesOptions(
+        components=components,
+        hardware=lines,
+        window=_window(recipe, components, radiation),
+        background=recipe.background,
+        axial=recipe.axial,
+        reference_frames=reference,
+        guard=Guard(**recipe.guard.model_dump()),
+        max_lines=recipe.max_lines,
+        noise_factor=factor,
+        intensity_per_weight=_intensities(recipe, components, radiation),
+    )
+
+
+def _intensities(recipe: PeaksRecipe, components: ComponentSet, radiation: Radiation) -> dict[str, float] | None:
+    given = dict(recipe.intensity_per_weight)
+    if recipe.intensity_from == "structures":
+        from .structure import calculated_factors
+
+        return calculated_factors(components, radiation.alpha1) | given
+    return given or None
+
+
+def _analyse(
+    recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack
+) -> tuple[Analysed, PipelineOutput]:
+    radiation = series.radiation
+    factor, factor_sigma, flags = noise_factor(series, recipe.noise)
+    times = times_of(stacked.frames)
+    voltage, voltage_sigma, missing = voltages_of(stacked.frames)
+    result = analyse_series(
+        stacked.two_theta,
+        stacked.intensity,
+        radiation,
+        time_s=times,
+        voltage_V=voltage,
+        options=_options(recipe, stacked, radiation, factor),
+    )
+    found = Analysed(series, stacked, result)
+    region = component_set(str(recipe.components)).reflection
+    frames = _frame_records(recipe, context, found, region)
+    quantities = series_quantities(result, voltage_sigma)
+    if times is None:  # without times the series ran over the number of the frame
+        quantities = [q for q in quantities if not q.name.endswith("_time")]
+    scale = None if factor_sigma is None else derived("noise.factor", factor, factor_sigma, "1")
+    quality = series_quality(result, (*flags, *missing, *series.flags, *_left_out(series, stacked)))
+    suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS) or f.startswith("FRAMES_FAILED")]
+    whole = context.record(
+        state=series.state(None, region),
+        inputs=series.inputs(f"{region}@series"),
+        method="xrd_peaks.series",
+        quantities=(*quantities, *([scale] if scale is not None else [])),
+        quality=quality,
+        parents=tuple(r.record_id for r in frames),
+        status="warning" if suspicious else "ok",
+        notes=(*_notes(result), *series.notes, *result.notes),
+    )
+    arrays = _arrays(context, found, times, voltage, voltage_sigma, region, factor)
+    return found, PipelineOutput((*frames, whole), {arrays.name: arrays})
+
+
+def _left_out(series: FrameSeries, stacked: Stack) -> list[str]:
+    failed = sorted(f.index for f in (*series.failures, *stacked.failures))
+    return [f"FRAMES_FAILED:{','.join(map(str, failed))}"] if failed else []
+
+
+def _notes(result: LineSeries) -> list[str]:
+    notes = ["phases are named by their course over the frames, not by their angle"]
+    tied = [f.split(":", 1)[1] for f in result.flags if f.startswith("WIDTH_TIED:")]
+    if tied:
+        notes.append(f"too weak for a width of their own: {', '.join(tied)}")
+    return notes
+
+
+def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, region: str) -> list[ResultRecord]:
+    records = []
+    series, result = found.series, found.result
+    reading = read_intergrowth(result)
+    for f, frame in enumerate(found.stack.frames):
+        quality = frame_quality(result, f, frame.flags)
+        odd = [flag for flag in quality.flags if flag.startswith(("DIRECTION", "GHOST"))]
+        if f % 20 == 0:
+            context.progress(f, len(found.stack.frames), f"{series.sample}: frame {frame.index}")
+        records.append(
+            context.record(
+                state=series.state(frame, region),
+                inputs=series.inputs(region, frame),
+                method="xrd_peaks.frame",
+                quantities=tuple(frame_quantities(result, f, recipe.total, reading)),
+                quality=quality,
+                alternatives=frame_alternatives(result, f),
+                status="warning" if odd else "ok",
+            )
+        )
+    return records
+
+
+def series_name(context: RunContext, series: FrameSeries, *parts: str) -> str:
+    """Return a name for the arrays of a series."""
+    own = series.table.name or (series.sample if series.sample != "" else "")
+    return context.series_name(*((own,) if own else ()), *parts)
+
+
+def _arrays(
+    context: RunContext,
+    found: Analysed,
+    times: FloatArray | None,
+    voltage: FloatArray | None,
+    voltage_sigma: FloatArray | None,
+    region: str,
+    factor: float,
+) -> SeriesArrays:
+    result, fit = found.result, found.result.joint.fit
+    curves, background = fit.component_curves()
+    weight = fit.root_weight
+    levels, level_name, level_unit = levels_of(found.stack.frames, times, voltage)
+    components = {}
+    for k, name in enumerate(result.names):
+        line = name if name in curves else result.joint.names[0]  # O3' may be the later part of the line of O3
+        components[label_of(result, name)] = curves[line] * result.present[k][:, None]
+    components |= {line.id: curves[line.id] for line in result.hardware if line.id in curves}
+    labels = [label_of(result, n) for n in result.names]
+    area_sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", result.area_covariance), 0.0))
+    parameters = {}
+    if voltage is not None:
+        sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
+        parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
+    for k, label in enumerate(labels):
+        width = np.full(levels.size, result.fwhm[k])
+        parameters[f"{label} fwhm"] = SeriesParameter(width, np.full(levels.size, result.fwhm_sigma[k]), "deg")
+    radiation = found.series.radiation
+    return SeriesArrays(
+        name=series_name(context, found.series, region),
+        technique="xrd",
+        title=f"{found.series.sample}: ({region})",
+        sample=found.series.sample,
+        axis=stacked_axis(found.stack),
+        axis_name="two_theta",
+        axis_unit="deg",
+        levels=levels,
+        level_name=level_name,
+        level_unit=level_unit,
+        counts=fit.y.copy(),
+        variance=np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0),
+        fit=fit.expected.copy(),
+        background=background,
+        residual=fit.residual.copy(),
+        components=components,
+        component_area={label: result.area[k] for k, label in enumerate(labels)},
+        component_area_sigma={label: area_sigma[k] for k, label in enumerate(labels)},
+        parameters=parameters,
+        intensity_unit=_unit(found),
+        area_unit=f"{_unit(found)}*deg",
+        metadata={
+            "wavelength_A": radiation.alpha1,
+            "wavelength2_A": radiation.alpha2,
+            "ratio": radiation.ratio,
+            "anode": radiation.anode or None,
+            "frames": ",".join(str(f.index) for f in found.stack.frames),
+            "noise_factor": factor,
+            "redchi": fit.redchi,
+            **{f"color_order:{label}": k for k, label in enumerate(labels)},
+        },
+    )
+
+
+def _unit(found: Analysed) -> str:
+    unit = found.stack.frames[0].pattern.intensity_unit
+    return "counts" if unit == "arbitrary" else unit
+
+
+def stacked_axis(stacked: Stack) -> FloatArray:
+    """Return a copy of the axis of a stack."""
+    return np.array(stacked.two_theta, dtype=float)
+
+
+PIPELINE = PeaksPipeline()

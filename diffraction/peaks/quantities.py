@@ -1,0 +1,297 @@
+"""From an analysed (003) series to quantities of records: per frame, per series, and between samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layerscope.records import Alternative, FitQuality, Quantity
+
+from ..radiation import FloatArray
+from .onset import Interval, PhaseEvent
+from .readings import IntergrowthReading
+from .series import LineSeries
+
+__all__ = [
+    "derived",
+    "frame_alternatives",
+    "frame_quality",
+    "frame_quantities",
+    "label_of",
+    "record_flag",
+    "series_quality",
+    "series_quantities",
+    "total_label",
+]
+
+CONFIDENCE_68 = 0.6827
+_EVENT_UNITS = (("voltage", "V"), ("time", "s"), ("frame", "1"))
+
+
+def label_of(result: LineSeries, name: str) -> str:
+    """Return what a component is called in records: ``O3'/H1-3``."""
+    return result.options.components[name].label
+
+
+def total_label(result: LineSeries, names: Sequence[str]) -> str:
+    """Return what a sum of components is called in records: ``O3'/H1-3 + H1-3``."""
+    return " + ".join(label_of(result, n) for n in names)
+
+
+def record_flag(text: str) -> str:
+    """Bring a flag into the record's form NAME or NAME:detail."""
+    head, _, rest = text.partition(" ")
+    return text if ":" in head or not rest else f"{head}:{rest}"
+
+
+def derived(
+    name: str,
+    value: float,
+    sigma: float,
+    unit: str,
+    component: str | None = None,
+    *,
+    role: str = "derived",
+    **more: object,
+) -> Quantity | None:
+    """Return a quantity with a standard error, or None where either is no positive finite number."""
+    if not (math.isfinite(value) and math.isfinite(sigma) and sigma > 0):
+        return None
+    return Quantity(
+        name=name,
+        value=float(value),
+        sigma=float(sigma),
+        sigma_kind="covariance",
+        unit=unit,
+        component=component,
+        role=role,  # type: ignore[arg-type]
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def frame_quantities(
+    result: LineSeries, f: int, total: Sequence[str], reading: IntergrowthReading | None
+) -> list[Quantity]:
+    """Return all quantities of frame `f`: fractions, positions, spacings, areas; limits of what is absent.
+
+    Parameters
+    ----------
+    result : LineSeries
+    f : int
+        Row.
+    total : sequence of str
+        Components whose weight fractions are summed.
+    reading : IntergrowthReading or None
+        The intergrowth as a mixture of layers.
+    """
+    found: list[Quantity | None] = []
+    alone = int(result.present[:, f].sum()) == 1
+    for k, name in enumerate(result.names):
+        label = label_of(result, name)
+        if not result.present[k, f]:
+            found += _absent(result, k, f, label)
+            continue
+        weight = float(result.weight_fraction[k, f]), _sd(result.weight_fraction_covariance, f, k)
+        share = float(result.area_fraction[k, f]), _sd(result.area_fraction_covariance, f, k)
+        if alone:  # all there is: one, by the set of phases that was chosen
+            found.append(Quantity(name="phase.fraction", value=1.0, unit="1", component=label, role="fixed"))
+            found.append(Quantity(name="phase.area_fraction", value=1.0, unit="1", component=label, role="fixed"))
+        else:
+            found.append(derived("phase.fraction", *weight, "1", label))
+            found.append(derived("phase.area_fraction", *share, "1", label))
+        position = float(result.position[k, f]), float(result.position_sigma[k, f])
+        found.append(derived("peak.position", *position, "deg", label, role="refined"))
+        found.append(
+            derived("lattice.d_spacing", float(result.d[k, f]), float(result.d_sigma[k, f]), "angstrom", label)
+        )
+        found.append(
+            derived(
+                "peak.area",
+                float(result.area[k, f]),
+                _sd(result.area_covariance, f, k),
+                "counts*deg",
+                label,
+                role="refined",
+            )
+        )
+    found.append(_total(result, f, total))
+    found += _layers(result, reading, f)
+    return [q for q in found if q is not None]
+
+
+def _sd(covariance: FloatArray, f: int, k: int) -> float:
+    return math.sqrt(max(float(covariance[f, k, k]), 0.0))
+
+
+def _absent(result: LineSeries, k: int, f: int, label: str) -> list[Quantity | None]:
+    """Return the amount that an absent line would have, with its upper limit, near the frames in which it is there."""
+    free, sigma, limit = (float(a[k, f]) for a in (result.free_fraction, result.free_sigma, result.upper_limit))
+    if not math.isfinite(free) or not math.isfinite(limit):
+        return []
+    factors = result.factors
+    here = result.present[:, f]
+    others = float((result.area_fraction[here, f] / factors[here]).sum())
+    scale = 1.0 / (factors[k] * others) if others > 0 else 1.0  # small amounts: area to weight against the rest
+    return [
+        derived("phase.area_fraction", free, sigma, "1", label, upper_limit=limit, limit_confidence=0.95),
+        derived(
+            "phase.fraction", free * scale, sigma * scale, "1", label, upper_limit=limit * scale, limit_confidence=0.95
+        ),
+    ]
+
+
+def _total(result: LineSeries, f: int, names: Sequence[str]) -> Quantity | None:
+    if not any(n in result.names for n in names):
+        return None
+    label = total_label(result, names)
+    here = [n for n in names if n in result.names and result.present[result.names.index(n), f]]
+    if not here:
+        return Quantity(name="phase.total_fraction", value=0.0, unit="1", component=label, role="fixed")
+    values, sigmas = result.total(names)
+    if not sigmas[f] > 0:
+        return Quantity(name="phase.total_fraction", value=float(values[f]), unit="1", component=label, role="fixed")
+    return derived("phase.total_fraction", float(values[f]), float(sigmas[f]), "1", label)
+
+
+def _layers(result: LineSeries, reading: IntergrowthReading | None, f: int) -> list[Quantity | None]:
+    """Return the other reading of the intergrowth: not a phase, but layers of its neighbours in random order."""
+    if reading is None:
+        return []
+    inner = f"{label_of(result, reading.parents[1])} in {label_of(result, reading.id)}"
+    whole = f"{label_of(result, reading.parents[1])} in all"
+    share = float(reading.reading.fraction[f]), float(reading.reading.sigma[f])
+    total = float(reading.total_layers[f]), float(reading.total_layers_sigma[f])
+    if not math.isfinite(share[0]):
+        return []
+    return [
+        derived("phase.layer_fraction", *share, "1", inner),
+        derived("phase.layer_fraction", *total, "1", whole),
+    ]
+
+
+def frame_alternatives(result: LineSeries, f: int) -> tuple[Alternative, ...]:
+    """Return the chosen set of phases and by how much the next best is worse."""
+    margin = float(result.margin[f])
+    chosen = " + ".join(label_of(result, n) for k, n in enumerate(result.names) if result.present[k, f]) or "none"
+    if not math.isfinite(margin):
+        return ()
+    best = Alternative(name=chosen, comparison="set of phases", delta_bic=max(0.0, -margin), chosen=True)
+    other = Alternative(name="next best set", comparison="set of phases", delta_bic=max(0.0, margin))
+    return (best, other)
+
+
+def frame_quality(result: LineSeries, f: int, flags: Sequence[str] = ()) -> FitQuality:
+    """Return how good the joint fit is in frame `f`."""
+    fit = result.joint.fit
+    n = int((fit.root_weight[f] > 0).sum())
+    own = [*flags]
+    if not result.both_ways[f]:
+        own.append("DIRECTION_DEPENDENT")
+    own += [f"GHOST:{label_of(result, name)}" for name, frames in result.rejected.items() if f in frames]
+    weight = fit.root_weight[f]
+    norm = float(((weight * fit.y[f]) ** 2).sum())
+    chi2 = float(fit.pattern_chi2[f])
+    return FitQuality(
+        chi2=chi2,
+        redchi=chi2 / max(n, 1),
+        n_data=n,
+        rwp=math.sqrt(chi2 / norm) if norm > 0 else None,
+        rexp=math.sqrt(n / norm) if norm > 0 else None,
+        flags=tuple(own),
+    )
+
+
+def series_quality(result: LineSeries, flags: Sequence[str] = ()) -> FitQuality:
+    """Return how good the joint fit of all frames is."""
+    fit = result.joint.fit
+    per_frame = ("DIRECTION:", "GHOST:")
+    own = [record_flag(f) for f in result.flags if not f.startswith(per_frame)]
+    unsure = int((~result.both_ways).sum())
+    own += [f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []
+    return FitQuality(
+        chi2=fit.chi2,
+        redchi=fit.redchi,
+        aic=fit.aic,
+        bic=fit.bic,
+        n_data=fit.n_points,
+        n_free=fit.n_estimated,
+        durbin_watson=float(np.clip(fit.durbin_watson().mean(), 0.0, 4.0)),
+        converged=fit.converged,
+        flags=(*own, *flags),
+    )
+
+
+def series_quantities(result: LineSeries, voltage_sigma: FloatArray | None = None) -> list[Quantity]:
+    """Return what the series as a whole tells: shared shapes, lines of the cell, onsets and ends.
+
+    Parameters
+    ----------
+    result : LineSeries
+    voltage_sigma : ndarray, shape (F,), optional
+        Standard error of each frame's voltage (V), from the clocks and from averaging over the frame.
+    """
+    found: list[Quantity | None] = []
+    for k, name in enumerate(result.names):
+        width = float(result.fwhm[k]), float(result.fwhm_sigma[k])
+        found.append(derived("peak.fwhm", *width, "deg", label_of(result, name), role="refined"))
+    found.append(derived("peak.mixing", *result.mixing, "1", role="refined"))
+    found.append(derived("instrument.axial_divergence", *result.axial, "1", role="refined"))
+    for line in result.hardware:
+        found.append(derived("peak.position", line.center, line.center_sigma, "deg", line.id, role="refined"))
+        found.append(derived("peak.area", line.area, line.area_sigma, "counts*deg", line.id, role="refined"))
+    return [*(q for q in found if q is not None), *event_quantities(result, voltage_sigma)]
+
+
+def event_quantities(result: LineSeries, voltage_sigma: FloatArray | None) -> list[Quantity]:
+    """Return onset and end of every phase on the scales of voltage, time and frame, with 68 % intervals."""
+    found: list[Quantity] = []
+    seen: dict[tuple[str, str], int] = {}
+    for event in result.events:
+        key = (event.kind, event.phase)
+        seen[key] = seen.get(key, 0) + 1
+        label = label_of(result, event.phase)
+        component = label if seen[key] == 1 else f"{label} ({seen[key]})"
+        extra = _clock_error(event, voltage_sigma)
+        for scale, unit in _EVENT_UNITS:
+            interval = {"voltage": event.voltage_V, "time": event.time_s, "frame": event.frame}[scale]
+            if interval is not None:
+                name = f"phase.{event.kind}_{scale}"
+                quantity = _event_quantity(name, interval, unit, component, extra if scale == "voltage" else 0.0)
+                found += [] if quantity is None else [quantity]
+    return found
+
+
+def _clock_error(event: PhaseEvent, voltage_sigma: FloatArray | None) -> float:
+    if voltage_sigma is None or not np.isfinite(voltage_sigma).any():
+        return 0.0
+    known = np.flatnonzero(np.isfinite(voltage_sigma))
+    return float(np.interp(event.frame.value, known, voltage_sigma[known]))
+
+
+def _event_quantity(name: str, interval: Interval, unit: str, component: str, extra: float) -> Quantity | None:
+    """Return an event; without a best value where its 95 % interval is open."""
+    low, high = interval.low_68, interval.high_68
+    value = interval.value
+    low = None if low is None else min(value, value - math.hypot(value - low, extra))
+    high = None if high is None else max(value, value + math.hypot(high - value, extra))
+    closed = None not in (low, high, interval.low_95, interval.high_95)
+    if low is None and high is None:
+        return None
+    sigma = 0.5 * (high - low) if low is not None and high is not None else 0.0
+    usable = closed and sigma > 0
+    budget: Mapping[str, float] = {"fit": math.sqrt(max(sigma**2 - extra**2, 0.0)), "voltage": extra}
+    return Quantity(
+        name=name,
+        value=value if usable else None,
+        sigma=sigma if usable else None,
+        sigma_kind="covariance" if usable else "none",
+        unit=unit,
+        component=component,
+        role="derived",
+        low=low,
+        high=high,
+        confidence=CONFIDENCE_68,
+        budget=dict(budget) if usable and extra > 0 else {},
+    )
