@@ -200,7 +200,8 @@ def cycler_csv(sample: Sample) -> bytes:
     regular = np.arange(0.0, total + 0.5, 60.0)
     early = REST_S + np.arange(0.0, 480.0, 5.0)  # the voltage rises by 0.8 V here
     switch = REST_S + sample.switch_s
-    times = np.unique(np.round([*regular, *early, switch - 0.1, switch + 0.1, REST_S + CHARGE_S], 1))
+    edges = (REST_S - 0.1, REST_S + CHARGE_S, REST_S + CHARGE_S + 0.1)
+    times = np.unique(np.round([*regular, *early, switch - 0.1, switch + 0.1, *edges], 1))
     rows = ["Time [s],Voltage [V],Current [mA],Capacity [mAh/g],Step"]
     own = times - REST_S
     current = current_of_time(sample, own) * sample.mass_mg / 1000.0
