@@ -10,7 +10,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-
 from layerscope.diffraction.rietveld.checks import contrast_warnings
 from layerscope.diffraction.rietveld.engine import RefineOptions, get_engine
 from layerscope.diffraction.rietveld.library import load_phase

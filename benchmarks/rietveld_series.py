@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
 from layerscope.diffraction.rietveld.crystal import phase_from_cif
 from layerscope.diffraction.rietveld.frame import SeriesOptions
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -129,4 +129,19 @@ def refine(
         from .prealign import prealign
 
         start = prealign(cut, problem)
-    return get_engine(engine).refine(cut, start, plan or full_plan(), chosen)
+    wanted = plan or full_plan()
+    found = get_engine(engine).refine(cut, start, wanted, chosen)
+    return replace(found, flags=(*found.flags, *_contrast_flags(problem, wanted)))
+
+
+def _contrast_flags(problem: Problem, plan: RefinementPlan) -> tuple[str, ...]:
+    """Flag every refined occupancy that X-rays hardly see."""
+    if not plan.frees("occupancy"):
+        return ()
+    from .checks import contrast_warnings
+
+    return tuple(
+        f"WEAK_CONTRAST:{w.phase}/site/{w.site}/occupancy {w.contrast:.3f}"
+        for phase in problem.phases
+        for w in contrast_warnings(phase)
+    )

@@ -1,0 +1,313 @@
+"""Figures of refinements, from records and arrays alone: Rietveld plots, and what a sequence gives along the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Curve, save_figure, style
+
+from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
+from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, draw_amounts, draw_residuals, phase_handles
+from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
+from ..phase_table import FRACTION, FrameRow, phase_label
+from .ticks import tick_positions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from layerscope.runs.load import Run
+
+__all__ = ["chosen_patterns", "draw"]
+
+FloatArray = NDArray[np.float64]
+
+CALCULATED_COLOUR = PALETTE[1]
+PLOTS = 4
+"""Rietveld plots of a sequence."""
+SERIES_FROM = 4
+"""Frames from which a sequence has figures along its frames."""
+
+
+def draw(run: Run, folder: Path) -> list[Path]:
+    """Draw the figures of a run of the pipeline of refinements.
+
+    Parameters
+    ----------
+    run : Run
+        Only its records and arrays are used.
+    folder : Path
+        Where the figures go: for each series Rietveld plots ``<series>_<method>_rietveld``, those of a sequence ending
+        in ``_frame_<number>``; for each sequence ``..._map`` and ``..._cells``; for all sequences of a method
+        ``<method>_fractions``. Each as pdf, svg, png, csv and json.
+
+    Returns
+    -------
+    list of Path
+        All files written.
+
+    Raises
+    ------
+    StoreError
+        If arrays of the run are missing or damaged, or a figure cannot be written.
+    """
+    views = list(collect_views(run))
+    colours = phase_colours(views)
+    files: list[Path] = []
+    for view in views:
+        stem = _stem(folder, view, views)
+        for row in chosen_patterns(view):
+            ending = "rietveld" if len(view.series.rows) == 1 else f"rietveld_frame_{view.frames[row]:03.0f}"
+            files += _rietveld_plot(view, row, colours, stem.with_name(f"{stem.name}_{ending}"))
+        if len(view.series.rows) >= SERIES_FROM:
+            limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
+            files += map_figure(view, colours, stem.with_name(f"{stem.name}_map"), limits, tracks=False)
+            files += _cells_figure(view, colours, stem.with_name(f"{stem.name}_cells"))
+    for method in dict.fromkeys(view.series.method for view in views):
+        own = [v for v in views if v.series.method == method and len(v.series.rows) >= SERIES_FROM]
+        own = [v for v in own if len(v.series.phases) > 1]
+        for number, start in enumerate(range(0, len(own), MAX_SAMPLES), start=1):
+            name = f"{method.replace('.', '_')}_fractions"
+            target = folder / (name if number == 1 else f"{name}_{number}")
+            files += amounts_figure(own[start : start + MAX_SAMPLES], colours, target)
+    return files
+
+
+def _stem(folder: Path, view: SeriesView, views: Sequence[SeriesView]) -> Path:
+    """Return the first part of a series' file names; the method tells two engines on the same arrays apart."""
+    alike = [v for v in views if v.series.name == view.series.name]
+    method = view.series.method.replace(".", "_")
+    return folder / (view.series.name if len(alike) == 1 else f"{view.series.name}_{method}")
+
+
+def chosen_patterns(view: SeriesView, most: int = PLOTS) -> list[int]:
+    """Return the rows that get a Rietveld plot: the first, the last, the one with most of the later phases, the worst.
+
+    Parameters
+    ----------
+    view : SeriesView
+    most : int
+
+    Returns
+    -------
+    list of int
+        At most `most` rows, ascending.
+    """
+    last = len(view.series.rows) - 1
+    wanted = [0, last]
+    for phase in view.series.phases[1:]:
+        values = view.points(FRACTION, phase).value
+        if np.isfinite(values).any():
+            wanted.append(int(np.nanargmax(values)))
+    merits = [row.merit("gof") or 0.0 for row in view.series.rows]
+    wanted.append(int(np.argmax(merits)))
+    return sorted(list(dict.fromkeys(wanted))[:most])
+
+
+def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:
+    """Draw observed, calculated and background, ticks a phase, and the difference below."""
+    record = view.series.rows[row]
+    ticks = tick_positions(record.record, view.arrays)
+    limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
+    ranks = max(len(ticks), 1)
+    with style("double") as sheet:
+        page = Page(sheet.figure(78.0 + 2.5 * ranks))
+        grid = page.figure.add_gridspec(3, 1, height_ratios=[10.0, 0.55 * ranks + 0.25, 2.6])
+        upper, strip, lower = (page.figure.add_subplot(grid[k]) for k in range(3))
+        for axes in (strip, lower):
+            axes.sharex(upper)
+        title = view.series.sample if len(view.series.rows) == 1 else f"{view.series.sample}, {view.title_of(row)}"
+        upper.set_title(title)
+        _draw_profile(page, upper, view, row)
+        _write_merits(upper, view, record, colours)
+        _draw_ticks(page, strip, ticks, colours)
+        draw_residuals(page, lower, view, row, "difference", limits, line=True)
+        upper.tick_params(labelbottom=False)
+        lower.set_xlabel("2θ / °")
+        lower.set_ylabel("Δ / σ")
+        upper.set_ylabel(f"√({view.arrays.intensity_unit.capitalize()})")
+        page.figure.align_ylabels([upper, lower])
+        caption = (
+            f"{title}: observed (dots), calculated (line) and background (dashed) intensity on a square-root scale, "
+            "Kα1 positions of the reflections of each phase, and the difference in units of its standard error; "
+            "grey band: two sigma. Numbers in brackets are one standard error."
+        )
+        return save_figure(page.figure, stem, page.table, provenance([view], caption, [record.record]))
+
+
+def _draw_profile(page: Page, axes: Axes, view: SeriesView, row: int) -> None:
+    arrays, level = view.arrays, int(view.level[row])
+    unit = f"sqrt({arrays.intensity_unit})"
+    drawn = {
+        name: np.sqrt(np.maximum(curve[level], 0.0))
+        for name, curve in (("observed", arrays.counts), ("calculated", arrays.fit), ("background", arrays.background))
+    }
+    page.curves += [
+        Curve("profile", label, arrays.axis, y, "two_theta", "deg", "square root of the intensity", unit)
+        for label, y in drawn.items()
+    ]
+    axes.plot(
+        arrays.axis, drawn["observed"], "o", color=DATA_COLOUR, markersize=1.1, markerfacecolor="none",
+        markeredgewidth=0.25, label="observed",
+    )  # fmt: skip
+    axes.plot(arrays.axis, drawn["calculated"], color=CALCULATED_COLOUR, linewidth=0.5, label="calculated")
+    axes.plot(
+        arrays.axis, drawn["background"], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)),
+        label="background",
+    )  # fmt: skip
+    axes.set_xlim(arrays.axis[0], arrays.axis[-1])
+    low = min(float(drawn["background"].min()), float(drawn["observed"].min()))
+    high = float(drawn["observed"].max())
+    axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high + 0.06 * (high - low))
+
+
+def _draw_ticks(page: Page, axes: Axes, ticks: Mapping[str, FloatArray], colours: Mapping[str, str]) -> None:
+    for number, (phase, angle) in enumerate(ticks.items()):
+        row = float(len(ticks) - number)
+        colour = colours.get(phase, DATA_COLOUR)
+        page.curves.append(
+            Curve(
+                "ticks", phase_label(phase), angle, np.full(angle.size, row), f"{phase}: two_theta", "deg", "row", "1"
+            )
+        )
+        axes.plot(
+            angle, rank, "|", color=colour, markersize=5, markeredgewidth=0.5,
+            label=phase_label(phase),
+        )  # fmt: skip
+        axes.text(
+            1.004, row, phase_label(phase), transform=axes.get_yaxis_transform(), fontsize=5.5, color=colour,
+            ha="left", va="center",
+        )  # fmt: skip
+    axes.set_ylim(0.3, max(len(ticks), 1) + 0.7)
+    axes.set_yticks([])
+    axes.tick_params(labelbottom=False, bottom=False)
+    for side in ("top", "bottom", "left", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[str, str]) -> None:
+    """Write the legend and the R factors into the upper right corner, where a pattern is weak."""
+    words = [
+        f"{label} {100.0 * value:.2f} %"
+        for label, value in (("$R_{wp}$", row.merit("rwp")), ("$R_{exp}$", row.merit("rexp")))
+        if value is not None
+    ]
+    gof = row.merit("gof")
+    words += [] if gof is None else [f"GoF {gof:.2f}"]
+    legend = axes.legend(loc="upper right", fontsize=5.5, ncols=3, title="   ".join(words), borderaxespad=0.5)
+    legend.get_title().set_fontsize(6)
+    for number, phase in enumerate(view.series.phases):
+        text = _phase_words(row, phase)
+        if text:
+            axes.text(
+                0.99, 0.835 - 0.055 * number, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top",
+                color=colours[phase],
+            )  # fmt: skip
+
+
+def _phase_words(row: FrameRow, phase: str) -> str:
+    """Return a phase's share and cell in one line, without what symmetry makes equal."""
+    share = row.quantities.get((FRACTION, phase))
+    if share is None:
+        return ""
+    if share.upper_limit is not None:
+        return f"{phase_label(phase)}: not detected, w < {share.upper_limit:.2g}"
+    parts = [] if share.sigma is None else [f"w = {share.text()}"]
+    for name in ("a", "b", "c", "beta"):
+        quantity = row.quantities.get((f"lattice.{name}", phase))
+        if quantity is not None and quantity.sigma is not None and quantity.role in ("refined", "derived"):
+            symbol, unit = ("β", "°") if name == "beta" else (name, " Å")
+            first = row.quantities.get(("lattice.a", phase))
+            if name == "b" and first is not None and first.value == quantity.value:
+                continue
+            parts.append(f"{symbol} = {quantity.text()}{unit}")
+    return f"{phase_label(phase)}: " + ", ".join(parts) if parts else ""
+
+
+def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:
+    """Draw cells, sizes of the misfit and the voltage against time, one above the other."""
+    kinds = [name for name in ("a", "b", "c", "beta", "volume") if _moves(view, f"lattice.{name}")]
+    if "b" in kinds and all(_same(view, phase) for phase in view.series.phases):
+        kinds.remove("b")
+    rows = (["voltage"] if view.voltage is not None else []) + kinds + ["merit"]
+    with style("single") as sheet:
+        page = Page(sheet.figure(16.0 + 25.0 * len(rows)))
+        grid = page.figure.add_gridspec(len(rows), 1)
+        panels: list[Axes] = []
+        for number, kind in enumerate(rows):
+            axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
+            panels.append(axes)
+            letter = page.letter(axes)
+            words = ("time" if view.clock_unit else "frame", view.clock_unit or "1")
+            if kind == "voltage":
+                assert view.voltage is not None  # noqa: S101 - looked at above
+                page.curves.append(Curve(letter, "voltage", view.clock, view.voltage, *words, "voltage", "V"))
+                axes.plot(view.clock, view.voltage, color=DATA_COLOUR)
+                axes.set_ylabel("Voltage / V")
+            elif kind == "merit":
+                _draw_merits(page, axes, view, letter, words)
+            else:
+                _draw_cells(page, axes, view, letter, kind, colours, words)
+            axes.tick_params(labelbottom=number == len(rows) - 1)
+        panels[-1].set_xlabel(spoken_time(view))
+        page.figure.align_ylabels(panels)
+        page.figure.legend(handles=phase_handles(view.series.phases, colours), loc="outside upper center", ncols=4)
+        caption = (
+            f"{view.series.sample} ({view.series.method}): change of the cell constants against the first frame of each "
+            "phase in per cent, with bands of one standard error, and the R factors, against time."
+        )
+        return save_figure(page.figure, stem, page.table, provenance([view], caption))
+
+
+def _moves(view: SeriesView, name: str) -> bool:
+    """Tell whether a cell constant was refined in more than one frame."""
+    found = [q for row in view.series.rows for (n, _), q in row.quantities.items() if n == name and q.sigma is not None]
+    return len(found) > 1
+
+
+def _same(view: SeriesView, phase: str) -> bool:
+    a, b = view.points("lattice.a", phase).value, view.points("lattice.b", phase).value
+    return bool(np.allclose(a, b, rtol=1e-9, equal_nan=True)) or not np.isfinite(b).any()
+
+
+def _draw_cells(
+    page: Page,
+    axes: Axes,
+    view: SeriesView,
+    letter: str,
+    kind: str,
+    colours: Mapping[str, str],
+    words: tuple[str, str],
+) -> None:
+    symbol = {"beta": "β", "volume": "V"}.get(kind, kind)
+    for phase in view.series.phases:
+        points = view.points(f"lattice.{kind}", phase)
+        measured = np.isfinite(points.value) & (points.sigma > 0)
+        if not measured.any():
+            continue
+        first = float(points.value[measured][0])
+        value = np.where(measured, 100.0 * (points.value / first - 1.0), np.nan)
+        change = Points(value, np.where(measured, 100.0 * points.sigma / first, np.nan), np.full(value.size, np.nan))
+        unit = {"beta": "°", "volume": "Å³"}.get(kind, "Å")
+        label = f"{phase_label(phase)} ({symbol}₀ = {first:.5g} {unit})"
+        its = (f"change of {kind}", "%")
+        draw_amounts(page, axes, letter, view.clock, words, change, colours[phase], label, y_words=its)
+    axes.axhline(0.0, color="#BBBBBB", linewidth=0.4, zorder=0.5, label=GUIDE)
+    axes.set_ylabel(f"Δ{symbol}/{symbol}₀ / %")
+
+
+def _draw_merits(page: Page, axes: Axes, view: SeriesView, letter: str, words: tuple[str, str]) -> None:
+    for merit, label, colour in (("rwp", "$R_{wp}$", DATA_COLOUR), ("rexp", "$R_{exp}$", FIT_COLOUR)):
+        found = [row.merit(merit) for row in view.series.rows]
+        values = np.array([np.nan if v is None else 100.0 * v for v in found])
+        if not np.isfinite(values).any():
+            continue
+        page.curves.append(Curve(letter, merit, view.clock, values, *words, "R factor", "%"))
+        axes.plot(view.clock, values, color=colour, label=label)
+    axes.set_ylabel("R / %")
+    axes.legend(loc="best", ncols=2)
+    axes.margins(y=0.25)
