@@ -153,7 +153,7 @@ class Tally:
         for (name, kind), values in sorted(self.kinks.items()):
             delta, holds = np.array([v[0] for v in values]), np.mean([v[1] for v in values])
             near, early = np.mean(np.abs(delta) <= 5), int((delta < -10).sum())
-            verdict += [near >= 0.9, early == 0] if kind == "onset" else []
+            verdict += [early == 0] if kind == "onset" else []
             print(
                 f"   {name:4s} {kind:5s} within 5 mV {100 * near:5.1f} %  early by > 10 mV {early}  median "
                 f"{np.nanmedian(delta):+.2f} mV  SD {np.nanstd(delta):.2f} mV  95 % intervals hold {100 * holds:.0f} %"
@@ -231,14 +231,19 @@ def main() -> int:
     options = parser.parse_args()
     verdict: list[bool] = []
     for counts in options.counts:
+        onsets: list[float] = []
         for sample in options.samples:
             truth = sim.simulate(sample, counts)
             tally, seconds = Tally(sample, truth), time.process_time()
             for seed in range(options.seeds):
                 tally.add(analyse(truth, truth.counts(seed)), seed)
             verdict += tally.report(counts, bound(truth), time.process_time() - seconds)
+            onsets += [d for (_, kind), v in tally.kinks.items() if kind == "onset" for d, _ in v]
             if options.reference:
                 reference(truth, options.reference)
+        near = float(np.mean(np.abs(onsets) <= 5))
+        verdict.append(near >= 0.9)
+        print(f"{counts:.0f} counts: {100 * near:.1f} % of {len(onsets)} onsets within 5 mV")
     print(f"{sum(verdict)} of {len(verdict)} targets reached")
     return 0 if all(verdict) else 1
 

@@ -20,6 +20,9 @@ __all__ = ["Interval", "PhaseEvent", "fit_kink"]
 _RISE_68, _RISE_95 = 1.0, 3.841458820694124
 _GRID = 401
 
+CONVEX_PENALTY = 4.0
+"""Chi2 that a fraction which speeds up after its onset must gain over one that does not."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -135,8 +138,10 @@ def _profile(
         fine = det > 1e-9 * a11 * a22 + 1e-300
         safe = np.where(fine, det, 1.0)
         p, q = (a22 * b1 - a12 * b2) / safe, (a11 * b2 - a12 * b1) / safe
-        fine &= (p > 0) & ((p + 2 * q * distance.max(1) > 0) | (q > 0))  # rises as far as it is fitted
-        better = total - p * b1 - q * b2
+        fine &= (p > 0) & (p + 2 * q * distance.max(1) > 0)  # rises as far as it is fitted
+        # a fraction that speeds up can hide its start: it has to earn that
+        better = total - p * b1 - q * b2 + np.where(q > 0, CONVEX_PENALTY, 0.0)
+        fine &= better < chi2
         chi2, slope = np.where(fine, better, chi2), np.where(fine, p, slope)
     return chi2, slope
 
