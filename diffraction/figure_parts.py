@@ -118,7 +118,7 @@ def draw_heat_map(
     limits: tuple[float, float],
     tracks: bool,
 ) -> None:
-    """Draw intensity against angle (to the right) and time (upwards), on a square-root scale of grey.
+    """Draw intensity against angle (to the right) and time (upwards), in grey on a compressed scale.
 
     Parameters
     ----------
@@ -130,7 +130,8 @@ def draw_heat_map(
     limits : (float, float)
         Range of the angle in degrees.
     tracks : bool
-        Whether the fitted positions of the phases are drawn on top.
+        Whether the fitted positions of the phases are drawn on top; without, in whole patterns, the scale of grey is
+        compressed further (exponent 0.3, not 0.5) to show the weak lines.
     """
     from matplotlib.colors import PowerNorm
 
@@ -144,7 +145,7 @@ def draw_heat_map(
         _edges(view.clock[rows]),
         counts,
         cmap="Greys",
-        norm=PowerNorm(0.5, vmin=max(low, 0.0), vmax=max(high, low + 1.0)),
+        norm=PowerNorm(0.5 if tracks else 0.3, vmin=max(low, 0.0), vmax=max(high, low + 1.0)),
         rasterized=True,
     )
     unit = view.arrays.intensity_unit
@@ -294,9 +295,10 @@ def draw_event_strip(
         marker = "^" if event.kind == "onset" else "v"
         axes.plot([where], [row], marker, color=colour, markersize=2.8, markeredgewidth=0, label=label)
         left = where > middle
+        words = f"{event.kind} {event.text} {x_words[1]}".removesuffix(" 1")
         axes.annotate(
-            f"{event.kind} {event.text} {x_words[1]}".removesuffix(" 1"), (low if left else high, row), xytext=(-3 if left else 3, 0),
-            textcoords="offset points", fontsize=5, va="center", ha="right" if left else "left", color=colour,
+            words, (low if left else high, row), xytext=(-3 if left else 3, 0), textcoords="offset points",
+            fontsize=5, va="center", ha="right" if left else "left", color=colour,
         )  # fmt: skip
     axes.set_ylim(0.4, max(len(events), 1) + 0.6)
     bare(axes)

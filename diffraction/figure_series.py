@@ -67,9 +67,10 @@ def map_figure(
         for axes in panels:
             event_guides(axes, view.events("time"), colours, upright=True)
         page.figure.suptitle(view.series.sample)
+        exponent = 0.5 if tracks else 0.3
         caption = (
-            f"{view.series.sample}: cell voltage, diffracted intensity (grey, square-root scale), and weight fractions "
-            "with one standard error, against time. Dotted: onsets and ends of phases in their colours."
+            f"{view.series.sample}: cell voltage, diffracted intensity (grey, to the power of {exponent:g}), and weight "
+            "fractions with one standard error, against time. Dotted: onsets and ends of phases in their colours."
         )
         if tracks:
             caption += " Coloured lines on the map: fitted positions."
@@ -101,7 +102,7 @@ def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem
     stem : Path
     """
     scales = (["voltage"] if all(view.voltage is not None for view in views) else []) + ["time"]
-    totals = list(dict.fromkeys(total for view in views for total in view.totals))
+    totals = [t for t in dict.fromkeys(t for v in views for t in v.totals) if len(views) > 1 or " + " in t]
     with style("double") as sheet:
         page = Page(sheet.figure(12.0 + 56.0 * len(scales)))
         columns = len(views) + bool(totals)

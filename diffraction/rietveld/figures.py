@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Curve, save_figure, style
 
 from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
-from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, draw_amounts, draw_residuals, phase_handles
+from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, bare, draw_amounts, draw_residuals, phase_handles
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
 from ..phase_table import FRACTION, FrameRow, phase_label
 from .ticks import tick_positions
@@ -129,7 +129,7 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("2θ / °")
         lower.set_ylabel("Δ / σ")
-        upper.set_ylabel(f"√({view.arrays.intensity_unit.capitalize()})")
+        upper.set_ylabel(f"√({view.arrays.intensity_unit})")
         page.figure.align_ylabels([upper, lower])
         caption = (
             f"{title}: observed (dots), calculated (line) and background (dashed) intensity on a square-root scale, "
@@ -169,11 +169,9 @@ def _draw_ticks(page: Page, axes: Axes, ticks: Mapping[str, FloatArray], colours
     for number, (phase, angle) in enumerate(ticks.items()):
         row = float(len(ticks) - number)
         colour = colours.get(phase, DATA_COLOUR)
-        page.curves.append(
-            Curve(
-                "ticks", phase_label(phase), angle, np.full(angle.size, row), f"{phase}: two_theta", "deg", "row", "1"
-            )
-        )
+        rank = np.full(angle.size, row)
+        name = f"{phase_label(phase)}: two_theta"
+        page.curves.append(Curve("ticks", phase_label(phase), angle, rank, name, "deg", "row", "1"))
         axes.plot(
             angle, rank, "|", color=colour, markersize=5, markeredgewidth=0.5,
             label=phase_label(phase),
@@ -183,10 +181,7 @@ def _draw_ticks(page: Page, axes: Axes, ticks: Mapping[str, FloatArray], colours
             ha="left", va="center",
         )  # fmt: skip
     axes.set_ylim(0.3, max(len(ticks), 1) + 0.7)
-    axes.set_yticks([])
-    axes.tick_params(labelbottom=False, bottom=False)
-    for side in ("top", "bottom", "left", "right"):
-        axes.spines[side].set_visible(False)
+    bare(axes)
 
 
 def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[str, str]) -> None:
@@ -257,8 +252,8 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
         page.figure.align_ylabels(panels)
         page.figure.legend(handles=phase_handles(view.series.phases, colours), loc="outside upper center", ncols=4)
         caption = (
-            f"{view.series.sample} ({view.series.method}): change of the cell constants against the first frame of each "
-            "phase in per cent, with bands of one standard error, and the R factors, against time."
+            f"{view.series.sample} ({view.series.method}): change of the cell constants against the first frame of "
+            "each phase in per cent, with bands of one standard error, and the R factors, against time."
         )
         return save_figure(page.figure, stem, page.table, provenance([view], caption))
 
