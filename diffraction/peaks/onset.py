@@ -18,7 +18,7 @@ from ..radiation import FloatArray
 __all__ = ["Interval", "PhaseEvent", "fit_kink"]
 
 _RISE_68, _RISE_95 = 1.0, 3.841458820694124
-_GRID = 401
+_GRID, _STAGES, _NEAR = 401, 3, 12.0  # points, refinements, and the chi2 above the least that they resolve
 
 CONVEX_PENALTY = 4.0
 """Chi2 that a fraction which speeds up after its onset must gain over one that does not."""
@@ -100,8 +100,14 @@ def fit_kink(
     sign = 1.0 if kind == "onset" else -1.0
     scale = max(float(time[-1] - time[0]), 1e-9)
     grid = np.unique(np.concatenate([np.linspace(*bounds, _GRID), time[(time >= bounds[0]) & (time <= bounds[1])]]))
-    distance = np.clip(sign * (time[None] - grid[:, None]), 0.0, None) / scale
-    chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, curved)
+    for stage in range(_STAGES + 1):
+        distance = np.clip(sign * (time[None] - grid[:, None]), 0.0, None) / scale
+        chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, curved)
+        near = np.flatnonzero(chi2 - chi2.min() < _NEAR)
+        if stage == _STAGES or near.size > _GRID // 4:
+            break
+        low, high = grid[max(near[0] - 1, 0)], grid[min(near[-1] + 1, grid.size - 1)]
+        grid = np.unique(np.concatenate([grid, np.linspace(low, high, _GRID)]))
     at = int(chi2.argmin())
     dof = max(time.size - (3 if curved else 2), 1)
     inflation = max(1.0, float(chi2[at]) / dof)
