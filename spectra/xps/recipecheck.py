@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layerscope.errors import LayerscopeError, RecipeError
 
+from .dataset import normalise_region
 from .peakmodel import build_model
 from .recipe import RegionTable, XpsRecipe
 from .rsf import get_rsf_set
@@ -66,14 +67,16 @@ def _quantification(recipe: XpsRecipe) -> list[RecipeError]:
                 problems.append(_located(error, f"quantification.{key}"))
     if problems:
         return problems
+    given = {normalise_region(line) for line in table.factors}
     for index, region in enumerate(recipe.regions):
-        if region.quantify:
+        line = region.rsf_line or region.name
+        if region.quantify and normalise_region(line) not in given:
             try:
-                get_rsf_set(table.rsf_set).factor(region.rsf_line or region.name)
+                get_rsf_set(table.rsf_set).factor(line)
             except LayerscopeError as error:
                 where = f"regions[{index}].rsf_line" if region.rsf_line else f"regions[{index}] ({region.name})"
                 problems.append(
-                    RecipeError(f"{where}: {error.message}", hint="see regions.rsf_line and regions.quantify")
+                    RecipeError(f"{where}: {error.message}", hint="see regions.rsf_line, quantification.factors")
                 )
     return problems
 

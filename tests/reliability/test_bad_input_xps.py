@@ -10,6 +10,7 @@ import json
 import random
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layerscope.spectra.xps.recipe import XpsRecipe
+from layerscope.spectra.xps.recipecheck import recipe_problems
 
 from layerscope.errors import RecipeError
 from layerscope.records import ResultRecord
@@ -574,3 +577,11 @@ def test_random_damage_to_a_file_never_ends_in_an_internal_error(
         assert record.problem.kind != "internal", record.problem
     done = {r.state.sample for r in batch.summary.run.records}
     assert done == {str(n) for n in range(40)}
+
+
+def test_factor_given_in_the_recipe_stands_in_for_one_that_the_set_lacks() -> None:
+    text = recipe_text({"sound": BAD_FILE}).replace('region = "B 1s"', 'region = "B 1s"\nrsf_line = "Qx 9z"', 1)
+    text = text.replace(
+        "[quantification]", '[quantification]\nfactors = { "Qx 9z" = 0.5 }\nfactors_source = "measured"'
+    )
+    assert recipe_problems(XpsRecipe.model_validate(tomllib.loads(text))) == []
