@@ -234,7 +234,26 @@ class _Job:
             intensity=self.pattern.counts.tolist(),
             sigma=self.pattern.sigma.tolist(),
         )
-        self.answer = self.refinement.fit(data, mode=mode, plan=rx.RefinementPlan(stages=stages), telemetry=False)
+        self.answer = self.refinement.fit(data, mode=mode, plan=_plan(rx, stages), telemetry=False)
+
+
+def _plan(rx: Any, stages: list[Any]) -> Any:
+    """Build the plan; a single stage (a warm start) runs once, at the fine line windows of the closing stage.
+
+    rietx solves every plan a second time with wider windows. After a cold start that is right; for a frame that starts
+    at its neighbour's answer it would double the time for nothing.
+    """
+    if len(stages) != 1:
+        return rx.RefinementPlan(stages=stages)
+
+    class WarmPlan(rx.RefinementPlan):  # type: ignore[misc,unused-ignore]
+        def closing_stage(self) -> None:
+            return None
+
+        def stage_window_tols(self) -> list[float | None]:
+            return [self.closing_window_tol] * len(self.stages)
+
+    return WarmPlan(stages=stages)
 
 
 def _phase_globs(group: str, index: int, phase: Phase) -> list[str]:

@@ -1,0 +1,89 @@
+"""Refined patterns as arrays: one stack a range and engine, with observed, calculated and background curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.pipeline import RunContext
+
+from ..series import Frame, FrameSeries, levels_of, times_of, voltages_of
+from .result import RietveldResult
+
+__all__ = ["refinement_arrays"]
+
+Refined = tuple[Frame, RietveldResult]
+
+
+def refinement_arrays(
+    context: RunContext, series: FrameSeries, engine: str, refined: Sequence[Refined]
+) -> list[SeriesArrays]:
+    """Return the curves of all refined frames, those of one axis together.
+
+    Parameters
+    ----------
+    context : RunContext
+    series : FrameSeries
+    engine : str
+    refined : sequence of (Frame, RietveldResult)
+    """
+    groups: dict[tuple[int, float, float], list[Refined]] = {}
+    for frame, result in refined:
+        x = result.curves.two_theta
+        groups.setdefault((x.size, round(float(x[0]), 4), round(float(x[-1]), 4)), []).append((frame, result))
+    arrays = []
+    for number, members in enumerate(groups.values()):
+        parts = [series.table.name or series.sample, engine]
+        if number:
+            parts.append(f"axis{number + 1}")
+        arrays.append(_stacked(context.series_name(*(p for p in parts if p)), series, engine, members))
+    return arrays
+
+
+def _stacked(name: str, series: FrameSeries, engine: str, members: Sequence[Refined]) -> SeriesArrays:
+    frames = [frame for frame, _ in members]
+    curves = [result.curves for _, result in members]
+    voltage, voltage_sigma, _ = voltages_of(frames)
+    levels, level_name, level_unit = levels_of(frames, times_of(frames), voltage)
+    parameters = {}
+    if voltage is not None:
+        sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
+        parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
+    ticks: dict[str, str | int | float | bool | None] = {}
+    for level, (_, result) in enumerate(members):
+        for phase, angles in result.curves.ticks.items():
+            inside = angles[(angles >= result.curves.two_theta[0]) & (angles <= result.curves.two_theta[-1])]
+            ticks[f"ticks:{level}:{phase}"] = ",".join(f"{a:.3f}" for a in np.unique(np.round(inside, 3)))
+    unit = frames[0].pattern.intensity_unit
+    shown = "counts" if unit == "arbitrary" else unit
+    return SeriesArrays(
+        name=name,
+        technique="rietveld",
+        title=f"{series.sample}: refined with {engine}",
+        sample=series.sample,
+        axis=np.array(curves[0].two_theta, dtype=float),
+        axis_name="two_theta",
+        axis_unit="deg",
+        levels=levels,
+        level_name=level_name,
+        level_unit=level_unit,
+        counts=np.stack([c.observed for c in curves]),
+        variance=np.stack([c.sigma**2 for c in curves]),
+        fit=np.stack([c.calculated for c in curves]),
+        background=np.stack([c.background for c in curves]),
+        residual=np.stack([c.residual for c in curves]),
+        parameters=parameters,
+        intensity_unit=shown,
+        area_unit=f"{shown}*deg",
+        metadata={
+            "engine": engine,
+            "engine_version": members[0][1].engine_version,
+            "wavelength_A": series.radiation.alpha1,
+            "wavelength2_A": series.radiation.alpha2,
+            "ratio": series.radiation.ratio,
+            "frames": ",".join(str(f.index) for f in frames),
+            **ticks,
+        },
+    )

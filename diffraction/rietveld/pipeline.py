@@ -1,0 +1,355 @@
+"""The pipeline ``rietveld``: patterns or series in, cells, sites and weight fractions of one or two engines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
+from layerscope.records import FitQuality, ResultRecord
+from layerscope.records import Problem as RecordProblem
+from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.summary import SummaryTable
+
+from ..recipe import RietveldRecipe, SequenceTable, SeriesTable
+from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
+from ..tables import rietveld_tables
+from .compare import compare
+from .curves import refinement_arrays
+from .engine import RefineOptions, get_engine, refine
+from .events import event_quantities
+from .frame import SeriesOptions
+from .from_recipe import engine_folder, plan_of, powder_pattern, problem_of, resolved_phase
+from .model import PowderPattern, Problem
+from .quantities import absent_phases, comparison_quantities, refinement_quality, refinement_quantities
+from .result import RietveldResult
+from .sequence import FrameResult, SeriesResult, calibrate, refine_series
+
+if TYPE_CHECKING:
+    from layerscope.runs.load import Run
+    from layerscope.runs.pipeline import Pipeline
+
+__all__ = ["PIPELINE", "RietveldPipeline"]
+
+SUSPICIOUS = ("NOT_CONVERGED", "POOR_FIT", "DIRECTION_DEPENDENT", "AT_BOUND", "NOT_COUNTS")
+_ENGINE_NAMES = {"rietx": "rietx", "gsas2": "GSAS-II"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One series and what it is refined with."""
+
+    recipe: RietveldRecipe
+    context: RunContext
+    series: FrameSeries
+    patterns: Mapping[int, PowderPattern]
+    problem: Problem
+    flags: tuple[str, ...]
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Frames that have a pattern to refine."""
+        return [f for f in self.series.frames if f.index in self.patterns]
+
+    def folder(self, engine: str, *parts: str) -> Path | None:
+        """Return where an engine's files are kept, or None."""
+        keep = self.recipe.save_gpx and engine == "gsas2"
+        name = self.series.table.name or "series"
+        return engine_folder(self.context.attachments, keep, name, *parts)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A refined frame of one engine with its record."""
+
+    frame: Frame
+    result: RietveldResult
+    record: ResultRecord
+
+
+class RietveldPipeline(PipelineBase):
+    """Rietveld refinement of patterns and series."""
+
+    name = "rietveld"
+    version = "1"
+    technique = "rietveld"
+    recipe_model = RietveldRecipe
+
+    def check(self, recipe: RietveldRecipe) -> list[RecordProblem]:
+        """Return what is wrong with a recipe: files, phases, plan, engines that are not there."""
+        problems = super().check(recipe)
+        for table in recipe.phases:
+            try:
+                resolved_phase(recipe, table)
+            except LayerscopeError as error:
+                problems.append(RecordProblem.from_error(error))
+        for engine in _engines(recipe):
+            missing = _missing(engine)
+            if missing is not None:
+                problems.append(RecordProblem.from_error(missing))
+        if problems:
+            return problems
+        for table_ in recipe.series:
+            try:
+                plan_of(recipe.plan)
+                job = _job(recipe, RunContext(cast("Pipeline", self), recipe, {}), table_)
+                problems += [RecordProblem.from_error(f.error) for f in job.series.failures]
+            except LayerscopeError as error:
+                problems.append(RecordProblem.from_error(error))
+        return problems
+
+    def split(self, recipe: RietveldRecipe) -> Sequence[RietveldRecipe]:
+        """Return one recipe a series."""
+        return tuple(
+            recipe.model_copy(update={"series": (s,), "sample": s.sample or recipe.sample}).located(recipe.folder)
+            for s in recipe.series
+        )
+
+    def run(self, recipe: RietveldRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of one series, engine by engine, then their comparison."""
+        job = _job(recipe, context, recipe.series[0])
+        by_engine: dict[str, list[Refined]] = {}
+        for engine in _engines(recipe):
+            missing = _missing(engine)
+            if missing is not None:
+                _fail(job, missing, engine, None)
+                continue
+            with context.guard(
+                state=job.series.state(None), inputs=job.series.inputs(engine), method=f"{self.name}.{engine}"
+            ):
+                refined, output = _sequence(job, engine) if recipe.sequence else _patterns(job, engine)
+                by_engine[engine] = refined
+                if output.records:
+                    yield output
+        if len(by_engine) == 2:
+            records = _comparisons(job, by_engine["rietx"], by_engine["gsas2"])
+            if records:
+                yield PipelineOutput(tuple(records))
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return cells and fractions, onsets, and the comparison of engines."""
+        return rietveld_tables(records)
+
+    def figures(self, run: Run, folder: Path) -> list[Path]:
+        """Draw Rietveld plots and courses of cells and fractions."""
+        try:
+            from .figures import draw
+        except ImportError:
+            return []
+        return list(draw(run, folder))
+
+
+def _engines(recipe: RietveldRecipe) -> tuple[str, ...]:
+    return ("rietx", "gsas2") if recipe.engine == "both" else (recipe.engine,)
+
+
+def _missing(engine: str) -> MissingDependencyError | None:
+    """Return the error that says how to get an engine, or None where it is there."""
+    status = get_engine(engine).status()
+    if status.available:
+        return None
+    return MissingDependencyError(
+        f"the engine {_ENGINE_NAMES[engine]} is not installed", source=f"engine = '{engine}'", hint=status.hint
+    )
+
+
+def _job(recipe: RietveldRecipe, context: RunContext, table: SeriesTable) -> Job:
+    series = load_series(recipe, table)
+    for failure in series.failures:
+        _fail_frame(context, recipe, series, failure)
+    problem = problem_of(recipe, series.radiation)
+    factor, _, flags = noise_factor(series, recipe.noise) if _needs_factor(recipe, series) else (1.0, None, ())
+    patterns = {}
+    for frame in series.frames:
+        try:
+            pattern = powder_pattern(frame, factor, recipe.noise)
+            pattern.within(recipe.range_2theta)
+            patterns[frame.index] = pattern
+        except LayerscopeError as error:
+            _fail_frame(context, recipe, series, FrameFailure(frame.index, frame.file, error))
+    if not patterns:
+        raise DataError("no frame of the series can be refined", source=table.files[0])
+    return Job(recipe, context, series, patterns, problem, flags)
+
+
+def _needs_factor(recipe: RietveldRecipe, series: FrameSeries) -> bool:
+    """Return whether errors have to come from the noise: the files give none."""
+    return recipe.noise == "scaled" or series.frames[0].pattern.variance is None
+
+
+def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries, failure: FrameFailure) -> None:
+    for engine in _engines(recipe):
+        method = f"rietveld.{engine}"
+        inputs = series.inputs(method, failure)
+        context.failures.append(
+            context.failed(failure.error, state=series.state(failure), inputs=inputs, method=method)
+        )
+
+
+def _fail(job: Job, error: Exception, engine: str, frame: Frame | None) -> None:
+    method = f"rietveld.{engine}"
+    job.context.failures.append(
+        job.context.failed(error, state=job.series.state(frame), inputs=job.series.inputs(engine, frame), method=method)
+    )
+
+
+def _record(
+    job: Job, engine: str, frame: Frame, result: RietveldResult, flags: Sequence[str], found: FrameResult | None
+) -> ResultRecord:
+    sequence = job.recipe.sequence
+    quantities = refinement_quantities(result, sequence.total if sequence is not None else ())
+    if found is not None:
+        quantities += absent_phases(found.tested, found.active)
+    quality = refinement_quality(result, (*frame.flags, *flags, *job.flags))
+    suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
+    kept = [f"kept: {p.name}" for p in (result.project, result.log) if p is not None and job.recipe.save_gpx]
+    notes = [f"engine {_ENGINE_NAMES[engine]} {result.engine_version}", *kept]
+    if found is not None and found.direction_sigma is not None:
+        notes.append(f"forward and backward differ by at most {found.direction_sigma:.2g} sigma")
+    return job.context.record(
+        state=job.series.state(frame),
+        inputs=job.series.inputs(engine, frame),
+        method=f"rietveld.{engine}",
+        quantities=tuple(quantities),
+        quality=quality,
+        status="warning" if suspicious else "ok",
+        software={_ENGINE_NAMES[engine]: result.engine_version},
+        notes=tuple(notes),
+    )
+
+
+def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
+    """Refine every frame by itself."""
+    plan = plan_of(job.recipe.plan)
+    refined = []
+    for number, frame in enumerate(job.frames):
+        job.context.progress(number, len(job.frames), f"{engine}: frame {frame.index}")
+        folder = job.folder(engine, f"frame_{frame.index:04d}")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        options = RefineOptions(prealign=not job.recipe.le_bail, folder=folder, time_limit_s=job.recipe.time_limit_s)
+        try:
+            result = refine(job.patterns[frame.index], job.problem, engine=engine, plan=plan, options=options)
+            record = _record(job, engine, frame, result, (), None)
+        except Exception as error:
+            if job.context.debug:
+                raise
+            _fail(job, error, engine, frame)
+            continue
+        refined.append(Refined(frame, result, record))
+    return refined, _output(job, engine, refined, [])
+
+
+def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
+    """Refine the frames as a series: warm start, phases on and off, both directions."""
+    table = job.recipe.sequence
+    assert table is not None  # noqa: S101
+    frames = job.frames
+    problem = job.problem
+    if table.calibrate is not None:
+        problem = _calibrated(job, engine, table)
+    options = _options(job, engine, table)
+    job.context.progress(0, len(frames), f"{engine}: {len(frames)} frames")
+    found = refine_series([job.patterns[f.index] for f in frames], problem, options)
+    refined = []
+    for frame, item in zip(frames, found.frames, strict=True):
+        if item.result is None:
+            _fail(job, item.problem or DataError("the frame could not be refined"), engine, frame)
+            continue
+        flags = [f for f in item.flags if f not in item.result.flags]
+        record = _record(job, engine, frame, item.result, flags, item)
+        refined.append(Refined(frame, item.result, record))
+    job.context.progress(len(frames), len(frames), f"{engine}: done")
+    whole = _series_record(job, engine, frames, found, refined)
+    return refined, _output(job, engine, refined, [whole])
+
+
+def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
+    """Refine one frame with its instrument, which the series then holds."""
+    wanted = table.calibrate
+    assert wanted is not None  # noqa: S101
+    if wanted.frame not in job.patterns:
+        raise DataError(f"frame {wanted.frame}, by which the instrument is calibrated, cannot be used")
+    names = wanted.phases or tuple(p.name for p in job.problem.phases)
+    part = job.problem.only(names)
+    folder = job.folder(engine, "calibration")
+    done = calibrate(job.patterns[wanted.frame], part, plan_of(wanted.plan), engine=engine, folder=folder)
+    phases = {p.name: p for p in done.phases}
+    merged = []
+    for phase, own in zip(job.problem.phases, job.recipe.phases, strict=True):
+        like = phases.get(own.broadening_like or "")
+        if like is not None:
+            phase = replace(phase, size_nm=like.size_nm, microstrain_ppm=like.microstrain_ppm)
+        merged.append(phases.get(phase.name, phase))
+    return replace(done, phases=tuple(merged))
+
+
+def _options(job: Job, engine: str, table: SequenceTable) -> SeriesOptions:
+    given = table.model_dump(exclude={"calibrate", "total"})
+    return SeriesOptions(
+        engine=engine, time_limit_s=job.recipe.time_limit_s, folder=job.folder(engine, "frames"), **given
+    )
+
+
+def _series_record(
+    job: Job, engine: str, frames: Sequence[Frame], found: SeriesResult, refined: Sequence[Refined]
+) -> ResultRecord:
+    quantities, notes = event_quantities(frames, found, [p.name for p in job.problem.phases])
+    failed = [str(f.index) for f, item in zip(frames, found.frames, strict=True) if item.result is None]
+    worst = max((o.sigma for o in found.overlaps), default=None)
+    if worst is not None:
+        notes.append(f"frames that two chunks share differ by at most {worst:.2g} sigma")
+    merged = [r.result for r in refined]
+    chi2, n_data = sum(r.chi2 for r in merged), sum(r.n_data for r in merged)
+    flags = ([f"FRAMES_FAILED:{','.join(failed)}"] if failed else []) + list(job.series.flags)
+    flags += [f"CHUNKS_DISAGREE:{o.index}" for o in found.overlaps if not o.same_phases]
+    quality = FitQuality(
+        chi2=chi2, n_data=n_data, converged=all(r.converged for r in merged), flags=tuple(dict.fromkeys(flags))
+    )
+    return job.context.record(
+        state=job.series.state(None),
+        inputs=job.series.inputs(f"{engine}@series"),
+        method=f"rietveld.{engine}.series",
+        quantities=tuple(quantities),
+        quality=quality,
+        parents=tuple(r.record.record_id for r in refined),
+        status="warning" if failed else "ok",
+        notes=(*notes, *job.series.notes),
+    )
+
+
+def _output(job: Job, engine: str, refined: Sequence[Refined], more: Sequence[ResultRecord]) -> PipelineOutput:
+    arrays = refinement_arrays(job.context, job.series, engine, [(r.frame, r.result) for r in refined])
+    return PipelineOutput((*(r.record for r in refined), *more), {a.name: a for a in arrays})
+
+
+def _comparisons(job: Job, first: Sequence[Refined], second: Sequence[Refined]) -> list[ResultRecord]:
+    """Return one record a frame that both engines refined."""
+    others = {r.frame.index: r for r in second}
+    records = []
+    for ours in first:
+        theirs = others.get(ours.frame.index)
+        if theirs is None:
+            continue
+        found = compare(ours.result, theirs.result, limit=job.recipe.agree_within)
+        alike = {p.name for p in ours.result.phases} == {p.name for p in theirs.result.phases}
+        flags = [] if found.verdict == "agree" else [f"ENGINES_DIFFER:{found.verdict}"]
+        flags += [] if alike else ["PHASES_DIFFER"]
+        records.append(
+            job.context.record(
+                state=job.series.state(ours.frame),
+                inputs=job.series.inputs("comparison", ours.frame),
+                method="rietveld.comparison",
+                quantities=tuple(comparison_quantities(found)),
+                quality=FitQuality(flags=tuple(flags)),
+                parents=(ours.record.record_id, theirs.record.record_id),
+                status="warning" if flags else "ok",
+                notes=(f"{found.verdict}: {found.message}", "GSAS-II less rietx, in the larger raw standard error"),
+            )
+        )
+    return records
+
+
+PIPELINE = RietveldPipeline()

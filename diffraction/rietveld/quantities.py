@@ -1,0 +1,223 @@
+"""From a refinement to quantities of records: values with raw standard errors, agreement, differences of engines."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layerscope.fitting.limits import feldman_cousins
+from layerscope.records import FitQuality, Quantity
+
+from .compare import Comparison, Difference
+from .frame import Tested
+from .result import Estimate, PhaseResult, RietveldResult
+
+__all__ = ["absent_phases", "comparison_quantities", "poor_fit", "refinement_quality", "refinement_quantities"]
+
+_CELL_UNITS = {"alpha": "deg", "beta": "deg", "gamma": "deg", "volume": "angstrom^3"}
+_INSTRUMENT = {
+    "u": ("instrument.gaussian_width", "deg^2"),
+    "v": ("instrument.gaussian_width", "deg^2"),
+    "w": ("instrument.gaussian_width", "deg^2"),
+    "x": ("instrument.lorentzian_width", "deg"),
+    "y": ("instrument.lorentzian_width", "deg"),
+    "sh_l": ("instrument.axial_divergence", "1"),
+    "zero": ("instrument.zero_shift", "deg"),
+    "displacement_mm": ("instrument.displacement", "mm"),
+}
+_EIGHT_PI2 = 8.0 * math.pi**2
+POOR = 0.5
+"""Weighted residual, background taken off, beyond which the model does not describe the pattern."""
+
+
+def _quantity(
+    name: str, found: Estimate, unit: str, component: str | None = None, *, factor: float = 1.0
+) -> Quantity | None:
+    """Return an estimate as a quantity; None where there is no number."""
+    value = found.value * factor
+    if not math.isfinite(value):
+        return None
+    sigma = None if found.sigma is None else found.sigma * factor
+    if sigma is None or not (math.isfinite(sigma) and sigma > 0) or found.role == "fixed":
+        return Quantity(name=name, value=value, unit=unit, component=component, role="fixed")
+    bounds = {"min": found.minimum * factor, "max": found.maximum * factor}
+    limits = {k: v for k, v in bounds.items() if math.isfinite(v)} if found.role == "refined" else {}
+    initial = None
+    if found.initial is not None and math.isfinite(found.initial):
+        initial = found.initial * factor
+    return Quantity(
+        name=name,
+        value=value,
+        sigma=sigma,
+        sigma_kind="covariance",
+        unit=unit,
+        component=component,
+        role=found.role,
+        initial=initial,
+        **limits,  # type: ignore[arg-type]
+    )
+
+
+def refinement_quantities(result: RietveldResult, total: Sequence[str] = ()) -> list[Quantity]:
+    """Return everything that a refinement found.
+
+    Parameters
+    ----------
+    result : RietveldResult
+    total : sequence of str
+        Phases whose weight fractions are summed, with their covariance.
+
+    Returns
+    -------
+    list of Quantity
+        Standard errors are the raw ones; ``fit.serial_factor`` times them are those of Bérar and Lelann.
+    """
+    found: list[Quantity | None] = []
+    for phase in result.phases:
+        found += _phase(phase)
+    if total and any(result.has_phase(n) for n in total):
+        value, sigma = result.total_fraction(*total)
+        role = "derived" if sigma > 0 else "fixed"
+        estimate = Estimate(value, sigma if sigma > 0 else None, role=role)  # type: ignore[arg-type]
+        found.append(_quantity("phase.total_fraction", estimate, "1", " + ".join(total)))
+    elif total:
+        found.append(_quantity("phase.total_fraction", Estimate(0.0), "1", " + ".join(total)))
+    for key, estimate in result.instrument.items():
+        if key in _INSTRUMENT:
+            name, unit = _INSTRUMENT[key]
+            found.append(_quantity(name, estimate, unit, key))
+    found += [_quantity("background.coefficient", e, "counts", str(k)) for k, e in enumerate(result.background)]
+    found += [_quantity("peak.area", e, "counts*deg", f"line {k}") for k, e in enumerate(result.lines)]
+    found.append(_quantity("fit.serial_factor", Estimate(result.serial_factor), "1"))
+    return [q for q in found if q is not None]
+
+
+def _phase(phase: PhaseResult) -> list[Quantity | None]:
+    name = phase.name
+    found = [_quantity("phase.fraction", phase.weight_fraction, "1", name)]
+    for key, estimate in phase.cell.items():
+        found.append(_quantity(f"lattice.{key}", estimate, _CELL_UNITS.get(key, "angstrom"), name))
+    found.append(_quantity("phase.scale", phase.scale, "1", name))
+    found.append(_quantity("phase.crystallite_size", phase.size_nm, "nm", name))
+    found.append(_quantity("phase.microstrain", phase.microstrain_ppm, "1", name, factor=1e-6))
+    found.append(_quantity("phase.texture", phase.march, "1", name))
+    for label, site in phase.sites.items():
+        for axis in ("x", "y", "z"):
+            if axis in site:
+                found.append(_quantity("atom.coordinate", site[axis], "1", f"{name}/{label}/{axis}"))
+        if "occupancy" in site:
+            found.append(_quantity("atom.occupancy", site["occupancy"], "1", f"{name}/{label}"))
+        if "b_iso" in site:
+            factor = 1.0 / _EIGHT_PI2
+            found.append(_quantity("atom.uiso", site["b_iso"], "angstrom^2", f"{name}/{label}", factor=factor))
+    return found
+
+
+def absent_phases(tested: Mapping[str, Tested], present: Sequence[str]) -> list[Quantity]:
+    """Return the fraction that each absent phase would have, with its upper limit."""
+    found = []
+    for name, trial in tested.items():
+        if name in present or trial.sigma is None or not (math.isfinite(trial.sigma) and trial.sigma > 0):
+            continue
+        if not math.isfinite(trial.fraction) or trial.fraction < -8 * trial.sigma:
+            continue
+        limit = float(feldman_cousins(trial.fraction, trial.sigma, 0.95).high)
+        found.append(
+            Quantity(
+                name="phase.fraction",
+                value=trial.fraction,
+                sigma=trial.sigma,
+                sigma_kind="covariance",
+                unit="1",
+                component=name,
+                role="derived",
+                upper_limit=limit,
+                limit_confidence=0.95,
+            )
+        )
+    return found
+
+
+def poor_fit(result: RietveldResult) -> float | None:
+    """Return the weighted residual with the background taken off where it is so large that the model is wrong."""
+    curves = result.curves
+    signal = float((((curves.observed - curves.background) / curves.sigma) ** 2).sum())
+    residual = float((curves.residual**2).sum())
+    noise = float(curves.observed.size)
+    if signal <= 2 * noise:  # hardly anything above the background: the residual is noise
+        return None
+    ratio = math.sqrt(max(residual - noise, 0.0) / signal)
+    return ratio if ratio > POOR else None
+
+
+def refinement_quality(result: RietveldResult, flags: Sequence[str] = ()) -> FitQuality:
+    """Return the agreement of a refinement with its flags."""
+    own = [_flag(f) for f in result.flags]
+    poor = poor_fit(result)
+    if poor is not None:
+        own.append(f"POOR_FIT:{100 * poor:.0f} % of the signal is not described")
+    residual = result.curves.residual
+    total = float((residual**2).sum())
+    watson = float((np.diff(residual) ** 2).sum() / total) if total > 0 else None
+    freedom = max(result.n_data - result.n_free, 1)
+    return FitQuality(
+        chi2=result.chi2,
+        redchi=result.chi2 / freedom,
+        bic=result.chi2 + result.n_free * math.log(max(result.n_data, 2)),
+        n_data=result.n_data,
+        n_free=result.n_free,
+        rwp=result.rwp,
+        rexp=result.rexp,
+        gof=result.gof,
+        durbin_watson=None if watson is None else min(max(watson, 0.0), 4.0),
+        converged=result.converged,
+        flags=tuple(dict.fromkeys([*own, *(_flag(f) for f in flags)])),
+    )
+
+
+def _flag(text: str) -> str:
+    """Bring an engine's flag into the record's form NAME or NAME:detail."""
+    head, _, rest = text.partition(":")
+    name = re.sub(r"[^A-Z0-9_]+", "_", head.strip().upper()).strip("_") or "ENGINE"
+    return f"{name}:{rest.strip()}" if rest.strip() else name
+
+
+def _unit(name: str) -> tuple[str, float]:
+    """Return the unit of a parameter by its canonical name, and the factor that brings its value into it."""
+    parts = name.split("/")
+    last = parts[-1]
+    if parts[0] == "instrument":
+        return _INSTRUMENT.get(last, ("", "1"))[1], 1.0
+    if parts[0] == "background":
+        return "counts", 1.0
+    if parts[0] == "line":
+        return "counts*deg", 1.0
+    if parts[-2] == "cell":
+        return _CELL_UNITS.get(last, "angstrom"), 1.0
+    special = {"size_nm": ("nm", 1.0), "microstrain_ppm": ("1", 1e-6), "b_iso": ("angstrom^2", 1.0)}
+    return special.get(last, ("1", 1.0))
+
+
+def comparison_quantities(found: Comparison) -> list[Quantity]:
+    """Return the difference of every parameter, second engine less first, with the larger raw standard error."""
+    rows = [_difference(d) for d in found.differences]
+    return [q for q in rows if q is not None]
+
+
+def _difference(row: Difference) -> Quantity | None:
+    unit, factor = _unit(row.name)
+    value, sigma = (row.second - row.first) * factor, row.sigma * factor
+    if not (math.isfinite(value) and math.isfinite(sigma) and sigma > 0):
+        return None
+    return Quantity(
+        name="comparison.difference",
+        value=value,
+        sigma=sigma,
+        sigma_kind="covariance",
+        unit=unit,
+        component=row.name,
+        role="derived",
+    )
