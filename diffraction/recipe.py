@@ -307,13 +307,17 @@ class PhaseTable(RecipeModel):
 
     name: Annotated[str, Field(min_length=1, description="what the records call it")]
     library: str | None = Field(default=None, description="name in reference_data/phases")
-    file: RecipePath | None = Field(default=None, description=".cif or .toml")
+    file: RecipePath | None = Field(default=None, description=".cif or .toml, or an archive that holds it")
+    member: str | None = Field(default=None, description="the one file in an archive, e.g. 'O3.cif'")
     a: float | None = None
     b: float | None = None
     c: float | None = None
     beta: float | None = None
     size_nm: Annotated[float, Field(gt=0)] | None = None
     microstrain_ppm: Annotated[float, Field(ge=0)] | None = None
+    broadening_like: str | None = Field(
+        default=None, description="after the calibration of a series: size and strain of this phase"
+    )
     texture: bool = Field(default=True, description="false switches the texture of the library off")
     texture_axis: tuple[int, int, int] | None = None
     refine_occupancy: tuple[str, ...] = Field(default=(), description="sites whose occupancy the plan may free")
@@ -322,6 +326,8 @@ class PhaseTable(RecipeModel):
     def _consistent(self) -> Self:
         if (self.library is None) == (self.file is None):
             raise ValueError(f"phase {self.name!r}: give either library or file")
+        if self.member is not None and self.file is None:
+            raise ValueError(f"phase {self.name!r}: member goes with file")
         return self
 
 
@@ -411,7 +417,7 @@ class RietveldRecipe(DiffractionRecipe):
     def _consistent(self) -> Self:
         names = [p.name for p in self.phases]
         _unique(names, "phases")
-        wanted: list[tuple[str, str]] = []
+        wanted = [("broadening_like", p.broadening_like) for p in self.phases if p.broadening_like is not None]
         if self.sequence is not None:
             wanted += [("sequence.always", n) for n in self.sequence.always]
             wanted += [("sequence.total", n) for n in self.sequence.total]

@@ -27,6 +27,7 @@ __all__ = [
     "levels_of",
     "load_series",
     "noise_factor",
+    "read_text",
     "stack",
     "times_of",
     "voltages_of",
@@ -336,7 +337,14 @@ def _radiation(given: RadiationTable | None, pattern: Pattern) -> Radiation:
     return radiation
 
 
-def _text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
+def read_text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
+    """Return a text file of a recipe, or the one file of that name in an archive.
+
+    Raises
+    ------
+    ReaderError
+        If it cannot be read, or the archive does not hold it.
+    """
     from .readers._archive import member_names, open_archive, read_member
     from .readers._base import decode, load
 
@@ -365,7 +373,7 @@ def _timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], t
         frames = _logged(recipe, table, frames)
     if table.table is None:
         return frames
-    rows = list(csv.DictReader(io.StringIO(_text(recipe, table.table, table.member))))
+    rows = list(csv.DictReader(io.StringIO(read_text(recipe, table.table, table.member))))
     if len(rows) != total:
         raise DataError(f"the table has {len(rows)} rows for {total} frames", source=table.table)
     wanted = {"time_s": table.time_s, "voltage_V": table.voltage_V, "capacity_mAh_g": table.capacity_mAh_g}

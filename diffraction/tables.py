@@ -184,7 +184,8 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
     for record in ordered:
         for q in record.quantities:
             if q.name in names and (q.role != "fixed" or q.name in ("phase.fraction", "phase.total_fraction")):
-                shown[q.name, q.component] = None
+                if q.name != "lattice.b" or not _same_as_a(record, q):
+                    shown[q.name, q.component] = None
     columns = sorted(shown, key=lambda c: (str(c[1]) if c[0] != "phase.total_fraction" else "~", names.index(c[0])))
     rows = []
     for record in ordered:
@@ -209,12 +210,22 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
     return SummaryTable(title, (*headings, *heads, "Rwp / %", "Rexp / %", "gof", "flags"), tuple(rows), note)
 
 
+def _same_as_a(record: ResultRecord, b: Quantity) -> bool:
+    a = _find(record, "lattice.a", b.component)
+    return a is not None and a.value == b.value
+
+
+def _is_judged(parameter: str | None) -> bool:
+    """Return whether engines must agree on a parameter: not its scale, background or resolution, which trade off."""
+    return parameter is not None and not {"scale", "background", "instrument", "line"} & set(parameter.split("/"))
+
+
 def _comparison_table(sample: str, records: Sequence[ResultRecord]) -> SummaryTable:
     ordered = sorted_records(records)
     keys, headings = _state(ordered)
     rows = []
     for record in ordered:
-        judged = [q for q in record.quantities if q.value is not None and q.sigma]
+        judged = [q for q in record.quantities if q.value is not None and q.sigma and _is_judged(q.component)]
         judged.sort(key=lambda q: -abs((q.value or 0.0) / (q.sigma or 1.0)))
         worst = judged[0] if judged else None
         text = "" if worst is None else f"{worst.component} {(worst.value or 0.0) / (worst.sigma or 1.0):+.2f} sigma"

@@ -20,6 +20,7 @@ __all__ = [
     "frame_quality",
     "frame_quantities",
     "label_of",
+    "quantities_of_events",
     "record_flag",
     "series_quality",
     "series_quantities",
@@ -245,13 +246,30 @@ def series_quantities(result: LineSeries, voltage_sigma: FloatArray | None = Non
 
 
 def event_quantities(result: LineSeries, voltage_sigma: FloatArray | None) -> list[Quantity]:
-    """Return onset and end of every phase on the scales of voltage, time and frame, with 68 % intervals."""
+    """Return onset and end of every phase of a series, see `quantities_of_events`."""
+    return quantities_of_events(result.events, voltage_sigma, {n: label_of(result, n) for n in result.names})
+
+
+def quantities_of_events(
+    events: Sequence[PhaseEvent], voltage_sigma: FloatArray | None, labels: Mapping[str, str]
+) -> list[Quantity]:
+    """Return events on the scales of voltage, time and frame, with 68 % intervals.
+
+    Parameters
+    ----------
+    events : sequence of PhaseEvent
+        A phase that comes again is called ``H1-3 (2)``.
+    voltage_sigma : ndarray, shape (F,), optional
+        Standard error of each frame's voltage (V).
+    labels : mapping of str to str
+        What phases are called in records.
+    """
     found: list[Quantity] = []
     seen: dict[tuple[str, str], int] = {}
-    for event in result.events:
+    for event in events:
         key = (event.kind, event.phase)
         seen[key] = seen.get(key, 0) + 1
-        label = label_of(result, event.phase)
+        label = labels[event.phase]
         component = label if seen[key] == 1 else f"{label} ({seen[key]})"
         extra = _clock_error(event, voltage_sigma)
         for scale, unit in _EVENT_UNITS:

@@ -166,7 +166,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("noise.factor", "dimensionless", "variance over mean of the intensities: 1 for counts"),
     (
         "comparison.difference",
-        "dimensionless fraction length volume angle angle_squared strain displacement_squared",
+        "dimensionless fraction length volume angle angle_squared displacement_squared intensity angle_area",
         "difference of one parameter between two engines, with the larger of their standard errors",
     ),
     ("signal.total", "intensity energy_area", "integrated signal"),

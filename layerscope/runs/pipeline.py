@@ -135,6 +135,9 @@ class RunContext:
         ``progress(done, total, message)``.
     debug : bool
         Let errors through instead of turning them into failed records.
+    attachments : Path or None
+        Folder of the run for files of other programs that stand beside the records, such as a GSAS-II project; the
+        pipeline makes it when it needs it.
     failures : list of ResultRecord
         Failed records that `guard` collected; the machinery stores them.
     """
@@ -145,6 +148,7 @@ class RunContext:
     base: str = "series"
     progress: Progress = lambda done, total, message: None
     debug: bool = False
+    attachments: Path | None = None
     failures: list[ResultRecord] = field(default_factory=list)
     _hashes: dict[str, str] = field(default_factory=dict, repr=False)
 

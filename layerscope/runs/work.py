@@ -137,6 +137,7 @@ def do_task(
         base=task.base,
         progress=lambda done, total, message: report(task.label, done, total, message),
         debug=debug,
+        attachments=store.folder / "attachments" / task.base,
     )
     collector = _Collector(store)
     try:
