@@ -67,6 +67,7 @@ class Profile:
     data: dict[str, RegionData] = field(default_factory=dict)
     record_ids: dict[tuple[str, int], str] = field(default_factory=dict)
     scale: EnergyScale | None = None
+    refined: EnergyScale | None = None  # the shifts as all regions so far know them
     p2s: P2sPrediction | None = None
 
     @property
@@ -134,8 +135,8 @@ class XpsPipeline(PipelineBase):
         series = recipe.series[0]
         datasets = tuple(_read(recipe, series, path) for path in series.files)
         profile = Profile(recipe, series, datasets, context)
-        order = _order(recipe)
         _require_some_region(profile)
+        order = _strongest_first(profile)
         for done, region in enumerate(order):
             context.progress(done, len(order) + 1, region.name)
             method = f"{self.name}.region"
@@ -201,6 +202,33 @@ def _order(recipe: XpsRecipe) -> list[RegionTable]:
     return list({r.name: r for r in (*leading, *recipe.regions)}.values())
 
 
+def _strongest_first(profile: Profile) -> list[RegionTable]:
+    """Return the regions in the order of work: what others rest on, then by signal.
+
+    Charging shifts all lines of a level alike. A strong line knows its level's shift better than the reference line
+    does, and the weak lines fitted after it profit.
+    """
+    order = _order(profile.recipe)
+    leading = order[: len(order) - len(_trailing(profile.recipe))]
+
+    def signal(region: RegionTable) -> tuple[float, str]:
+        try:
+            spectra = region_spectra(profile.datasets, region, profile.series)
+        except DataError:
+            return (0.0, region.name)
+        counts = spectra.y * spectra.exposure[:, None]
+        base = np.median(counts, axis=1)
+        return (-float(((counts.max(axis=1) - base) / np.sqrt(base + 1.0)).max()), region.name)
+
+    return [*leading, *sorted(_trailing(profile.recipe), key=signal)]
+
+
+def _trailing(recipe: XpsRecipe) -> list[RegionTable]:
+    """Return the regions that nothing else rests on."""
+    needed = {normalise_region(n) for n in (recipe.charge.region, recipe.overlap and recipe.overlap.from_region) if n}
+    return [r for r in recipe.regions if r.name not in needed]
+
+
 def _require_some_region(profile: Profile) -> None:
     """Refuse a file of which no region can be used, once and not once a region."""
     errors: list[DataError] = []
@@ -248,6 +276,7 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
         region = _with_reference_energy(region, reference, charge.energy_eV)
     source = profile.datasets[0].source
     scale: EnergyScale | None = None
+    prior: EnergyScale | None = None
     if reference is not None:
         data = _region_data(profile, region, spectra, None)
         data, result, profile.scale = fit_reference(region, data, reference, charge, source)
@@ -255,9 +284,14 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     else:
         if profile.scale is not None and charge.region is not None:
             known = profile.spectra[normalise_region(charge.region)]
+            refined = profile.refined or profile.scale
+            _, prior = align(spectra, known, refined, source)
             spectra, scale = align(spectra, known, profile.scale, source)
-        data = _region_data(profile, region, spectra, scale)
+        data = _region_data(profile, region, spectra, prior)
         result = fit_region(region, data)
+        if profile.scale is not None and result.shift == "charge" and data.n_levels == profile.scale.line_shift.size:
+            shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
+            profile.refined = replace(profile.scale, line_shift=shift, statistical=sigma)
     profile.spectra[region.name], profile.data[region.name] = spectra, data
     profile.fits[region.name] = result
     _foretell_p2s(profile, region, result, spectra)
