@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import multiprocessing
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,12 +116,31 @@ def refine_series(
         parts = [_run_chunk(jobs[0])]
     else:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=chosen.workers, mp_context=context) as pool:
+        with (
+            _one_thread_each(),
+            ProcessPoolExecutor(max_workers=chosen.workers, mp_context=context) as pool,
+        ):
             parts = list(pool.map(_run_chunk, jobs))
     frames = [f for part, (start, stop) in zip(parts, spans, strict=True) for f in part if start <= f.index < stop]
     if all(f.result is None for f in frames):
         raise frames[0].problem or FitError("no frame could be refined")
     return SeriesResult(tuple(frames), tuple(_overlaps(parts)))
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes started inside use one thread each: libraries read these variables when they load."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RIETX_COMPILED_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _chunks(count: int, workers: int) -> list[tuple[int, int]]:
