@@ -23,7 +23,7 @@ from .model import FrameModel, HeldLine, LineShape, frame_parameters
 __all__ = ["FrameBatch", "FrameData", "fit_frames"]
 
 BoolArray = NDArray[np.bool_]
-ROUGH = Tolerances(reduction=1e-5, step=1e-5, max_iterations=40)
+ROUGH = Tolerances(reduction=5e-5, step=1e-5, max_iterations=40)
 
 
 @dataclass(frozen=True)

@@ -251,8 +251,7 @@ def analyse_series(
     if not named:
         raise DataError("no line is there in consecutive frames", hint="check the window and the counts")
     names = tuple(sorted(named, key=options.components.ids.index))
-    courses, certain = _courses_of_tracks(names, named, len(y))
-    sets = _choose(state, courses, certain)
+    sets, courses = _first_sets(names, named, state)
     state.shape = _shapes(state, courses, sets)
     sets, courses, agree = _choose_again(state, sets)
     present = _from_kinks(state, sets, courses, time)
@@ -330,18 +329,25 @@ def _smooth(y: FloatArray) -> FloatArray:
     return np.asarray(sum(padded[:, k : k + y.shape[1]] for k in range(5)) / 5.0)
 
 
-def _courses_of_tracks(
-    names: Sequence[str], named: dict[str, Track], frames: int
-) -> tuple[list[Trajectory], BoolArray]:
-    courses, certain = [], np.zeros((len(names), frames), bool)
+def _first_sets(names: Sequence[str], named: dict[str, Track], state: _State) -> tuple[PhaseSets, list[Trajectory]]:
+    """Return the sets of phases as the search found them, to fit the shapes with."""
+    size = (len(names), state.data.n_frames)
+    position, position_sigma, area, area_sigma = (np.zeros(size) for _ in range(4))
+    courses = []
     for k, name in enumerate(names):
         lines: list[FoundLine] = named[name].lines
         at = np.array([f.frame for f in lines], dtype=np.intp)
-        position, sigma = np.array([f.position for f in lines]), np.array([f.position_sigma for f in lines])
-        courses.append(trajectory(name, at, position, sigma, frames))
-        sure = [f.frame for f in lines if f.area > 12.0 * f.area_sigma]
-        certain[k, sure] = True
-    return courses, certain
+        position[k, at] = [f.position for f in lines]
+        position_sigma[k, at] = [f.position_sigma for f in lines]
+        area[k, at], area_sigma[k, at] = [f.area for f in lines], [f.area_sigma for f in lines]
+        courses.append(trajectory(name, at, position[k, at], position_sigma[k, at], size[1]))
+    present = keep_persistent(area_sigma > 0, state.options.guard.persistence)
+    position = np.where(area_sigma > 0, position, np.stack([c.position for c in courses]))
+    margin = np.full(size[1], np.inf)
+    sets = PhaseSets(
+        tuple(names), present, position, position_sigma, area, area_sigma, np.zeros_like(state.data.y), margin, {}
+    )
+    return sets, courses
 
 
 def _choose(state: _State, courses: list[Trajectory], certain: BoolArray, *, only_doubt: bool = False) -> PhaseSets:

@@ -54,9 +54,10 @@ class Track:
         last = self.lines[-HISTORY:]
         if len(last) < HISTORY:
             return last[-1].position
-        x, y = np.array([f.frame for f in last], float), np.array([f.position for f in last])
-        slope = float(np.polyfit(x - x[-1], y, 1)[0])
-        return float(y[-1] + slope * min(frame - x[-1], 3.0))
+        mean = sum(f.frame for f in last) / HISTORY
+        spread = sum((f.frame - mean) ** 2 for f in last)
+        slope = sum((f.frame - mean) * f.position for f in last) / spread
+        return last[-1].position + slope * min(frame - last[-1].frame, 3)
 
 
 @dataclass(frozen=True)
@@ -273,15 +274,20 @@ def trajectory(
     """
     grid = np.arange(total, dtype=float)
     inside = np.clip(grid, frames[0], frames[-1])
-    distance = np.abs(inside[:, None] - frames)
+    # only the nearest sightings count, so that cost and memory grow linearly
+    span = min(2 * HISTORY + 3, frames.size)
+    first = np.clip(np.searchsorted(frames, inside) - span // 2, 0, frames.size - span)
+    near = first[:, None] + np.arange(span)
+    t = frames[near] - inside[:, None]
+    distance = np.abs(t)
     if side != "both":
-        wrong = frames > inside[:, None] if side == "before" else frames < inside[:, None]
+        wrong = t > 0 if side == "before" else t < 0
         distance = np.where(wrong, 1e6, distance)
-    reach = np.maximum(HISTORY + 1.0, np.sort(distance, axis=1)[:, min(2, frames.size - 1), None] * 1.5 + 1.0)
-    kernel = np.clip(1.0 - (distance / reach) ** 3, 0.0, None) ** 3 / (sigma**2 + 1e-8)
-    t = frames - inside[:, None]
+    reach = np.maximum(HISTORY + 1.0, np.sort(distance, axis=1)[:, min(2, span - 1), None] * 1.5 + 1.0)
+    reach = np.minimum(reach, 1e5)
+    kernel = np.clip(1.0 - (distance / reach) ** 3, 0.0, None) ** 3 / (sigma[near] ** 2 + 1e-8)
     s0, s1, s2 = kernel.sum(1), (kernel * t).sum(1), (kernel * t * t).sum(1)
-    m0, m1 = kernel @ position, (kernel * t) @ position
+    m0, m1 = (kernel * position[near]).sum(1), (kernel * t * position[near]).sum(1)
     det = s0 * s2 - s1 * s1
     safe = det > 1e-9 * s0 * s2 + 1e-300
     level = np.where(safe, (s2 * m0 - s1 * m1) / np.where(safe, det, 1.0), m0 / s0)
