@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -34,14 +33,6 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the input files, when it is not the recipe's own."),
 ]
-
-
-class ExportFormat(StrEnum):
-    """Formats of ``layerscope export``."""
-
-    csv = "csv"
-    xlsx = "xlsx"
-    nexus = "nexus"
 
 
 def _version(wanted: bool) -> None:
@@ -148,17 +139,24 @@ def figure(context: typer.Context, folder: FolderArgument) -> None:
 def export(
     folder: FolderArgument,
     formats: Annotated[
-        list[ExportFormat] | None, typer.Option("--format", "-f", help="csv (default), xlsx or nexus; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="csv (default), xlsx, nexus, or one of the technique's own, such as pdcif, phases, markdown, latex and"
+            " nxmonopd of diffraction; may be repeated.",
+        ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,
 ) -> None:
-    """Write the results for other programs: CSV, XLSX, or the NeXus files of the series."""
+    """Write the results for other programs: CSV, XLSX, the NeXus files of the series, or formats of the technique."""
     from layerscope.runs.export import export_run
     from layerscope.runs.load import load_run
 
     loaded = load_run(folder)
-    for chosen in dict.fromkeys(formats or [ExportFormat.csv]):
-        for path in export_run(loaded, chosen.value, to or folder / "export"):
+    for chosen in dict.fromkeys(formats or ["csv"]):
+        for path in export_run(loaded, chosen, to or folder / "export"):
             typer.echo(path)
 
 

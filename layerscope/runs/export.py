@@ -1,26 +1,30 @@
-"""A run for other programs: the table as CSV or XLSX, the arrays as NeXus files."""
+"""A run for other programs: the table as CSV or XLSX, arrays as NeXus files, and what a technique adds of its own."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError, StoreError
 from layerscope.runs.load import Run
-from layerscope.runs.present import summary_tables
+from layerscope.runs.pipeline import Pipeline, find_pipeline
+from layerscope.runs.present import pipeline_of, summary_tables
 from layerscope.runs.store import write_atomic
 from layerscope.runs.table import COLUMNS, table_rows
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
-__all__ = ["FORMATS", "export_csv", "export_nexus", "export_run", "export_xlsx"]
+__all__ = ["FORMATS", "Writer", "export_csv", "export_nexus", "export_run", "export_xlsx", "formats_of"]
+
+#: Writes a run, or the records of one pipeline, into a folder and returns the files.
+Writer = Callable[[Run, Path], list[Path]]
 
 
-def export_run(run: Run, format_name: str, folder: Path) -> list[Path]:
+def export_run(run: Run, format_name: str, folder: Path, pipelines: Mapping[str, Pipeline] | None = None) -> list[Path]:
     """Write a run in another format.
 
     Parameters
@@ -28,9 +32,11 @@ def export_run(run: Run, format_name: str, folder: Path) -> list[Path]:
     run : Run
         What to write.
     format_name : str
-        ``csv``, ``xlsx`` or ``nexus``.
+        ``csv``, ``xlsx`` or ``nexus``, or a format of a pipeline of the run; see `formats_of`.
     folder : Path
         Where to; made when missing.
+    pipelines : mapping, optional
+        Pipelines that come before the installed ones.
 
     Returns
     -------
@@ -40,17 +46,66 @@ def export_run(run: Run, format_name: str, folder: Path) -> list[Path]:
     Raises
     ------
     LayerscopeError
-        If the format is unknown.
+        If the format is unknown, or no record of the run can be written in it.
     StoreError
         If a file cannot be written.
     """
-    if format_name not in FORMATS:
-        raise LayerscopeError(f"unknown format {format_name!r}", source="--format", hint=f"one of {', '.join(FORMATS)}")
+    formats = formats_of(run, pipelines)
+    if format_name not in formats:
+        raise LayerscopeError(
+            f"unknown format {format_name!r} for this run", source="--format", hint=f"one of {', '.join(formats)}"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot be made: {error.strerror or error}", source=folder) from error
-    return FORMATS[format_name](run, folder)
+    written = formats[format_name](run, folder)
+    if not written:
+        raise LayerscopeError(f"nothing in this run can be written as {format_name!r}", source=run.folder)
+    return written
+
+
+def formats_of(run: Run, pipelines: Mapping[str, Pipeline] | None = None) -> dict[str, Writer]:
+    """Return the formats that a run can be written in.
+
+    A pipeline adds its own by a method ``exports()`` that returns a mapping of names to writers; each is given the
+    records of that pipeline that did not fail. Formats of the core come first and cannot be replaced.
+
+    Parameters
+    ----------
+    run : Run
+    pipelines : mapping, optional
+        Pipelines that come before the installed ones.
+
+    Returns
+    -------
+    dict of str to callable
+        A pipeline that is not installed adds nothing.
+    """
+    own: dict[str, list[tuple[str, Writer]]] = {}
+    for name in sorted({pipeline_of(record) for record in run.records}):
+        try:
+            pipeline = find_pipeline(name, pipelines)
+        except LayerscopeError:
+            continue
+        offered = getattr(pipeline, "exports", None)
+        for format_name, writer in (offered() if offered is not None else {}).items():
+            if format_name not in FORMATS:
+                own.setdefault(format_name, []).append((name, writer))
+    return FORMATS | {format_name: _joined(writers) for format_name, writers in own.items()}
+
+
+def _joined(writers: Sequence[tuple[str, Writer]]) -> Writer:
+    """Return a writer that lets each pipeline write its own records."""
+
+    def write(run: Run, folder: Path) -> list[Path]:
+        files: list[Path] = []
+        for name, writer in writers:
+            chosen = run.select(lambda r, name=name: r.status != "failed" and pipeline_of(r) == name)  # type: ignore[misc]
+            files += writer(chosen, folder) if chosen.records else []
+        return files
+
+    return write
 
 
 def export_csv(run: Run, folder: Path) -> list[Path]:
@@ -129,7 +184,7 @@ def export_nexus(run: Run, folder: Path) -> list[Path]:
     return written
 
 
-FORMATS: dict[str, Callable[[Run, Path], list[Path]]] = {
+FORMATS: dict[str, Writer] = {
     "csv": export_csv,
     "xlsx": export_xlsx,
     "nexus": export_nexus,

@@ -74,7 +74,7 @@ def test_a_wrong_key_is_one_line_that_names_the_right_one(
         (["run", "absent.toml", "--out", "x", "--jobs", "0"], "--jobs"),
         (["show", "absent"], "absent: there is no such folder"),
         (["show", "--colour", "x"], "No such option"),
-        (["export", "absent", "--format", "docx"], "'docx' is not one of"),
+        (["export", "absent", "--format", "docx"], "absent: there is no such folder"),
         (["validate", "."], "is no run folder"),
         (["figure", "absent"], "absent: there is no such folder"),
     ],
@@ -148,6 +148,16 @@ def test_export_writes_each_format_once_and_names_the_files(out: Path, capsys: p
     assert main(arguments) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert {path.name for path in (out.parent / "to").iterdir()} == {"quantities.xlsx", "case_one.nxs"}
+
+
+def test_export_refuses_a_format_that_the_run_does_not_know_before_it_writes(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(out), "--format", "docx"]) == 1
+    message = capsys.readouterr().err
+    assert "unknown format 'docx' for this run" in message
+    assert "one of csv, xlsx, nexus" in message
+    assert not (out / "export").exists()
 
 
 def test_validate_fails_when_a_single_digit_was_changed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from layerscope.errors import LayerscopeError, StoreError
 from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs import doctor
 from layerscope.runs.execute import execute
-from layerscope.runs.export import export_run
+from layerscope.runs.export import export_run, formats_of
 from layerscope.runs.load import Run
 from layerscope.runs.present import filtered_table, summary_tables
 from layerscope.runs.recipe import PipelineRecipe
@@ -160,6 +160,39 @@ def test_nexus_export_copies_every_series(run: Run, tmp_path: Path) -> None:
 def test_an_unknown_export_format_names_the_known_ones(run: Run, tmp_path: Path) -> None:
     with pytest.raises(LayerscopeError, match="csv, xlsx, nexus"):
         export_run(run, "docx", tmp_path)
+
+
+def test_a_pipeline_adds_formats_of_its_own_for_its_own_records(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import layerscope_toy
+
+    def write(chosen: Run, folder: Path) -> list[Path]:
+        path = folder / "toy.txt"
+        path.write_text(f"{len(chosen)} records, failed: {len(chosen.failed)}")
+        return [path]
+
+    monkeypatch.setattr(layerscope_toy.ToyPipeline, "exports", lambda self: {"toy": write, "csv": None}, raising=False)
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "toy"]
+    (path,) = export_run(run, "toy", tmp_path / "out")
+    assert path.read_text() == "3 records, failed: 0"
+    assert export_run(run, "csv", tmp_path / "out")[0].name == "quantities.csv"
+
+
+def test_a_format_in_which_nothing_can_be_written_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import layerscope_toy
+
+    exports = {"empty": lambda chosen, folder: []}
+    monkeypatch.setattr(layerscope_toy.ToyPipeline, "exports", lambda self: exports, raising=False)
+    with pytest.raises(LayerscopeError, match="nothing in this run can be written as 'empty'"):
+        export_run(run, "empty", tmp_path / "out")
+
+
+def test_a_run_whose_pipeline_is_gone_keeps_the_formats_of_the_core(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layerscope.runs.pipeline.installed_pipelines", dict)
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus"]
 
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
