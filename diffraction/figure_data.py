@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from layerscope.records import Quantity, ResultRecord
 from layerscope.records.formatting import format_limit, format_value
 from layerscope.runs.arrays import SeriesArrays
 
-from .phase_table import TOTAL, PhaseSeries, collect_series
+from .phase_table import TOTAL, FrameRow, PhaseSeries, collect_series
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
@@ -179,9 +179,24 @@ def collect_views(run: Run) -> tuple[SeriesView, ...]:
     """
     views = []
     for series in collect_series(run.records):
-        if series.name in run.arrays:
-            views.append(_view(series, run.arrays[series.name].load()))
+        for stem in series.stems:
+            if stem not in run.arrays:
+                continue
+            arrays = run.arrays[stem].load()
+            rows = series.rows if len(series.stems) == 1 else _rows_of(series, arrays)
+            if rows:
+                views.append(_view(replace(series, name=stem, stems=(stem,), rows=rows), arrays))
     return tuple(sorted(views, key=_place))
+
+
+def _stated_frames(arrays: SeriesArrays) -> list[str]:
+    return str(arrays.metadata.get("frames") or "").split(",")
+
+
+def _rows_of(series: PhaseSeries, arrays: SeriesArrays) -> tuple[FrameRow, ...]:
+    """Return the frames that lie in these arrays, where a series has several (patterns of different ranges)."""
+    stated = _stated_frames(arrays)
+    return tuple(row for row in series.rows if str(row.frame) in stated)
 
 
 def _place(view: SeriesView) -> int:
@@ -209,7 +224,7 @@ def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
     """Find the row of the arrays of each record: by frame number, by time, or by order where all frames are there."""
     count = arrays.levels.size
     frames = [row.frame for row in series.rows]
-    stated = str(arrays.metadata.get("frames") or "").split(",")
+    stated = _stated_frames(arrays)
     if len(stated) == count and all(str(frame) in stated for frame in frames):
         return np.array([stated.index(str(frame)) for frame in frames], dtype=np.intp)
     if arrays.level_name == "frame" and all(frame is not None for frame in frames):

@@ -69,7 +69,7 @@ def map_figure(
         page.figure.suptitle(view.series.sample)
         exponent = 0.5 if tracks else 0.3
         caption = (
-            f"{view.series.sample}: cell voltage, diffracted intensity (grey, to the power of {exponent:g}), and weight "
+            f"{view.series.sample}: voltage, diffracted intensity (grey, to the power of {exponent:g}), and weight "
             "fractions with one standard error, against time. Dotted: onsets and ends of phases in their colours."
         )
         if tracks:

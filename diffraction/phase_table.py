@@ -97,7 +97,10 @@ class PhaseSeries:
     Attributes
     ----------
     name : str
-        Name of the series' arrays; the sample's where a run has none.
+        Name of the series' arrays, the first where patterns of several ranges lie in several; the sample's where a run
+        has none.
+    stems : tuple of str
+        Names of all its arrays.
     sample, method : str
     rows : tuple of FrameRow
         In the order of the frames.
@@ -106,6 +109,7 @@ class PhaseSeries:
     """
 
     name: str
+    stems: tuple[str, ...]
     sample: str
     method: str
     rows: tuple[FrameRow, ...]
@@ -126,10 +130,9 @@ def phase_label(name: str) -> str:
     return name.replace("'", "′")
 
 
-def _stem(record: ResultRecord) -> str:
-    for reference in record.arrays:
-        return reference.file.rpartition("/")[2].removesuffix(".nxs")
-    return ""
+def _stems(record: ResultRecord) -> tuple[str, ...]:
+    """Return the names of the arrays that a record refers to."""
+    return tuple(dict.fromkeys(r.file.rpartition("/")[2].removesuffix(".nxs") for r in record.arrays))
 
 
 def collect_series(records: Iterable[ResultRecord]) -> tuple[PhaseSeries, ...]:
@@ -146,22 +149,22 @@ def collect_series(records: Iterable[ResultRecord]) -> tuple[PhaseSeries, ...]:
         One a set of arrays and method; frames are the records with phase fractions or cells, and a number or none;
         everything else of the same sample is a summary.
     """
-    frames: dict[tuple[str, str, str], list[ResultRecord]] = {}
+    frames: dict[tuple[str, tuple[str, ...], str], list[ResultRecord]] = {}
     others: list[ResultRecord] = []
     for record in sorted_records(records):
         if record.status == "failed":
             continue
         if any(q.name == FRACTION or q.name.startswith("lattice.") for q in record.quantities) and _is_frame(record):
-            frames.setdefault((record.state.sample, _stem(record), record.method), []).append(record)
+            frames.setdefault((record.state.sample, _stems(record), record.method), []).append(record)
         else:
             others.append(record)
     found = []
-    for (sample, stem, method), members in frames.items():
+    for (sample, stems, method), members in frames.items():
         ids = {record.record_id for record in members}
-        own = tuple(r for r in others if _belongs(r, sample, stem, ids))
+        own = tuple(r for r in others if _belongs(r, sample, stems, ids))
         shared = [q for record in own for q in record.quantities if q.name in _SHARED]
         rows = tuple(_row(record, shared) for record in members)
-        found.append(PhaseSeries(stem or _safe(sample), sample, method, rows, own))
+        found.append(PhaseSeries(stems[0] if stems else _safe(sample), stems, sample, method, rows, own))
     return tuple(found)
 
 
@@ -172,10 +175,10 @@ def _is_frame(record: ResultRecord) -> bool:
     return record.quality is not None and record.quality.rwp is not None and not record.parents
 
 
-def _belongs(record: ResultRecord, sample: str, stem: str, ids: set[str]) -> bool:
+def _belongs(record: ResultRecord, sample: str, stems: tuple[str, ...], ids: set[str]) -> bool:
     if record.parents:
         return bool(ids & set(record.parents))
-    return record.state.sample == sample and _stem(record) == stem
+    return record.state.sample == sample and _stems(record) == stems
 
 
 def _row(record: ResultRecord, shared: Sequence[Quantity]) -> FrameRow:

@@ -111,7 +111,7 @@ def chosen_patterns(view: SeriesView, most: int = PLOTS) -> list[int]:
 def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:
     """Draw observed, calculated and background, ticks a phase, and the difference below."""
     record = view.series.rows[row]
-    ticks = tick_positions(record.record, view.arrays)
+    ticks = tick_positions(record.record, view.arrays, int(view.level[row]))
     limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
     ranks = max(len(ticks), 1)
     with style("double") as sheet:

@@ -57,7 +57,7 @@ def structure_of(record: ResultRecord, phase: str) -> Phase | None:
     return replace(structure, cell=tuple(known[key] for key in _CELL))
 
 
-def tick_positions(record: ResultRecord, arrays: SeriesArrays) -> dict[str, FloatArray]:
+def tick_positions(record: ResultRecord, arrays: SeriesArrays, level: int) -> dict[str, FloatArray]:
     """Return the Bragg angles of each phase of a record within the range of its pattern.
 
     Parameters
@@ -65,14 +65,20 @@ def tick_positions(record: ResultRecord, arrays: SeriesArrays) -> dict[str, Floa
     record : ResultRecord
         Its phases are those with a fraction.
     arrays : SeriesArrays
-        Its metadata name the wavelength, ``wavelength_A``.
+        Its metadata hold the engine's own positions as ``ticks:<level>:<phase>``, or at least ``wavelength_A``.
+    level : int
+        Row of the arrays that the record rests on.
 
     Returns
     -------
     dict of str to ndarray
-        Ascending angles of Kα1 in degrees, without zero shift and displacement; a phase whose structure is not known
-        here, or that was not detected, is left out.
+        Ascending angles of Kα1 in degrees: those of the engine, else calculated from the cell without zero shift and
+        displacement. A phase whose structure is not known here, or that was not detected, is left out.
     """
+    head = f"ticks:{level}:"
+    stated = {key.removeprefix(head): str(text) for key, text in arrays.metadata.items() if key.startswith(head)}
+    if stated:
+        return {phase: np.array([float(word) for word in text.split(",") if word]) for phase, text in stated.items()}
     wavelength = arrays.metadata.get("wavelength_A")
     if not isinstance(wavelength, float):
         return {}
