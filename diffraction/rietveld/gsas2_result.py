@@ -88,6 +88,8 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
     converged = _converged(answer["rvals"])
     flags = [f"CORRELATED:{a}~{b} {rho:.2f}" for a, b, rho in correlations]
     flags += [] if converged else ["NOT_CONVERGED"]
+    # GSAS-II leaves a parameter out of the fit when it is singular or leaves its limits, and goes on
+    flags += [f"ENGINE:DROPPED {_canonical(n, problem)}" for n in answer.get("dropped", ())]
     if answer["rvals"].get("msg"):
         flags.append(f"ENGINE:{str(answer['rvals']['msg']).strip().splitlines()[0][:120]}")
     flags += [f"AT_BOUND:{k}" for p in phases for k, v in (("march", p.march),) if v.at_bound]

@@ -273,6 +273,7 @@ class Job:
         return {
             "names": names,
             "sigmas": sigmas,
+            "dropped": sorted(str(v) for v in set(block.get("varyListStart") or ()) if v not in sigmas),
             "rvals": {k: plain(v) for k, v in rvals.items()},
             "instrument": {k: float(v[1]) for k, v in hist.InstrumentParameters.items() if is_number(v[1])},
             "shift_um": float(hist.SampleParameters["Shift"][0]),
