@@ -31,7 +31,7 @@ BoolArray = NDArray[np.bool_]
 ENOUGH = 15.0
 """Standard errors of a line, over all frames, above which its width is its own."""
 
-JOINT = Tolerances(reduction=1e-9, step=1e-9, max_iterations=60)
+JOINT = Tolerances(reduction=1e-8, step=1e-9, max_iterations=60)
 _OFF_SIGMA = 1.0  # the area of a line that is off is 0 whatever this number
 
 

@@ -20,7 +20,7 @@ __all__ = ["Interval", "PhaseEvent", "fit_kink"]
 _RISE_68, _RISE_95 = 1.0, 3.841458820694124
 _GRID, _STAGES, _NEAR = 401, 3, 12.0  # points, refinements, and the chi2 above the least that they resolve
 
-CONVEX_PENALTY = 4.0
+CONVEX_PENALTY = 9.0
 """Chi2 that a fraction which speeds up after its onset must gain over one that does not."""
 
 

@@ -34,6 +34,9 @@ __all__ = ["LineSeries", "SeriesOptions", "analyse_series"]
 
 BoolArray = NDArray[np.bool_]
 
+POINTS_A_WIDTH = 2.4
+"""Points to a width that the search for lines needs."""
+
 REFERENCE_FRAMES = 30
 """Frames of a single phase that are enough to know the shape and the lines of the cell."""
 
@@ -241,9 +244,8 @@ def analyse_series(
     shape, held = fit_reference(data, reference, line, options.hardware, polynomial=options.background, window=window)
     state = _State(data, line, shape, held, options, window)
     _refine_reference(state, reference.size)
-    found, expected = _search(state)
+    found, expected, state.dispersion = _search(state)
     state.data = with_variance(data, expected, options.noise_factor)
-    state.dispersion = _dispersion(state.data, expected)
     tracks = link_lines(
         found, persistence=options.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.shape.width("line")
     )
@@ -271,7 +273,7 @@ def _refine_reference(state: _State, few: int) -> None:
     """Take the shape, and the lines of the cell, from all over the series: from frames with a single line."""
     rows = np.arange(0, state.data.n_frames, max(1, state.data.n_frames // (2 * REFERENCE_FRAMES)))
     data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
-    found, expected = _search(replace(state, data=data))
+    found, expected, _ = _search(replace(state, data=data))
     single = np.array([i for i, lines in enumerate(found) if len(lines) == 1], dtype=np.intp)
     if single.size <= few:
         return
@@ -286,15 +288,48 @@ def _refine_reference(state: _State, few: int) -> None:
     )
 
 
-def _search(state: _State) -> tuple[list[list[FoundLine]], FloatArray]:
-    return find_lines(
-        state.data,
+def _search(state: _State) -> tuple[list[list[FoundLine]], FloatArray, float]:
+    """Find lines; fine steps are taken together, as many as leave some points to a width.
+
+    Returns
+    -------
+    found : list of list of FoundLine
+    expected : ndarray, shape (F, n)
+        Fitted curves on the full axis, good enough for weights.
+    dispersion : float
+        By how much the misfit of a typical frame exceeds the noise.
+    """
+    data = state.data
+    step = float(np.median(np.diff(data.x)))
+    together = int(np.clip(state.shape.width("line") / (POINTS_A_WIDTH * step), 1, 4))
+    coarse = _binned(data, together)
+    found, expected = find_lines(
+        coarse,
         state.line,
         state.shape,
         state.held,
         polynomial=state.options.background,
         window=state.window,
         max_lines=state.options.max_lines,
+    )
+    dispersion = _dispersion(coarse, expected)
+    if together > 1:
+        expected = np.stack([np.interp(data.x, coarse.x, row) for row in expected])
+    return found, expected, dispersion
+
+
+def _binned(data: FrameData, together: int) -> FrameData:
+    """Average neighbouring points."""
+    if together == 1:
+        return data
+    size = data.x.size // together
+    shape = (data.n_frames, size, together)
+    cut = size * together
+    return FrameData(
+        data.x[:cut].reshape(size, together).mean(axis=1),
+        data.y[:, :cut].reshape(shape).mean(axis=2),
+        data.variance[:, :cut].reshape(shape).mean(axis=2) / together,
+        np.asarray(data.use[:, :cut].reshape(shape).all(axis=2)),
     )
 
 
