@@ -67,6 +67,7 @@ class Job:
         import GSASII.GSASIIscriptable as scriptable
 
         self.lattice, self.spec, self.folder = lattice, spec, folder
+        self.failed: list[str] = []
         instrument = spec["instrument"]
         (folder / "instrument.instprm").write_text(instprm(instrument))
         self.project = scriptable.G2Project(newgpx=str(folder / "job.gpx"))
@@ -197,6 +198,7 @@ class Job:
 
     def refine(self) -> dict[str, Any]:
         """Run GSAS-II once; its failures do not raise, so the agreement is looked at."""
+        self.project.data["Covariance"]["data"]["Rvals"] = {}  # a failed refinement would leave the last one's
         self.project.refine(makeBack=False)
         values: dict[str, Any] = self.project.data["Covariance"]["data"].get("Rvals") or {}
         if not values.get("Rwp") or not math.isfinite(float(values["Rwp"])):
@@ -208,10 +210,20 @@ class Job:
         if self.spec["le_bail"]:
             for index in range(len(self.spec["phases"])):
                 self.hap(index)["LeBail"] = True
-        for stage in self.spec["stages"]:
+        for number, stage in enumerate(self.spec["stages"]):
+            self.project.save()
+            before = (self.folder / "job.gpx").read_bytes()
             for token in stage:
                 self.free(token)
-            self.refine()
+            try:
+                self.refine()
+            except RuntimeError:
+                if number == 0:
+                    raise
+                # go back to where the stage before left the project, and say so
+                (self.folder / "job.gpx").write_bytes(before)
+                self.project.reload()
+                self.failed.append("+".join(stage))
         for _ in range(self.spec.get("closing", 4)):
             self.fold_lattice()
             values = self.refine()
@@ -273,6 +285,7 @@ class Job:
         return {
             "names": names,
             "sigmas": sigmas,
+            "failed_stages": self.failed,
             "dropped": sorted(str(v) for v in set(block.get("varyListStart") or ()) if v not in sigmas),
             "rvals": {k: plain(v) for k, v in rvals.items()},
             "instrument": {k: float(v[1]) for k, v in hist.InstrumentParameters.items() if is_number(v[1])},
