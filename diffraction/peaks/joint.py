@@ -193,6 +193,7 @@ def fit_joint(
     line, shape, held, polynomial
         Of the model.
     """
+    line = line.resolved(float(np.median(position)), min(shape.fwhm.values()), shape.axial)
     model = FrameModel(names, line, held=held, polynomial=polynomial)
     parameters = frame_parameters(model, shape)
     first = names[int(np.argmax(significance))]

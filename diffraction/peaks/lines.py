@@ -97,9 +97,30 @@ class DiffractionLine:
         axial : float
             S/L = H/L.
         """
-        smear = np.degrees(2.0 * axial**2 / np.tan(np.radians(center))) / fwhm if self.axial else 0.0
-        nodes = int(np.clip(np.ceil(3.0 + 2.0 * smear), 4, self.nodes)) if self.axial else 1
-        return DiffractionLine(self.radiation, profile=self.profile, axial=self.axial, nodes=nodes, only_position=True)
+        nodes = int(np.clip(np.ceil(3.0 + 2.0 * self._smear(center, fwhm, axial)), 4, self.nodes))
+        return self._with_nodes(nodes, only_position=True)
+
+    def resolved(self, center: float, fwhm: float, axial: float) -> DiffractionLine:
+        """Return the same line with as many nodes as its smear needs: 1e-5 of the height, 1e-4 in extreme cases.
+
+        Parameters
+        ----------
+        center, fwhm : float
+            Degrees.
+        axial : float
+            S/L = H/L.
+        """
+        nodes = int(np.clip(np.ceil(4.0 + 3.2 * self._smear(center, fwhm, axial)), NODES, 24))
+        return self._with_nodes(nodes, only_position=self.only_position)
+
+    def _smear(self, center: float, fwhm: float, axial: float) -> float:
+        """Return how far axial divergence smears the line, in widths."""
+        return float(abs(np.degrees(2.0 * axial**2 / np.tan(np.radians(center)))) / fwhm) if self.axial else 0.0
+
+    def _with_nodes(self, nodes: int, *, only_position: bool) -> DiffractionLine:
+        return DiffractionLine(
+            self.radiation, profile=self.profile, axial=self.axial, nodes=nodes, only_position=only_position
+        )
 
     def defaults(self) -> dict[str, ParameterHint]:
         """Return a start value and bounds for every parameter."""

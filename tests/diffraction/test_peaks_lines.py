@@ -172,3 +172,19 @@ def test_an_integral_or_a_width_of_zero_is_refused():
         line.evaluate([19.0], [19.0, 0.0, 0.3, 0.01])
     with pytest.raises(FitError, match="unknown profile"):
         DiffractionLine(CU, profile="split")
+
+
+@pytest.mark.parametrize(("fwhm", "axial"), [(0.1, 0.01), (0.1, 0.02), (0.06, 0.02), (0.1, 0.03)])
+def test_nodes_follow_the_smear(fwhm, axial):
+    x = np.linspace(18.0, 20.0, 401)
+    p = [19.0, fwhm, 0.4, axial]
+    fine = DiffractionLine(CU, nodes=80).evaluate(x, p).value
+    line = DiffractionLine(CU)
+    assert np.abs(line.resolved(19.0, fwhm, axial).evaluate(x, p).value - fine).max() < 3e-4 * fine.max()
+    rough = line.searching(19.0, fwhm, axial)
+    assert rough.nodes <= line.resolved(19.0, fwhm, axial).nodes
+    values = rough.evaluate(x, p)
+    assert np.abs(values.value - fine).max() < 0.05 * fine.max()
+    moved = rough.evaluate(x, [19.0 + 1e-6, *p[1:]]).value - rough.evaluate(x, [19.0 - 1e-6, *p[1:]]).value
+    np.testing.assert_allclose(values.jac[0, 0], moved[0] / 2e-6, atol=1e-5 * np.abs(values.jac[0, 0]).max())
+    assert not values.jac[0, 1:].any()
