@@ -289,7 +289,7 @@ class TextTable:
 def text_table(series: PhaseSeries) -> TextTable:
     """Return the table of one series as it is printed: ``0.123(4)``, limits, R factors in per cent, flags.
 
-    A column that holds nothing, and a cell constant that was held in all frames, are left out.
+    A column that holds nothing, a cell constant that was held in all frames, and b where it is a are left out.
     """
     columns: list[tuple[str, list[str]]] = []
     frames = [row.frame for row in series.rows]
@@ -304,6 +304,8 @@ def text_table(series: PhaseSeries) -> TextTable:
             continue
         cells = [row.quantities.get((name, component)) for row in series.rows]
         if name.startswith("lattice.") and all(q is None or q.role == "fixed" for q in cells):
+            continue
+        if name == "lattice.b" and all(_follows(row, component) for row in series.rows):
             continue
         confidences |= {q.limit_confidence for q in cells if q is not None and q.limit_confidence}
         columns.append((_printed_head(name, component, unit), [_printed(q) for q in cells]))
@@ -320,6 +322,12 @@ def text_table(series: PhaseSeries) -> TextTable:
         note += f" <: not detected, upper limit at {100 * max(confidences):g} % confidence."
     rows = tuple(zip(*(cells for _, cells in columns), strict=True))
     return TextTable(f"{series.sample} ({series.method})", tuple(head for head, _ in columns), rows, note)
+
+
+def _follows(row: FrameRow, phase: str) -> bool:
+    """Tell whether b is a by symmetry."""
+    a, b = (row.quantities.get((f"lattice.{key}", phase)) for key in "ab")
+    return b is None or (a is not None and a.value == b.value)
 
 
 def _printed_head(name: str, component: str, unit: str) -> str:
