@@ -132,8 +132,13 @@ def _best_addition(
     for i, frame in enumerate(rows):
         for f in found[int(frame)]:
             gain[i, np.abs(grid - f.position) < near] = 0.0
-    at = gain.argmax(axis=1)
-    return grid[at], gain[np.arange(rows.size), at]
+    at, row = gain.argmax(axis=1), np.arange(rows.size)
+    # the vertex of the parabola through the best point and its neighbours saves an iteration
+    left, right = gain[row, np.maximum(at - 1, 0)], gain[row, np.minimum(at + 1, grid.size - 1)]
+    bend = left - 2.0 * gain[row, at] + right
+    offset = np.where(bend < 0, 0.5 * (left - right) / np.where(bend < 0, bend, 1.0), 0.0)
+    place = grid[at] + np.clip(offset, -0.5, 0.5) * (grid[1] - grid[0])
+    return place, gain[row, at]
 
 
 def _accepted(
