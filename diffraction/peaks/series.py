@@ -613,13 +613,11 @@ def _result(
     position = np.stack([fit.value(f"{n}_center") for n in lines])
     smooth = np.stack([c.position for c in courses])
     free, free_sigma = _free_amounts(state, lines, joint.present, np.where(joint.present, position, smooth))
+    events = _line_events(joint, naming, free, free_sigma, time, voltage)
     free, free_sigma = naming.spread(free, np.nan), naming.spread(free_sigma, np.nan)
     known = np.isfinite(free)
     limit = np.full(free.shape, np.nan)
     limit[known] = feldman_cousins(free[known], free_sigma[known], 0.95).high
-    merged = np.where(known, free, area_fraction)
-    merged_sigma = np.where(known, free_sigma, np.sqrt(np.einsum("fkk->kf", area_covariance)))
-    events = _kinks(names, present, merged, merged_sigma, time, time, voltage)
     shown = np.where(present, position[k], np.nan)
     shown_sigma = np.where(present, np.stack([fit.sigma(f"{n}_center") for n in lines])[k], np.nan)
     d, d_sigma = d_from_two_theta(shown, state.line.radiation.alpha1, shown_sigma)
@@ -647,7 +645,7 @@ def _result(
         free_fraction=free,
         free_sigma=free_sigma,
         upper_limit=limit,
-        events=tuple(e for e, _, _ in events),
+        events=events,
         margin=sets.margin,
         both_ways=agree,
         rejected=sets.rejected,
@@ -656,6 +654,36 @@ def _result(
         flags=_flags(joint, agree, sets, notes),
         notes=notes,
     )
+
+
+def _line_events(
+    joint: JointFit,
+    naming: _Naming,
+    free: FloatArray,
+    free_sigma: FloatArray,
+    time: FloatArray,
+    voltage: FloatArray | None,
+) -> tuple[PhaseEvent, ...]:
+    """Return onsets and ends of the fitted lines, called by what the line is then.
+
+    That the line of O3 is called O3' once its spacing has turned is no event: nothing appears there.
+    """
+    lines, present = joint.names, joint.present
+    on = (present[:, None, :] & present[None]).transpose(2, 0, 1)
+    areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in lines]), 0.0)
+    covariance = frame_covariance(joint.fit, [f"{n}_area" for n in lines]) * on
+    fraction, spread = fractions_of(areas, covariance, np.ones(len(lines)))
+    known = np.isfinite(free)
+    merged = np.where(known, free, fraction)
+    sigma = np.where(known, free_sigma, np.sqrt(np.einsum("fkk->kf", spread * on)))
+    events = []
+    for event, k, run in _kinks(lines, present, merged, sigma, time, time, voltage):
+        frame = run[0] if event.kind == "onset" else run[1] - 1
+        label = next(
+            n for n, i, ok in zip(naming.names, naming.line, naming.valid, strict=True) if i == k and ok[frame]
+        )
+        events.append(replace(event, phase=label))
+    return tuple(events)
 
 
 def _shared(joint: JointFit, name: str) -> tuple[float, float]:

@@ -164,6 +164,29 @@ def test_variance_of_a_total_is_that_of_its_parts(p_lco):
     np.testing.assert_allclose(np.sqrt(diagonal), found.total(("IG", "H13"))[1], rtol=1e-6, atol=1e-12)
 
 
+def test_o3_becomes_o3_prime_at_the_turn_and_that_is_no_event():
+    """Pristine O3 to 4.6 V: the angle returns to where it began, the name does not."""
+    x = np.arange(17.6, 20.4, 0.02)
+    u = np.linspace(0, 1, 36)
+    position = 18.93 - 1.96 * u * (1 - u)  # to 18.44 and back to 18.93
+    share = np.where(np.arange(36) >= 26, 0.03 * (np.arange(36) - 25), 0.0)
+    expected = np.stack(
+        [
+            80 + 300 * ((1 - s) * sim.line(x, p, 0.1) + (s * sim.line(x, 19.35, 0.12) if s else 0.0))
+            for p, s in zip(position, share, strict=True)
+        ]
+    )
+    counts = np.random.default_rng(2).poisson(expected).astype(float)
+    voltage = 3.9 + 0.7 * u
+    found = analyse_series(x, counts, CU, voltage_V=voltage)
+    assert found.names == ("O3", "O3p", "IG")
+    turn = int(np.flatnonzero(found.present[1])[0])
+    assert abs(turn - 17.5) <= 2
+    np.testing.assert_array_equal(found.present[0], np.arange(36) < turn)
+    assert [(e.phase, e.kind) for e in found.events] == [("IG", "onset")]
+    assert abs(found.events[0].frame.value - 25) < 0.7
+
+
 def test_weight_fractions_follow_the_factors_that_were_given():
     truth, found = analysed("P", intensity_per_weight={"O3p": 1.0, "IG": 1.0, "H13": 1.0})
     np.testing.assert_allclose(found.weight_fraction, found.area_fraction, atol=1e-12)
