@@ -264,7 +264,8 @@ def _read_files(
                 items.append(by_index[index])
             else:
                 problem = problems[index]
-                items.append(_error(problem.kind, problem.message, problem.source or path))
+                message = problem.message.replace(str(recipe.resolve(path)), path)  # no path of this machine
+                items.append(_error(problem.kind, message, problem.source or path))
         for item in items:
             if isinstance(item, LayerscopeError):
                 failures.append(FrameFailure(count, number, item))

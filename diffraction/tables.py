@@ -183,9 +183,9 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
     shown: dict[tuple[str, str | None], None] = {}
     for record in ordered:
         for q in record.quantities:
-            if q.name in names and (q.role != "fixed" or q.name in ("phase.fraction", "phase.total_fraction")):
-                if q.name != "lattice.b" or not _same_as_a(record, q):
-                    shown[q.name, q.component] = None
+            wanted = q.name in names and (q.role != "fixed" or q.name in ("phase.fraction", "phase.total_fraction"))
+            if wanted and (q.name != "lattice.b" or not _same_as_a(record, q)):
+                shown[q.name, q.component] = None
     columns = sorted(shown, key=lambda c: (str(c[1]) if c[0] != "phase.total_fraction" else "~", names.index(c[0])))
     rows = []
     for record in ordered:

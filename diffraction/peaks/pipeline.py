@@ -120,9 +120,9 @@ class PeaksPipeline(PipelineBase):
         self, recipe: PeaksRecipe, table: SeriesTable, context: RunContext, analysed: list[Analysed]
     ) -> Iterator[PipelineOutput]:
         series = load_series(recipe, table)
+        stacked = None if recipe.components is None else _stacked(recipe, series)
         _fail(context, series, series.failures, f"{self.name}.frame")
-        if recipe.components is not None:
-            stacked = _stacked(recipe, series)
+        if stacked is not None:
             _fail(context, series, stacked.failures, f"{self.name}.frame")
             found, output = _analyse(recipe, context, series, stacked)
             analysed.append(found)

@@ -148,8 +148,3 @@ def plan_of(table: PlanTable) -> RefinementPlan:
     if table.kind == "le_bail":
         return le_bail_plan()
     return full_plan(texture=table.texture, atoms=table.atoms, occupancy=table.occupancy)
-
-
-def engine_folder(base: Path | None, keep: bool, *parts: str) -> Path | None:
-    """Return the folder that an engine's files are kept in, or None where they are not wanted."""
-    return base.joinpath(*parts) if keep and base is not None else None

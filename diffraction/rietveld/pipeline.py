@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from .curves import refinement_arrays
 from .engine import RefineOptions, get_engine, refine
 from .events import event_quantities
 from .frame import SeriesOptions
-from .from_recipe import engine_folder, plan_of, powder_pattern, problem_of, resolved_phase
+from .from_recipe import plan_of, powder_pattern, problem_of, resolved_phase
 from .model import PowderPattern, Problem
 from .quantities import absent_phases, comparison_quantities, refinement_quality, refinement_quantities
 from .result import RietveldResult
@@ -47,17 +49,27 @@ class Job:
     patterns: Mapping[int, PowderPattern]
     problem: Problem
     flags: tuple[str, ...]
+    scratch: Path = Path()
 
     @property
     def frames(self) -> list[Frame]:
         """Frames that have a pattern to refine."""
         return [f for f in self.series.frames if f.index in self.patterns]
 
-    def folder(self, engine: str, *parts: str) -> Path | None:
-        """Return where an engine's files are kept, or None."""
-        keep = self.recipe.save_gpx and engine == "gsas2"
-        name = self.series.table.name or "series"
-        return engine_folder(self.context.attachments, keep, name, *parts)
+    def folder(self, engine: str, *parts: str) -> Path:
+        """Return where an engine leaves its files: in the run folder if they are to be kept."""
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", self.series.table.name) or "series"
+        keep = self.recipe.save_gpx and engine == "gsas2" and self.context.attachments is not None
+        base = self.context.attachments if keep else self.scratch
+        assert base is not None  # noqa: S101
+        return base.joinpath(name, *parts)
+
+    def kept(self, path: Path | None) -> str | None:
+        """Return a kept file relative to the run folder."""
+        base = self.context.attachments
+        if path is None or base is None or not path.is_relative_to(base):
+            return None
+        return path.relative_to(base.parents[1]).as_posix()
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,12 @@ class RietveldPipeline(PipelineBase):
 
     def run(self, recipe: RietveldRecipe, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, engine by engine, then their comparison."""
-        job = _job(recipe, context, recipe.series[0])
+        with tempfile.TemporaryDirectory(prefix="layerscope-rietveld-") as scratch:
+            job = replace(_job(recipe, context, recipe.series[0]), scratch=Path(scratch))
+            yield from self._run(job)
+
+    def _run(self, job: Job) -> Iterator[PipelineOutput]:
+        recipe, context = job.recipe, job.context
         by_engine: dict[str, list[Refined]] = {}
         for engine in _engines(recipe):
             missing = _missing(engine)
@@ -157,20 +174,21 @@ def _missing(engine: str) -> MissingDependencyError | None:
 
 def _job(recipe: RietveldRecipe, context: RunContext, table: SeriesTable) -> Job:
     series = load_series(recipe, table)
-    for failure in series.failures:
-        _fail_frame(context, recipe, series, failure)
     problem = problem_of(recipe, series.radiation)
     factor, _, flags = noise_factor(series, recipe.noise) if _needs_factor(recipe, series) else (1.0, None, ())
     patterns = {}
+    failures = [*series.failures]
     for frame in series.frames:
         try:
             pattern = powder_pattern(frame, factor, recipe.noise)
             pattern.within(recipe.range_2theta)
             patterns[frame.index] = pattern
         except LayerscopeError as error:
-            _fail_frame(context, recipe, series, FrameFailure(frame.index, frame.file, error))
+            failures.append(FrameFailure(frame.index, frame.file, error))
     if not patterns:
-        raise DataError("no frame of the series can be refined", source=table.files[0])
+        raise failures[0].error  # one cause, one record: that of the series
+    for failure in failures:
+        _fail_frame(context, recipe, series, failure)
     return Job(recipe, context, series, patterns, problem, flags)
 
 
@@ -189,6 +207,10 @@ def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries
 
 
 def _fail(job: Job, error: Exception, engine: str, frame: Frame | None) -> None:
+    if isinstance(error, LayerscopeError) and error.source is not None and Path(error.source).is_absolute():
+        name = job.kept(Path(error.source))  # a folder of this machine says nothing elsewhere
+        error.source = name or (job.series.files[0].path if frame is None else f"frame {frame.index}")
+        error.hint = f"see {name}" if name else "save_gpx = true keeps what the engine wrote"
     method = f"rietveld.{engine}"
     job.context.failures.append(
         job.context.failed(error, state=job.series.state(frame), inputs=job.series.inputs(engine, frame), method=method)
@@ -204,7 +226,8 @@ def _record(
         quantities += absent_phases(found.tested, found.active)
     quality = refinement_quality(result, (*frame.flags, *flags, *job.flags))
     suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
-    kept = [f"kept: {p.name}" for p in (result.project, result.log) if p is not None and job.recipe.save_gpx]
+    files = [job.kept(p) for p in (result.project, result.log)]
+    kept = [f"kept: {name}" for name in files if name is not None]
     notes = [f"engine {_ENGINE_NAMES[engine]} {result.engine_version}", *kept]
     if found is not None and found.direction_sigma is not None:
         notes.append(f"forward and backward differ by at most {found.direction_sigma:.2g} sigma")
@@ -227,8 +250,7 @@ def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     for number, frame in enumerate(job.frames):
         job.context.progress(number, len(job.frames), f"{engine}: frame {frame.index}")
         folder = job.folder(engine, f"frame_{frame.index:04d}")
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         options = RefineOptions(prealign=not job.recipe.le_bail, folder=folder, time_limit_s=job.recipe.time_limit_s)
         try:
             result = refine(job.patterns[frame.index], job.problem, engine=engine, plan=plan, options=options)

@@ -52,5 +52,5 @@ def test_the_two_commands_of_the_readme_are_the_agreed_ones() -> None:
 
 def test_the_study_lists_every_reference_case() -> None:
     study = tomllib.loads((ROOT / "reference_data" / "study.toml").read_text(encoding="utf-8"))
-    cases = {f"{p.parent.name}/{p.name}" for p in (ROOT / "reference_data").glob("*/recipe.toml")}
+    cases = {f"{p.parent.name}/{p.name}" for p in (ROOT / "reference_data").glob("*/recipe*.toml")}
     assert set(study["recipes"]) == cases
