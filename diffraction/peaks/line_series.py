@@ -1,0 +1,162 @@
+"""What is asked of the analysis of a series, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..radiation import FloatArray
+from .components import ComponentSet, HardwareLine, lco_003
+from .joint import JointFit
+from .model import HeldLine
+from .onset import PhaseEvent
+from .selection import Guard
+
+__all__ = ["LineSeries", "SeriesOptions", "factor_of"]
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SeriesOptions:
+    """How a series is analysed.
+
+    Attributes
+    ----------
+    components : ComponentSet
+    hardware : tuple of HardwareLine
+        Lines of the cell to look for.
+    window : (float, float), optional
+        Range of 2theta in which phases are looked for (degrees); that of the components where nothing is given.
+    background : int
+        Degree of the polynomial.
+    axial : bool
+        Whether lines are smeared by axial divergence.
+    reference_frames : tuple of int
+        Frames of a single phase that the first shape is taken from.
+    guard : Guard
+    max_lines : int
+        Most lines of a frame.
+    noise_factor : float
+        Variance over mean of the intensities: 1 for counts, k for counts multiplied by k.
+    intensity_per_weight : mapping of str to float, optional
+        Overrides the declared factors.
+    shape_frames : int
+        Most frames that the intermediate joint fit of the shapes uses.
+    """
+
+    components: ComponentSet = field(default_factory=lco_003)
+    hardware: tuple[HardwareLine, ...] = ()
+    window: tuple[float, float] | None = None
+    background: int = 2
+    axial: bool = True
+    reference_frames: tuple[int, ...] = (0, 1, 2, 3, 4)
+    guard: Guard = field(default_factory=Guard)
+    max_lines: int = 4
+    noise_factor: float = 1.0
+    intensity_per_weight: dict[str, float] | None = None
+    shape_frames: int = 120
+
+
+@dataclass(frozen=True)
+class LineSeries:
+    """Result of a series: K lines, F frames.
+
+    Attributes
+    ----------
+    options : SeriesOptions
+    names : tuple of str
+        Identifiers of the components, in the order of the charge.
+    two_theta : ndarray, shape (n,)
+        Axis (degrees).
+    time_s, voltage_V : ndarray, shape (F,), or None
+    present : ndarray of bool, shape (K, F)
+    position, position_sigma : ndarray, shape (K, F)
+        Bragg angle of K-alpha-1 (degrees); NaN where absent.
+    d, d_sigma : ndarray, shape (K, F)
+        Spacing (Å).
+    fwhm, fwhm_sigma : ndarray, shape (K,)
+        Width of each line (degrees), shared by all frames.
+    mixing, axial : (float, float)
+        Shared shape with standard errors.
+    area, area_covariance : ndarray, shape (K, F), (F, K, K)
+        Zero where absent.
+    area_fraction, area_fraction_covariance
+        Fractions of the intensity.
+    weight_fraction, weight_fraction_covariance
+        Fractions of the weight.
+    free_fraction, free_sigma : ndarray, shape (K, F)
+        Area fraction a line would have in frames where it was judged absent (either sign); NaN elsewhere.
+    upper_limit : ndarray, shape (K, F)
+        95 % upper limit of the area fraction there.
+    events : tuple of PhaseEvent
+    margin : ndarray, shape (F,)
+        BIC by which the next best set of phases is worse.
+    both_ways : ndarray of bool, shape (F,)
+        Whether the series read forward and backward gave the same set.
+    rejected : dict of str to tuple of int
+        Frames in which the guard refused a line.
+    hardware : tuple of HeldLine
+        Lines of the cell that were found.
+    joint : JointFit
+        The final fit with everything in it.
+    flags, notes : tuple of str
+    """
+
+    options: SeriesOptions
+    names: tuple[str, ...]
+    two_theta: FloatArray
+    time_s: FloatArray
+    voltage_V: FloatArray | None
+    present: BoolArray
+    position: FloatArray
+    position_sigma: FloatArray
+    d: FloatArray
+    d_sigma: FloatArray
+    fwhm: FloatArray
+    fwhm_sigma: FloatArray
+    mixing: tuple[float, float]
+    axial: tuple[float, float]
+    area: FloatArray
+    area_covariance: FloatArray
+    area_fraction: FloatArray
+    area_fraction_covariance: FloatArray
+    weight_fraction: FloatArray
+    weight_fraction_covariance: FloatArray
+    free_fraction: FloatArray
+    free_sigma: FloatArray
+    upper_limit: FloatArray
+    events: tuple[PhaseEvent, ...]
+    margin: FloatArray
+    both_ways: BoolArray
+    rejected: dict[str, tuple[int, ...]]
+    hardware: tuple[HeldLine, ...]
+    joint: JointFit
+    flags: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def factors(self) -> FloatArray:
+        """Intensity per weight of every line, shape (K,)."""
+        return np.array([factor_of(self.options, n) for n in self.names])
+
+    def fitted_line(self, name: str) -> str:
+        """Return under which name a phase's line was fitted: O3' may be the line that began as O3."""
+        return name if name in self.joint.names else self.joint.names[0]
+
+    def total(self, names: Sequence[str], *, weight: bool = True) -> tuple[FloatArray, FloatArray]:
+        """Return the summed fraction of some lines and its standard error, each of shape (F,)."""
+        index = [self.names.index(n) for n in names if n in self.names]
+        values = self.weight_fraction if weight else self.area_fraction
+        c = self.weight_fraction_covariance if weight else self.area_fraction_covariance
+        sigma = np.sqrt(np.maximum(c[:, index][:, :, index].sum(axis=(1, 2)), 0.0))
+        return values[index].sum(axis=0), sigma
+
+
+def factor_of(options: SeriesOptions, name: str) -> float:
+    """Return the intensity per weight of a component: the one that was given, or else the declared one."""
+    given = options.intensity_per_weight or {}
+    return float(given.get(name, options.components[name].intensity_per_weight))

@@ -1,0 +1,328 @@
+"""The stages of the analysis of a series, one after the other; `analyse_series` composes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..radiation import FloatArray
+from .frames import FrameData, fit_frames
+from .joint import JointFit, fit_joint, fit_reference, with_variance
+from .line_series import SeriesOptions
+from .lines import DiffractionLine
+from .model import HeldLine, LineShape
+from .onset import PhaseEvent, fit_kink, interval_frames
+from .search import FoundLine, find_lines
+from .selection import PhaseSets, choose_sets, keep_persistent, neighbours_agree, runs
+from .tracks import Track, Trajectory, trajectory
+
+__all__ = [
+    "SHOULDER_WIDTHS",
+    "State",
+    "choose_again",
+    "find_kinks",
+    "first_sets",
+    "fit_final",
+    "fit_shapes",
+    "free_amounts",
+    "presence_from_kinks",
+    "refine_reference",
+    "search_lines",
+]
+
+BoolArray = NDArray[np.bool_]
+
+POINTS_A_WIDTH = 2.4
+"""Points to a width that the search for lines needs."""
+
+REFERENCE_FRAMES = 30
+"""Frames of a single phase that are enough to know the shape and the lines of the cell."""
+
+WEAK = 8.0
+"""Standard errors of an area below which the course of the line over the frames helps to place it."""
+
+SHOULDER_WIDTHS = 2.5
+"""Distance, in widths, within which a weak companion of a strong line is taken for the misfit of its flank."""
+
+KINK_REACH = 6
+"""Frames by which a kink may lie away from where the sets of phases begin or end."""
+
+
+@dataclass
+class State:
+    """What is known in the course of an analysis."""
+
+    data: FrameData
+    line: DiffractionLine
+    shape: LineShape
+    held: tuple[HeldLine, ...]
+    options: SeriesOptions
+    window: tuple[float, float]
+    dispersion: float = 1.0
+
+
+def typical_misfit(data: FrameData, expected: FloatArray) -> float:
+    """Return by how much the misfit of a typical frame exceeds the noise; 1 if it does not."""
+    freedom = max(data.x.size - 8, 1)
+    typical = float(np.median((((data.y - expected) * data.root_weight) ** 2).sum(axis=1))) / freedom
+    return typical if typical > 1.0 + 4.0 * np.sqrt(2.0 / freedom) else 1.0
+
+
+def refine_reference(state: State, few: int) -> None:
+    """Take the shape, and the lines of the cell, from all over the series: from frames with a single line."""
+    rows = np.arange(0, state.data.n_frames, max(1, state.data.n_frames // (2 * REFERENCE_FRAMES)))
+    data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
+    found, expected, _ = search_lines(replace(state, data=data))
+    single = np.array([i for i, lines in enumerate(found) if len(lines) == 1], dtype=np.intp)
+    if single.size <= few:
+        return
+    options = state.options
+    state.shape, state.held = fit_reference(
+        with_variance(data, expected, options.noise_factor),
+        single,
+        state.line,
+        options.hardware,
+        polynomial=options.background,
+        window=state.window,
+    )
+
+
+def search_lines(state: State) -> tuple[list[list[FoundLine]], FloatArray, float]:
+    """Find lines; fine steps are taken together, as many as leave some points to a width.
+
+    Returns
+    -------
+    found : list of list of FoundLine
+    expected : ndarray, shape (F, n)
+        Fitted curves on the full axis, good enough for weights.
+    dispersion : float
+        By how much the misfit of a typical frame exceeds the noise.
+    """
+    data = state.data
+    step = float(np.median(np.diff(data.x)))
+    together = int(np.clip(state.shape.width("line") / (POINTS_A_WIDTH * step), 1, 4))
+    coarse = _binned(data, together)
+    found, expected = find_lines(
+        coarse,
+        state.line,
+        state.shape,
+        state.held,
+        polynomial=state.options.background,
+        window=state.window,
+        max_lines=state.options.max_lines,
+    )
+    dispersion = typical_misfit(coarse, expected)
+    if together > 1:
+        expected = np.stack([np.interp(data.x, coarse.x, row) for row in expected])
+    return found, expected, dispersion
+
+
+def _binned(data: FrameData, together: int) -> FrameData:
+    """Average neighbouring points."""
+    if together == 1:
+        return data
+    size = data.x.size // together
+    shape = (data.n_frames, size, together)
+    cut = size * together
+    return FrameData(
+        data.x[:cut].reshape(size, together).mean(axis=1),
+        data.y[:, :cut].reshape(shape).mean(axis=2),
+        data.variance[:, :cut].reshape(shape).mean(axis=2) / together,
+        np.asarray(data.use[:, :cut].reshape(shape).all(axis=2)),
+    )
+
+
+def first_sets(names: Sequence[str], named: dict[str, Track], state: State) -> tuple[PhaseSets, list[Trajectory]]:
+    """Return the sets of phases as the search found them, to fit the shapes with."""
+    size = (len(names), state.data.n_frames)
+    position, position_sigma, area, area_sigma = (np.zeros(size) for _ in range(4))
+    courses = []
+    for k, name in enumerate(names):
+        lines: list[FoundLine] = named[name].lines
+        at = np.array([f.frame for f in lines], dtype=np.intp)
+        position[k, at] = [f.position for f in lines]
+        position_sigma[k, at] = [f.position_sigma for f in lines]
+        area[k, at], area_sigma[k, at] = [f.area for f in lines], [f.area_sigma for f in lines]
+        courses.append(trajectory(name, at, position[k, at], position_sigma[k, at], size[1]))
+    present = keep_persistent(area_sigma > 0, state.options.guard.persistence)
+    position = np.where(area_sigma > 0, position, np.stack([c.position for c in courses]))
+    margin = np.full(size[1], np.inf)
+    sets = PhaseSets(
+        tuple(names), present, position, position_sigma, area, area_sigma, np.zeros_like(state.data.y), margin, {}
+    )
+    return sets, courses
+
+
+def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only_doubt: bool = False) -> PhaseSets:
+    sets = choose_sets(
+        state.data,
+        courses,
+        state.line,
+        state.shape,
+        state.held,
+        polynomial=state.options.background,
+        guard=state.options.guard,
+        certain=certain,
+        dispersion=state.dispersion,
+        only_doubt=only_doubt,
+    )
+    return replace(sets, present=keep_persistent(sets.present, state.options.guard.persistence))
+
+
+def fit_shapes(state: State, courses: list[Trajectory], sets: PhaseSets) -> LineShape:
+    """Fit the shapes jointly, in a selection of frames if there are many."""
+    frames = state.data.n_frames
+    step = max(1, frames // state.options.shape_frames)
+    rows = np.arange(0, frames, step)
+    data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
+    thin = replace(
+        sets,
+        present=sets.present[:, rows],
+        area=sets.area[:, rows],
+        area_sigma=sets.area_sigma[:, rows],
+        position=sets.position[:, rows],
+    )
+    parts = [Trajectory(c.id, c.position[rows], c.sigma[rows], c.seen[rows]) for c in courses]
+    joint = fit_final(replace(state, data=data), tuple(c.id for c in courses), thin.present, parts, thin)
+    return joint.shape
+
+
+def choose_again(state: State, sets: PhaseSets) -> tuple[PhaseSets, list[Trajectory], BoolArray]:
+    """Choose the sets with fitted shapes; read the series forward and backward too, and tell where that differs."""
+    frames = state.data.n_frames
+    certain = sets.present & (sets.area > 12.0 * sets.area_sigma) & (sets.area_sigma > 0)
+
+    def courses(side: str) -> list[Trajectory]:
+        result = []
+        for k, name in enumerate(sets.names):
+            at = np.flatnonzero(sets.present[k] & (sets.area_sigma[k] > 0) & (sets.area[k] > 3 * sets.area_sigma[k]))
+            if at.size < 2:
+                at = np.flatnonzero(sets.present[k] & (sets.area_sigma[k] > 0))
+            sigma = np.maximum(sets.position_sigma[k, at], 1e-4)
+            result.append(trajectory(name, at, sets.position[k, at], sigma, frames, side=side))  # type: ignore[arg-type]
+        return result
+
+    both = courses("both")
+    chosen = _choose(state, both, certain)
+    forward, backward = (_choose(state, courses(side), certain, only_doubt=True) for side in ("before", "after"))
+    return chosen, both, neighbours_agree(forward, backward)
+
+
+def fit_final(
+    state: State, names: Sequence[str], present: BoolArray, courses: Sequence[Trajectory], sets: PhaseSets
+) -> JointFit:
+    """Fit a selection of phases jointly; only lines at the limit of detection feel a prior on their place."""
+    with np.errstate(all="ignore"):
+        ratio = np.where(sets.area_sigma > 0, sets.area / sets.area_sigma, 0.0)
+    significance = np.sqrt((np.maximum(ratio, 0.0) ** 2).sum(axis=1))
+    # a prior on every position would fix what they have in common, which the axial divergence has to find
+    weak = (ratio < WEAK) | ~present
+    return fit_joint(
+        state.data,
+        names,
+        present,
+        np.where(weak, np.stack([c.position for c in courses]), sets.position),
+        np.where(weak, np.stack([c.sigma for c in courses]), np.inf),
+        significance,
+        state.line,
+        state.shape,
+        state.held,
+        polynomial=state.options.background,
+    )
+
+
+def free_amounts(
+    state: State, names: Sequence[str], present: BoolArray, position: FloatArray, *, reach: int = 10
+) -> tuple[FloatArray, FloatArray]:
+    """Fit the area of absent lines around their runs, positions held; area fractions and errors, NaN elsewhere."""
+    k, frames = present.shape
+    wanted = np.zeros_like(present)
+    for j in range(k):
+        for start, stop in runs(present[j]):
+            wanted[j, max(0, start - reach) : stop + reach] = True
+    wanted &= ~present
+    fraction, sigma = np.full((k, frames), np.nan), np.full((k, frames), np.nan)
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for f in np.flatnonzero(wanted.any(axis=0)):
+        groups.setdefault(tuple(int(j) for j in np.flatnonzero(wanted[:, f] | present[:, f])), []).append(int(f))
+    for members, rows in groups.items():
+        at = np.array(rows, dtype=np.intp)
+        where = position[np.ix_(members, rows)]
+        batch = fit_frames(
+            state.data,
+            at,
+            [names[j] for j in members],
+            state.line,
+            state.shape,
+            state.held,
+            state.options.background,
+            where,
+            prior_sigma=np.full(where.shape, 1e-4),
+        )
+        total = np.where(present[np.ix_(members, rows)], batch.area, 0.0).sum(axis=0)
+        for i, j in enumerate(members):
+            new = wanted[j, at]
+            fraction[j, at[new]] = (batch.area[i] / total)[new]
+            sigma[j, at[new]] = (batch.area_sigma[i] / total)[new]
+    return fraction, sigma
+
+
+def presence_from_kinks(state: State, sets: PhaseSets, courses: Sequence[Trajectory], time: FloatArray) -> BoolArray:
+    """Return presence with every appearance and end moved to the kink of the amounts."""
+    position = np.where(sets.present, sets.position, np.stack([c.position for c in courses]))
+    free, free_sigma = free_amounts(state, sets.names, sets.present, position)
+    total = np.where(sets.present, sets.area, 0.0).sum(axis=0)
+    with np.errstate(all="ignore"):
+        fraction = np.where(sets.present, sets.area / total, free)
+        sigma = np.where(sets.present & (sets.area_sigma > 0), sets.area_sigma / total, free_sigma)
+    present = sets.present.copy()
+    index = np.arange(time.size)
+    for event, k, run in find_kinks(sets.names, sets.present, fraction, sigma, time, time, None):
+        edge = run[0] if event.kind == "onset" else run[1] - 1
+        near = np.abs(index - edge) <= KINK_REACH
+        inside = time >= event.time_s.value if event.kind == "onset" else time <= event.time_s.value
+        # beyond the reach of the kink, and on the far side of the run, presence is what it was
+        middle = (index < run[1]) if event.kind == "onset" else (index >= run[0])
+        present[k, near & middle] = inside[near & middle]
+    empty = ~present.any(axis=0)
+    present[:, empty] = sets.present[:, empty]
+    return present
+
+
+def find_kinks(
+    names: Sequence[str],
+    present: BoolArray,
+    fraction: FloatArray,
+    sigma: FloatArray,
+    time: FloatArray,
+    frame_time: FloatArray,
+    voltage: FloatArray | None,
+) -> list[tuple[PhaseEvent, int, tuple[int, int]]]:
+    """Return onset and end of every run of presence, each with the index of its line and the run (start, stop)."""
+    events = []
+    frames = time.size
+    for k, name in enumerate(names):
+        for run in runs(present[k]):
+            for kind, open_ in (("onset", run[0] > 0), ("end", run[1] < frames)):
+                if not open_:
+                    continue
+                at = interval_frames(run, frames, fraction[k], kind, before=10, after=14)  # type: ignore[arg-type]
+                at = at[np.isfinite(fraction[k, at]) & np.isfinite(sigma[k, at]) & (sigma[k, at] > 0)]
+                edge = run[0] if kind == "onset" else run[1] - 1
+                low, high = max(edge - KINK_REACH, 0), min(edge + KINK_REACH, frames - 1)
+                event = fit_kink(
+                    name,
+                    kind,  # type: ignore[arg-type]
+                    time[at],
+                    fraction[k, at],
+                    sigma[k, at],
+                    bounds=(float(time[low]), float(time[high])),
+                    frame_time=frame_time,
+                    voltage=voltage,
+                )
+                if event is not None:
+                    events.append((event, k, run))
+    return events
