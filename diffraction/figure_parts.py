@@ -352,7 +352,8 @@ def draw_pattern(
         axes.fill_between(angle, background, background + part, color=colour, alpha=0.45, linewidth=0)
         axes.plot(angle, background + part, color=colour, linewidth=0.5)
         drawn[phase_label(name)] = background + part
-        handles.append(Patch(facecolor=colour, edgecolor=colour, alpha=0.6, label=phase_label(name)))
+        words = phase_label(name) if name in colours else "lines of the cell"
+        handles.append(Patch(facecolor=colour, edgecolor=colour, alpha=0.6, label=words))
     axes.plot(angle, background, color=BACKGROUND_COLOUR, linewidth=0.4, linestyle=(0, (3, 2)))
     axes.plot(angle, drawn["data"], ".", color=DATA_COLOUR, markersize=1.5, markeredgewidth=0)
     axes.plot(angle, drawn["fit"], color=FIT_COLOUR, linewidth=0.6)

@@ -289,7 +289,7 @@ class TextTable:
 def text_table(series: PhaseSeries) -> TextTable:
     """Return the table of one series as it is printed: ``0.123(4)``, limits, R factors in per cent, flags.
 
-    A column that holds nothing, a cell constant that was held in all frames, and b where it is a are left out.
+    A column that holds nothing, what was held in all frames (cell constants, sizes), and b where it is a are left out.
     """
     columns: list[tuple[str, list[str]]] = []
     frames = [row.frame for row in series.rows]
@@ -303,7 +303,7 @@ def text_table(series: PhaseSeries) -> TextTable:
         if name not in _IN_PRINT:
             continue
         cells = [row.quantities.get((name, component)) for row in series.rows]
-        if name.startswith("lattice.") and all(q is None or q.role == "fixed" for q in cells):
+        if name not in (FRACTION, TOTAL) and all(q is None or q.role == "fixed" for q in cells):
             continue
         if name == "lattice.b" and all(_follows(row, component) for row in series.rows):
             continue

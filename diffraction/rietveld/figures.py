@@ -120,7 +120,8 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
         upper, strip, lower = (page.figure.add_subplot(grid[k]) for k in range(3))
         for axes in (strip, lower):
             axes.sharex(upper)
-        title = view.series.sample if len(view.series.rows) == 1 else f"{view.series.sample}, {view.title_of(row)}"
+        title = f"{view.series.sample} ({view.series.method.rpartition('.')[2]})"
+        title += "" if len(view.series.rows) == 1 else f", {view.title_of(row)}"
         upper.set_title(title)
         _draw_profile(page, upper, view, row)
         _write_merits(upper, view, record, colours)
