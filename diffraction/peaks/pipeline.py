@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,11 +136,15 @@ class PeaksPipeline(PipelineBase):
 
     def figures(self, run: Run, folder: Path) -> list[Path]:
         """Draw contour, waterfall, deconvolution and fractions."""
-        try:
-            from .figures import draw
-        except ImportError:
-            return []
+        from .figures import draw
+
         return list(draw(run, folder))
+
+    def exports(self) -> Mapping[str, Callable[[Run, Path], list[Path]]]:
+        """Offer phase-fraction tables, powder CIF and NXmonopd."""
+        from ..exports import FORMATS
+
+        return FORMATS
 
 
 def _recipe_errors(recipe: PeaksRecipe) -> list[LayerscopeError]:

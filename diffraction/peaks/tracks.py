@@ -29,6 +29,9 @@ MEMORY_FRAMES = 8
 SHOULDER = 0.4
 """Area against the stronger line below which a close companion is taken for a misfit."""
 
+GROWTH = 1.5
+"""Gain of a companion in area against the stronger line, last third of its frames over first, that no misfit shows."""
+
 HISTORY = 5
 """Frames that the slope of a track is taken from."""
 
@@ -114,7 +117,21 @@ def _is_shoulder(track: Track, other: Track, reach: float) -> bool:
     if len(beside) < 0.7 * len(track.lines):
         return False
     near = np.median([abs(a.position - b.position) for a, b in beside]) < reach
-    return bool(near and np.median([a.area / b.area for a, b in beside]) < SHOULDER)
+    if not near or _grows(beside, other):
+        return False
+    return bool(np.median([a.area / b.area for a, b in beside]) < SHOULDER)
+
+
+def _grows(beside: Sequence[tuple[FoundLine, FoundLine]], other: Track) -> bool:
+    """Return whether a companion came after the stronger line and has grown against it.
+
+    The misfit of a flank is there whenever the line is, and in proportion to it; a phase that forms is neither.
+    """
+    third = len(beside) // 3
+    if third < 2 or int((other.frames < beside[0][0].frame).sum()) < HISTORY:
+        return False
+    ratio = np.array([a.area / b.area for a, b in beside])
+    return bool(np.median(ratio[-third:]) > GROWTH * np.median(ratio[:third]))
 
 
 def _dense(track: Track, persistence: int) -> bool:

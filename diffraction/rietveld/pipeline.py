@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -151,11 +151,15 @@ class RietveldPipeline(PipelineBase):
 
     def figures(self, run: Run, folder: Path) -> list[Path]:
         """Draw Rietveld plots and courses of cells and fractions."""
-        try:
-            from .figures import draw
-        except ImportError:
-            return []
+        from .figures import draw
+
         return list(draw(run, folder))
+
+    def exports(self) -> Mapping[str, Callable[[Run, Path], list[Path]]]:
+        """Offer phase-fraction tables, powder CIF and NXmonopd."""
+        from ..exports import FORMATS
+
+        return FORMATS
 
 
 def _engines(recipe: RietveldRecipe) -> tuple[str, ...]:

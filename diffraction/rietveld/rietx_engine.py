@@ -34,6 +34,7 @@ SUPPORTED = "1.10."
 _THREADS = "RIETX_COMPILED_THREADS"
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _DEGREE = 180.0 / math.pi
+_NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class _Job:
         out.source.polarization.value = ours.polarisation
         for key in ("u", "v", "w", "x", "y"):
             getattr(out.profile, key).value = getattr(ours, key)
-        out.geometry.axial_sl.value = out.geometry.axial_hl.value = 0.5 * ours.sh_l
+        out.geometry.axial_sl.value = out.geometry.axial_hl.value = 0.5 * self._axial()
         out.geometry.sample_displacement.value = ours.displacement_mm
         out.zero_shift.value = ours.zero
         out.background = BackgroundChebyshev.with_terms(self.problem.background.terms)
@@ -190,6 +191,18 @@ class _Job:
             for e in self.problem.background.lines
         ]
         return out
+
+    def _axial(self) -> float:
+        """S/L + H/L, or 0 where it is held and its smear is far below the step: the smear is most of a fit's time.
+
+        The smear at 2θ ends at ``(S/L + H/L)² / 2 · cot 2θ`` (radians; Finger, Cox & Jephcoat 1994).
+        """
+        value, x = self.problem.instrument.sh_l, self.pattern.two_theta
+        if self.plan.frees("sh_l") or value == 0.0:
+            return value
+        lowest = math.radians(float(x[0]))
+        smear = 0.5 * value**2 * _DEGREE * abs(math.cos(lowest) / math.sin(lowest))
+        return 0.0 if smear < _NEGLIGIBLE_SMEAR * float(np.median(np.diff(x))) else value
 
     def _constrain(self, index: int, phase: Phase) -> None:
         """Tie Biso, coordinates and occupancies of mixed sites."""
