@@ -25,7 +25,7 @@ from layerscope.diffraction.rietveld.model import (
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
 from layerscope.diffraction.rietveld.rietx_engine import simulate
 
-GRID = np.arange(16.0, 90.0, 0.03)
+GRID = np.arange(16.0, 80.0, 0.04)
 PLAN = RefinementPlan(
     (Stage("s", ("scale", "background")), Stage("c", ("cell",)), Stage("o", ("occupancy",)), Stage("b", ("b_iso",)))
 )

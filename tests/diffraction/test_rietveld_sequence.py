@@ -21,7 +21,7 @@ from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
 from layerscope.diffraction.rietveld.rietx_engine import simulate
 from layerscope.diffraction.rietveld.sequence import SeriesResult, calibrate, persistent, refine_series
 
-GRID = np.arange(17.0, 52.0, 0.04)
+GRID = np.arange(17.0, 46.5, 0.05)
 INSTRUMENT = Instrument(sh_l=0.002, x=0.04, y=0.03)
 O3 = replace(load_phase("LiCoO2_O3_delithiated"), texture_axis=None)
 H13 = replace(load_phase("LiCoO2_H1-3"), texture_axis=None)
@@ -116,13 +116,13 @@ def real_series(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with zipfile.ZipFile(path) as archive:
         for name in ("O3.cif", "H13.cif", "cu.instprm"):
             (folder / name).write_bytes(archive.read(name))
-        for k in range(29, 37):
+        for k in range(30, 36):
             with archive.open(f"f{k:02d}.xye") as lines:
                 x, y, s = np.loadtxt(lines).T
             patterns.append(PowderPattern.from_counts(x, y, s, name=f"f{k:02d}"))
     phases = (phase_from_cif(folder / "O3.cif", name="O3"), phase_from_cif(folder / "H13.cif", name="H1-3"))
     instrument = Instrument.from_instprm((folder / "cu.instprm").read_text())
-    return patterns, Problem(phases, instrument, Background(6))
+    return patterns, Problem(phases, instrument, Background(4), (15.0, 50.0))
 
 
 @pytest.mark.parametrize("engine", ["rietx", "gsas2"])
@@ -140,7 +140,7 @@ def test_onset_of_h13_in_the_simulated_series_is_exact_with_either_engine(
     start = known.with_phases([*known.phases, replace(problem.phases[1], size_nm=size, microstrain_ppm=strain)])
     options = SeriesOptions(engine=engine, both_directions=False, folder=tmp_path / "frames")
     found = refine_series(patterns, start, options)
-    assert found.onset("H1-3") == 3
-    truth = (0.0, 0.0, 0.0, 0.019486, 0.033113, 0.055728, 0.092313, 0.149123)
+    assert found.onset("H1-3") == 2
+    truth = (0.0, 0.0, 0.019486, 0.033113, 0.055728, 0.092313)
     error = [f.fraction("H1-3")[0] - t for f, t in zip(found.frames, truth, strict=True)]
     assert np.sqrt(np.mean(np.square(error))) < 0.0015
