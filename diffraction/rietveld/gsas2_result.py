@@ -89,6 +89,7 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
     flags = [f"CORRELATED:{a}~{b} {rho:.2f}" for a, b, rho in correlations]
     flags += [] if converged else ["NOT_CONVERGED"]
     flags += [f"ENGINE:STAGE_FAILED {stage}" for stage in answer.get("failed_stages", ())]
+    flags += [f"HELD_MINOR_PHASE:{name}" for name in answer.get("held", ())]
     # GSAS-II leaves a parameter out of the fit when it is singular or leaves its limits, and goes on
     flags += [f"ENGINE:DROPPED {_canonical(n, problem)}" for n in answer.get("dropped", ())]
     if answer["rvals"].get("msg"):

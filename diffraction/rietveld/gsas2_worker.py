@@ -47,6 +47,10 @@ LAUE = {
 CENTI = 1e4 / (8.0 * math.log(2.0))  # FWHM² in degree² -> variance in centidegree²
 U_TO_B = 8.0 * math.pi**2
 UNLIMITED_UM = 1e4
+# A phase below this share of the calculated intensity has its scale alone until the others have settled, then its
+# width, then its cell; texture and atoms never, unless the plan names the phase: GSAS-II's steps would drive its March
+# coefficient or its cell through zero, and the whole refinement would be lost.
+MINOR_SHARE = 0.1
 
 
 def dij_map(laue: str) -> tuple[list[str], Any]:
@@ -68,6 +72,8 @@ class Job:
 
         self.lattice, self.spec, self.folder = lattice, spec, folder
         self.failed: list[str] = []
+        self.minor: set[int] = set()
+        self.waiting: list[str] = []  # groups that minor phases have not got
         instrument = spec["instrument"]
         (folder / "instrument.instprm").write_text(instprm(instrument))
         self.project = scriptable.G2Project(newgpx=str(folder / "job.gpx"))
@@ -154,7 +160,7 @@ class Job:
     # ---- the plan --------------------------------------------------------------------------------------------------
 
     def free(self, token: str) -> None:
-        """Switch the refinement flags of one group on."""
+        """Switch the refinement flags of one group on; minor phases wait unless the token names them."""
         group, _, only = token.partition(":")
         hist = self.hist.data
         if group == "background":
@@ -169,8 +175,25 @@ class Job:
             hist["Instrument Parameters"][0][key][2] = True
         else:
             for index, spec in enumerate(self.spec["phases"]):
-                if not only or only == spec["name"]:
-                    self.free_phase(group, index, spec)
+                if only and only != spec["name"]:
+                    continue
+                if not only and group != "scale" and index in self.minor:
+                    self.waiting.append(f"{group}:{spec['name']}")
+                    continue
+                self.free_phase(group, index, spec)
+
+    def share(self, index: int) -> float:
+        """Share of a phase in the calculated intensity; 1 before anything was calculated."""
+        power = []
+        for spec in self.spec["phases"]:
+            table = self.hist.reflections().get(spec["name"], {}).get("RefList")
+            if table is None or not len(table):
+                return 1.0
+            lines = np.array(table, dtype=float)
+            # F²calc and the product of scale, multiplicity, Lorentz-polarisation and texture over the volume
+            power.append(float(np.sum(lines[:, 9] * lines[:, 11])))
+        total = sum(power)
+        return power[index] / total if total > 0.0 else 1.0
 
     def free_phase(self, group: str, index: int, spec: dict[str, Any]) -> None:
         """Switch on one group of one phase."""
@@ -205,25 +228,41 @@ class Job:
             raise RuntimeError(f"GSAS-II refined nothing: {values.get('msg', 'no message')}")
         return values
 
+    def run_stage(self, stage: list[str]) -> bool:
+        """Run one stage; if it fails, go back to where the stage before left the project."""
+        self.project.save()
+        before = (self.folder / "job.gpx").read_bytes()
+        for token in stage:
+            self.free(token)
+        try:
+            self.refine()
+        except RuntimeError:
+            (self.folder / "job.gpx").write_bytes(before)
+            self.project.reload()
+            return False
+        return True
+
+    def run_minor(self) -> None:
+        """Give minor phases their widths and then their cells, one by one; what they do not bear stays held."""
+        for groups in (("size", "strain"), ("cell",)):
+            for token in dict.fromkeys(t for t in self.waiting if t.startswith(groups)):
+                if self.run_stage([token]):
+                    self.waiting = [t for t in self.waiting if t != token]
+
     def run(self) -> None:
         """Run all stages, fold the strain into the cells, converge."""
         if self.spec["le_bail"]:
             for index in range(len(self.spec["phases"])):
                 self.hap(index)["LeBail"] = True
         for number, stage in enumerate(self.spec["stages"]):
-            self.project.save()
-            before = (self.folder / "job.gpx").read_bytes()
-            for token in stage:
-                self.free(token)
-            try:
-                self.refine()
-            except RuntimeError:
+            if number == 1:
+                count = len(self.spec["phases"])
+                self.minor = {k for k in range(count) if self.share(k) < MINOR_SHARE}
+            if not self.run_stage(stage):
                 if number == 0:
-                    raise
-                # go back to where the stage before left the project, and say so
-                (self.folder / "job.gpx").write_bytes(before)
-                self.project.reload()
+                    raise RuntimeError("GSAS-II refined nothing: see its log")
                 self.failed.append("+".join(stage))
+        self.run_minor()
         for _ in range(self.spec.get("closing", 4)):
             self.fold_lattice()
             values = self.refine()
@@ -286,6 +325,7 @@ class Job:
             "names": names,
             "sigmas": sigmas,
             "failed_stages": self.failed,
+            "held": sorted({f"{name}/{group}" for group, _, name in (t.partition(":") for t in self.waiting)}),
             "dropped": sorted(str(v) for v in set(block.get("varyListStart") or ()) if v not in sigmas),
             "rvals": {k: plain(v) for k, v in rvals.items()},
             "instrument": {k: float(v[1]) for k, v in hist.InstrumentParameters.items() if is_number(v[1])},

@@ -208,7 +208,8 @@ with contextlib.redirect_stdout(io.StringIO()):
     J = np.array([(to_cell(A + e) - to_cell(A - e)) / (2 * step) for e in step * np.eye(6)]).T
     V = J @ T @ cov[np.ix_(where, where)] @ T.T @ J.T
     right = np.sqrt(np.diag(V))
-answer = dict(slope=strain / float(np.sqrt(cov[where[0], where[0]])), theirs=[float(esds['length_a']), float(esds['length_c'])],
+theirs = [float(esds['length_a']), float(esds['length_c'])]
+answer = dict(slope=strain / float(np.sqrt(cov[where[0], where[0]])), theirs=theirs,
               right=[float(right[0]), float(right[2])])
 print(json.dumps(answer))
 """
@@ -268,6 +269,24 @@ def test_gsas2_gives_the_same_weight_fractions_and_errors(
     assert abs(a.value - b.value) < 0.5 * a.sigma
     assert b.sigma == pytest.approx(a.sigma, rel=0.05)
     assert second.weight_covariance == pytest.approx(first.weight_covariance, rel=0.1)
+
+
+@needs_gsas2
+def test_gsas2_holds_the_atoms_of_a_minor_phase_says_so_and_finds_its_fraction(
+    gsas2: Gsas2Engine, tmp_path: Path
+) -> None:
+    silicon = load_phase("Si")
+    problem = problem_of(O3, silicon)
+    plan = RefinementPlan((*PLAN.stages, Stage("size", ("size",)), Stage("atoms", ("b_iso",))))
+    pattern = noisy(problem, (0.98, 0.02), seed=6)
+    found = gsas2.refine(pattern, problem, plan, RefineOptions(folder=tmp_path))
+    held = [f for f in found.flags if f.startswith("HELD_MINOR_PHASE")]
+    assert held == [f"HELD_MINOR_PHASE:{silicon.name}/b_iso"]
+    assert found.phase(O3.name).sites["Co"]["b_iso"].role == "refined"
+    fraction = found.phase(silicon.name).weight_fraction
+    assert fraction.sigma is not None
+    assert fraction.sigma < 0.003
+    assert abs(fraction.value - 0.02) < 4 * fraction.sigma
 
 
 def hardware_case() -> tuple[Problem, PowderPattern, float]:
