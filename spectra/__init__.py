@@ -1,1 +1,1 @@
-"""(to be written)."""
+"""Spectroscopies: X-ray photoelectron spectroscopy, and others as they are added."""

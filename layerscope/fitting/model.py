@@ -13,7 +13,7 @@ Surf. Interface Anal. 46, 897-905. doi:10.1002/sia.5453 (the active approach)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -292,8 +292,3 @@ def legendre(x: FloatArray, degree: int) -> FloatArray:
     span = np.where(high > low, high - low, 1.0)
     t = (2.0 * x - low - high) / span
     return np.moveaxis(np.polynomial.legendre.legvander(t, degree), -1, 1)
-
-
-def initial_values(parameters: lmfit.Parameters) -> Mapping[str, float]:
-    """Return the start value of every parameter by name."""
-    return {name: float(p.value) for name, p in parameters.items()}

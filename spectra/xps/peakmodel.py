@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -286,8 +286,3 @@ def static_column(background: BackgroundTable, x: FloatArray, y: FloatArray) -> 
     curve = curve - curve[:, :1]
     top = np.abs(curve).max(axis=1, keepdims=True)
     return np.asarray(np.where(top > 0, curve / np.where(top > 0, top, 1.0), 0.0))
-
-
-def free_names(parameters: Mapping[str, lmfit.Parameter]) -> list[str]:
-    """Return the names of the parameters that vary."""
-    return [name for name, p in parameters.items() if p.vary and not p.expr]
