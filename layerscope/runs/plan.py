@@ -188,7 +188,11 @@ def _plan_recipe(
     except RecipeError as error:
         raise RecipeError(f"pipeline: {error.message}", source=label, hint=error.hint) from error
     recipe = parse_recipe(pipeline.recipe_model, raw, label).located(folder)
-    parts = tuple(pipeline.split(recipe))
+    try:
+        parts = tuple(pipeline.split(recipe))
+    except RecipeError as error:  # the pipeline names the key, this names the file
+        error.source = error.source or label
+        raise
     if len(parts) == 1:
         labels = [label]
     else:

@@ -17,9 +17,10 @@ from layerscope.spectra.xps.series import region_spectra
 from numpy.typing import NDArray
 from scipy.special import erf, voigt_profile
 
-from layerscope.errors import DataError
+from layerscope.errors import DataError, RecipeError
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.execute import execute
+from layerscope.runs.plan import make_plan
 
 FloatArray = NDArray[np.float64]
 
@@ -505,3 +506,12 @@ def test_noise_scaled_through_the_pipeline_changes_errors_only(tmp_path: Path) -
         assert scaled.value == pytest.approx(plain.value, rel=1e-3, abs=5.0)
         assert plain.sigma is not None
         assert scaled.sigma == pytest.approx(plain.sigma * math.sqrt(found[0][0] or 1.0), rel=1e-3)
+
+
+def test_unknown_species_of_a_single_recipe_is_refused_with_file_key_and_nearest_name(
+    reference_data: Path, tmp_path: Path
+) -> None:
+    text = (reference_data / "xps_in3d_null" / "recipe.toml").read_text().replace("In2O3", "In2O4", 1)
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"^mine\.toml: regions\[0\].*'In2O4'.*did you mean.*'In2O3'"):
+        make_plan(tmp_path / "mine.toml", data=reference_data / "xps_in3d_null")
