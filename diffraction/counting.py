@@ -1,17 +1,25 @@
-"""Are these intensities counts? The noise of flat regions against their level, and errors corrected for it."""
+"""Are these intensities counts? The noise of flat regions against their level, and errors corrected for it.
+
+Diffractometers and programs rescale, smooth, and interpolate onto another axis. Scaling changes the variance; smoothing
+and interpolation make neighbours alike, so that the points scatter less than what is fitted to them. The errors of
+fitted parameters follow the variance of sums over many points: that of one point times one plus twice the
+correlations. Both are estimated here, the one from differences of points that are far enough apart.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
 from .dataset import Pattern
 from .radiation import FloatArray
 
-__all__ = ["PoissonScale", "poisson_scale", "with_poisson_errors"]
+__all__ = ["PoissonScale", "mean_scale", "poisson_scale", "with_poisson_errors"]
 
 CLIP_SIGMA = 3.0
 """Differences beyond this many standard deviations belong to peaks."""
@@ -19,10 +27,23 @@ CLIP_SIGMA = 3.0
 PEAK_EXCESS = 1.3
 """A point whose surroundings exceed the local background by this factor belongs to a peak."""
 
+LEAST_EXCESS = 0.05
+"""Excess over the local background that the search for correlations always allows."""
+
+PLATEAU = (4, 5, 6)
+"""Distances at which points are taken for independent of each other."""
+
+CERTAIN = 4.0
+"""Standard errors of the correlation from which neighbours count as correlated."""
+
+BLOCKS = 50
+"""Parts of a pattern that are left out in turn to find errors (jackknife)."""
+
 _CLIPPED_MEAN = 0.97334
 """Mean of a squared standard normal below CLIP_SIGMA squared: chi2 CDF of 3 over that of 1 degree of freedom."""
 
 _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
+_SECOND = np.array([1.0, -2.0, 1.0])
 _MINIMUM_DIFFERENCES = 50
 
 
@@ -33,29 +54,64 @@ class PoissonScale:
     Parameters
     ----------
     factor : float
-        Variance over mean intensity: 1 for counts, k for counts multiplied by k, below 1 for smoothed ones.
+        Variance over mean intensity, of sums over many points, which is what errors of fitted parameters rest on:
+        1 for counts, and also for smoothed counts; k for counts multiplied by k.
     sigma : float
         Standard deviation of `factor`.
     points : int
         Number of points that it rests on.
+    variance : float
+        Variance over mean intensity of single points, which is what residuals show: that of `factor` where neighbours
+        are independent, less where the intensities were smoothed or interpolated.
+    correlation, correlation_sigma : float
+        Correlation of neighbouring points with its standard deviation; NaN where the pattern is too short to tell.
+    alone, alone_sigma, summed, summed_sigma : float
+        The two estimates of `factor`: for neighbours that are independent, and for any that are not.
     """
 
     factor: float
     sigma: float
     points: int
+    variance: float
+    correlation: float
+    correlation_sigma: float
+    alone: float
+    alone_sigma: float
+    summed: float
+    summed_sigma: float
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether neighbouring points are correlated, with certainty (four standard deviations)."""
+        return abs(self.correlation) > CERTAIN * self.correlation_sigma  # False for NaN
 
     @property
     def is_poisson(self) -> bool:
-        """Whether the intensities are compatible with counts, within three standard deviations."""
-        return abs(self.factor - 1.0) <= 3.0 * self.sigma
+        """Whether the intensities are compatible with counts: scatter within three standard deviations, independent."""
+        return abs(self.factor - 1.0) <= 3.0 * self.sigma and not self.is_correlated
+
+    @property
+    def note(self) -> str:
+        """What a reader has to know, empty where neighbours are independent."""
+        if not self.is_correlated:
+            return ""
+        return (
+            f"neighbouring intensities are correlated ({self.correlation:.2f}): they were smoothed or interpolated; "
+            f"points scatter with {self.variance:.2f} times their mean, errors rest on {self.factor:.2f} times it"
+        )
 
 
 def poisson_scale(pattern: Pattern) -> PoissonScale:
     """Estimate the variance of intensities relative to their mean, from flat regions.
 
     Fourth differences of neighbouring points remove any background that is locally cubic; their squares over 70
-    times the local mean (the sum of the squared coefficients) average to the factor. Points in peaks and differences
-    beyond three standard deviations are left out, and the mean is corrected for the clipping.
+    times the local mean (the sum of the squared coefficients) average to the variance of independent points. Points in
+    peaks and differences beyond three standard deviations are left out, and the mean is corrected for the clipping.
+
+    Second differences of points L apart, squared, average to ``6 g0 - 8 gL + 2 g2L``, where ``gL`` is the covariance of
+    points L apart. With ``gL = 0`` beyond three points those at L = 4 to 6 give the variance g0, and those at
+    L = 1 to 3 the covariances; the variance of sums is ``g0 + 2 (g1 + g2 + g3)``. Where g1 differs from zero by more
+    than four standard deviations (jackknife) this is the factor, otherwise the more precise fourth differences are.
 
     Parameters
     ----------
@@ -65,30 +121,78 @@ def poisson_scale(pattern: Pattern) -> PoissonScale:
     Returns
     -------
     PoissonScale
-        Factor, its standard deviation, and the number of points.
+        Factor, its standard deviation, and the number of points; correlation of neighbours.
 
     Raises
     ------
     DataError
         If fewer than 50 flat points are left, or they do not vary at all.
     """
-    squares = _relative_squares(pattern.intensity)
-    factor = float(np.median(squares)) / 0.45494 if squares.size else 0.0  # median of chi2 with one degree of freedom
-    kept = squares
-    for _ in range(50):
-        kept = squares[squares < CLIP_SIGMA**2 * factor]
-        if kept.size < _MINIMUM_DIFFERENCES:
-            raise DataError(
-                f"only {kept.size} flat points tell the noise; at least {_MINIMUM_DIFFERENCES} are needed",
-                source=pattern.source,
-            )
-        updated = float(kept.mean()) / _CLIPPED_MEAN
-        if abs(updated - factor) <= 1e-9 * factor:
-            break
-        factor = updated
+    squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, strict=False)
+    kept = _clipped(squares)
+    if kept.sum() < _MINIMUM_DIFFERENCES:
+        raise DataError(
+            f"only {int(kept.sum())} flat points tell the noise; at least {_MINIMUM_DIFFERENCES} are needed",
+            source=pattern.source,
+        )
+    alone = float(squares[kept].mean()) / _CLIPPED_MEAN
     # Neighbouring differences share points, so that they count for fewer than there are.
-    spread = factor * np.sqrt(2.0 * _overlap() / kept.size)
-    return PoissonScale(factor, float(spread), int(kept.size))
+    spread = float(alone * np.sqrt(2.0 * _overlap() / kept.sum()))
+    variance, first, summed, errors = _covariances(pattern.intensity)
+    return _decided(int(kept.sum()), alone, spread, variance, first, summed, errors)
+
+
+def mean_scale(scales: Sequence[PoissonScale]) -> PoissonScale:
+    """Return the mean over patterns of a series: it shows a weak correlation that one of them hides.
+
+    Parameters
+    ----------
+    scales : sequence of PoissonScale
+        At least one.
+    """
+
+    def mean(name: str) -> tuple[float, float]:
+        values = np.array([getattr(s, name) for s in scales])
+        errors = np.array([getattr(s, f"{name}_sigma") for s in scales])
+        known = np.isfinite(values) & np.isfinite(errors)
+        if not known.any():
+            return float("nan"), float("nan")
+        # weights by points, not by errors: a pattern that scatters low has a small error, and would count for more
+        weight = np.array([s.points for s in scales], float)[known]
+        weight /= weight.sum()
+        return float(weight @ values[known]), float(np.sqrt(weight**2 @ errors[known] ** 2))
+
+    correlation, alone, summed = mean("correlation"), mean("alone"), mean("summed")
+    known = [s.variance for s in scales if np.isfinite(s.summed)]
+    variance = float(np.mean(known)) if known else float("nan")
+    points = sum(s.points for s in scales)
+    errors = (correlation[1] * variance, summed[1])
+    return _decided(points, *alone, variance, correlation[0] * variance, summed[0], errors)
+
+
+def _decided(
+    points: int,
+    alone: float,
+    alone_sigma: float,
+    variance: float,
+    first: float,
+    summed: float,
+    errors: tuple[float, float],
+) -> PoissonScale:
+    """Choose between independent and correlated neighbours; `errors` are those of `first` and `summed`."""
+    correlated = variance > 0 and summed > 0 and abs(first) > CERTAIN * errors[0]
+    return PoissonScale(
+        factor=summed if correlated else alone,
+        sigma=errors[1] if correlated else alone_sigma,
+        points=points,
+        variance=variance if correlated else alone,
+        correlation=first / variance if variance > 0 else float("nan"),
+        correlation_sigma=errors[0] / variance if variance > 0 else float("nan"),
+        alone=alone,
+        alone_sigma=alone_sigma,
+        summed=summed,
+        summed_sigma=errors[1],
+    )
 
 
 def with_poisson_errors(pattern: Pattern, scale: PoissonScale | None = None) -> Pattern:
@@ -116,13 +220,79 @@ def with_poisson_errors(pattern: Pattern, scale: PoissonScale | None = None) -> 
     return replace(pattern, variance=factor * np.maximum(pattern.intensity, factor), metadata=metadata)
 
 
-def _relative_squares(intensity: FloatArray) -> FloatArray:
-    if intensity.size < _DIFFERENCE.size + _MINIMUM_DIFFERENCES:
+def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, *, strict: bool) -> FloatArray:
+    """Return squared differences over what independent counts would give, NaN in peaks, shape (n - span,)."""
+    span = (difference.size - 1) * lag
+    if intensity.size < span + 1 + _MINIMUM_DIFFERENCES:
         raise DataError(f"{intensity.size} points are too few to tell the noise")
-    differences = np.convolve(intensity, _DIFFERENCE, mode="valid")
-    mean = np.convolve(intensity, np.full(_DIFFERENCE.size, 1 / _DIFFERENCE.size), mode="valid")
-    flat = (mean > 0) & (mean <= PEAK_EXCESS * _background(mean))
-    return np.asarray(differences[flat] ** 2 / (float((_DIFFERENCE**2).sum()) * mean[flat]))
+    kernel = np.zeros(span + 1)
+    kernel[::lag] = difference
+    differences = np.convolve(intensity, kernel, mode="valid")
+    width = max(span + 1, _DIFFERENCE.size)
+    mean = np.convolve(intensity, np.full(width, 1 / width), mode="same")[span // 2 : intensity.size - (span + 1) // 2]
+    background = _background(mean)
+    with np.errstate(all="ignore"):
+        excess = mean / background - 1.0
+        # between distant points even the foot of a peak is a difference: only what the noise of the mean explains
+        usual = np.inf if not strict else max(LEAST_EXCESS, 3.0 * 1.4826 * float(np.nanmedian(np.abs(excess))))
+        flat = (mean > 0) & (excess <= min(PEAK_EXCESS - 1.0, usual))
+        relative = differences**2 / (float((difference**2).sum()) * mean)
+    return np.where(flat, relative, np.nan)
+
+
+def _clipped(squares: FloatArray) -> NDArray[np.bool_]:
+    """Return which squares are not from peaks: below three standard deviations."""
+    known = squares[np.isfinite(squares)]
+    factor = float(np.median(known)) / 0.45494 if known.size else 0.0  # median of chi2 with one degree of freedom
+    kept = np.zeros(squares.shape, bool)
+    for _ in range(50):
+        with np.errstate(invalid="ignore"):
+            kept = squares < CLIP_SIGMA**2 * factor
+        if kept.sum() < _MINIMUM_DIFFERENCES:
+            break
+        updated = float(squares[kept].mean()) / _CLIPPED_MEAN
+        if abs(updated - factor) <= 1e-9 * factor:
+            break
+        factor = updated
+    return kept
+
+
+def _covariances(intensity: FloatArray) -> tuple[float, float, float, tuple[float, float]]:
+    """Return variance, covariance of neighbours and variance of sums over the mean, and the errors of the last two.
+
+    NaN where the pattern is too short for all distances.
+    """
+    unknown = (float("nan"), float("nan"), float("nan"), (float("nan"), float("nan")))
+    lags = range(1, PLATEAU[-1] + 1)
+    if intensity.size < 2 * PLATEAU[-1] + 1 + 4 * _MINIMUM_DIFFERENCES:
+        return unknown
+    sums, counts = np.zeros((len(lags), BLOCKS)), np.zeros((len(lags), BLOCKS))
+    for row, lag in enumerate(lags):
+        squares = _relative_squares(intensity, _SECOND, lag, strict=True)
+        kept = _clipped(squares)
+        if kept.sum() < 2 * _MINIMUM_DIFFERENCES:
+            return unknown
+        block = (np.flatnonzero(kept) + lag) * BLOCKS // intensity.size  # by the middle of the difference
+        counts[row] = np.bincount(block, minlength=BLOCKS)[:BLOCKS]
+        sums[row] = np.bincount(block, weights=squares[kept], minlength=BLOCKS)[:BLOCKS]
+    whole = _solved(sums.sum(axis=1) / counts.sum(axis=1))
+    filled = np.flatnonzero(counts.any(axis=0))
+    left = counts.sum(axis=1)[:, None] - counts[:, filled]
+    if (left <= 0).any():
+        return unknown
+    parts = _solved((sums.sum(axis=1)[:, None] - sums[:, filled]) / left)
+    n = filled.size
+    spread = np.sqrt((n - 1) / n * ((parts - parts.mean(axis=1)[:, None]) ** 2).sum(axis=1))
+    return float(whole[0]), float(whole[1]), float(whole[2]), (float(spread[1]), float(spread[2]))
+
+
+def _solved(levels: FloatArray) -> FloatArray:
+    """Return (g0, g1, g0 + 2 sum of covariances) from mean squares at distances 1 to 6, shape (3,) or (3, n)."""
+    level = levels / _CLIPPED_MEAN
+    g0 = level[PLATEAU[0] - 1 :].mean(axis=0)
+    g3, g2 = 0.75 * (g0 - level[2]), 0.75 * (g0 - level[1])
+    g1 = 0.75 * (g0 - level[0]) + 0.25 * g2
+    return np.stack([g0, g1, g0 + 2.0 * (g1 + g2 + g3)])
 
 
 def _background(mean: FloatArray) -> FloatArray:

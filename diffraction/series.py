@@ -585,14 +585,15 @@ def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, 
         1 for counts, 1/t for counts per second, the estimate from flat regions for ``"scaled"``.
     sigma : float or None
     flags : tuple of str
-        ``NOT_COUNTS:0.70`` where intensities are taken for counts and do not scatter as such.
+        ``NOT_COUNTS:0.70`` where intensities are taken for counts and do not scatter as such; ``NOISE_CORRELATED``
+        with what to know where neighbouring points are correlated.
 
     Raises
     ------
     DataError
         If the unit is arbitrary and `noise` is not ``"scaled"``, or a rate has no counting time.
     """
-    from .counting import poisson_scale
+    from .counting import mean_scale, poisson_scale
 
     sampled = series.frames[:: max(1, len(series.frames) // 20)]
     estimates = []
@@ -601,12 +602,12 @@ def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, 
             estimates.append(poisson_scale(frame.pattern))
         except DataError:
             continue
-    weights = np.array([1.0 / e.sigma**2 for e in estimates if e.sigma > 0])
-    factors = np.array([e.factor for e in estimates if e.sigma > 0])
+    found = mean_scale(estimates) if estimates else None
+    flags = (f"NOISE_CORRELATED:{found.note}",) if found is not None and found.is_correlated else ()
     if noise == "scaled":
-        if not factors.size or not factors.max() > 0:
+        if found is None or not found.factor > 0:
             raise DataError("too few flat points tell the noise", hint="give the full range, or noise = 'poisson'")
-        return float(weights @ factors / weights.sum()), float(1.0 / np.sqrt(weights.sum())), ()
+        return found.factor, found.sigma, flags
     pattern = series.frames[0].pattern
     expected = 1.0
     if pattern.intensity_unit == "counts/s":
@@ -621,11 +622,10 @@ def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, 
             source=pattern.source,
             hint="noise = 'scaled' estimates them from flat regions",
         )
-    if not factors.size:
+    if found is None:
         return expected, None, ()
-    found, sigma = float(weights @ factors / weights.sum()), float(1.0 / np.sqrt(weights.sum()))
-    unlike = abs(found / expected - 1) > max(0.1, 5 * sigma / expected)
-    return expected, None, ((f"NOT_COUNTS:{found / expected:.2f}",) if unlike else ())
+    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * found.sigma / expected)
+    return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
 
 
 def times_of(frames: Sequence[Frame]) -> FloatArray | None:
