@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,22 +11,21 @@ from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.covariance import SeriesCovariance
-from layerscope.fitting.model import PatternModel
-from layerscope.fitting.quality import durbin_watson, information_criteria, poisson_deviance, structured
-from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances
+from layerscope.fitting.rows import Patterns, RowEvaluator
+from layerscope.fitting.series_fit import SeriesFit
+from layerscope.fitting.solver import Solution, Tolerances
 
 if TYPE_CHECKING:
     import lmfit
 
     from layerscope.fitting.basis import BasisModel
     from layerscope.fitting.layout import Scope
-    from layerscope.fitting.series import Prepared, Series, Weights
+    from layerscope.fitting.measured import Prepared, Series
+    from layerscope.fitting.weighting import Weights
 
 __all__ = ["BatchFit", "SeriesFit", "Setup"]
 
 FloatArray = NDArray[np.float64]
-
-CORRELATION_LIMIT = 0.95
 
 
 @dataclass(frozen=True)
@@ -168,274 +166,3 @@ class BatchFit:
 
     def __getitem__(self, group: int) -> SeriesFit:
         return SeriesFit(self, range(len(self))[group])
-
-
-@dataclass(frozen=True)
-class SeriesFit:
-    """Result of one series of L patterns.
-
-    Values and errors are asked for by name: declared parameters (``B_center``), tied ones, areas (``B_area``) and
-    background coefficients alike, each as an array over the patterns.
-    """
-
-    batch: BatchFit
-    group: int
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all parameters: declared, tied and eliminated."""
-        return self.batch.names
-
-    @property
-    def n_patterns(self) -> int:
-        """Number of patterns, L."""
-        return self.batch.evaluator.layout.n_patterns
-
-    @property
-    def chi2(self) -> float:
-        """Sum of squared residuals in units of sigma."""
-        return float(self.batch.chi2[self.group])
-
-    @property
-    def n_data(self) -> int:
-        """Points in use."""
-        return int(self.batch.n_data[self.group])
-
-    @property
-    def n_free(self) -> int:
-        """Free parameters, eliminated ones included."""
-        return self.batch.n_free
-
-    @property
-    def n_points(self) -> int:
-        """Measured points in use, priors not counted."""
-        return int(self.batch.data.use[self.group].sum())
-
-    @property
-    def n_estimated(self) -> int:
-        """Parameters that these points have to determine: those free, less one for each prior."""
-        return self.n_free - (self.n_data - self.n_points)
-
-    @property
-    def redchi(self) -> float:
-        """Reduced chi2."""
-        return float(self.batch.redchi[self.group])
-
-    @property
-    def converged(self) -> bool:
-        """Whether the minimum was reached."""
-        return bool(self.batch.converged[self.group])
-
-    @property
-    def pattern_chi2(self) -> FloatArray:
-        """Chi2 of each pattern, shape (L,)."""
-        return np.asarray(self.batch.solution.chi2[self.group])
-
-    def value(self, name: str) -> FloatArray:
-        """Return a parameter in every pattern, shape (L,)."""
-        return np.asarray(self.batch.value(name)[self.group])
-
-    def sigma(self, name: str) -> FloatArray:
-        """Return its standard error in every pattern, shape (L,)."""
-        return np.asarray(self.batch.sigma(name)[self.group])
-
-    def covariance(self, names: Sequence[str]) -> FloatArray:
-        """Return the covariance of some parameters between all patterns.
-
-        Parameters
-        ----------
-        names : sequence of str, length K
-
-        Returns
-        -------
-        ndarray, shape (K, L, K, L)
-        """
-        gradients = [tuple(part[self.group] for part in self.batch.gradient(name)) for name in names]
-        shared = np.stack([g[0] for g in gradients])
-        own = np.stack([g[1] for g in gradients])
-        c = self.batch.covariance
-        result = np.einsum("als,st,bkt->albk", shared, c.shared[self.group], shared, optimize=True)
-        within = np.einsum("ald,lde,ble->alb", own, c.own[self.group], own, optimize=True)
-        at = np.arange(self.n_patterns)
-        result[:, at, :, at] += within.transpose(1, 0, 2)
-        return np.asarray(result)
-
-    def correlation(self, first: str, second: str) -> FloatArray:
-        """Return the correlation of two parameters within each pattern, shape (L,)."""
-        c = self.covariance([first, second])
-        at = np.arange(self.n_patterns)
-        between, v1, v2 = c[0, at, 1, at], c[0, at, 0, at], c[1, at, 1, at]
-        with np.errstate(all="ignore"):
-            return np.where((v1 > 0) & (v2 > 0), between / np.sqrt(v1 * v2), 0.0)
-
-    def fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-        """Return each amount over the sum of all, in every pattern, with the full covariance.
-
-        Parameters
-        ----------
-        names : sequence of str, length K
-            Amounts, e.g. areas.
-
-        Returns
-        -------
-        fractions : ndarray, shape (K, L)
-        covariance : ndarray, shape (K, L, K, L)
-        """
-        amounts = np.stack([self.value(name) for name in names])
-        total = amounts.sum(axis=0)
-        with np.errstate(all="ignore"):
-            fractions = amounts / total
-        k = len(names)
-        jacobian = (np.eye(k)[:, :, None] - fractions[:, None, :]) / total  # d f_a / d amount_b in pattern l
-        covariance = np.einsum("acl,clbk,dbk->aldk", jacobian, self.covariance(names), jacobian, optimize=True)
-        return fractions, np.asarray(covariance)
-
-    @cached_property
-    def expected(self) -> FloatArray:
-        """Fitted curve with every background, in the unit of the data, shape (L, n)."""
-        q, _ = self.batch.evaluator.parameters(
-            self.batch.solution.shared[[self.group]], self.batch.solution.local[[self.group]]
-        )
-        chunk = self._rows()
-        basis = self.batch.evaluator.basis(chunk, q, derivatives=False)
-        curve = np.einsum("bm,bmn->bn", self.batch.solution.coefficients[self.group], basis.columns)
-        if basis.offset is not None:
-            curve = curve + basis.offset
-        return np.asarray(curve[:, : self.y.shape[1]] + self.batch.data.offset[self.group])
-
-    def _parameters(self) -> FloatArray:
-        """Return the model's nonlinear parameters in every pattern, shape (L, Q)."""
-        solution, at = self.batch.solution, [self.group]
-        return self.batch.evaluator.parameters(solution.shared[at], solution.local[at])[0]
-
-    def _rows(self) -> Patterns:
-        at = np.arange(self.n_patterns) + self.group * self.n_patterns
-        return self.batch.patterns.part(at)
-
-    @property
-    def x(self) -> FloatArray:
-        """Axis, ascending, shape (L, n)."""
-        x = self._rows().x
-        return np.broadcast_to(x, (self.n_patterns, x.shape[-1]))
-
-    @property
-    def y(self) -> FloatArray:
-        """Data in the order of `x`, shape (L, n)."""
-        return np.asarray(self.batch.data.y[self.group])
-
-    @property
-    def root_weight(self) -> FloatArray:
-        """1/sigma of each point (0: not in use), shape (L, n)."""
-        return self._rows().root_weight
-
-    @cached_property
-    def residual(self) -> FloatArray:
-        """(data - fit)/sigma, shape (L, n); 0 where a point is not in use."""
-        return (self.y - self.expected) * self.root_weight
-
-    def component_curves(self) -> tuple[dict[str, FloatArray], FloatArray]:
-        """Return the bare line of each component and the background, each of shape (L, n), in the unit of the data."""
-        model = self.batch.evaluator.model
-        if not isinstance(model, PatternModel):
-            raise FitError("only a PatternModel has components")
-        q, _ = self.batch.evaluator.parameters(
-            self.batch.solution.shared[[self.group]], self.batch.solution.local[[self.group]]
-        )
-        lines, _ = model.component_curves(self._rows().x, q, self.batch.solution.coefficients[self.group])
-        return lines, self.expected - sum(lines.values(), np.zeros_like(self.expected))
-
-    @cached_property
-    def misfit(self) -> float:
-        """Twice the negative log-likelihood up to a constant of the data: Poisson deviance, or chi2."""
-        if self.batch.weights != "poisson":
-            return self.chi2
-        exposure, use = self.batch.data.exposure[self.group], self.batch.data.use[self.group]
-        counts, expected = self.y * exposure, self.expected * exposure
-        deviance = poisson_deviance(np.where(use, counts, 1e-9), np.where(use, expected, 1e-9)).sum()
-        return float(deviance + self._prior_misfit())
-
-    def _prior_misfit(self) -> float:
-        data = self.batch.data
-        if data.prior is None or data.prior_root_weight is None:
-            return 0.0
-        now = np.stack([self.value(name) for name in data.prior_names], axis=-1)
-        return float((((now - data.prior[self.group]) * data.prior_root_weight[self.group]) ** 2).sum())
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion."""
-        return float(self._criteria()[0])
-
-    @property
-    def bic(self) -> float:
-        """Bayesian (Schwarz) information criterion."""
-        return float(self._criteria()[1])
-
-    def _criteria(self) -> tuple[FloatArray, FloatArray]:
-        known = self.batch.weights != "none"
-        return information_criteria(np.asarray(self.misfit), self.n_points, self.n_estimated, known_noise=known)
-
-    def durbin_watson(self) -> FloatArray:
-        """Return the Durbin-Watson statistic of each pattern, shape (L,)."""
-        used = self.root_weight > 0
-        return np.array([durbin_watson(r[u]) for r, u in zip(self.residual, used, strict=True)])
-
-    def at_bound(self) -> list[str]:
-        """Return names of free parameters and amounts that ended at a bound."""
-        layout, solution = self.batch.evaluator.layout, self.batch.solution
-        found = []
-        low, high = layout.bounds_shared()
-        for label, value, a, b in zip(layout.shared_labels, solution.shared[self.group], low, high, strict=True):
-            if value <= a or value >= b:
-                found.append(label.split("@")[0])
-        low, high = layout.bounds_local()
-        for t, base in enumerate(layout.local):
-            values = solution.local[self.group, :, t]
-            found += [f"{base.name}[{k}]" for k in np.flatnonzero((values <= low[t]) | (values >= high[t]))]
-        if self.batch.evaluator.nonnegative is not None:
-            for j in np.flatnonzero(self.batch.evaluator.nonnegative):
-                zero = np.flatnonzero(solution.coefficients[self.group, :, j] <= 0)
-                found += [f"{self.batch.linear_names[j]}[{k}]" for k in zero]
-        return list(dict.fromkeys(found))
-
-    def flags(self, *, correlation_limit: float = CORRELATION_LIMIT) -> tuple[str, ...]:
-        """Return what a reader must know before trusting the numbers.
-
-        ``NOT_CONVERGED``, ``UNDETERMINED``, ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``RESIDUAL_STRUCTURE:pattern``,
-        ``OVERDISPERSED 2.3`` (chi2 too large for the stated noise), ``UNDERDISPERSED`` (too small: rescaled counts).
-        """
-        flags = [] if self.converged else ["NOT_CONVERGED"]
-        if self.batch.covariance.undetermined[self.group]:
-            flags.append("UNDETERMINED")
-        flags += [f"AT_BOUND:{name}" for name in self.at_bound()]
-        flags += [f"CORRELATED:{a}~{b} {r:.2f}" for a, b, r in self.correlated(correlation_limit)]
-        used = self.root_weight > 0
-        for k, (r, u) in enumerate(zip(self.residual, used, strict=True)):
-            if structured(r[u]):
-                flags.append(f"RESIDUAL_STRUCTURE:{k}")
-        if self.batch.weights != "none":
-            spread = 4.0 * np.sqrt(2.0 / max(self.n_data - self.n_free, 1))
-            if self.redchi > 1 + spread:
-                flags.append(f"OVERDISPERSED {self.redchi:.3g}")
-            elif self.redchi < 1 - spread:
-                flags.append(f"UNDERDISPERSED {self.redchi:.3g}")
-        return tuple(flags)
-
-    def correlated(self, limit: float = CORRELATION_LIMIT) -> list[tuple[str, str, float]]:
-        """Return pairs of free parameters whose largest correlation in a pattern exceeds `limit`, strongest first."""
-        names = [*self.batch.evaluator.layout.free_names, *self.batch.linear_names]
-        names = [n for n in names if not n.startswith("background_")]
-        c = self.covariance(names)
-        at = np.arange(self.n_patterns)
-        block = c[:, at, :, at]  # (L, K, K)
-        sigma = np.sqrt(np.maximum(np.einsum("lkk->lk", block), 0.0))
-        with np.errstate(all="ignore"):
-            r = np.nan_to_num(block / (sigma[:, :, None] * sigma[:, None, :]))
-        strongest = np.take_along_axis(r, np.abs(r).argmax(axis=0)[None], axis=0)[0]
-        pairs = [
-            (names[i], names[j], float(strongest[i, j]))
-            for i in range(len(names))
-            for j in range(i + 1, len(names))
-            if abs(strongest[i, j]) > limit
-        ]
-        return sorted(pairs, key=lambda pair: -abs(pair[2]))

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel, Series, fit_batch, fit_series
-from layerscope.fitting import solver as solver_module
+from layerscope.fitting import rows as rows_module
 from layerscope.fitting.basis import ExpressionModel
 from layerscope.fitting.solver import Tolerances
 
@@ -100,7 +100,7 @@ def test_size_of_a_chunk_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     model = b1s_model()
     p = b1s_parameters(model)
     whole = fit_batch(model, p, Series(x, y))
-    monkeypatch.setattr(solver_module, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(rows_module, "CHUNK_VALUES", 100)
     pieces = fit_batch(model, p, Series(x, y))
     for name in whole.names:
         np.testing.assert_allclose(pieces.value(name), whole.value(name), rtol=1e-8, atol=1e-9)

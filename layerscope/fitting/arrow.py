@@ -1,0 +1,145 @@
+"""Normal equations in the shape of an arrow: shared parameters, each pattern's own, and the border that couples them.
+
+Patterns meet only in the shared parameters, so eliminating the patterns' own blocks (a Schur complement) makes a step
+cost linear in the number of patterns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Normal", "bounded_step"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+
+
+@dataclass
+class Normal:
+    """Normal equations of some series: arrow blocks, right-hand sides, chi2."""
+
+    chi2: FloatArray  # (G, L)
+    coefficients: FloatArray  # (G, L, m)
+    shared: FloatArray  # (G, S, S)
+    border: FloatArray  # (G, L, S, T)
+    local: FloatArray  # (G, L, T, T)
+    rhs_shared: FloatArray  # (G, S)
+    rhs_local: FloatArray  # (G, L, T)
+
+    def take(self, index: IntArray | BoolArray) -> Normal:
+        """Return some of the series."""
+        return Normal(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def put(self, where: BoolArray, other: Normal, which: BoolArray) -> None:
+        """Replace some series by some of another set of equations, in order."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[where] = getattr(other, name)[which]
+
+
+def bounded_step(
+    now: Normal,
+    shared: FloatArray,
+    local: FloatArray,
+    damping: FloatArray,
+    scale_s: FloatArray,
+    scale_l: FloatArray,
+    bounds: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the bounded Levenberg-Marquardt step and the reduction of chi2 it promises.
+
+    Parameters
+    ----------
+    now : Normal
+    shared : ndarray, shape (G, S)
+    local : ndarray, shape (G, L, T)
+        Free parameters; one that is at a bound and would leave it is held.
+    damping : ndarray, shape (G,)
+    scale_s, scale_l : ndarray, shapes (G, S) and (G, L, T)
+        What the damping is relative to.
+    bounds : tuple of ndarray
+        Low and high of the shared parameters, low and high of the patterns' own.
+
+    Returns
+    -------
+    step_shared, step_local : ndarray, shapes (G, S) and (G, L, T)
+    promised : ndarray, shape (G,)
+    """
+    low_s, high_s, low_l, high_l = bounds
+    held_s = ((shared <= low_s) & (now.rhs_shared <= 0)) | ((shared >= high_s) & (now.rhs_shared >= 0))
+    held_l = ((local <= low_l) & (now.rhs_local <= 0)) | ((local >= high_l) & (now.rhs_local >= 0))
+    free_s, free_l = np.asarray(~held_s), np.asarray(~held_l)
+    rhs_s, rhs_l = np.where(held_s, 0.0, now.rhs_shared), np.where(held_l, 0.0, now.rhs_local)
+    top = now.shared * free_s[:, :, None] * free_s[:, None, :]
+    border = now.border * free_s[:, None, :, None] * free_l[:, :, None, :]
+    blocks = now.local * free_l[..., :, None] * free_l[..., None, :]
+    damped_top = _damped(top, damping[:, None] * scale_s, held_s)
+    damped_blocks = _damped(blocks, damping[:, None, None] * scale_l, held_l)
+    step_s, step_l = _solve_arrow(damped_top, border, damped_blocks, rhs_s, rhs_l)
+    step_s = np.clip(shared + step_s, low_s, high_s) - shared
+    step_l = np.clip(local + step_l, low_l, high_l) - local
+    return step_s, step_l, _promise(top, border, blocks, rhs_s, rhs_l, step_s, step_l)
+
+
+def _damped(matrix: FloatArray, amount: FloatArray, held: BoolArray) -> FloatArray:
+    result = matrix.copy()
+    diagonal = np.einsum("...ii->...i", result)
+    # a direction without any information gets a unit diagonal, so that its step is zero rather than undefined
+    diagonal += np.where(held | (diagonal + amount <= 0), 1.0, amount)
+    return result
+
+
+def _solve_arrow(
+    top: FloatArray, border: FloatArray, blocks: FloatArray, rhs_s: FloatArray, rhs_l: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    if blocks.shape[-1] == 0:
+        return _solve(top, rhs_s), rhs_l
+    if top.shape[-1] == 0:
+        return rhs_s, _solve(blocks, rhs_l)
+    both = np.concatenate([border.transpose(0, 1, 3, 2), rhs_l[..., None]], axis=-1)
+    solved = _solve_matrix(blocks, both)
+    schur = top - np.einsum("glst,gltr->gsr", border, solved[..., :-1])
+    step_s = _solve(schur, rhs_s - np.einsum("glst,glt->gs", border, solved[..., -1]))
+    return step_s, solved[..., -1] - np.einsum("glts,gs->glt", solved[..., :-1], step_s)
+
+
+def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    return _solve_matrix(matrix, vector[..., None])[..., 0]
+
+
+def _solve_matrix(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve stacked symmetric systems after scaling the diagonal to one (units must not matter)."""
+    diagonal = np.abs(np.einsum("...ii->...i", matrix))
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = matrix * scale[..., :, None] * scale[..., None, :]
+    right = right * scale[..., :, None]
+    finite = np.asarray(np.isfinite(scaled).all(axis=(-2, -1)) & np.isfinite(right).all(axis=(-2, -1)))
+    if not finite.all():
+        scaled = np.where(finite[..., None, None], scaled, np.eye(matrix.shape[-1]))
+        right = np.where(finite[..., None, None], right, 0.0)
+    try:
+        solution = np.linalg.solve(scaled, right)
+    except np.linalg.LinAlgError:
+        solution = np.linalg.solve(scaled + 1e-12 * np.eye(matrix.shape[-1]), right)
+    result: FloatArray = solution * scale[..., :, None]
+    return result
+
+
+def _promise(
+    top: FloatArray,
+    border: FloatArray,
+    blocks: FloatArray,
+    rhs_s: FloatArray,
+    rhs_l: FloatArray,
+    step_s: FloatArray,
+    step_l: FloatArray,
+) -> FloatArray:
+    """Return the reduction of chi2 that the quadratic model predicts for a step, shape (G,)."""
+    linear = np.einsum("gs,gs->g", rhs_s, step_s) + np.einsum("glt,glt->g", rhs_l, step_l)
+    square = np.einsum("gs,gst,gt->g", step_s, top, step_s) + np.einsum("glt,gltu,glu->g", step_l, blocks, step_l)
+    cross = 2.0 * np.einsum("gs,glst,glt->g", step_s, border, step_l)
+    result: FloatArray = 2.0 * linear - square - cross
+    return result

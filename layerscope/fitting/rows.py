@@ -1,0 +1,190 @@
+"""Rows of patterns, and the model evaluated in them chunk by chunk, down to the normal equations of their series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting.arrow import Normal
+from layerscope.fitting.basis import BasisModel, BasisValues
+from layerscope.fitting.layout import Layout
+from layerscope.fitting.projection import Elimination, eliminate, information, reduced
+
+__all__ = ["Patterns", "RowEvaluator", "evaluate_rows"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+
+CHUNK_VALUES = 1 << 15  # points handled at once: the work arrays stay in cache, and memory stays flat
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Measured patterns as the solver wants them: R = G * L rows.
+
+    Attributes
+    ----------
+    x : ndarray, shape (R, n), (1, n), or (R or 1, v, n) for several variables
+    y, root_weight : ndarray, shape (R, n)
+    extra : ndarray, shape (R, e, n), optional
+        Further linear columns that come from the data and not from the model (a static background's shape).
+    prior, prior_root_weight : ndarray, shape (R, p), optional
+        What is known of some parameters beforehand: value and 1/sigma (0: nothing is known in this row). A prior is a
+        measurement of the parameter itself, and enters as one more point.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    root_weight: FloatArray
+    extra: FloatArray | None = None
+    prior: FloatArray | None = None
+    prior_root_weight: FloatArray | None = None
+
+    def part(self, rows: slice | IntArray) -> Patterns:
+        """Return some of the rows."""
+        return Patterns(
+            self.x if self.x.shape[0] == 1 else self.x[rows],
+            self.y[rows],
+            self.root_weight[rows],
+            None if self.extra is None else self.extra[rows],
+            None if self.prior is None else self.prior[rows],
+            None if self.prior_root_weight is None else self.prior_root_weight[rows],
+        )
+
+    def with_priors(self) -> tuple[FloatArray, FloatArray]:
+        """Return intensities and weights with the priors as further points, each of shape (R, n + p)."""
+        if self.prior is None or self.prior_root_weight is None:
+            return self.y, self.root_weight
+        return (
+            np.concatenate([self.y, self.prior], axis=1),
+            np.concatenate([self.root_weight, self.prior_root_weight], axis=1),
+        )
+
+
+class RowEvaluator:
+    """Evaluate a model in rows, chunk by chunk, for given free vectors."""
+
+    def __init__(
+        self,
+        model: BasisModel,
+        layout: Layout,
+        nonnegative: BoolArray | None,
+        extra_names: tuple[str, ...] = (),
+        prior_names: tuple[str, ...] = (),
+    ) -> None:
+        self.model, self.layout, self.nonnegative = model, layout, nonnegative
+        self.linear_names = (*model.linear_names, *extra_names)
+        self.n_linear = len(self.linear_names)
+        self.prior_names = prior_names
+
+    def basis(self, chunk: Patterns, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
+        """Return the columns of some rows, those that come from the data last, priors as further points."""
+        basis = self.model.basis(chunk.x, q, derivatives=derivatives)
+        if chunk.extra is not None:
+            basis = replace(basis, columns=np.concatenate([basis.columns, chunk.extra], axis=1))
+        return self._with_priors(basis, q) if self.prior_names else basis
+
+    def _with_priors(self, basis: BasisValues, q: FloatArray) -> BasisValues:
+        rows, _, n = basis.columns.shape
+        p = len(self.prior_names)
+
+        def longer(values: FloatArray) -> FloatArray:
+            result = np.zeros((*values.shape[:-1], n + p))
+            result[..., :n] = values
+            return result
+
+        columns = longer(basis.columns)
+        offset = longer(np.zeros((rows, n)) if basis.offset is None else basis.offset)
+        slopes = [(i, longer(d)) for i, d in basis.offset_derivatives]
+        for k, name in enumerate(self.prior_names):
+            if name in self.linear_names:
+                columns[:, self.linear_names.index(name), n + k] = 1.0
+            else:
+                i = self.layout.model_names.index(name)
+                offset[:, n + k] = q[:, i]
+                slope = np.zeros((rows, n + p))
+                slope[:, n + k] = 1.0
+                slopes.append((i, slope))
+        terms = [d._replace(values=longer(d.values)) for d in basis.derivatives]
+        return BasisValues(columns, terms, offset, slopes)
+
+    def parameters(
+        self, shared: FloatArray, local: FloatArray
+    ) -> tuple[FloatArray, list[list[tuple[int, FloatArray | None]]]]:
+        """Return model parameters of every row (R, Q) and, for each, the free parameters behind it."""
+        layout = self.layout
+        values, slopes = layout.local_values(shared, local)
+        rows = shared.shape[0] * layout.n_patterns
+        q = np.empty((rows, len(layout.model_names)))
+        index = {name: i for i, name in enumerate(layout.free_names)}
+        routes: list[list[tuple[int, FloatArray | None]]] = []
+        for i, name in enumerate(layout.model_names):
+            q[:, i] = values[name].reshape(rows)
+            if name in index:
+                routes.append([(index[name], None)])
+            else:
+                routes.append([(index[k], s.reshape(rows)) for k, s in slopes.get(name, {}).items()])
+        return q, routes
+
+    def chunks(self, rows: int, n: int) -> list[slice]:
+        """Return slices of rows that keep the work arrays small."""
+        size = max(1, CHUNK_VALUES // max(n, 1))
+        return [slice(i, min(i + size, rows)) for i in range(0, rows, size)]
+
+    def normal(self, data: Patterns, shared: FloatArray, local: FloatArray) -> Normal:
+        """Return the normal equations of all series at the given free vectors."""
+        layout = self.layout
+        groups, n_patterns = shared.shape[0], layout.n_patterns
+        rows, n_free, m = groups * n_patterns, len(layout.free_names), self.n_linear
+        q, routes = self.parameters(shared, local)
+        chi2, c = np.empty(rows), np.empty((rows, m))
+        curvature, gradient = np.empty((rows, n_free, n_free)), np.empty((rows, n_free))
+        with np.errstate(all="ignore"):
+            for part in self.chunks(rows, data.y.shape[-1]):
+                chunk = data.part(part)
+                basis = self.basis(chunk, q[part])
+                y, root_weight = chunk.with_priors()
+                solved = eliminate(basis, y, root_weight, self.nonnegative)
+                cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
+                info = information(basis, solved, root_weight, cut, n_free)
+                chi2[part], c[part] = solved.chi2, solved.coefficients
+                curvature[part], gradient[part] = reduced(info, solved), info.gradient
+        return self._arrow(chi2, c, curvature, gradient, groups)
+
+    def _arrow(
+        self, chi2: FloatArray, c: FloatArray, curvature: FloatArray, gradient: FloatArray, groups: int
+    ) -> Normal:
+        layout, v = self.layout, len(self.layout.shared)
+        shape = (groups, layout.n_patterns)
+        h = curvature.reshape(*shape, *curvature.shape[1:])
+        g = gradient.reshape(*shape, -1)
+        if layout.is_plain:
+            top, rhs, border = h[..., :v, :v].sum(axis=1), g[..., :v].sum(axis=1), h[..., :v, v:]
+        else:
+            p = layout.spread
+            top = np.einsum("lvs,glvw,lwt->gst", p, h[..., :v, :v], p, optimize=True)
+            rhs = np.einsum("lvs,glv->gs", p, g[..., :v])
+            border = np.einsum("lvs,glvt->glst", p, h[..., :v, v:])
+        bad = ~np.isfinite(chi2).reshape(shape)
+        return Normal(
+            np.where(bad, np.inf, chi2.reshape(shape)),
+            c.reshape(*shape, -1),
+            top,
+            border,
+            h[..., v:, v:],
+            rhs,
+            g[..., v:],
+        )
+
+
+def evaluate_rows(
+    evaluator: RowEvaluator, data: Patterns, shared: FloatArray, local: FloatArray, part: slice
+) -> tuple[BasisValues, Elimination, FloatArray]:
+    """Return basis, solved coefficients and model parameters of some rows."""
+    q, _ = evaluator.parameters(shared, local)
+    chunk = data.part(part)
+    basis = evaluator.basis(chunk, q[part], derivatives=False)
+    return basis, eliminate(basis, *chunk.with_priors(), evaluator.nonnegative), q[part]
