@@ -1,0 +1,208 @@
+"""Frames against time, voltage and charge: from a log, a table, a fixed period, or the record of the cycler."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from layerscope.errors import DataError, LayerscopeError, ReaderError
+from layerscope.records import InputFile, file_sha256
+
+from .frames import Frame
+from .radiation import FloatArray
+from .recipe import CyclerTable, DiffractionRecipe, FramesTable
+
+__all__ = ["aligned", "by_clock", "read_text", "timed"]
+
+
+def read_text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
+    """Return a text file of a recipe, or the one file of that name in an archive.
+
+    Raises
+    ------
+    ReaderError
+        If it cannot be read, or the archive does not hold it.
+    """
+    from .readers._archive import member_names, open_archive, read_member
+    from .readers._base import decode, load
+
+    raw = load(recipe.resolve(path))
+    if member is not None:
+        with open_archive(raw) as archive:
+            names = [n for n in member_names(archive) if n == member or n.rsplit("/", 1)[-1] == member]
+            if len(names) != 1:
+                raise ReaderError(f"{len(names)} members are called {member!r}", source=path)
+            raw = read_member(raw, archive, names[0])
+    return decode(raw.data)
+
+
+def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], total: int) -> list[Frame]:
+    """Add times and voltages from a table, a log or a fixed period.
+
+    Parameters
+    ----------
+    recipe : DiffractionRecipe
+        Located.
+    table : FramesTable
+    frames : list of Frame
+        Those that can be used.
+    total : int
+        How many frames the files hold, usable or not: a table has a row for each.
+
+    Raises
+    ------
+    ReaderError, DataError
+        If table or log cannot be read or do not fit the frames.
+    """
+    if table.start is not None and table.period_s is not None:
+        length = timedelta(seconds=table.duration_s or table.period_s)
+        begins = [table.start + timedelta(seconds=f.index * table.period_s) for f in frames]
+        frames = [
+            replace(f, pattern=replace(f.pattern, start_time=begin, end_time=begin + length))
+            for f, begin in zip(frames, begins, strict=True)
+        ]
+    if table.log is not None:
+        frames = _logged(recipe, table, frames)
+    if table.table is None:
+        return frames
+    rows = list(csv.DictReader(io.StringIO(read_text(recipe, table.table, table.member))))
+    if len(rows) != total:
+        raise DataError(f"the table has {len(rows)} rows for {total} frames", source=table.table)
+    wanted = {"time_s": table.time_s, "voltage_V": table.voltage_V, "capacity_mAh_g": table.capacity_mAh_g}
+    columns = {key: _column(rows, name, table.table) for key, name in wanted.items() if name is not None}
+    return [replace(f, **{k: float(v[f.index]) for k, v in columns.items()}) for f in frames]  # type: ignore[arg-type]
+
+
+def _column(rows: Sequence[dict[str, str]], name: str, source: str) -> FloatArray:
+    if name not in rows[0]:
+        raise DataError(f"the table has no column {name!r}", source=source, hint=f"columns: {', '.join(rows[0])}")
+    try:
+        values = np.array([float(row[name]) for row in rows])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {name!r} holds something that is no number: {error}", source=source) from error
+    if not np.isfinite(values).all():
+        raise DataError(f"column {name!r} holds NaN or infinity", source=source)
+    return values
+
+
+def _logged(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame]) -> list[Frame]:
+    from .cycler import read_frame_log, with_log
+    from .dataset import PatternSeries
+
+    assert table.log is not None  # noqa: S101
+    log = read_frame_log(
+        recipe.resolve(table.log),
+        key=table.log_key,
+        start=table.log_start,
+        end=table.log_end,
+        member=table.log_member,
+    )
+    patterns = tuple(f.pattern for f in frames)
+    series = with_log(PatternSeries(Path(table.log), "", "", "", "", 0, patterns), log)
+    return [replace(f, pattern=p) for f, p in zip(frames, series.frames, strict=True)]
+
+
+def aligned(
+    recipe: DiffractionRecipe, table: CyclerTable, frames: list[Frame]
+) -> tuple[list[Frame], InputFile, list[str]]:
+    """Add time, voltage and charge from the cycler's record, by the two clocks.
+
+    Parameters
+    ----------
+    recipe : DiffractionRecipe
+        Located.
+    table : CyclerTable
+    frames : list of Frame
+        With times of their own.
+
+    Returns
+    -------
+    frames : list of Frame
+    cycler : InputFile
+        What was read.
+    notes : list of str
+
+    Raises
+    ------
+    ReaderError, DataError
+        If the record is missing, cannot be read or aligned; the error names it as the recipe does.
+    """
+    from .cycler import CyclerColumns, align, read_cycler
+
+    columns = None if table.columns is None else CyclerColumns(**table.columns.model_dump(exclude_unset=True))
+    try:
+        cell = read_cycler(
+            recipe.resolve(table.file),
+            format="auto" if columns is not None else table.format,
+            columns=columns,
+            member=table.member,
+        )
+        found = align(
+            [f.pattern for f in frames],
+            cell,
+            clock_offset_s=table.clock_offset_s,
+            clock_sigma_s=table.clock_sigma_s,
+            cycler_start=table.start,
+            frame_duration_s=table.frame_duration_s,
+            max_gap_s=table.max_gap_s,
+        )
+    except LayerscopeError as error:
+        error.source = table.file
+        raise
+    scale = 1.0
+    if cell.capacity_unit == "mAh":
+        scale = float("nan") if table.mass_mg is None else 1e3 / table.mass_mg
+    out = []
+    for frame, state in zip(frames, found.states, strict=True):
+        volts, charge = state.voltage_V, state.capacity
+        known = None if charge is None or not np.isfinite(scale) else charge.value * scale
+        out.append(
+            replace(
+                frame,
+                time_s=(state.start_s + state.end_s) / 2,
+                voltage_V=None if volts is None else volts.value,
+                voltage_sigma_V=None if volts is None else volts.sigma,
+                capacity_mAh_g=known,
+                cycle=state.cycle,
+                step=state.step,
+                flags=state.flags,
+            )
+        )
+    raw = recipe.resolve(table.file)
+    entry = InputFile(
+        path=table.file,
+        sha256=cell.sha256 if table.member is None else file_sha256(raw),
+        size=raw.stat().st_size,
+        reader=f"layerscope.diffraction.cycler {cell.format}",
+        reader_version="1",
+    )
+    notes = [
+        f"frames and cycler by clock: offset {table.clock_offset_s:g} s, standard error {table.clock_sigma_s:g} s; "
+        "voltages are averages over the frame"
+    ]
+    return out, entry, notes
+
+
+def by_clock(frames: list[Frame]) -> list[Frame]:
+    """Give each frame its time since the first one, if all know when they were measured."""
+    if any(f.time_s is not None for f in frames) or any(f.pattern.start_time is None for f in frames):
+        return frames
+    middles = []
+    for f in frames:
+        start = f.pattern.start_time
+        assert start is not None  # noqa: S101
+        middles.append((start, 0.5 * (f.pattern.duration_s or 0.0)))
+    if len({start.tzinfo is None for start, _ in middles}) > 1:
+        return frames
+    first = middles[0][0]
+    times = [(start - first).total_seconds() + half for start, half in middles]
+    if any(b <= a for a, b in itertools.pairwise(times)):
+        return frames
+    return [replace(f, time_s=t) for f, t in zip(frames, times, strict=True)]

@@ -1,0 +1,170 @@
+"""Frames on one axis, and how much their intensities scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from layerscope.errors import DataError
+
+from .frames import Frame, FrameFailure, FrameSeries
+from .radiation import FloatArray
+
+__all__ = ["Stack", "noise_factor", "stack"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Frames on one axis.
+
+    Attributes
+    ----------
+    frames : tuple of Frame
+        F of them.
+    two_theta : ndarray, shape (n,)
+        Degrees.
+    intensity : ndarray, shape (F, n)
+    failures : tuple of FrameFailure
+        Frames whose axis is another one.
+    """
+
+    frames: tuple[Frame, ...]
+    two_theta: FloatArray
+    intensity: FloatArray
+    failures: tuple[FrameFailure, ...] = field(default=())
+
+
+def stack(series: FrameSeries, limits: tuple[float, float] | None) -> Stack:
+    """Cut the frames to a range and put them on one axis; those on another axis become failures.
+
+    Parameters
+    ----------
+    series : FrameSeries
+    limits : (float, float), optional
+        Degrees.
+
+    Returns
+    -------
+    Stack
+        On the axis that most frames have.
+
+    Raises
+    ------
+    DataError
+        If no frame reaches into the range.
+    """
+    cut: list[tuple[Frame, FloatArray, FloatArray] | FrameFailure] = []
+    for frame in series.frames:
+        x, y = frame.pattern.two_theta, frame.pattern.intensity
+        low, high = limits or (float(x[0]), float(x[-1]))
+        keep = (x >= low - 1e-9) & (x <= high + 1e-9)
+        if keep.sum() < 20:
+            error = DataError(
+                f"frame {frame.index} runs from {x[0]:g} to {x[-1]:g} degrees: nothing lies in {low:g} to {high:g}",
+                source=frame.pattern.source,
+                hint="check range_2theta and the wavelength",
+            )
+            cut.append(FrameFailure(frame.index, frame.file, error))
+        else:
+            cut.append((frame, x[keep], y[keep]))
+    usable = [c for c in cut if not isinstance(c, FrameFailure)]
+    if not usable:
+        raise next(c.error for c in cut if isinstance(c, FrameFailure))
+    axis = _usual_axis([x for _, x, _ in usable])
+    frames, rows = [], []
+    failures = [c for c in cut if isinstance(c, FrameFailure)]
+    for frame, x, y in usable:
+        problem = _unlike(frame, x, axis) or _dark(frame, y)
+        if problem is None:
+            frames.append(frame)
+            rows.append(y)
+        else:
+            failures.append(FrameFailure(frame.index, frame.file, problem))
+    if not frames:
+        raise failures[0].error
+    return Stack(tuple(frames), axis, np.stack(rows), tuple(sorted(failures, key=lambda f: f.index)))
+
+
+def _usual_axis(axes: Sequence[FloatArray]) -> FloatArray:
+    """Return the axis that most frames have; of equally frequent ones the first."""
+    keys = [(x.size, round(float(x[0]), 4), round(float(x[-1]), 4)) for x in axes]
+    best = max(dict.fromkeys(keys), key=keys.count)
+    return axes[keys.index(best)]
+
+
+def _unlike(frame: Frame, x: FloatArray, axis: FloatArray) -> DataError | None:
+    step = float(np.ptp(axis)) / (axis.size - 1)
+    if x.size == axis.size and float(np.abs(x - axis).max()) <= 1e-3 * step:
+        return None
+    return DataError(
+        f"frame {frame.index} has another axis than the series: {x.size} points from {x[0]:g} to {x[-1]:g} degrees, "
+        f"not {axis.size} from {axis[0]:g} to {axis[-1]:g}",
+        source=frame.pattern.source,
+        hint="a scan that was cut off? narrow range_2theta to what all frames have",
+    )
+
+
+def _dark(frame: Frame, y: FloatArray) -> DataError | None:
+    if (y > 0).any():
+        return None
+    return DataError(f"all intensities of frame {frame.index} in the range are zero", source=frame.pattern.source)
+
+
+def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, tuple[str, ...]]:
+    """Return variance over mean of the intensities, its standard error if estimated, and flags.
+
+    Parameters
+    ----------
+    series : FrameSeries
+    noise : {"poisson", "scaled"}
+        As in the recipe.
+
+    Returns
+    -------
+    factor : float
+        1 for counts, 1/t for counts per second, the estimate from flat regions for ``"scaled"``.
+    sigma : float or None
+    flags : tuple of str
+        ``NOT_COUNTS:0.70`` where intensities are taken for counts and do not scatter as such; ``NOISE_CORRELATED``
+        with what to know where neighbouring points are correlated.
+
+    Raises
+    ------
+    DataError
+        If the unit is arbitrary and `noise` is not ``"scaled"``, or a rate has no counting time.
+    """
+    from .counting import mean_scale, poisson_scale
+
+    sampled = series.frames[:: max(1, len(series.frames) // 20)]
+    estimates = []
+    for frame in sampled:
+        try:
+            estimates.append(poisson_scale(frame.pattern))
+        except DataError:
+            continue
+    found = mean_scale(estimates) if estimates else None
+    flags = (f"NOISE_CORRELATED:{found.note}",) if found is not None and found.is_correlated else ()
+    if noise == "scaled":
+        if found is None or not found.factor > 0:
+            raise DataError("too few flat points tell the noise", hint="give the full range, or noise = 'poisson'")
+        return found.factor, found.sigma, flags
+    pattern = series.frames[0].pattern
+    expected = 1.0
+    if pattern.intensity_unit == "counts/s":
+        if pattern.time_per_step_s is None:
+            raise DataError(
+                "intensities are rates without a counting time", source=pattern.source, hint="noise = 'scaled'"
+            )
+        expected = 1.0 / pattern.time_per_step_s
+    elif pattern.intensity_unit == "arbitrary":
+        raise DataError(
+            "the intensities are no counts, so their errors are not known",
+            source=pattern.source,
+            hint="noise = 'scaled' estimates them from flat regions",
+        )
+    if found is None:
+        return expected, None, ()
+    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * found.sigma / expected)
+    return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
