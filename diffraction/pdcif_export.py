@@ -57,8 +57,11 @@ def _pattern(view: SeriesView, row: int, taken: set[str]) -> str:
     frame = view.series.rows[row]
     alone = len(view.series.rows) == 1
     name = _block_name(view.series.name if alone else f"{view.series.name}_frame_{view.frames[row]:04.0f}", taken)
-    present = [p for p in view.series.phases if _detected(frame.quantities.get((FRACTION, p)))]
-    structures = {phase: structure_of(frame.record, phase) for phase in present}
+    weighed = [p for p in view.series.phases if _detected(frame.quantities.get((FRACTION, p)))]
+    # extracted intensities (Le Bail) give cells without amounts and atoms
+    extracted = [p for p in view.series.phases if (FRACTION, p) not in frame.quantities]
+    present = weighed or [p for p in extracted if ("lattice.a", p) in frame.quantities]
+    structures = {phase: structure_of(frame.record, phase) if phase in weighed else None for phase in present}
     blocks = {phase: _block_name(f"{name}_{phase}", taken) for phase in present if structures[phase] is not None}
     parts = [
         f"data_{name}",
@@ -163,7 +166,9 @@ def _phases(frame: FrameRow, name: str, present: Sequence[str], blocks: Mapping[
     lines = _loop(("_pd_phase.id", "_pd_phase.name"), [(ids[p], ids[p]) for p in present])
     masses = []
     for phase in present:
-        quantity = frame.quantities[FRACTION, phase]
+        quantity = frame.quantities.get((FRACTION, phase))
+        if quantity is None:
+            continue
         assert quantity.value is not None  # noqa: S101 - detected
         su = "." if quantity.sigma is None else _number(100.0 * quantity.sigma)
         masses.append((_text(name), ids[phase], _number(100.0 * quantity.value), su))

@@ -121,8 +121,8 @@ class PhaseSeries:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """Phases in the order of the records."""
-        return self.components(FRACTION)
+        """Phases in the order of the records: those with fractions, or with cells where intensities were extracted."""
+        return self.components(FRACTION) or self.components("lattice.a")
 
 
 def phase_label(name: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "ExtraLineTable",
     "FramesTable",
     "GuardTable",
+    "GuestTable",
     "InstrumentTable",
     "PeaksRecipe",
     "PhaseTable",
@@ -80,6 +81,7 @@ class RadiationTable(RecipeModel):
     alpha2: float | None = Field(default=None, description="Å")
     ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(default=None, description="K-alpha-2 over K-alpha-1")
     override: bool = Field(default=False, description="use it although the files say something else")
+    probe: Literal["x-ray", "neutron"] | None = Field(default=None, description="where the files mislead or do not say")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -302,17 +304,29 @@ class InstrumentTable(RecipeModel):
     displacement_mm: float | None = None
 
 
+class GuestTable(RecipeModel):
+    """An element that shares a site with the one that is there; the site stays as full as it was."""
+
+    site: Annotated[str, Field(min_length=1, description="label of the host's site, e.g. 'Li'")]
+    element: Annotated[str, Field(min_length=1)]
+    occupancy: Annotated[float, Field(ge=0, le=1)] = Field(default=0.01, description="to start from")
+    label: str | None = Field(default=None, description="what the records call it; element and site when not given")
+
+
 class PhaseTable(RecipeModel):
-    """A phase: from the library, or from a CIF or TOML file beside the recipe."""
+    """A phase: from the library, from a CIF or TOML file beside the recipe, or, for Le Bail, space group and cell."""
 
     name: Annotated[str, Field(min_length=1, description="what the records call it")]
     library: str | None = Field(default=None, description="name in reference_data/phases")
     file: RecipePath | None = Field(default=None, description=".cif or .toml, or an archive that holds it")
     member: str | None = Field(default=None, description="the one file in an archive, e.g. 'O3.cif'")
-    a: float | None = None
-    b: float | None = None
-    c: float | None = None
-    beta: float | None = None
+    space_group: str | None = Field(default=None, description="Hermann-Mauguin; atoms unknown, for le_bail only")
+    a: Annotated[float, Field(gt=0)] | None = None
+    b: Annotated[float, Field(gt=0)] | None = None
+    c: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(gt=0, lt=180)] | None = None
+    beta: Annotated[float, Field(gt=0, lt=180)] | None = None
+    gamma: Annotated[float, Field(gt=0, lt=180)] | None = None
     size_nm: Annotated[float, Field(gt=0)] | None = None
     microstrain_ppm: Annotated[float, Field(ge=0)] | None = None
     broadening_like: str | None = Field(
@@ -321,13 +335,19 @@ class PhaseTable(RecipeModel):
     texture: bool = Field(default=True, description="false switches the texture of the library off")
     texture_axis: tuple[int, int, int] | None = None
     refine_occupancy: tuple[str, ...] = Field(default=(), description="sites whose occupancy the plan may free")
+    guests: tuple[GuestTable, ...] = Field(default=(), description="elements that share a site, e.g. B on the Li layer")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.library is None) == (self.file is None):
-            raise ValueError(f"phase {self.name!r}: give either library or file")
+        if sum(origin is not None for origin in (self.library, self.file, self.space_group)) != 1:
+            raise ValueError(f"phase {self.name!r}: give either library or file (or space_group, for le_bail)")
         if self.member is not None and self.file is None:
             raise ValueError(f"phase {self.name!r}: member goes with file")
+        if self.space_group is not None:
+            if self.a is None:
+                raise ValueError(f"phase {self.name!r}: space_group needs the cell: a, and b, c, alpha, beta, gamma")
+            if self.guests or self.refine_occupancy:
+                raise ValueError(f"phase {self.name!r}: without atoms there is no site to share or to refine")
         return self
 
 
@@ -394,7 +414,6 @@ class SequenceTable(RecipeModel):
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     overlap: Annotated[int, Field(ge=0)] = 2
     calibrate: CalibrationTable | None = None
-    total: tuple[str, ...] = Field(default=(), description="phases summed in the table, with their covariance")
 
 
 class RietveldRecipe(DiffractionRecipe):
@@ -408,6 +427,7 @@ class RietveldRecipe(DiffractionRecipe):
     sequence: SequenceTable | None = Field(
         default=None, description="refine the frames as a series; each alone when not given"
     )
+    total: tuple[str, ...] = Field(default=(), description="phases summed in the table, with their covariance")
     le_bail: bool = Field(default=False, description="extract intensities: cells without atoms")
     save_gpx: bool = Field(default=False, description="keep GSAS-II's project and log in the run folder")
     time_limit_s: Annotated[float, Field(gt=0)] = Field(default=300.0, description="of one refinement")
@@ -418,14 +438,39 @@ class RietveldRecipe(DiffractionRecipe):
         names = [p.name for p in self.phases]
         _unique(names, "phases")
         wanted = [("broadening_like", p.broadening_like) for p in self.phases if p.broadening_like is not None]
+        wanted += [("total", n) for n in self.total]
         if self.sequence is not None:
             wanted += [("sequence.always", n) for n in self.sequence.always]
-            wanted += [("sequence.total", n) for n in self.sequence.total]
             if self.sequence.calibrate is not None:
                 wanted += [("sequence.calibrate.phases", n) for n in self.sequence.calibrate.phases]
             if self.le_bail:
                 raise ValueError("le_bail is for single patterns; leave out the table sequence")
+        self._check_le_bail()
         for where, name in wanted:
             if name not in names:
                 raise ValueError(f"{where}: no phase is called {name!r}; there are {', '.join(names)}")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _le_bail_plan(cls, data: Any) -> Any:
+        """Give Le Bail its own plan where none is asked for."""
+        if isinstance(data, dict) and data.get("le_bail") is True and "plan" not in data:
+            return {**data, "plan": {"kind": "le_bail"}}
+        return data
+
+    def _check_le_bail(self) -> None:
+        if not self.le_bail:
+            if self.plan.kind == "le_bail":
+                raise ValueError("plan.kind = 'le_bail' goes with le_bail = true")
+            bare = [p.name for p in self.phases if p.space_group is not None]
+            if bare:
+                raise ValueError(f"phase {bare[0]!r} has no atoms: only le_bail = true can use it")
+            return
+        if self.total:
+            raise ValueError("le_bail gives no fractions: leave out total")
+        freed = {token.partition(":")[0] for stage in self.plan.stages for token in stage.free}
+        atoms = sorted(freed & {"scale", "texture", "b_iso", "xyz", "occupancy"})
+        if atoms or self.plan.kind not in ("le_bail", "stages"):
+            what = ", ".join(atoms) if atoms else f"plan.kind = '{self.plan.kind}'"
+            raise ValueError(f"le_bail extracts intensities, so it refines no scale, texture or atoms: drop {what}")

@@ -171,15 +171,22 @@ def rietveld_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     return tables
 
 
-_CELL = ("lattice.a", "lattice.b", "lattice.c", "lattice.beta")
+_CELL = ("lattice.a", "lattice.b", "lattice.c", "lattice.alpha", "lattice.beta", "lattice.gamma")
 
 
 def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTable:
     """Return a row a pattern: state, fraction, cell, size and strain of each phase, agreement, flags."""
     ordered = sorted_records(records)
     keys, headings = _state(ordered)
-    names = ("phase.fraction", "phase.total_fraction", *_CELL, "phase.crystallite_size", "phase.microstrain")
-    short = dict(zip(names, ("wt", "wt", "a", "b", "c", "beta", "size / nm", "strain"), strict=True))
+    short = {
+        "phase.fraction": "wt",
+        "phase.total_fraction": "total wt",
+        **dict(zip(_CELL, ("a", "b", "c", "alpha", "beta", "gamma"), strict=True)),
+        "phase.crystallite_size": "size / nm",
+        "phase.microstrain": "strain",
+        "atom.occupancy": "occ.",
+    }
+    names = tuple(short)
     shown: dict[tuple[str, str | None], None] = {}
     for record in ordered:
         for q in record.quantities:
@@ -207,6 +214,8 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
         rows.append((*_cells(record, keys), *cells, *agreement, flags))
     heads = tuple(f"{c}: {short[n]}" if c else short[n] for n, c in columns)
     note = "Errors from the covariance; times fit.serial_factor of each record they hold for correlated residuals too."
+    words = dict.fromkeys(n for r in ordered for n in r.notes if n.startswith("weak contrast: "))
+    note = "\n".join([note, *(w[0].upper() + w[1:] + "." for w in words)])
     return SummaryTable(title, (*headings, *heads, "Rwp / %", "Rexp / %", "gof", "flags"), tuple(rows), note)
 
 

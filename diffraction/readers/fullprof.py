@@ -14,6 +14,9 @@ __all__ = ["FORMAT", "read", "sniff"]
 
 FORMAT = "fullprof"
 
+_NEUTRONS = re.compile(r"\b(D1A|D1B|D2B|D20|3T2|G4\.1|HRPT|DMC|SPODI|HB-?2A|ECHIDNA|WOMBAT|neutrons?)\b", re.IGNORECASE)
+"""Neutron powder diffractometers with one wavelength: ILL, LLB, PSI, FRM II, ORNL, ANSTO."""
+
 _RANGE_TOLERANCE = 0.02
 """(stop - start) / step may differ from a whole number by this much, since the header is rounded."""
 
@@ -126,6 +129,8 @@ def _read_xydata(raw: RawFile, text: str) -> Pattern:
     variance = variance_of_errors(intensity, table[:, 2] * scale_y) if table.shape[1] == 3 else None
     axis, intensity, turned = ascending(table[:, 0] * scale_x, intensity, variance)
     temperature = _keyword(header, "TEMP")
+    neutrons = _NEUTRONS.search("\n".join(header))
+    probe = {} if neutrons is None else {"probe": "neutron", "probe_from": neutrons.group()}
     return Pattern(
         axis=axis,
         intensity=intensity,
@@ -135,7 +140,7 @@ def _read_xydata(raw: RawFile, text: str) -> Pattern:
         temperature_K=temperature[0] if temperature and temperature[0] > 0 else None,
         sample=re.sub(r"^XYDATA\s*", "", header[0], flags=re.IGNORECASE) if header else "",
         source=raw.name,
-        metadata={"header": "\n".join(header)[:2000], "points_declared": "no"},
+        metadata={"header": "\n".join(header)[:2000], "points_declared": "no", **probe},
     )
 
 

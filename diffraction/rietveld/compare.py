@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .engine import RefineOptions, refine
 from .model import PowderPattern, Problem
 from .plan import RefinementPlan
-from .result import RietveldResult
+from .result import Estimate, RietveldResult
 
 __all__ = ["Comparison", "Difference", "compare", "refine_both"]
 
@@ -78,6 +79,8 @@ def compare(first: RietveldResult, second: RietveldResult, *, limit: float = 3.0
             continue
         if not (math.isfinite(a.value) and math.isfinite(b.value)):
             continue
+        if _follows(name, ours) and _follows(name, theirs):
+            continue
         sigma = max(a.sigma, b.sigma)
         judged = not any(part in _NOT_JUDGED for part in name.split("/"))
         rows.append(Difference(name, a.value, b.value, sigma, (b.value - a.value) / sigma, judged))
@@ -86,9 +89,18 @@ def compare(first: RietveldResult, second: RietveldResult, *, limit: float = 3.0
     return Comparison(first, second, tuple(rows), verdict, message)
 
 
+def _follows(name: str, estimates: Mapping[str, Estimate]) -> bool:
+    """Whether a cell constant is a by symmetry, and says nothing of its own."""
+    base, _, last = name.rpartition("/")
+    return base.endswith("/cell") and last in ("b", "c") and estimates[name].value == estimates[f"{base}/a"].value
+
+
 def _verdict(first: RietveldResult, second: RietveldResult, rows: list[Difference], limit: float) -> tuple[str, str]:
     beyond = [r for r in rows if r.judged and abs(r.in_sigma) > limit]
     ratio = max(first.rwp, second.rwp) / min(first.rwp, second.rwp)
+    phases = [" and ".join(p.name for p in r.phases) for r in (first, second)]
+    if {p.name for p in first.phases} != {p.name for p in second.phases}:
+        return "differ", f"{first.engine} finds {phases[0]}, {second.engine} finds {phases[1]}"
     if beyond:
         worst = beyond[0]
         text = (

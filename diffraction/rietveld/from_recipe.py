@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,63 @@ import numpy as np
 from layerscope.errors import LayerscopeError, RecipeError
 
 from ..radiation import Radiation
-from ..recipe import InstrumentTable, PhaseTable, PlanTable, RietveldRecipe
-from ..series import Frame, read_text
+from ..recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, RietveldRecipe
+from ..series import Frame, FrameSeries, read_text
+from .checks import check_phase
+from .crystal import crystal_system
 from .library import available_phases, load_phase
-from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem
+from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan
 
-__all__ = ["plan_of", "powder_pattern", "problem_of", "resolved_phase"]
+__all__ = ["check_probe", "plan_of", "powder_pattern", "problem_of", "resolved_phase"]
 
 SAME_WAVELENGTH = 2e-3
+_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+_RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
+_HEXAGONAL: dict[str, str | float] = {"b": "a", "alpha": 90.0, "beta": 90.0, "gamma": 120.0}
+_FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
+    "cubic": (("a",), {"b": "a", "c": "a", **_RIGHT}),
+    "tetragonal": (("a", "c"), {"b": "a", **_RIGHT}),
+    "trigonal": (("a", "c"), {**_HEXAGONAL}),
+    "hexagonal": (("a", "c"), {**_HEXAGONAL}),
+    "orthorhombic": (("a", "b", "c"), {**_RIGHT}),
+    "monoclinic": (("a", "b", "c", "beta"), {"alpha": 90.0, "gamma": 90.0}),
+    "triclinic": (_CELL, {}),
+}
+"""Cell constants that a recipe has to give, and what the others follow from."""
+_NEUTRONS = "the model has X-ray form factors only, no scattering lengths of neutrons"
+_NEUTRONS_HINT = "le_bail = true gives the cells; the pipeline xrd_peaks follows single lines"
+
+
+def check_probe(recipe: RietveldRecipe, series: FrameSeries) -> None:
+    """Refuse neutron data: their intensities are not those of X-rays, and nothing in the answer would say so.
+
+    Parameters
+    ----------
+    recipe : RietveldRecipe
+    series : FrameSeries
+
+    Raises
+    ------
+    RecipeError
+        Unless only cells are asked for (Le Bail).
+    """
+    if recipe.le_bail:
+        return
+    table = series.table.radiation or recipe.radiation
+    probe = None if table is None else table.probe
+    if probe == "neutron":
+        raise RecipeError(_NEUTRONS, source="radiation.probe", hint=_NEUTRONS_HINT)
+    if probe is not None:
+        return
+    for frame in series.frames:
+        found = frame.pattern.metadata
+        if found.get("probe") == "neutron":
+            raise RecipeError(
+                f"these are neutrons, says the header ({found.get('probe_from', '')}): {_NEUTRONS}",
+                source=series.files[frame.file].path,
+                hint=f"{_NEUTRONS_HINT}; radiation.probe = 'x-ray' where the header misleads",
+            )
 
 
 def powder_pattern(frame: Frame, factor: float, noise: str) -> PowderPattern:
@@ -84,9 +133,13 @@ def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
     except LayerscopeError as error:
         error.source = table.file or f"phases.{table.name}"
         raise
-    cell = {key: getattr(table, key) for key in ("a", "b", "c", "beta") if getattr(table, key) is not None}
+    cell = {key: getattr(table, key) for key in _CELL if getattr(table, key) is not None}
     if cell:
         phase = phase.with_cell(**cell)
+    for guest in table.guests:
+        phase = _with_guest(phase, guest)
+    if table.guests:
+        check_phase(phase, source=f"phases.{table.name}.guests", bonds=False)
     sites = []
     for site in phase.sites:
         sites.append(replace(site, refine_occupancy=True) if site.label in table.refine_occupancy else site)
@@ -101,7 +154,53 @@ def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
     return replace(phase, sites=tuple(sites), texture_axis=axis, **more)  # type: ignore[arg-type]
 
 
+def _with_guest(phase: Phase, guest: GuestTable) -> Phase:
+    """Return the phase with one more element on a site: the host gives what the guest takes, Biso is shared."""
+    host = phase.site(guest.site)
+    if guest.occupancy > host.occupancy:
+        raise RecipeError(
+            f"phase {phase.name}: {guest.element} cannot take {guest.occupancy:g} of {guest.site}, "
+            f"which holds {host.occupancy:g}",
+            source=f"phases.{phase.name}.guests",
+        )
+    label = guest.label or f"{guest.element}_{guest.site}"
+    if any(s.label == label for s in phase.sites):
+        raise RecipeError(
+            f"phase {phase.name}: a site is called {label!r} already", source=f"phases.{phase.name}.guests"
+        )
+    new = Site(label, guest.element, *host.xyz, guest.occupancy, host.b_iso, host.refine_xyz, True, host.refine_b_iso)
+    sites = [replace(s, occupancy=s.occupancy - guest.occupancy) if s.label == host.label else s for s in phase.sites]
+    rule = next((r for r in phase.mixing if host.label in r.labels), None)
+    mixing = [r for r in phase.mixing if r is not rule]
+    labels = (host.label,) if rule is None else rule.labels
+    total = host.occupancy if rule is None else rule.total
+    return replace(phase, sites=(*sites, new), mixing=(*mixing, SiteMixing((*labels, label), total)))
+
+
+def _bare(table: PhaseTable) -> Phase:
+    """Return a phase without atoms, for Le Bail: the carbon atom only stands in, its intensities are not used."""
+    where = f"phases.{table.name}"
+    dummy = (Site("none", "C", 0.0, 0.0, 0.0),)
+    symbol = str(table.space_group).strip()
+    symbol = f"{symbol}:H" if symbol.startswith("R") and ":" not in symbol else symbol
+    phase = Phase(table.name, symbol, (1.0, 1.0, 1.0, 90.0, 90.0, 120.0), dummy, source="the recipe")
+    system = crystal_system(phase)  # the angle of 120 degrees chooses hexagonal axes for R groups
+    needed, tied = _FREE_CELL[system]
+    missing = [key for key in needed if getattr(table, key) is None]
+    if missing:
+        raise RecipeError(f"the phase is {system}: its cell needs {', '.join(missing)}", source=where)
+    found = {key: getattr(table, key) for key in needed}
+    found |= {key: found[value] if isinstance(value, str) else value for key, value in tied.items()}
+    for key in _CELL:
+        given = getattr(table, key)
+        if given is not None and abs(given - found[key]) > 1e-9:
+            raise RecipeError(f"the phase is {system}: {key} is {found[key]:g}, not {given:g}", source=where)
+    return replace(phase, cell=tuple(float(found[key]) for key in _CELL))
+
+
 def _loaded(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
+    if table.space_group is not None:
+        return _bare(table)
     if table.file is None:
         if table.library not in available_phases():  # a library name is no path
             hint = f"known: {', '.join(available_phases())}"
@@ -119,7 +218,12 @@ def _loaded(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
 def _instrument(recipe: RietveldRecipe, table: InstrumentTable, radiation: Radiation) -> Instrument:
     start = Instrument()
     if table.instprm is not None:
-        start = Instrument.from_instprm(read_text(recipe, table.instprm, table.instprm_member))
+        text = read_text(recipe, table.instprm, table.instprm_member)
+        if not recipe.le_bail and re.search(r"^\s*Type\s*:\s*PN", text, re.MULTILINE):
+            raise RecipeError(
+                f"the instrument is one for neutrons: {_NEUTRONS}", source=table.instprm, hint=_NEUTRONS_HINT
+            )
+        start = Instrument.from_instprm(text)
         if abs(start.wavelengths[0] / radiation.alpha1 - 1) > SAME_WAVELENGTH:
             raise RecipeError(
                 f"the instrument's wavelength is {start.wavelengths[0]:g} Å, that of the series {radiation.alpha1:g} Å",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ _INSTRUMENT = {
     "sh_l": ("SH/L", 1.0),
     "zero": ("Zero", 1.0),
 }
+_LARGEST_UM = 9.999  # GSAS-II knows no larger size: it stands for none that could be seen
 _AREA = 0.01  # a line's intensity over centidegrees -> area in counts·degree
 
 
@@ -162,6 +163,8 @@ def _weights(
     count = len(problem.phases)
     if count == 1:
         return [Estimate(1.0)], np.zeros((1, 1))
+    if problem.le_bail:  # extracted intensities hold no amounts
+        return [Estimate(math.nan, role="derived")] * count, np.full((count, count), math.nan)
     mass = np.array([cell_content(_refined(p, answer["phases"][k]))[0] for k, p in enumerate(problem.phases)])
     scale = np.array([answer["phases"][k]["scale"] for k in range(count)])
     names = list(answer["names"])
@@ -193,16 +196,20 @@ def _refined(phase: Phase, found: Mapping[str, Any]) -> Phase:
 def _phase(
     index: int, phase: Phase, found: Mapping[str, Any], sigmas: _Sigmas, weight: Estimate, problem: Problem
 ) -> PhaseResult:
-    cell = {}
+    cell: dict[str, Estimate] = {}
     for name, value, sigma, start in zip(
         (*_CELL, "volume"), found["cell"], found["cell_esd"], (*phase.cell, None), strict=True
     ):
-        free = sigma > 0.0
+        free = sigma > 1e-9 * abs(value)  # below that it is the rounding of an angle fixed by symmetry
         role: Role = "derived" if name == "volume" else "refined" if free else "fixed"
         serial = sigma * sigmas.factor if free else None
+        twin = cell.get("a") if name in "bc" else None
+        if twin is not None and math.isclose(value, twin.value, rel_tol=1e-9):  # by symmetry, up to rounding
+            cell[name] = replace(twin, initial=start)
+            continue
         cell[name] = Estimate(value, sigma if free else None, serial, role, start)
     base = f"{index}:0:"
-    limited = found["size_um"] < 1e3
+    limited = found["size_um"] < _LARGEST_UM
     size = sigmas.estimate(found["size_um"], f"{base}Size;i", 1e3) if limited else Estimate(math.inf)
     sites = {
         s.label: {

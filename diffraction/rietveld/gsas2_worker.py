@@ -51,6 +51,7 @@ UNLIMITED_UM = 1e4
 # width, then its cell; texture and atoms never, unless the plan names the phase: GSAS-II's steps would drive its March
 # coefficient or its cell through zero, and the whole refinement would be lost.
 MINOR_SHARE = 0.1
+LE_BAIL_CYCLES = 10
 
 
 def dij_map(laue: str) -> tuple[list[str], Any]:
@@ -74,6 +75,7 @@ class Job:
         self.failed: list[str] = []
         self.minor: set[int] = set()
         self.waiting: list[str] = []  # groups that minor phases have not got
+        self.extracted = False  # whether Le Bail's intensities have a start
         instrument = spec["instrument"]
         (folder / "instrument.instprm").write_text(instprm(instrument))
         self.project = scriptable.G2Project(newgpx=str(folder / "job.gpx"))
@@ -222,11 +224,25 @@ class Job:
     def refine(self) -> dict[str, Any]:
         """Run GSAS-II once; its failures do not raise, so the agreement is looked at."""
         self.project.data["Covariance"]["data"]["Rvals"] = {}  # a failed refinement would leave the last one's
+        if self.spec["le_bail"]:
+            self.extract()
         self.project.refine(makeBack=False)
         values: dict[str, Any] = self.project.data["Covariance"]["data"].get("Rvals") or {}
         if not values.get("Rwp") or not math.isfinite(float(values["Rwp"])):
             raise RuntimeError(f"GSAS-II refined nothing: {values.get('msg', 'no message')}")
         return values
+
+    def extract(self) -> None:
+        """Let Le Bail's intensities settle; a refinement alone moves them by one step, and the first needs a start."""
+        import GSASII.GSASIIstrMain as main  # type: ignore[import-not-found,unused-ignore]
+
+        self.project.index_ids()  # saves
+        if not self.extracted:
+            main.Refine(self.project.filename, makeBack=False, newLeBail=True)
+        main.DoLeBail(self.project.filename, cycles=LE_BAIL_CYCLES)
+        self.extracted = True
+        self.project.reload()
+        self.project.data["Covariance"]["data"]["Rvals"] = {}
 
     def run_stage(self, stage: list[str]) -> bool:
         """Run one stage; if it fails, go back to where the stage before left the project."""

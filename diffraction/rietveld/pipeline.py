@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import re
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
+from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, ResultRecord
 from layerscope.records import Problem as RecordProblem
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
-from ..recipe import RietveldRecipe, SequenceTable, SeriesTable
-from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
+from ..recipe import RietveldRecipe, SequenceTable
+from ..series import Frame
 from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
-from .engine import RefineOptions, get_engine, refine
+from .diagnosis import contrast, wrong_wavelength
+from .engine import RefineOptions, refine
 from .events import event_quantities
 from .frame import SeriesOptions
-from .from_recipe import plan_of, powder_pattern, problem_of, resolved_phase
-from .model import PowderPattern, Problem
-from .quantities import absent_phases, comparison_quantities, refinement_quality, refinement_quantities
+from .from_recipe import plan_of, resolved_phase
+from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
+from .model import Problem
+from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
 from .result import RietveldResult
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
@@ -35,41 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PIPELINE", "RietveldPipeline"]
 
-SUSPICIOUS = ("NOT_CONVERGED", "POOR_FIT", "DIRECTION_DEPENDENT", "AT_BOUND", "NOT_COUNTS")
-_ENGINE_NAMES = {"rietx": "rietx", "gsas2": "GSAS-II"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One series and what it is refined with."""
-
-    recipe: RietveldRecipe
-    context: RunContext
-    series: FrameSeries
-    patterns: Mapping[int, PowderPattern]
-    problem: Problem
-    flags: tuple[str, ...]
-    scratch: Path = Path()
-
-    @property
-    def frames(self) -> list[Frame]:
-        """Frames that have a pattern to refine."""
-        return [f for f in self.series.frames if f.index in self.patterns]
-
-    def folder(self, engine: str, *parts: str) -> Path:
-        """Return where an engine leaves its files: in the run folder if they are to be kept."""
-        name = re.sub(r"[^A-Za-z0-9.-]+", "_", self.series.table.name) or "series"
-        keep = self.recipe.save_gpx and engine == "gsas2" and self.context.attachments is not None
-        base = self.context.attachments if keep else self.scratch
-        assert base is not None  # noqa: S101
-        return base.joinpath(name, *parts)
-
-    def kept(self, path: Path | None) -> str | None:
-        """Return a kept file relative to the run folder."""
-        base = self.context.attachments
-        if path is None or base is None or not path.is_relative_to(base):
-            return None
-        return path.relative_to(base.parents[1]).as_posix()
+SUSPICIOUS = (
+    "NOT_CONVERGED",
+    "POOR_FIT",
+    "DIRECTION_DEPENDENT",
+    "PHASE_BY_PERSISTENCE",
+    "AT_BOUND",
+    "NOT_COUNTS",
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +72,8 @@ class RietveldPipeline(PipelineBase):
                 resolved_phase(recipe, table)
             except LayerscopeError as error:
                 problems.append(RecordProblem.from_error(error))
-        for engine in _engines(recipe):
-            missing = _missing(engine)
+        for engine in engines_of(recipe):
+            missing = missing_engine(engine)
             if missing is not None:
                 problems.append(RecordProblem.from_error(missing))
         if problems:
@@ -106,7 +81,7 @@ class RietveldPipeline(PipelineBase):
         for table_ in recipe.series:
             try:
                 plan_of(recipe.plan)
-                job = _job(recipe, RunContext(cast("Pipeline", self), recipe, {}), table_)
+                job = make_job(recipe, RunContext(cast("Pipeline", self), recipe, {}), table_)
                 problems += [RecordProblem.from_error(f.error) for f in job.series.failures]
             except LayerscopeError as error:
                 problems.append(RecordProblem.from_error(error))
@@ -122,16 +97,16 @@ class RietveldPipeline(PipelineBase):
     def run(self, recipe: RietveldRecipe, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, engine by engine, then their comparison."""
         with tempfile.TemporaryDirectory(prefix="layerscope-rietveld-") as scratch:
-            job = replace(_job(recipe, context, recipe.series[0]), scratch=Path(scratch))
+            job = replace(make_job(recipe, context, recipe.series[0]), scratch=Path(scratch))
             yield from self._run(job)
 
     def _run(self, job: Job) -> Iterator[PipelineOutput]:
         recipe, context = job.recipe, job.context
         by_engine: dict[str, list[Refined]] = {}
-        for engine in _engines(recipe):
-            missing = _missing(engine)
+        for engine in engines_of(recipe):
+            missing = missing_engine(engine)
             if missing is not None:
-                _fail(job, missing, engine, None)
+                fail(job, missing, engine, None)
                 continue
             with context.guard(
                 state=job.series.state(None), inputs=job.series.inputs(engine), method=f"{self.name}.{engine}"
@@ -162,79 +137,20 @@ class RietveldPipeline(PipelineBase):
         return FORMATS
 
 
-def _engines(recipe: RietveldRecipe) -> tuple[str, ...]:
-    return ("rietx", "gsas2") if recipe.engine == "both" else (recipe.engine,)
-
-
-def _missing(engine: str) -> MissingDependencyError | None:
-    """Return the error that says how to get an engine, or None where it is there."""
-    status = get_engine(engine).status()
-    if status.available:
-        return None
-    return MissingDependencyError(
-        f"the engine {_ENGINE_NAMES[engine]} is not installed", source=f"engine = '{engine}'", hint=status.hint
-    )
-
-
-def _job(recipe: RietveldRecipe, context: RunContext, table: SeriesTable) -> Job:
-    series = load_series(recipe, table)
-    problem = problem_of(recipe, series.radiation)
-    factor, _, flags = noise_factor(series, recipe.noise) if _needs_factor(recipe, series) else (1.0, None, ())
-    patterns = {}
-    failures = [*series.failures]
-    for frame in series.frames:
-        try:
-            pattern = powder_pattern(frame, factor, recipe.noise)
-            pattern.within(recipe.range_2theta)
-            patterns[frame.index] = pattern
-        except LayerscopeError as error:
-            failures.append(FrameFailure(frame.index, frame.file, error))
-    if not patterns:
-        raise failures[0].error  # one cause, one record: that of the series
-    for failure in failures:
-        _fail_frame(context, recipe, series, failure)
-    return Job(recipe, context, series, patterns, problem, flags)
-
-
-def _needs_factor(recipe: RietveldRecipe, series: FrameSeries) -> bool:
-    """Return whether errors have to come from the noise: the files give none."""
-    return recipe.noise == "scaled" or series.frames[0].pattern.variance is None
-
-
-def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries, failure: FrameFailure) -> None:
-    for engine in _engines(recipe):
-        method = f"rietveld.{engine}"
-        inputs = series.inputs(method, failure)
-        context.failures.append(
-            context.failed(failure.error, state=series.state(failure), inputs=inputs, method=method)
-        )
-
-
-def _fail(job: Job, error: Exception, engine: str, frame: Frame | None) -> None:
-    if isinstance(error, LayerscopeError) and error.source is not None and Path(error.source).is_absolute():
-        name = job.kept(Path(error.source))  # a folder of this machine says nothing elsewhere
-        error.source = name or (job.series.files[0].path if frame is None else f"frame {frame.index}")
-        error.hint = f"see {name}" if name else "save_gpx = true keeps what the engine wrote"
-    method = f"rietveld.{engine}"
-    job.context.failures.append(
-        job.context.failed(error, state=job.series.state(frame), inputs=job.series.inputs(engine, frame), method=method)
-    )
-
-
 def _record(
     job: Job, engine: str, frame: Frame, result: RietveldResult, flags: Sequence[str], found: FrameResult | None
 ) -> ResultRecord:
-    sequence = job.recipe.sequence
-    quantities = refinement_quantities(result, sequence.total if sequence is not None else ())
+    result = job.keep(engine, frame, result)
+    quantities = refinement_quantities(result, job.recipe.total, le_bail=job.recipe.le_bail)
     if found is not None:
         quantities += absent_phases(found.tested, found.active)
     quality = refinement_quality(result, (*frame.flags, *flags, *job.flags))
     suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
     files = [job.kept(p) for p in (result.project, result.log)]
     kept = [f"kept: {name}" for name in files if name is not None]
-    notes = [f"engine {_ENGINE_NAMES[engine]} {result.engine_version}", *kept]
+    notes = [f"engine {ENGINE_NAMES[engine]} {result.engine_version}", *kept, *contrast(job, result)]
     if found is not None and found.direction_sigma is not None:
-        notes.append(f"forward and backward differ by at most {found.direction_sigma:.2g} sigma")
+        notes.append(_directions(found, found.direction_sigma))
     return job.context.record(
         state=job.series.state(frame),
         inputs=job.series.inputs(engine, frame),
@@ -242,9 +158,15 @@ def _record(
         quantities=tuple(quantities),
         quality=quality,
         status="warning" if suspicious else "ok",
-        software={_ENGINE_NAMES[engine]: result.engine_version},
+        software={ENGINE_NAMES[engine]: result.engine_version},
         notes=tuple(notes),
     )
+
+
+def _directions(found: FrameResult, sigma: float) -> str:
+    if math.isinf(sigma):
+        return f"forward and backward find different phases; those of the sweep {found.direction} fit better"
+    return f"forward and backward differ by at most {sigma:.2g} sigma"
 
 
 def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
@@ -258,11 +180,13 @@ def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
         options = RefineOptions(prealign=not job.recipe.le_bail, folder=folder, time_limit_s=job.recipe.time_limit_s)
         try:
             result = refine(job.patterns[frame.index], job.problem, engine=engine, plan=plan, options=options)
+            if poor_fit(result) is not None:
+                wrong_wavelength(job, frame)
             record = _record(job, engine, frame, result, (), None)
         except Exception as error:
             if job.context.debug:
                 raise
-            _fail(job, error, engine, frame)
+            fail(job, error, engine, frame)
             continue
         refined.append(Refined(frame, result, record))
     return refined, _output(job, engine, refined, [])
@@ -278,11 +202,19 @@ def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
         problem = _calibrated(job, engine, table)
     options = _options(job, engine, table)
     job.context.progress(0, len(frames), f"{engine}: {len(frames)} frames")
-    found = refine_series([job.patterns[f.index] for f in frames], problem, options)
+    try:
+        found = refine_series([job.patterns[f.index] for f in frames], problem, options)
+    except LayerscopeError as error:
+        wrong_wavelength(job, frames[0])
+        hide_folders(job, error, engine, None)
+        raise
+    results = [item.result for item in found.frames if item.result is not None]
+    if all(poor_fit(result) is not None for result in results):
+        wrong_wavelength(job, frames[0])  # one cause, one record: that of the series
     refined = []
     for frame, item in zip(frames, found.frames, strict=True):
         if item.result is None:
-            _fail(job, item.problem or DataError("the frame could not be refined"), engine, frame)
+            fail(job, item.problem or DataError("the frame could not be refined"), engine, frame)
             continue
         flags = [f for f in item.flags if f not in item.result.flags]
         record = _record(job, engine, frame, item.result, flags, item)
@@ -302,6 +234,7 @@ def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
     part = job.problem.only(names)
     folder = job.folder(engine, "calibration")
     done = calibrate(job.patterns[wanted.frame], part, plan_of(wanted.plan), engine=engine, folder=folder)
+    job.keep_calibration(engine, folder)
     phases = {p.name: p for p in done.phases}
     merged = []
     for phase, own in zip(job.problem.phases, job.recipe.phases, strict=True):
@@ -313,7 +246,8 @@ def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
 
 
 def _options(job: Job, engine: str, table: SequenceTable) -> SeriesOptions:
-    given = table.model_dump(exclude={"calibrate", "total"})
+    known = {f.name for f in fields(SeriesOptions)}
+    given = {key: value for key, value in table.model_dump(exclude={"calibrate"}).items() if key in known}
     return SeriesOptions(
         engine=engine, time_limit_s=job.recipe.time_limit_s, folder=job.folder(engine, "frames"), **given
     )

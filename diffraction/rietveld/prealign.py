@@ -17,7 +17,7 @@ import numpy as np
 from .crystal import Reflections, crystal_system, reflections
 from .model import FloatArray, Phase, PowderPattern, Problem
 
-__all__ = ["prealign"]
+__all__ = ["excess", "prealign"]
 
 _FREE = {
     "cubic": ("a",),
@@ -49,7 +49,7 @@ def prealign(pattern: PowderPattern, problem: Problem) -> Problem:
     problem : Problem
         With several phases the strongest is moved first and its lines are then masked for the others.
     """
-    signal = _signal(pattern)
+    signal = excess(pattern)
     phases = list(problem.phases)
     for index, phase in enumerate(phases):
         moved = _align_one(pattern, signal, phase, problem)
@@ -58,7 +58,7 @@ def prealign(pattern: PowderPattern, problem: Problem) -> Problem:
     return problem.with_phases(phases)
 
 
-def _signal(pattern: PowderPattern) -> FloatArray:
+def excess(pattern: PowderPattern) -> FloatArray:
     """Square root of the counts above a running minimum: strong lines must not drown the weak ones."""
     y = pattern.counts
     step = float(np.median(np.diff(pattern.two_theta)))

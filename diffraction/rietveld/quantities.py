@@ -29,6 +29,8 @@ _INSTRUMENT = {
     "displacement_mm": ("instrument.displacement", "mm"),
 }
 _EIGHT_PI2 = 8.0 * math.pi**2
+OVERDISPERSED = 2.0
+"""Reduced chi2 beyond which the misfit, not the counting, makes most of the residual: errors are then too small."""
 POOR = 0.5
 """Weighted residual, background taken off, beyond which the model does not describe the pattern."""
 
@@ -61,7 +63,9 @@ def _quantity(
     )
 
 
-def refinement_quantities(result: RietveldResult, total: Sequence[str] = ()) -> list[Quantity]:
+def refinement_quantities(
+    result: RietveldResult, total: Sequence[str] = (), *, le_bail: bool = False
+) -> list[Quantity]:
     """Return everything that a refinement found.
 
     Parameters
@@ -69,6 +73,8 @@ def refinement_quantities(result: RietveldResult, total: Sequence[str] = ()) -> 
     result : RietveldResult
     total : sequence of str
         Phases whose weight fractions are summed, with their covariance.
+    le_bail : bool
+        Intensities were extracted: neither amounts nor atoms mean anything.
 
     Returns
     -------
@@ -77,7 +83,7 @@ def refinement_quantities(result: RietveldResult, total: Sequence[str] = ()) -> 
     """
     found: list[Quantity | None] = []
     for phase in result.phases:
-        found += _phase(phase)
+        found += _phase(phase, le_bail=le_bail)
     if total and any(result.has_phase(n) for n in total):
         value, sigma = result.total_fraction(*total)
         role = "derived" if sigma > 0 else "fixed"
@@ -95,14 +101,16 @@ def refinement_quantities(result: RietveldResult, total: Sequence[str] = ()) -> 
     return [q for q in found if q is not None]
 
 
-def _phase(phase: PhaseResult) -> list[Quantity | None]:
+def _phase(phase: PhaseResult, *, le_bail: bool) -> list[Quantity | None]:
     name = phase.name
-    found = [_quantity("phase.fraction", phase.weight_fraction, "1", name)]
+    found = [] if le_bail else [_quantity("phase.fraction", phase.weight_fraction, "1", name)]
     for key, estimate in phase.cell.items():
         found.append(_quantity(f"lattice.{key}", estimate, _CELL_UNITS.get(key, "angstrom"), name))
-    found.append(_quantity("phase.scale", phase.scale, "1", name))
     found.append(_quantity("phase.crystallite_size", phase.size_nm, "nm", name))
     found.append(_quantity("phase.microstrain", phase.microstrain_ppm, "1", name, factor=1e-6))
+    if le_bail:
+        return found
+    found.append(_quantity("phase.scale", phase.scale, "1", name))
     found.append(_quantity("phase.texture", phase.march, "1", name))
     for label, site in phase.sites.items():
         for axis in ("x", "y", "z"):
@@ -159,13 +167,16 @@ def refinement_quality(result: RietveldResult, flags: Sequence[str] = ()) -> Fit
     poor = poor_fit(result)
     if poor is not None:
         own.append(f"POOR_FIT:{100 * poor:.0f} % of the signal is not described")
+    freedom = max(result.n_data - result.n_free, 1)
+    reduced = result.chi2 / freedom
+    if reduced > max(OVERDISPERSED, 1.0 + 4.0 * math.sqrt(2.0 / freedom)):
+        own.append(f"OVERDISPERSED:{reduced:.3g}")
     residual = result.curves.residual
     total = float((residual**2).sum())
     watson = float((np.diff(residual) ** 2).sum() / total) if total > 0 else None
-    freedom = max(result.n_data - result.n_free, 1)
     return FitQuality(
         chi2=result.chi2,
-        redchi=result.chi2 / freedom,
+        redchi=reduced,
         bic=result.chi2 + result.n_free * math.log(max(result.n_data, 2)),
         n_data=result.n_data,
         n_free=result.n_free,
@@ -203,7 +214,7 @@ def _unit(name: str) -> tuple[str, float]:
 
 def comparison_quantities(found: Comparison) -> list[Quantity]:
     """Return the difference of every parameter, second engine less first, with the larger raw standard error."""
-    rows = [_difference(d) for d in found.differences]
+    rows = [_difference(d) for d in found.differences if not d.name.endswith("/scale")]  # each has its engine's unit
     return [q for q in rows if q is not None]
 
 

@@ -70,9 +70,9 @@ def sequence(tmp_path_factory: pytest.TempPathFactory) -> Run:
     text = (
         HEAD.replace("PHASES", WITH_H13)
         + """
+total = ["H1-3"]
 [sequence]
 both_directions = false
-total = ["H1-3"]
 [[series]]
 files = ["s.zip"]
 frames = { table = "v.csv", voltage_V = "U" }
