@@ -34,6 +34,10 @@ class LineComponent:
         Typical position for Cu K-alpha-1.
     intensity_per_weight : float
         Calculated intensity of the line per weight, relative to the first component.
+    intensity_error : float
+        Its relative standard error, from how well the structure is known; 0 for a mixture, which has that of its parts.
+    share_error : float
+        For an intergrowth the standard error of the share of layers of its second component.
     mixture : tuple of str
         For an intergrowth the two components whose layers it mixes.
     phase : str
@@ -53,6 +57,8 @@ class LineComponent:
     source: str = ""
     status: str = ""
     notes: str = ""
+    intensity_error: float = 0.0
+    share_error: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from scipy import stats
 from layerscope.errors import DataError
 
 from ..radiation import FloatArray
+from .fractions import factor_covariance
+from .line_series import factor_of
 from .series import LineSeries
 
 __all__ = ["SampleDifference", "compare_totals", "total_covariance"]
@@ -28,11 +30,15 @@ class SampleDifference:
     voltage_V : ndarray, shape (m,)
         Voltages of the first sample's frames that are compared.
     difference, sigma : ndarray, shape (m,)
-        Frame by frame.
+        Frame by frame; the error from the counts.
+    structure_sigma : ndarray, shape (m,)
+        Error from the intensities per weight, which both samples share.
     mean, mean_sigma : float
-        Mean over the frames, with the correlation between frames.
+        Mean over the frames, with the correlation between frames; the error from the counts.
+    mean_structure_sigma : float
+        Error of the mean from the intensities per weight: the same in all frames, it does not average out.
     significance : float
-        Mean over its standard error.
+        Mean over its standard error, both parts together.
     p_value : float
         Two-sided, of no difference.
     """
@@ -41,8 +47,10 @@ class SampleDifference:
     voltage_V: FloatArray
     difference: FloatArray
     sigma: FloatArray
+    structure_sigma: FloatArray
     mean: float
     mean_sigma: float
+    mean_structure_sigma: float
     significance: float
     p_value: float
 
@@ -113,17 +121,37 @@ def compare_totals(
     difference = total_a[at] - mixer @ total_b
     covariance = total_covariance(first, names)[np.ix_(at, at)] + mixer @ total_covariance(second, names) @ mixer.T
     mean, mean_sigma = float(difference.mean()), float(np.sqrt(max(covariance.mean(), 0.0)))
-    z = mean / mean_sigma if mean_sigma > 0 else float("nan")
+    slope = _factor_slope(first, names)[at] - mixer @ _factor_slope(second, names)
+    components = first.options.components
+    relative = factor_covariance(components, components.ids, {n: factor_of(first.options, n) for n in components.ids})
+    structure = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slope, relative, slope), 0.0))
+    common = slope.mean(axis=0)
+    mean_structure = float(np.sqrt(max(float(common @ relative @ common), 0.0)))
+    whole = float(np.hypot(mean_sigma, mean_structure))
+    z = mean / whole if whole > 0 else float("nan")
     return SampleDifference(
         tuple(names),
         va[at],
         difference,
         np.sqrt(np.maximum(np.diag(covariance), 0.0)),
+        structure,
         mean,
         mean_sigma,
+        mean_structure,
         z,
         float(2 * stats.norm.sf(abs(z))),
     )
+
+
+def _factor_slope(series: LineSeries, names: Sequence[str]) -> FloatArray:
+    """Return d total / d ln(intensity per weight) for all components of the set, shape (F, C)."""
+    ids = series.options.components.ids
+    slope = np.zeros((series.weight_fraction.shape[1], len(ids)))
+    total = series.total(names)[0]
+    for k, name in enumerate(series.names):
+        fraction = np.nan_to_num(series.weight_fraction[k])
+        slope[:, ids.index(name)] += fraction * (total - float(name in names))
+    return slope
 
 
 def _branch(series: LineSeries, charge: bool) -> NDArray[np.intp]:

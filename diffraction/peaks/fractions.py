@@ -7,14 +7,17 @@ one electrode, whose layers all lie alike, and cancel.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.errors import DataError
 
 from ..radiation import FloatArray
+from .components import ComponentSet
 
-__all__ = ["fractions_of", "intensity_per_weight", "lorentz_polarisation"]
+__all__ = ["factor_covariance", "fractions_of", "intensity_per_weight", "lorentz_polarisation", "spread_of_factors"]
 
 
 def lorentz_polarisation(two_theta: ArrayLike, *, monochromator_deg: float | None = None) -> FloatArray:
@@ -94,3 +97,62 @@ def fractions_of(areas: FloatArray, covariance: FloatArray, factor: FloatArray) 
         # d f_a / d area_b = (delta_ab - f_a) / (total g_b)
         jacobian = (np.eye(k)[None] - fraction.T[:, :, None]) / (total[:, None, None] * g.T[:, None, :])
     return fraction, np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+
+
+def factor_covariance(components: ComponentSet, names: Sequence[str], factors: Mapping[str, float]) -> FloatArray:
+    """Return the relative covariance of the intensities per weight of some lines, from how well structures are known.
+
+    Structures are independent of each other. A mixture takes the intensity of its parts, half of each give or take the
+    error of the share, and so has what they have in common.
+
+    Parameters
+    ----------
+    components : ComponentSet
+        With their relative errors.
+    names : sequence of str
+        K identifiers.
+    factors : mapping of str to float
+        Intensity per weight of every component.
+
+    Returns
+    -------
+    ndarray, shape (K, K)
+        Covariance of the logarithms.
+    """
+    every = components.ids
+    sources = [c.intensity_error for c in components.components] + [c.share_error for c in components.components]
+    slope = np.zeros((len(names), len(sources)))
+    for row, name in enumerate(names):
+        component = components[name]
+        if not component.mixture:
+            slope[row, every.index(name)] = 1.0
+            continue
+        parts = np.array([factors[m] for m in component.mixture])
+        for part, other in zip(parts / parts.sum(), component.mixture, strict=True):
+            slope[row, every.index(other)] = part
+        # the parts differ by more than their best values do: their own errors count in the square of the difference
+        own = parts * [components[m].intensity_error for m in component.mixture]
+        apart = np.sqrt((parts[-1] - parts[0]) ** 2 + (own**2).sum())
+        slope[row, len(every) + every.index(name)] = apart / parts.mean()
+    return np.asarray((slope * np.square(sources)) @ slope.T)
+
+
+def spread_of_factors(fractions: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the covariance of weight fractions that the errors of the intensities per weight bring.
+
+    Parameters
+    ----------
+    fractions : ndarray, shape (K, F)
+        Weight fractions; 0 where a line is absent.
+    covariance : ndarray, shape (K, K)
+        Of the logarithms of the factors, `factor_covariance`.
+
+    Returns
+    -------
+    ndarray, shape (F, K, K)
+        With d f_a / d ln g_b = -f_a (delta_ab - f_b). The same errors hold in all frames: means over frames do not
+        make them smaller.
+    """
+    f = np.nan_to_num(fractions.T)
+    jacobian = f[:, :, None] * f[:, None, :] - f[:, :, None] * np.eye(f.shape[1])[None]
+    return np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))

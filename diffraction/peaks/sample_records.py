@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from layerscope.runs.pipeline import RunContext
 from ..recipe import ComparisonTable
 from ..series import FrameSeries, Stack
 from .difference import compare_totals
-from .quantities import derived, total_label
+from .quantities import COUNTING, STRUCTURE, derived, total_label
 from .series import LineSeries
 
 __all__ = ["Analysed", "difference_record"]
@@ -51,11 +52,14 @@ def difference_record(table: ComparisonTable, context: RunContext, first: Analys
     )
     label = total_label(first.result, table.phases)
     name = "phase.total_fraction_difference"
-    rows: list[Quantity | None] = [derived(name, found.mean, found.mean_sigma, "1", f"{label}, mean")]
+    rows: list[Quantity | None] = [
+        _difference(name, found.mean, found.mean_sigma, found.mean_structure_sigma, f"{label}, mean")
+    ]
     for k, volts in enumerate(found.voltage_V):
-        value, sigma = float(found.difference[k]), float(found.sigma[k])
-        rows.append(derived(name, value, sigma, "1", f"{label} at {volts:.4f} V"))
+        parts = float(found.difference[k]), float(found.sigma[k]), float(found.structure_sigma[k])
+        rows.append(_difference(name, *parts, f"{label} at {volts:.4f} V"))
     quantities = {q.component: q for q in rows if q is not None}
+    spread = math.hypot(found.mean_sigma, found.mean_structure_sigma)
     largest = int(np.abs(found.difference).argmax())
     samples = f"{first.series.sample} - {second.series.sample}"
     low, high = float(found.voltage_V.min()), float(found.voltage_V.max())
@@ -67,8 +71,14 @@ def difference_record(table: ComparisonTable, context: RunContext, first: Analys
         quantities=tuple(quantities.values()),
         notes=(
             f"total of {label}, {samples}, {table.branch} from {low:.3f} to {high:.3f} V: "
-            f"mean {found.mean:+.4f}({found.mean_sigma:.4f}), {found.significance:+.1f} sigma, {p_value}; "
+            f"mean {found.mean:+.4f}({spread:.4f}), {found.significance:+.1f} sigma, {p_value}; "
             f"largest {found.difference[largest]:+.3f} at {found.voltage_V[largest]:.3f} V",
-            "the mean's error holds the correlation between frames; the spread between cells is not in it",
+            "the mean's error holds the correlation between frames and the intensities per weight that the samples "
+            "share; the spread between cells is not in it",
         ),
     )
+
+
+def _difference(name: str, value: float, counting: float, structure: float, component: str) -> Quantity | None:
+    budget = {COUNTING: counting, STRUCTURE: structure}
+    return derived(name, value, math.hypot(counting, structure), "1", component, budget=budget)
