@@ -91,6 +91,9 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
     flags += [] if converged else ["NOT_CONVERGED"]
     flags += [f"ENGINE:STAGE_FAILED {stage}" for stage in answer.get("failed_stages", ())]
     flags += [f"HELD_MINOR_PHASE:{name}" for name in answer.get("held", ())]
+    if answer.get("own_profile_chi2"):  # what the saved project shows in GSAS-II, whose axial integral is coarse
+        own = quality.rwp * math.sqrt(float(answer["own_profile_chi2"]) / quality.chi2)
+        flags.append(f"ENGINE:OWN_AXIAL_PROFILE Rwp {100 * own:.2f} %")
     # GSAS-II leaves a parameter out of the fit when it is singular or leaves its limits, and goes on
     flags += [f"ENGINE:DROPPED {_canonical(n, problem)}" for n in answer.get("dropped", ())]
     if answer["rvals"].get("msg"):
@@ -132,6 +135,8 @@ def _number(value: Any) -> float | None:
 
 
 def _converged(rvals: Mapping[str, Any]) -> bool:
+    if rvals.get("Aborted"):  # the least squares are stuck; the largest shift is then reported as zero
+        return False
     shift = _number(rvals.get("Max shft/sig"))
     return bool(rvals.get("converged")) or (shift is not None and abs(shift) < 0.1)
 

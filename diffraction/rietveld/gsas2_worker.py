@@ -6,11 +6,15 @@ Reads one job folder per line on stdin (``{"folder": ...}``), refines, answers o
 Two defects of GSAS-II are worked around: with ``Cell`` refined the derivative of A0 is wrong for cubic, tetragonal,
 trigonal and hexagonal cells, so the lattice is refined through the histogram-phase strain Dij; and its own cell esds
 use a transposed Jacobian, so they are computed here.
+
+A third one, its coarse integral over the axial divergence, is replaced: see ``gsas2_axial.py``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import importlib.util
 import json
 import math
 import os
@@ -75,6 +79,7 @@ class Job:
         self.failed: list[str] = []
         self.minor: set[int] = set()
         self.waiting: list[str] = []  # groups that minor phases have not got
+        self.own_profile: float | None = None  # chi² with GSAS-II's own axial profile
         self.extracted = False  # whether Le Bail's intensities have a start
         instrument = spec["instrument"]
         (folder / "instrument.instprm").write_text(instprm(instrument))
@@ -246,17 +251,51 @@ class Job:
 
     def run_stage(self, stage: list[str]) -> bool:
         """Run one stage; if it fails, go back to where the stage before left the project."""
-        self.project.save()
-        before = (self.folder / "job.gpx").read_bytes()
+        before = self.state()
         for token in stage:
             self.free(token)
         try:
             self.refine()
         except RuntimeError:
-            (self.folder / "job.gpx").write_bytes(before)
-            self.project.reload()
+            self.back_to(before)
             return False
         return True
+
+    def state(self) -> bytes:
+        """Project as it is now."""
+        self.project.save()
+        return (self.folder / "job.gpx").read_bytes()
+
+    def back_to(self, state: bytes) -> None:
+        """Take an earlier project up again."""
+        (self.folder / "job.gpx").write_bytes(state)
+        self.project.reload()
+
+    def close(self) -> None:
+        """Fold the strain into the cells and converge."""
+        for _ in range(self.spec.get("closing", 4)):
+            self.fold_lattice()
+            values = self.refine()
+            if float(values.get("Max shft/sig") or 0.0) < 0.05:
+                break
+
+    def evaluate(self) -> float:
+        """Calculate the pattern without refining and give chi²; parameters, covariance and agreement stay."""
+        controls = self.project.data["Controls"]["data"]
+        block, cycles = copy.deepcopy(self.project.data["Covariance"]["data"]), controls["max cyc"]
+        controls["max cyc"] = 0
+        self.project.refine(makeBack=False)
+        self.project.data["Controls"]["data"]["max cyc"] = cycles
+        self.project.data["Covariance"]["data"] = block
+        shape = [np.array(self.hist.getdata(k), dtype=float) for k in ("yobs", "ycalc", "yweight")]
+        return float(np.sum(shape[2] * (shape[0] - shape[1]) ** 2))
+
+    def compare_profiles(self) -> None:
+        """Agreement of the same parameters with GSAS-II's own axial profile: what the saved project shows there."""
+        undo_axial_profile()
+        self.own_profile = self.evaluate()
+        replace_axial_profile()
+        self.evaluate()
 
     def run_minor(self) -> None:
         """Give minor phases their widths and then their cells, one by one; what they do not bear stays held."""
@@ -279,11 +318,11 @@ class Job:
                     raise RuntimeError("GSAS-II refined nothing: see its log")
                 self.failed.append("+".join(stage))
         self.run_minor()
-        for _ in range(self.spec.get("closing", 4)):
-            self.fold_lattice()
-            values = self.refine()
-            if float(values.get("Max shft/sig") or 0.0) < 0.05:
-                break
+        self.close()
+        if any("sh_l" in stage for stage in self.spec["stages"]):
+            self.compare_profiles()
+        if self.project.data["Covariance"]["data"]["Rvals"].get("Aborted"):
+            self.evaluate()  # stuck least squares leave the pattern of their last trial, which was refused
 
     def lattice_tensor(self, index: int) -> tuple[Any, list[str], Any]:
         """Reciprocal metric A with the refined strain, and the map of the strain terms."""
@@ -341,6 +380,7 @@ class Job:
             "names": names,
             "sigmas": sigmas,
             "failed_stages": self.failed,
+            "own_profile_chi2": self.own_profile,
             "held": sorted({f"{name}/{group}" for group, _, name in (t.partition(":") for t in self.waiting)}),
             "dropped": sorted(str(v) for v in set(block.get("varyListStart") or ()) if v not in sigmas),
             "rvals": {k: plain(v) for k, v in rvals.items()},
@@ -405,6 +445,29 @@ def instprm(instrument: dict[str, Any]) -> str:
     return "\n".join(rows) + "\n"
 
 
+_undo: list[Any] = []
+
+
+def replace_axial_profile() -> None:
+    """Install our integral over the axial divergence; isolated mode keeps this folder out of the path."""
+    import GSASII.GSASIIpwd as powder  # type: ignore[import-not-found,unused-ignore]
+
+    path = Path(__file__).with_name("gsas2_axial.py")
+    spec = importlib.util.spec_from_file_location("gsas2_axial", path)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{path.name} is missing beside the worker")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclass looks itself up there
+    spec.loader.exec_module(module)
+    _undo.append(module.install(powder))
+
+
+def undo_axial_profile() -> None:
+    """Give GSAS-II its own axial profile back."""
+    while _undo:
+        _undo.pop()()
+
+
 def run_job(folder: Path) -> None:
     """Run one job folder; everything GSAS-II prints goes to its log."""
     spec = json.loads((folder / "job.json").read_text())
@@ -431,6 +494,8 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):
         import GSASII
         import GSASII.GSASIIscriptable
+
+        replace_axial_profile()
     print(json.dumps({"ready": True, "version": str(getattr(GSASII, "__version__", ""))}), file=replies, flush=True)
     for line in sys.stdin:
         try:
