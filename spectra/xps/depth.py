@@ -6,7 +6,7 @@ zero, or an approach to a level. Where a smooth model is not better by 2 than th
 them apart, and the one with kinks is taken, because it states the times that are asked for; a flag names the other.
 
 Kinks have no regular standard error, because chi2 is flat between two levels and has corners; so all times come with
-profile-likelihood intervals with simulated thresholds (see `depth_models`; `benchmarks/depth_profile_coverage.py`
+profile-likelihood intervals with simulated thresholds (see `depth_zoom`; `benchmarks/depth_profile_coverage.py`
 measures the coverage). A time outside the measured range is not a number: the end of the interval is then open (None).
 
 Where no model describes the profile (its chi2 has a probability below 1e-3), the errors are too small or the shape is
@@ -21,183 +21,41 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import log, sqrt
-from typing import Literal
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincc, stdtrit
+from scipy.special import stdtrit
 
 from layerscope.errors import DataError
 from layerscope.fitting.limits import feldman_cousins
-from layerscope.records import Alternative
 
-from .dataset import FloatArray
+from .depth_choice import (
+    UNDECIDED,
+    Candidate,
+    Line,
+    alternatives,
+    bic_of,
+    choose,
+    curve_of,
+    fit_candidates,
+    improbable,
+    straight_line,
+)
 from .depth_intervals import ChangePoint, Levels, describe
-from .depth_models import SPECS, Data, Optimum, coarse, optimum, rise
+from .depth_models import coarse, optimum
+from .depth_profile import DepthProfileFit, ModelName, RampFit
+from .depth_shapes import SPECS, Data
 
 __all__ = ["ChangePoint", "DepthProfileFit", "ModelName", "RampFit", "fit_depth_profile", "fit_ramp"]
-
-ModelName = Literal[
-    "absent",
-    "constant",
-    "linear",
-    "ramp_up",
-    "ramp_down",
-    "two_level_rise",
-    "two_level_fall",
-    "edge_up",
-    "edge_down",
-    "two_level_edge_rise",
-    "two_level_edge_fall",
-    "decay",
-    "approach_rise",
-    "approach_fall",
-]
 
 # Rise of chi2 at the ends of a 68.27 % and a 95 % interval of one parameter with known errors
 _RISES = (1.0, 3.841458820694124)
 _PROBABILITIES = (0.8413447460685429, 0.975)
-# chi2 of lower probability says that the model does not describe the data; beyond this chi2 / (n - k) no time is stated
-_IMPROBABLE = 1e-3
+# chi2 / (n - k) of an improbable model beyond which no time is stated
 _GROSS = 25.0
-# Difference in BIC below which the data do not tell two models apart
-_UNDECIDED = 2.0
 # Weighted mean further below zero (in stated errors) than this contradicts its errors: no limit can be stated
 _MOST_NEGATIVE = 8.0
-
-
-@dataclass(frozen=True)
-class RampFit:
-    """Least-squares fit of a ramp between zero and a plateau.
-
-    Attributes
-    ----------
-    plateau, plateau_sigma : float
-        Level of the plateau, >= 0, and half its 68 % interval.
-    first, second : ChangePoint
-        Start and end of the ramp: onset and saturation, or start of the fall and gone.
-    chi2 : float
-        Weighted sum of squares at the optimum.
-    curve : ndarray, shape (L,)
-        Fitted fraction at the measured times.
-    """
-
-    plateau: float
-    plateau_sigma: float
-    first: ChangePoint
-    second: ChangePoint
-    chi2: float
-    curve: FloatArray
-
-
-@dataclass(frozen=True)
-class DepthProfileFit:
-    """What a fraction does along the profile.
-
-    Attributes
-    ----------
-    model : str
-        Chosen model.
-    alternatives : tuple of Alternative
-        All models with chi2, number of parameters, BIC and its distance to the chosen one. Of the two directions of a
-        model between two levels only the better one is listed. No BIC: as many parameters as levels, or not allowed.
-    chi2 : float
-        Of the chosen model.
-    dof : int
-        Its degrees of freedom, n - k.
-    inflation : float
-        Factor on all variances, 1 unless the model is poor.
-    curve : ndarray, shape (L,)
-        Fraction by the chosen model at the measured times.
-    rising : bool or None
-        Whether the fraction rises or falls with etch time; None for a constant and for nothing.
-    level, level_sigma : float or None
-        Where the species stays: the plateau of a ramp or edge from or to zero, the deep level of other transitions,
-        the constant; None for the linear model, a decay and nothing.
-    surface_level, surface_level_sigma, deep_level, deep_level_sigma : float or None
-        Levels before and behind the transition (of an approach: at the first level, and far below); sigma 0 and value
-        0 where the model holds one at zero. None where there is no transition.
-    slope, slope_sigma : float or None
-        Slope of the linear model (1/s).
-    onset, saturation : ChangePoint or None
-        Kinks of a rising species; onset only if its level before is zero or compatible with zero (95 %).
-    rise_start : ChangePoint or None
-        First kink of a rising species that is there before.
-    fall, gone : ChangePoint or None
-        Kinks of a falling species; gone only if its level behind is zero or compatible with zero (95 %).
-    settled : ChangePoint or None
-        Second kink of a falling species that is there still.
-    half_time, edge_width : ChangePoint or None
-        Time of half the change, and time between 16 and 84 % of it, of a smooth edge.
-    decay_time : ChangePoint or None
-        1/e time of an exponential.
-    mean, mean_sigma : float
-        Weighted mean over all levels, whatever the model.
-    upper_limit : float or None
-        Feldman-Cousins limit on that mean, if the chosen model is "absent".
-    confidence : float
-        Of that limit.
-    flags : tuple of str
-        ``NOT_DETECTED``; ``PRESENT_FROM_START``, ``NEVER_GONE`` where the level there is not compatible with zero;
-        ``NEVER_SATURATES`` where the fraction rises to the end; ``ONSET_OPEN``, ``SATURATION_OPEN``, ``SETTLED_OPEN``,
-        ``GONE_OPEN`` where the best estimate lies inside the measured range, but its 95 % interval does not end there;
-        ``AMBIGUOUS_MODEL:<name>`` for every other model within 2 of the BIC of the chosen one, or better;
-        ``POOR_PROFILE_MODEL:<chi2/(n-k)>`` where no model describes the profile, beyond 25 without times;
-        ``NEGATIVE_FRACTION`` where the mean is further below zero than its error allows.
-    """
-
-    model: ModelName
-    alternatives: tuple[Alternative, ...]
-    chi2: float
-    curve: FloatArray
-    level: float | None
-    level_sigma: float | None
-    slope: float | None
-    slope_sigma: float | None
-    onset: ChangePoint | None
-    saturation: ChangePoint | None
-    fall: ChangePoint | None
-    gone: ChangePoint | None
-    mean: float
-    mean_sigma: float
-    upper_limit: float | None
-    confidence: float
-    flags: tuple[str, ...]
-    dof: int = 0
-    inflation: float = 1.0
-    rising: bool | None = None
-    rise_start: ChangePoint | None = None
-    settled: ChangePoint | None = None
-    half_time: ChangePoint | None = None
-    edge_width: ChangePoint | None = None
-    decay_time: ChangePoint | None = None
-    surface_level: float | None = None
-    surface_level_sigma: float | None = None
-    deep_level: float | None = None
-    deep_level_sigma: float | None = None
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """One model that was fitted."""
-
-    name: ModelName
-    n_free: int
-    chi2: float
-    curve: FloatArray
-    key: str = ""
-    best: Optimum | None = None
-    allowed: bool = True
-
-
-@dataclass(frozen=True)
-class _Line:
-    """Straight-line fits of the data: parameters, covariance."""
-
-    parameters: FloatArray
-    covariance: FloatArray
 
 
 def fit_depth_profile(
@@ -228,18 +86,18 @@ def fit_depth_profile(
     """
     data = _checked(etch_time_s, fraction, covariance)
     n = data.time.size
-    constant, line = _line(data, 0), _line(data, 1)
-    candidates = _candidates(data, constant, line)
-    bic = _bic(candidates, n, 1.0)
-    chosen = _choose(candidates, bic)
+    constant, line = straight_line(data, 0), straight_line(data, 1)
+    candidates = fit_candidates(data, constant, line)
+    bic = bic_of(candidates, n, 1.0)
+    chosen = choose(candidates, bic)
     inflation = 1.0
-    if _improbable(chosen, n):
+    if improbable(chosen, n):
         best_fit = min((c for c in candidates.values() if c.allowed), key=lambda c: c.chi2 / (n - c.n_free))
-        bic = _bic(candidates, n, max(best_fit.chi2 / (n - best_fit.n_free), 1.0))
-        chosen = _choose(candidates, bic)
+        bic = bic_of(candidates, n, max(best_fit.chi2 / (n - best_fit.n_free), 1.0))
+        chosen = choose(candidates, bic)
         inflation = max(chosen.chi2 / (n - chosen.n_free), 1.0)
     dof = n - chosen.n_free
-    poor = inflation > 1.0 and _improbable(chosen, n)
+    poor = inflation > 1.0 and improbable(chosen, n)
     rises = tuple(float(stdtrit(dof, p)) ** 2 for p in _PROBABILITIES) if inflation > 1.0 else _RISES
     levels = (
         describe(data, chosen.key, chosen.best, candidates, inflation, (rises[0], rises[1])) if chosen.best else None
@@ -251,12 +109,12 @@ def fit_depth_profile(
         flags.insert(0, "NOT_DETECTED" if limited else "NEGATIVE_FRACTION")
     if poor:
         flags.append(f"POOR_PROFILE_MODEL:{chosen.chi2 / dof:.3g}")
-    flags += [f"AMBIGUOUS_MODEL:{k}" for k in bic if k != chosen.name and bic[k] - bic[chosen.name] < _UNDECIDED]
+    flags += [f"AMBIGUOUS_MODEL:{k}" for k in bic if k != chosen.name and bic[k] - bic[chosen.name] < UNDECIDED]
     linear = chosen.name == "linear"
     level, level_sigma = _level(chosen, constant, levels, inflation)
     return DepthProfileFit(
         model=chosen.name,
-        alternatives=_alternatives(candidates, bic, chosen.name),
+        alternatives=alternatives(candidates, bic, chosen.name),
         chi2=chosen.chi2,
         dof=dof,
         inflation=inflation,
@@ -318,7 +176,7 @@ def fit_ramp(
     best = optimum(data, SPECS[key], coarse(data, "ramp"))
     found = describe(data, key, best, {}, 1.0, _RISES, bartlett=bartlett)
     plateau = (found.start, found.start_sigma) if falling else (found.end, found.end_sigma)
-    return RampFit(*plateau, found.first, found.second, best.chi2, _curve(data, key, best))
+    return RampFit(*plateau, found.first, found.second, best.chi2, curve_of(data, key, best))
 
 
 def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike) -> Data:
@@ -336,71 +194,14 @@ def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: np
     return Data.of(time, values, cov)
 
 
-def _line(data: Data, degree: int) -> _Line:
-    """Generalised least squares of a constant (0) or a line (1), about the middle of the profile against rounding."""
-    design = data.whiten(np.stack([np.ones(data.time.size), data.time - data.time.mean()])[: degree + 1])
-    covariance = np.linalg.inv(design @ design.T)
-    return _Line(covariance @ (design @ data.target), np.asarray(covariance))
-
-
-def _curve(data: Data, key: str, best: Optimum) -> FloatArray:
-    shape = rise(SPECS[key].kind, data.time, np.array([best.first]), np.array([best.second]))[0]
-    return np.asarray(best.start * (1.0 - shape) + best.end * shape)
-
-
-def _candidates(data: Data, constant: _Line, line: _Line) -> dict[str, _Candidate]:
-    """Fit every model."""
-    n = data.time.size
-
-    def simple(name: ModelName, n_free: int, curve: FloatArray, *, allowed: bool = True) -> _Candidate:
-        return _Candidate(name, n_free, float(np.sum((data.target - data.whiten(curve)) ** 2)), curve, allowed=allowed)
-
-    level = float(constant.parameters[0])
-    straight = line.parameters[0] + line.parameters[1] * (data.time - data.time.mean())
-    # a constant or a line below zero is no species: "absent" says the same with fewer parameters
-    found = [
-        simple("absent", 0, np.zeros(n)),
-        simple("constant", 1, np.full(n, level), allowed=level > 0.0),
-        simple("linear", 2, straight, allowed=level > 0.0),
-    ]
-    maps = {kind: coarse(data, kind) for kind in ("ramp", "edge", "approach")}
-    for key, spec in SPECS.items():
-        best = optimum(data, spec, maps[spec.kind])
-        name = key if spec.levels != "between" else f"{key}_{'rise' if best.end >= best.start else 'fall'}"
-        curve = _curve(data, key, best)
-        found.append(_Candidate(name, spec.n_free, best.chi2, curve, key, best, spec.n_free < n))  # type: ignore[arg-type]
-    return {c.name: c for c in found}
-
-
-def _bic(candidates: dict[str, _Candidate], n: int, dispersion: float) -> dict[str, float]:
-    """Return BIC of all models that are allowed; of the quasi-likelihood, if the dispersion is not 1."""
-    return {k: c.chi2 / dispersion + c.n_free * log(n) for k, c in candidates.items() if c.allowed}
-
-
-def _choose(candidates: dict[str, _Candidate], bic: dict[str, float]) -> _Candidate:
-    """Take the lowest BIC; a smooth model only where it is better than all others by more than data can leave open."""
-
-    def lowest(names: list[str]) -> str:
-        return min(names, key=lambda name: (bic[name], candidates[name].n_free))
-
-    smooth = {name for name in bic if candidates[name].key and SPECS[candidates[name].key].smooth}
-    plain, best = lowest([name for name in bic if name not in smooth]), lowest(list(bic))
-    return candidates[best if bic[best] < bic[plain] - _UNDECIDED else plain]
-
-
-def _improbable(candidate: _Candidate, n: int) -> bool:
-    dof = n - candidate.n_free
-    return float(gammaincc(0.5 * dof, 0.5 * candidate.chi2)) < _IMPROBABLE
-
-
-def _rising(chosen: _Candidate, line: _Line) -> bool | None:
+def _rising(chosen: Candidate, line: Line) -> bool | None:
     if chosen.name == "linear":
         return bool(line.parameters[1] > 0.0)
     return chosen.best.end >= chosen.best.start if chosen.best else None
 
 
 def _level(
-    chosen: _Candidate, constant: _Line, levels: Levels | None, inflation: float
+    chosen: Candidate, constant: Line, levels: Levels | None, inflation: float
 ) -> tuple[float | None, float | None]:
     """Return where the species stays."""
     if chosen.name == "constant":
@@ -414,10 +215,10 @@ def _level(
 
 def _times(
     data: Data,
-    chosen: _Candidate,
-    candidates: dict[str, _Candidate],
+    chosen: Candidate,
+    candidates: dict[str, Candidate],
     levels: Levels | None,
-    line: _Line,
+    line: Line,
     inflation: float,
     rises: tuple[float, float],
 ) -> tuple[dict[str, ChangePoint], list[str]]:
@@ -454,20 +255,3 @@ def _times(
         elif levels.second.value is not None:
             flags.append(f"{names[1].upper()}_OPEN")
     return dict(zip(names, (levels.first, levels.second), strict=True)), flags
-
-
-def _alternatives(
-    candidates: dict[str, _Candidate], bic: dict[str, float], chosen: ModelName
-) -> tuple[Alternative, ...]:
-    """List every model; one that is not allowed has no BIC."""
-    return tuple(
-        Alternative(
-            name=name,
-            bic=bic.get(name),
-            delta_bic=bic[name] - min(bic.values()) if name in bic else None,
-            chi2=max(c.chi2, 0.0),
-            n_free=c.n_free,
-            chosen=name == chosen,
-        )
-        for name, c in candidates.items()
-    )

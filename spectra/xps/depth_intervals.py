@@ -9,7 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from .dataset import FloatArray
-from .depth_models import SPECS, Data, Grid, Optimum, Spec, Zoomed, boxes, fit_levels, zoom
+from .depth_models import Grid, Optimum, fit_levels
+from .depth_shapes import SPECS, Data, Spec, boxes
+from .depth_zoom import Zoomed, zoom
 
 __all__ = ["ChangePoint", "Levels", "describe"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,15 +11,13 @@ from layerscope.records import FitQuality, Quantity, ResultRecord
 from .dataset import normalise_region
 from .depth import fit_depth_profile
 from .energyscale import matching_rows
+from .profile import Profile
 from .quantify import Composition, atomic_fractions
 from .quantities import fractions, limit, profile_quantities
 from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
 from .rsf import RsfSet, custom_rsf_set, get_rsf_set, load_rsf_sets
 from .valence import mn_valence
-
-if TYPE_CHECKING:
-    from .pipeline import Profile
 
 __all__ = ["composition_records", "valence_records"]
 

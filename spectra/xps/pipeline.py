@@ -7,7 +7,7 @@ because it foretells P 2s under B 1s; then the rest; then what needs several reg
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError
-from layerscope.records import Alternative, InputFile, Problem, Quantity, ResultRecord, SampleState
-from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.records import Problem, ResultRecord
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
 from .dataset import XpsDataset, normalise_region
-from .depth import fit_depth_profile
 from .energyscale import align, fit_reference, matching_rows
-from .overlap import P2S_MINUS_P2P3_SIGMA_EV, P2sPrediction, predict_p2s
-from .quantities import (
-    DETECTED,
-    EnergyScale,
-    fractions,
-    level_quality,
-    level_quantities,
-    profile_quantities,
-    quality,
-    shared_quantities,
-)
+from .overlap import P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
+from .profile import Profile
+from .quantities import EnergyScale
 from .recipe import RegionTable, SeriesTable, XpsRecipe
 from .recipecheck import recipe_problems, require_sound
-from .regionfit import RegionData, RegionFit, fit_region, single_level_fits
+from .region_arrays import region_arrays
+from .region_records import level_records, series_record
+from .regionfit import RegionData, RegionFit, fit_region
 from .rsf import get_rsf_set
-from .series import RegionSpectra, metadata, region_spectra
-from .species import overlaps
+from .series import RegionSpectra, region_spectra
 from .tables import summary_tables
 
 if TYPE_CHECKING:
@@ -50,60 +41,6 @@ __all__ = ["PIPELINE", "XpsPipeline"]
 FloatArray = NDArray[np.float64]
 
 NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
-MINIMUM_LEVELS = 3  # that a profile's shape can be asked of
-OUTLIER_FACTOR = 3.0  # a level whose signal is this much below or above both neighbours is no smooth profile
-
-
-@dataclass
-class Profile:
-    """What is known of one series while it is being worked on."""
-
-    recipe: XpsRecipe
-    series: SeriesTable
-    datasets: tuple[XpsDataset, ...]
-    context: RunContext
-    spectra: dict[str, RegionSpectra] = field(default_factory=dict)
-    fits: dict[str, RegionFit] = field(default_factory=dict)
-    data: dict[str, RegionData] = field(default_factory=dict)
-    record_ids: dict[tuple[str, int], str] = field(default_factory=dict)
-    scale: EnergyScale | None = None
-    refined: EnergyScale | None = None  # the shifts as all regions so far know them
-    p2s: P2sPrediction | None = None
-
-    @property
-    def sample(self) -> str:
-        """Name of the sample."""
-        return self.series.sample or self.recipe.sample
-
-    def state(self, region: str | None, time: float | None) -> SampleState:
-        """Return the state that a record of this series is about."""
-        moments = self.series.times_s is not None
-        rate = self.recipe.depth.etch_rate_nm_s if self.recipe.depth else None
-        return SampleState(
-            sample=self.sample,
-            cycle=self.series.cycle,
-            voltage_V=self.series.voltage_V,
-            step=self.series.step,
-            elapsed_s=time if moments else None,
-            etch_time_s=None if moments else time,
-            depth_nm=None if moments or time is None or rate is None else rate * time,
-            region=region,
-        )
-
-    def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
-        """Return the files behind a record."""
-        chosen = range(len(self.datasets)) if files is None else sorted(set(files))
-        return [
-            InputFile(
-                path=str(self.series.files[i]),
-                sha256=self.datasets[i].sha256,
-                size=self.datasets[i].size,
-                reader=self.datasets[i].reader,
-                reader_version=self.datasets[i].reader_version,
-                selector=selector,
-            )
-            for i in chosen
-        ]
 
 
 class XpsPipeline(PipelineBase):
@@ -296,9 +233,9 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     profile.fits[region.name] = result
     _foretell_p2s(profile, region, result, spectra)
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
-    levels = _level_records(profile, result, spectra, scale)
-    whole = _series_record(profile, result, spectra, [r.record_id for r in levels])
-    arrays = _arrays(profile, result, spectra)
+    levels = level_records(profile, result, spectra, scale)
+    whole = series_record(profile, result, spectra, [r.record_id for r in levels])
+    arrays = region_arrays(profile, result, spectra)
     return PipelineOutput((*levels, whole), {arrays.name: arrays})
 
 
@@ -361,242 +298,6 @@ def _other_sets(profile: Profile, lines: Sequence[str]) -> list[Any]:
     q = profile.recipe.quantification
     named = [get_rsf_set(n) for n in q.alternative_sets] if q and q.alternative_sets else list(load_rsf_sets().values())
     return [s for s in named if all(s.has(line) for line in lines)]
-
-
-def _level_time(spectra: RegionSpectra, level: int) -> float | None:
-    return None if spectra.times is None else float(spectra.times[level])
-
-
-def _outliers(result: RegionFit) -> dict[int, str]:
-    """Find levels whose signal jumps out and back: something other than the profile happened there."""
-    area, covariance = result.total_area()
-    sigma = np.sqrt(np.diag(covariance))
-    found = {}
-    for k in range(area.size):
-        sides = [area[j] for j in (k - 1, k + 1) if 0 <= j < area.size]
-        if len(sides) < 2 or min(*sides, area[k]) <= 5.0 * sigma[k]:
-            continue
-        ratios = np.log(area[k] / np.array(sides))
-        if np.all(np.abs(ratios) > np.log(OUTLIER_FACTOR)) and np.all(np.sign(ratios) == np.sign(ratios[0])):
-            found[k] = f"OUTLIER:area {np.exp(ratios.mean()):.2g} of its neighbours'"
-    return found
-
-
-def _level_records(
-    profile: Profile, result: RegionFit, spectra: RegionSpectra, scale: EnergyScale
-) -> list[ResultRecord]:
-    name, recipe = result.region.name, profile.recipe
-    singles: list[Any] = [None] * spectra.y.shape[0]
-    if recipe.single_level and len(result.own) > 1 and spectra.y.shape[0] > 1:
-        singles = single_level_fits(result, profile.data[name])
-    outliers = _outliers(result)
-    records = []
-    for level in range(spectra.y.shape[0]):
-        quantities = level_quantities(
-            result,
-            level,
-            scale,
-            intensity_unit=spectra.unit,
-            confidence=recipe.confidence,
-            single=_single(singles[level], result),
-        )
-        if scale.known:
-            quantities.append(_charge_quantity(profile, scale, level))
-        flags, notes = _level_flags(result, level, quantities)
-        if level in scale.lost:
-            flags.append("CHARGE_REFERENCE_LOST")
-            notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
-        if level in outliers:
-            flags.append(outliers[level])
-        inputs = profile.inputs(f"{name}@level={spectra.spectra[level].level}", [spectra.files[level]])
-        suspicious = [f for f in flags if f.startswith(("OUTLIER", "RESIDUAL", "CHARGE"))]
-        quality_ = level_quality(result, level, tuple(flags))
-        record = profile.context.record(
-            state=profile.state(name, _level_time(spectra, level)),
-            inputs=inputs,
-            method="xps.region",
-            quantities=tuple(quantities),
-            quality=quality_,
-            status="warning" if suspicious or "RESIDUAL_STRUCTURE" in quality_.flags else "ok",
-            notes=tuple(notes),
-        )
-        profile.record_ids[name, level] = record.record_id
-        records.append(record)
-    return records
-
-
-def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None:
-    if fit is None:
-        return None
-    values, covariance = fit.fractions([f"{c.name}_area" for c in result.own])
-    at = np.arange(values.shape[0])
-    return values[:, 0], np.sqrt(np.maximum(covariance[at, 0, at, 0], 0.0))
-
-
-def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:
-    fitted = float(scale.statistical[level])
-    return Quantity(
-        name="charge.shift",
-        value=-float(scale.line_shift[level]),
-        sigma=float(np.hypot(fitted, scale.systematic)),
-        sigma_kind="covariance",
-        unit="eV",
-        component=profile.recipe.charge.species,
-        role="derived",
-        budget={"fit": fitted, "charge_reference": scale.systematic},
-    )
-
-
-def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> tuple[list[str], list[str]]:
-    flags = [f"NOT_DETECTED:{q.component}" for q in quantities if q.name == "peak.area" and q.upper_limit is not None]
-    notes = []
-    foreign = {c.species for c in result.components if c.foreign}
-    for q in quantities:
-        if q.name != "peak.position" or not q.competing:
-            continue
-        for line in () if q.component in foreign else overlaps(result.region.name, q.competing):
-            flags.append(f"OVERLAP:{line} with {q.component}")
-        others = dict.fromkeys(f"{a.species} ({a.line}, {a.source})" for a in q.competing)
-        notes.append(f"{q.component} at {q.text()} eV could also be: " + "; ".join(others))
-    return list(dict.fromkeys(flags)), notes
-
-
-def _series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, parents: list[str]) -> ResultRecord:
-    quantities = shared_quantities(result)
-    alternatives = [
-        Alternative(
-            comparison=question,
-            name=a.name,
-            bic=a.bic,
-            delta_bic=a.delta_bic,
-            chi2=a.chi2,
-            n_free=max(a.n_free, 0),
-            chosen=a.chosen,
-        )
-        for question, a in result.alternatives
-    ]
-    missing = len(spectra.rejected) + len(spectra.notes)
-    flags = [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
-    notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
-    notes += [f"left out: {level.error.message}" for level in spectra.rejected]
-    if profile.recipe.charge.kind == "line":
-        contested = " (contested for alkali-bearing samples)" if profile.recipe.charge.region == "C 1s" else ""
-        notes.append(
-            f"energies refer to {profile.recipe.charge.species} at {profile.recipe.charge.energy_eV} eV{contested}"
-        )
-    total, total_covariance = result.total_area()
-    seen = int((total > DETECTED * np.sqrt(np.maximum(np.diag(total_covariance), 1e-300))).sum())
-    if spectra.times is not None and len(result.own) > 1 and seen < MINIMUM_LEVELS <= spectra.times.size:
-        notes.append(f"{result.region.name} was detected at {seen} levels, too few for the profile of its species")
-    elif spectra.times is not None and len(result.own) > 1 and seen >= MINIMUM_LEVELS:
-        values, covariance = fractions(result)
-        rate = profile.recipe.depth
-        for k, c in enumerate(result.own):
-            try:
-                fitted = fit_depth_profile(
-                    spectra.times, values[k], covariance[k, :, k, :], confidence=profile.recipe.confidence
-                )
-            except LayerscopeError as error:
-                notes.append(f"profile of {c.species}: {error}")
-                continue
-            more, models, found = profile_quantities(
-                fitted, c.species, None if rate is None else (rate.etch_rate_nm_s, rate.sigma_nm_s)
-            )
-            quantities += more
-            alternatives += models
-            flags += found
-            notes += _etching_notes(c.species, bool(fitted.rising))
-    quality_ = quality(result)
-    quality_ = quality_.model_copy(update={"flags": (*quality_.flags, *flags)})
-    bad = [
-        f
-        for f in quality_.flags
-        if f.startswith(("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "LEVELS"))
-    ]
-    return profile.context.record(
-        state=profile.state(result.region.name, None),
-        inputs=profile.inputs(f"{result.region.name}@series"),
-        method="xps.series",
-        quantities=tuple(quantities),
-        quality=quality_,
-        alternatives=tuple(alternatives),
-        parents=tuple(parents),
-        status="warning" if bad else "ok",
-        notes=tuple(notes),
-    )
-
-
-def _etching_notes(species: str, rising: bool) -> list[str]:
-    """Warn where the ion beam itself makes the finding (Yu et al. 2022: Ar+ turns Li salts into LiF)."""
-    if species == "LiF" and rising:
-        return ["LiF grows with etch time: Ar+ sputtering is known to turn Li salts into LiF, so this may be no depth"]
-    return []
-
-
-def _arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -> SeriesArrays:
-    fit = result.fit
-    lines, background = fit.component_curves()
-    label = {c.name: c.species for c in result.components}
-    weight = fit.root_weight
-    unit = f"{spectra.unit}*eV"
-    parameters = {}
-    for name in (*fit.batch.evaluator.layout.all_names,):
-        p = result.built.parameters[name]
-        sigma = fit.sigma(name)
-        scope = result.built.scopes.get(name, "shared")
-        fixed = not (sigma > 0).any()
-        parameters[name] = SeriesParameter(
-            fit.value(name),
-            np.where(sigma > 0, sigma, np.nan),
-            _unit(name),
-            float(p.init_value) if p.init_value is not None else None,
-            float(p.min) if np.isfinite(p.min) else None,
-            float(p.max) if np.isfinite(p.max) else None,
-            "fixed" if fixed else "shared" if scope == "shared" else "pattern" if scope == "per_pattern" else "smooth",
-        )
-    times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
-    moments = profile.series.times_s is not None
-    info = metadata(spectra.spectra, profile.datasets)
-    info |= {
-        "background": result.background.label,
-        "redchi": fit.redchi,
-        "aic": fit.aic,
-        "bic": fit.bic,
-        "charge_reference": profile.recipe.charge.species,
-        "charge_reference_energy_eV": profile.recipe.charge.energy_eV,
-        **{f"shape:{c.species}": c.shape for c in result.components},
-        **{f"color_order:{c.species}": i for i, c in enumerate(result.components)},
-    }
-    return SeriesArrays(
-        name=profile.context.series_name(*((profile.series.name,) if profile.series.name else ()), result.region.name),
-        technique="xps",
-        title=f"{profile.sample}: {result.region.name}",
-        sample=profile.sample,
-        axis=fit.x[0].copy(),
-        axis_name="binding_energy",
-        axis_unit="eV",
-        levels=times,
-        level_name="time" if moments else "etch_time",
-        level_unit="s",
-        counts=fit.y.copy(),
-        variance=np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0),
-        fit=fit.expected.copy(),
-        background=background,
-        residual=fit.residual.copy(),
-        components={label[n]: v for n, v in lines.items()},
-        component_area={c.species: fit.value(f"{c.name}_area") for c in result.components},
-        component_area_sigma={c.species: fit.sigma(f"{c.name}_area") for c in result.components},
-        parameters=parameters,
-        intensity_unit=spectra.unit,
-        area_unit=unit,
-        metadata=info,
-    )
-
-
-def _unit(name: str) -> str:
-    if name.endswith(("_center", "_fwhm", "_splitting")) or name == "shift":
-        return "eV"
-    return {"shirley_k": "1/eV", "tougaard_b": "eV^2", "tougaard_c": "eV^2", "tougaard_d": "eV^2"}.get(name, "1")
 
 
 def _derived(profile: Profile) -> Iterator[PipelineOutput]:

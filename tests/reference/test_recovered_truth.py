@@ -96,7 +96,7 @@ def cases(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Run every case once, and note the fits behind its records."""
     patch = pytest.MonkeyPatch()
     seen: list[Fitted] = []
-    original = xps_pipeline._level_records
+    original = xps_pipeline.level_records
 
     def noted(profile: Any, result: RegionFit, spectra: Any, scale: Any) -> Any:
         live = np.ones(spectra.y.shape[0])
@@ -105,7 +105,7 @@ def cases(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         seen.append(Fitted(str(profile.series.files[0]), result, live, spectra.unit))
         return original(profile, result, spectra, scale)
 
-    patch.setattr(xps_pipeline, "_level_records", noted)
+    patch.setattr(xps_pipeline, "level_records", noted)
     found = {}
     for name in CASES:
         seen.clear()

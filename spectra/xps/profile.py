@@ -1,0 +1,70 @@
+"""One series of a recipe while it is being worked on: its spectra, fits and energy scale, region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from layerscope.records import InputFile, SampleState
+from layerscope.runs.pipeline import RunContext
+
+from .dataset import XpsDataset
+from .overlap import P2sPrediction
+from .quantities import EnergyScale
+from .recipe import SeriesTable, XpsRecipe
+from .regionfit import RegionData, RegionFit
+from .series import RegionSpectra
+
+__all__ = ["Profile"]
+
+
+@dataclass
+class Profile:
+    """What is known of one series while it is being worked on."""
+
+    recipe: XpsRecipe
+    series: SeriesTable
+    datasets: tuple[XpsDataset, ...]
+    context: RunContext
+    spectra: dict[str, RegionSpectra] = field(default_factory=dict)
+    fits: dict[str, RegionFit] = field(default_factory=dict)
+    data: dict[str, RegionData] = field(default_factory=dict)
+    record_ids: dict[tuple[str, int], str] = field(default_factory=dict)
+    scale: EnergyScale | None = None
+    refined: EnergyScale | None = None  # the shifts as all regions so far know them
+    p2s: P2sPrediction | None = None
+
+    @property
+    def sample(self) -> str:
+        """Name of the sample."""
+        return self.series.sample or self.recipe.sample
+
+    def state(self, region: str | None, time: float | None) -> SampleState:
+        """Return the state that a record of this series is about."""
+        moments = self.series.times_s is not None
+        rate = self.recipe.depth.etch_rate_nm_s if self.recipe.depth else None
+        return SampleState(
+            sample=self.sample,
+            cycle=self.series.cycle,
+            voltage_V=self.series.voltage_V,
+            step=self.series.step,
+            elapsed_s=time if moments else None,
+            etch_time_s=None if moments else time,
+            depth_nm=None if moments or time is None or rate is None else rate * time,
+            region=region,
+        )
+
+    def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
+        """Return the files behind a record."""
+        chosen = range(len(self.datasets)) if files is None else sorted(set(files))
+        return [
+            InputFile(
+                path=str(self.series.files[i]),
+                sha256=self.datasets[i].sha256,
+                size=self.datasets[i].size,
+                reader=self.datasets[i].reader,
+                reader_version=self.datasets[i].reader_version,
+                selector=selector,
+            )
+            for i in chosen
+        ]

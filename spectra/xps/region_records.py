@@ -1,0 +1,243 @@
+"""Records of a fitted region: one a level, and one of the series with its shared values and depth profiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import LayerscopeError
+from layerscope.records import Alternative, Quantity, ResultRecord
+
+from .depth import fit_depth_profile
+from .profile import Profile
+from .quantities import (
+    DETECTED,
+    EnergyScale,
+    fractions,
+    level_quality,
+    level_quantities,
+    profile_quantities,
+    quality,
+    shared_quantities,
+)
+from .regionfit import RegionFit, single_level_fits
+from .series import RegionSpectra
+from .species import overlaps
+
+__all__ = ["level_records", "series_record"]
+
+FloatArray = NDArray[np.float64]
+
+MINIMUM_LEVELS = 3  # that a profile's shape can be asked of
+OUTLIER_FACTOR = 3.0  # a level whose signal is this much below or above both neighbours is no smooth profile
+
+
+def _level_time(spectra: RegionSpectra, level: int) -> float | None:
+    return None if spectra.times is None else float(spectra.times[level])
+
+
+def _outliers(result: RegionFit) -> dict[int, str]:
+    """Find levels whose signal jumps out and back: something other than the profile happened there."""
+    area, covariance = result.total_area()
+    sigma = np.sqrt(np.diag(covariance))
+    found = {}
+    for k in range(area.size):
+        sides = [area[j] for j in (k - 1, k + 1) if 0 <= j < area.size]
+        if len(sides) < 2 or min(*sides, area[k]) <= 5.0 * sigma[k]:
+            continue
+        ratios = np.log(area[k] / np.array(sides))
+        if np.all(np.abs(ratios) > np.log(OUTLIER_FACTOR)) and np.all(np.sign(ratios) == np.sign(ratios[0])):
+            found[k] = f"OUTLIER:area {np.exp(ratios.mean()):.2g} of its neighbours'"
+    return found
+
+
+def level_records(
+    profile: Profile, result: RegionFit, spectra: RegionSpectra, scale: EnergyScale
+) -> list[ResultRecord]:
+    """Return the record of every level, and note their numbers in the profile.
+
+    Parameters
+    ----------
+    profile : Profile
+    result : RegionFit
+    spectra : RegionSpectra
+        What was fitted.
+    scale : EnergyScale
+        Of this region's levels.
+    """
+    name, recipe = result.region.name, profile.recipe
+    singles: list[Any] = [None] * spectra.y.shape[0]
+    if recipe.single_level and len(result.own) > 1 and spectra.y.shape[0] > 1:
+        singles = single_level_fits(result, profile.data[name])
+    outliers = _outliers(result)
+    records = []
+    for level in range(spectra.y.shape[0]):
+        quantities = level_quantities(
+            result,
+            level,
+            scale,
+            intensity_unit=spectra.unit,
+            confidence=recipe.confidence,
+            single=_single(singles[level], result),
+        )
+        if scale.known:
+            quantities.append(_charge_quantity(profile, scale, level))
+        flags, notes = _level_flags(result, level, quantities)
+        if level in scale.lost:
+            flags.append("CHARGE_REFERENCE_LOST")
+            notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
+        if level in outliers:
+            flags.append(outliers[level])
+        inputs = profile.inputs(f"{name}@level={spectra.spectra[level].level}", [spectra.files[level]])
+        suspicious = [f for f in flags if f.startswith(("OUTLIER", "RESIDUAL", "CHARGE"))]
+        quality_ = level_quality(result, level, tuple(flags))
+        record = profile.context.record(
+            state=profile.state(name, _level_time(spectra, level)),
+            inputs=inputs,
+            method="xps.region",
+            quantities=tuple(quantities),
+            quality=quality_,
+            status="warning" if suspicious or "RESIDUAL_STRUCTURE" in quality_.flags else "ok",
+            notes=tuple(notes),
+        )
+        profile.record_ids[name, level] = record.record_id
+        records.append(record)
+    return records
+
+
+def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None:
+    if fit is None:
+        return None
+    values, covariance = fit.fractions([f"{c.name}_area" for c in result.own])
+    at = np.arange(values.shape[0])
+    return values[:, 0], np.sqrt(np.maximum(covariance[at, 0, at, 0], 0.0))
+
+
+def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:
+    fitted = float(scale.statistical[level])
+    return Quantity(
+        name="charge.shift",
+        value=-float(scale.line_shift[level]),
+        sigma=float(np.hypot(fitted, scale.systematic)),
+        sigma_kind="covariance",
+        unit="eV",
+        component=profile.recipe.charge.species,
+        role="derived",
+        budget={"fit": fitted, "charge_reference": scale.systematic},
+    )
+
+
+def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> tuple[list[str], list[str]]:
+    flags = [f"NOT_DETECTED:{q.component}" for q in quantities if q.name == "peak.area" and q.upper_limit is not None]
+    notes = []
+    foreign = {c.species for c in result.components if c.foreign}
+    for q in quantities:
+        if q.name != "peak.position" or not q.competing:
+            continue
+        for line in () if q.component in foreign else overlaps(result.region.name, q.competing):
+            flags.append(f"OVERLAP:{line} with {q.component}")
+        others = dict.fromkeys(f"{a.species} ({a.line}, {a.source})" for a in q.competing)
+        notes.append(f"{q.component} at {q.text()} eV could also be: " + "; ".join(others))
+    return list(dict.fromkeys(flags)), notes
+
+
+def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, parents: list[str]) -> ResultRecord:
+    """Return the record of the whole region: shared values, models compared, depth profile of each species.
+
+    Parameters
+    ----------
+    profile : Profile
+    result : RegionFit
+    spectra : RegionSpectra
+        What was fitted.
+    parents : list of str
+        The records of the levels.
+    """
+    quantities = shared_quantities(result)
+    alternatives = [
+        Alternative(
+            comparison=question,
+            name=a.name,
+            bic=a.bic,
+            delta_bic=a.delta_bic,
+            chi2=a.chi2,
+            n_free=max(a.n_free, 0),
+            chosen=a.chosen,
+        )
+        for question, a in result.alternatives
+    ]
+    missing = len(spectra.rejected) + len(spectra.notes)
+    flags = [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
+    notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
+    notes += [f"left out: {level.error.message}" for level in spectra.rejected]
+    if profile.recipe.charge.kind == "line":
+        contested = " (contested for alkali-bearing samples)" if profile.recipe.charge.region == "C 1s" else ""
+        notes.append(
+            f"energies refer to {profile.recipe.charge.species} at {profile.recipe.charge.energy_eV} eV{contested}"
+        )
+    more, models, found, remarks = _species_profiles(profile, result, spectra.times)
+    quantities += more
+    alternatives += models
+    flags += found
+    notes += remarks
+    quality_ = quality(result)
+    quality_ = quality_.model_copy(update={"flags": (*quality_.flags, *flags)})
+    bad = [
+        f
+        for f in quality_.flags
+        if f.startswith(("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "LEVELS"))
+    ]
+    return profile.context.record(
+        state=profile.state(result.region.name, None),
+        inputs=profile.inputs(f"{result.region.name}@series"),
+        method="xps.series",
+        quantities=tuple(quantities),
+        quality=quality_,
+        alternatives=tuple(alternatives),
+        parents=tuple(parents),
+        status="warning" if bad else "ok",
+        notes=tuple(notes),
+    )
+
+
+def _species_profiles(
+    profile: Profile, result: RegionFit, times: FloatArray | None
+) -> tuple[list[Quantity], list[Alternative], list[str], list[str]]:
+    """Return what the shares of the species do along the profile: quantities, models compared, flags, notes."""
+    quantities: list[Quantity] = []
+    alternatives: list[Alternative] = []
+    flags: list[str] = []
+    notes: list[str] = []
+    if times is None or len(result.own) < 2:
+        return quantities, alternatives, flags, notes
+    total, total_covariance = result.total_area()
+    seen = int((total > DETECTED * np.sqrt(np.maximum(np.diag(total_covariance), 1e-300))).sum())
+    if seen < MINIMUM_LEVELS:
+        if times.size >= MINIMUM_LEVELS:
+            notes.append(f"{result.region.name} was detected at {seen} levels, too few for the profile of its species")
+        return quantities, alternatives, flags, notes
+    values, covariance = fractions(result)
+    rate = profile.recipe.depth
+    for k, c in enumerate(result.own):
+        try:
+            fitted = fit_depth_profile(times, values[k], covariance[k, :, k, :], confidence=profile.recipe.confidence)
+        except LayerscopeError as error:
+            notes.append(f"profile of {c.species}: {error}")
+            continue
+        more, models, found = profile_quantities(
+            fitted, c.species, None if rate is None else (rate.etch_rate_nm_s, rate.sigma_nm_s)
+        )
+        quantities += more
+        alternatives += models
+        flags += found
+        notes += _etching_notes(c.species, bool(fitted.rising))
+    return quantities, alternatives, flags, notes
+
+
+def _etching_notes(species: str, rising: bool) -> list[str]:
+    """Warn where the ion beam itself makes the finding (Yu et al. 2022: Ar+ turns Li salts into LiF)."""
+    if species == "LiF" and rising:
+        return ["LiF grows with etch time: Ar+ sputtering is known to turn Li salts into LiF, so this may be no depth"]
+    return []
