@@ -19,6 +19,7 @@ from layerscope.fitting.solver import Patterns, RowEvaluator, Tolerances, evalua
 from ..radiation import FloatArray
 from .lines import DiffractionLine
 from .model import FrameModel, HeldLine, LineShape, frame_parameters
+from .tabulated import TabulatedLine
 
 __all__ = ["FrameBatch", "FrameData", "fit_frames"]
 
@@ -98,6 +99,7 @@ def fit_frames(
     prior_sigma: FloatArray | None = None,
     reach: float = 0.15,
     errors: bool = True,
+    tolerances: Tolerances = ROUGH,
 ) -> FrameBatch:
     """Fit positions and areas of some frames, shapes held.
 
@@ -118,8 +120,9 @@ def fit_frames(
         Without a prior positions stay within this distance of the range of the starts (degrees).
     errors : bool
         Whether to compute standard errors.
+    tolerances : Tolerances
     """
-    rough = line.searching(float(data.x.mean()), min(shape.fwhm.values()), shape.axial)
+    rough = TabulatedLine.of(line.searching(float(data.x.mean()), min(shape.fwhm.values()), shape.axial))
     model = FrameModel(names, rough, held=held, polynomial=polynomial)
     parameters = frame_parameters(model, shape)
     for k, name in enumerate(names):
@@ -141,7 +144,7 @@ def fit_frames(
         start.T if priors else None,
         1.0 / prior_sigma.T if priors and prior_sigma is not None else None,
     )
-    solution = minimise(evaluator, patterns, shared, np.zeros((groups, 1, 0)), ROUGH)
+    solution = minimise(evaluator, patterns, shared, np.zeros((groups, 1, 0)), tolerances)
     expected = np.empty_like(patterns.y)
     for part in evaluator.chunks(*patterns.y.shape):
         basis, solved, _ = evaluate_rows(evaluator, patterns, solution.shared, solution.local, part)

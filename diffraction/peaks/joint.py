@@ -20,6 +20,7 @@ from .components import HardwareLine
 from .frames import FrameData
 from .lines import DiffractionLine
 from .model import FrameModel, HeldLine, LineShape, frame_parameters
+from .tabulated import TabulatedLine
 
 if TYPE_CHECKING:
     import lmfit
@@ -30,6 +31,9 @@ BoolArray = NDArray[np.bool_]
 
 ENOUGH = 15.0
 """Standard errors of a line, over all frames, above which its width is its own."""
+
+MANY = 100
+"""Frames above which tabulating a line at each step of a fit costs less than evaluating it."""
 
 JOINT = Tolerances(reduction=1e-8, step=1e-9, max_iterations=60)
 _OFF_SIGMA = 1.0  # the area of a line that is off is 0 whatever this number
@@ -175,6 +179,7 @@ def fit_joint(
     held: Sequence[HeldLine],
     *,
     polynomial: int,
+    start: FloatArray | None = None,
 ) -> JointFit:
     """Fit all frames together.
 
@@ -192,8 +197,13 @@ def fit_joint(
         Of each line over all frames, in standard errors.
     line, shape, held, polynomial
         Of the model.
+    start : ndarray, shape (K, F), optional
+        Positions to start from (degrees) where they are better known than `position`. One damping serves all frames,
+        so that a single faint line far from its place slows down the fit of all.
     """
     line = line.resolved(float(np.median(position)), min(shape.fwhm.values()), shape.axial)
+    if data.n_frames >= MANY:
+        line = TabulatedLine.of(line)
     model = FrameModel(names, line, held=held, polynomial=polynomial)
     parameters = frame_parameters(model, shape)
     first = names[int(np.argmax(significance))]
@@ -211,7 +221,7 @@ def fit_joint(
                 parameters[f"{name}_fwhm"].set(expr=f"{first}_fwhm")
         parameters[f"{name}_center"].set(value=float(position[k, 0]), min=float(data.x[0]), max=float(data.x[-1]))
         scopes[f"{name}_center"] = PER_PATTERN
-        starts[f"{name}_center"] = position[k]
+        starts[f"{name}_center"] = (position if start is None else start)[k]
         starts[f"{name}_on"] = present[k].astype(float)
         priors[f"{name}_center"] = (position[k], position_sigma[k])
         if not present[k].all():

@@ -14,7 +14,8 @@ import numpy as np
 
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel
-from layerscope.fitting.basis import BasisValues
+from layerscope.fitting.basis import BasisValues, Derivative
+from layerscope.fitting.model import legendre
 from layerscope.fitting.shapes import ShapeValues
 
 from ..radiation import FloatArray
@@ -119,10 +120,38 @@ class FrameModel(PatternModel):
         return values
 
     def basis(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
-        """Return the columns of all lines and of the polynomial."""
+        """Return the columns of all lines and of the polynomial; of lines that only move no other derivatives."""
         if x.ndim != 2:
             raise FitError("a frame has one axis")
-        return super().basis(x, q, derivatives=derivatives)
+        rows, n = q.shape[0], x.shape[-1]
+        columns = np.empty((rows, len(self._linear), n))
+        terms: list[Derivative] = []
+        for j, (c, slots) in enumerate(zip(self.components, self._slots, strict=True)):
+            p = q[:, slots]
+            p[:, 0] += q[:, self._shift]
+            if j >= len(self.names) and x.shape[0] == 1 and (p == p[0]).all():  # a line that stands still
+                p, on = p[:1], np.ones(1, bool)
+            else:
+                on = q[:, self._switch + j] > 0.5 if j < len(self.names) else np.ones(rows, bool)
+            if on.all():
+                line = c.line.evaluate(x, p, derivatives=derivatives)
+                columns[:, j] = line.value
+            else:
+                columns[:, j] = 0.0
+                line = c.line.evaluate(x if x.shape[0] == 1 else x[on], p[on], derivatives=derivatives)
+                columns[on, j] = line.value
+            if not derivatives:
+                continue
+            for i in range(1 if self.line.only_position else len(slots)):
+                d = line.jac[:, i]
+                if not on.all():
+                    d = np.zeros((rows, n))
+                    d[on] = line.jac[:, i]
+                terms.append(Derivative(slots[i], j, d))
+            terms.append(Derivative(self._shift, j, terms[-1 if self.line.only_position else -len(slots)].values))
+        if self.polynomial >= 0:
+            columns[:, len(self.components) :] = legendre(x, self.polynomial)
+        return BasisValues(columns, terms)
 
 
 def frame_parameters(model: FrameModel, shape: LineShape) -> lmfit.Parameters:

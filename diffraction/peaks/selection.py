@@ -101,7 +101,7 @@ def choose_sets(
     guard: Guard,
     certain: BoolArray,
     dispersion: float = 1.0,
-    only_doubt: bool = False,
+    only_presence: bool = False,
 ) -> PhaseSets:
     """Choose the set of lines of every frame.
 
@@ -117,8 +117,9 @@ def choose_sets(
         Lines that are beyond doubt.
     dispersion : float
         Factor by which misfits exceed the noise; they are divided by it, so that a systematic misfit buys no phases.
-    only_doubt : bool
-        Fit only frames in which there is a choice; in the others only `PhaseSets.present` is then filled in.
+    only_presence : bool
+        Fit only frames in which there is a choice, and without standard errors: what is asked for is
+        `PhaseSets.present`.
     """
     names = tuple(c.id for c in courses)
     frames = data.n_frames
@@ -128,17 +129,19 @@ def choose_sets(
     wanted: dict[str, list[int]] = {n: [] for n in names}
     fits: list[tuple[NDArray[np.intp], FrameBatch] | None] = []
     settled = table.sum(axis=0) == 1
-    if only_doubt:
+    if only_presence:
         bic[table & settled] = 0.0
     for s, members in enumerate(sets):
-        rows = np.flatnonzero(table[s] & ~settled) if only_doubt else np.flatnonzero(table[s])
+        rows = np.flatnonzero(table[s] & ~settled) if only_presence else np.flatnonzero(table[s])
         if rows.size == 0 or not members:
             fits.append(None)
             continue
         start = np.array([courses[k].position[rows] for k in members])
         prior = np.array([courses[k].sigma[rows] for k in members])
         chosen = [names[k] for k in members]
-        batch = fit_frames(data, rows, chosen, line, shape, held, polynomial, start, prior_sigma=prior)
+        batch = fit_frames(
+            data, rows, chosen, line, shape, held, polynomial, start, prior_sigma=prior, errors=not only_presence
+        )
         free = np.where(certain[list(members)][:, rows], 0.0, 2.0).sum(axis=0)
         bic[s, rows] = batch.chi2 / dispersion + np.log(data.x.size) * free
         fits.append((rows, batch))
@@ -169,19 +172,16 @@ def _in_doubt(courses: Sequence[Trajectory], frames: int) -> BoolArray:
 
 def _candidate_sets(certain: BoolArray, doubt: BoolArray) -> tuple[list[tuple[int, ...]], BoolArray]:
     """Return all sets in question and in which frames each one is, as a table (S, F)."""
-    frames = certain.shape[1]
+    pairs, which = np.unique(np.concatenate([certain, doubt]), axis=1, return_inverse=True)
+    size = len(certain)
     where: dict[tuple[int, ...], list[int]] = {}
-    for f in range(frames):
-        sure, open_ = tuple(np.flatnonzero(certain[:, f])), tuple(np.flatnonzero(doubt[:, f]))
-        for size in range(len(open_) + 1):
-            for extra in combinations(open_, size):
-                members = tuple(sorted(int(k) for k in (*sure, *extra)))
-                where.setdefault(members, []).append(f)
+    for kind, column in enumerate(pairs.T):
+        sure, open_ = np.flatnonzero(column[:size]), np.flatnonzero(column[size:])
+        for count in range(len(open_) + 1):
+            for extra in combinations(open_, count):
+                where.setdefault(tuple(sorted(int(k) for k in (*sure, *extra))), []).append(kind)
     sets = sorted(where, key=lambda m: (len(m), m))
-    table = np.zeros((len(sets), frames), bool)
-    for s, members in enumerate(sets):
-        table[s, where[members]] = True
-    return sets, table
+    return sets, np.array([np.isin(which.ravel(), where[members]) for members in sets])
 
 
 def _ghosts(

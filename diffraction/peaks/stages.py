@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.solver import Tolerances
+
 from ..radiation import FloatArray
 from .frames import FrameData, fit_frames
 from .joint import JointFit, fit_joint, fit_reference, with_variance
@@ -46,6 +48,8 @@ WEAK = 8.0
 
 SHOULDER_WIDTHS = 2.5
 """Distance, in widths, within which a weak companion of a strong line is taken for the misfit of its flank."""
+
+SETTLED = Tolerances(reduction=1e-8, step=1e-7, max_iterations=100)
 
 KINK_REACH = 6
 """Frames by which a kink may lie away from where the sets of phases begin or end."""
@@ -156,7 +160,7 @@ def first_sets(names: Sequence[str], named: dict[str, Track], state: State) -> t
     return sets, courses
 
 
-def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only_doubt: bool = False) -> PhaseSets:
+def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only_presence: bool = False) -> PhaseSets:
     sets = choose_sets(
         state.data,
         courses,
@@ -167,7 +171,7 @@ def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only
         guard=state.options.guard,
         certain=certain,
         dispersion=state.dispersion,
-        only_doubt=only_doubt,
+        only_presence=only_presence,
     )
     return replace(sets, present=keep_persistent(sets.present, state.options.guard.persistence))
 
@@ -207,7 +211,7 @@ def choose_again(state: State, sets: PhaseSets) -> tuple[PhaseSets, list[Traject
 
     both = courses("both")
     chosen = _choose(state, both, certain)
-    forward, backward = (_choose(state, courses(side), certain, only_doubt=True) for side in ("before", "after"))
+    forward, backward = (_choose(state, courses(side), certain, only_presence=True) for side in ("before", "after"))
     return chosen, both, neighbours_agree(forward, backward)
 
 
@@ -220,18 +224,57 @@ def fit_final(
     significance = np.sqrt((np.maximum(ratio, 0.0) ** 2).sum(axis=1))
     # a prior on every position would fix what they have in common, which the axial divergence has to find
     weak = (ratio < WEAK) | ~present
+    place = np.where(weak, np.stack([c.position for c in courses]), sets.position)
+    spread = np.where(weak, np.stack([c.sigma for c in courses]), np.inf)
     return fit_joint(
         state.data,
         names,
         present,
-        np.where(weak, np.stack([c.position for c in courses]), sets.position),
-        np.where(weak, np.stack([c.sigma for c in courses]), np.inf),
+        place,
+        spread,
         significance,
         state.line,
         state.shape,
         state.held,
         polynomial=state.options.background,
+        start=_settle(state, names, present, place, spread),
     )
+
+
+def _settle(
+    state: State, names: Sequence[str], present: BoolArray, place: FloatArray, spread: FloatArray
+) -> FloatArray:
+    """Return positions to start a joint fit from: in frames with a faint line those of a fit of the frame by itself.
+
+    A faint line swings about its place from step to step. By itself it is damped as it needs; in a joint fit, where one
+    damping serves all frames, it would be the last to come to rest while all others wait.
+    """
+    start = place.copy()
+    for members, rows in _groups(present, np.flatnonzero((np.isfinite(spread) & present).any(axis=0))):
+        index = np.ix_(members, rows)
+        alone = fit_frames(
+            state.data,
+            rows,
+            [names[j] for j in members],
+            state.line,
+            state.shape,
+            state.held,
+            state.options.background,
+            place[index],
+            prior_sigma=spread[index],
+            errors=False,
+            tolerances=SETTLED,
+        )
+        start[index] = alone.position
+    return start
+
+
+def _groups(members: BoolArray, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Group some frames by their set of lines, from a table (K, F)."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for f in rows:
+        groups.setdefault(tuple(int(j) for j in np.flatnonzero(members[:, f])), []).append(int(f))
+    return [(np.array(k, dtype=np.intp), np.array(f, dtype=np.intp)) for k, f in groups.items()]
 
 
 def free_amounts(
@@ -245,12 +288,8 @@ def free_amounts(
             wanted[j, max(0, start - reach) : stop + reach] = True
     wanted &= ~present
     fraction, sigma = np.full((k, frames), np.nan), np.full((k, frames), np.nan)
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for f in np.flatnonzero(wanted.any(axis=0)):
-        groups.setdefault(tuple(int(j) for j in np.flatnonzero(wanted[:, f] | present[:, f])), []).append(int(f))
-    for members, rows in groups.items():
-        at = np.array(rows, dtype=np.intp)
-        where = position[np.ix_(members, rows)]
+    for members, at in _groups(wanted | present, np.flatnonzero(wanted.any(axis=0))):
+        where = position[np.ix_(members, at)]
         batch = fit_frames(
             state.data,
             at,
@@ -262,7 +301,7 @@ def free_amounts(
             where,
             prior_sigma=np.full(where.shape, 1e-4),
         )
-        total = np.where(present[np.ix_(members, rows)], batch.area, 0.0).sum(axis=0)
+        total = np.where(present[np.ix_(members, at)], batch.area, 0.0).sum(axis=0)
         for i, j in enumerate(members):
             new = wanted[j, at]
             fraction[j, at[new]] = (batch.area[i] / total)[new]

@@ -57,9 +57,9 @@ class Track:
         last = self.lines[-HISTORY:]
         if len(last) < HISTORY:
             return last[-1].position
-        mean = sum(f.frame for f in last) / HISTORY
-        spread = sum((f.frame - mean) ** 2 for f in last)
-        slope = sum((f.frame - mean) * f.position for f in last) / spread
+        mean = sum([f.frame for f in last]) / HISTORY
+        away = [f.frame - mean for f in last]
+        slope = sum([a * f.position for a, f in zip(away, last, strict=True)]) / sum([a * a for a in away])
         return last[-1].position + slope * min(frame - last[-1].frame, 3)
 
 
@@ -94,9 +94,8 @@ def link_lines(
     tracks: list[Track] = []
     for frame, lines in enumerate(found):
         active = [t for t in tracks if frame - t.lines[-1].frame <= MEMORY_FRAMES]
-        pairs = sorted(
-            (abs(f.position - t.expected_at(frame)), i, j) for i, t in enumerate(active) for j, f in enumerate(lines)
-        )
+        expected = [t.expected_at(frame) for t in active]
+        pairs = sorted((abs(f.position - e), i, j) for i, e in enumerate(expected) for j, f in enumerate(lines))
         used_tracks: set[int] = set()
         used_lines: set[int] = set()
         for distance, i, j in pairs:
