@@ -412,7 +412,7 @@ class SequenceTable(RecipeModel):
     min_intensity_share: Annotated[float, Field(ge=0, lt=1)] = 0.003
     both_directions: bool = True
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    overlap: Annotated[int, Field(ge=0)] = 2
+    chunk: Annotated[int, Field(ge=1, le=1000)] = 8
     calibrate: CalibrationTable | None = None
 
 

@@ -49,8 +49,8 @@ class SeriesOptions:
         A phase below this share of the calculated intensity is a ghost, whatever BIC says.
     both_directions : bool
         Sweep backward too, compare, and keep the better of the two per frame.
-    workers, overlap : int
-        Processes, and frames that neighbouring chunks share.
+    workers, chunk : int
+        Processes, and frames from one milestone to the next (:mod:`.sweeps`).
     time_limit_s : float
         Limit of one engine call.
     folder : Path, optional
@@ -67,7 +67,7 @@ class SeriesOptions:
     min_intensity_share: float = 0.003
     both_directions: bool = True
     workers: int = 1
-    overlap: int = 2
+    chunk: int = 8
     time_limit_s: float = 120.0
     folder: Path | None = None
 

@@ -314,10 +314,14 @@ class ExtraLine:
 
 @dataclass(frozen=True)
 class Background:
-    """Chebyshev polynomial of ``terms`` coefficients over the fitted range, plus fixed extra lines."""
+    """Chebyshev polynomial of ``terms`` coefficients over the fitted range, plus fixed extra lines.
+
+    ``start`` holds the coefficients to start from (a warm start); empty starts from zero.
+    """
 
     terms: int = 10
     lines: tuple[ExtraLine, ...] = field(default_factory=tuple)
+    start: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -187,5 +187,9 @@ def update_problem(problem: Problem, result: RietveldResult) -> Problem:
         problem,
         phases=tuple(phases),
         instrument=replace(problem.instrument, **values),
-        background=replace(problem.background, lines=lines or problem.background.lines),
+        background=replace(
+            problem.background,
+            lines=lines or problem.background.lines,
+            start=tuple(c.value for c in result.background[: problem.background.terms]),
+        ),
     )

@@ -35,6 +35,10 @@ _THREADS = "RIETX_COMPILED_THREADS"
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _DEGREE = 180.0 / math.pi
 _NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
+# Share of a line's area outside its window in a warm start. On the simulated series of 50 frames fractions differ by
+# at most 0.04 esd from those at rietx's closing 0.001, cells by 0.004 esd, in half the time;
+# at 0.02 fractions differ by 0.4 esd.
+_WARM_WINDOW_TOL = 5e-3
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class RietxEngine:
     def open(self, folder: Path) -> None:
         """Hold rietx's kernels to one thread: a series is parallel over frames, and threads would only wait."""
         os.environ.setdefault(_THREADS, "1")
+        if self.status().available:
+            import rietx  # noqa: F401  a second that a process of a crew had better spend now
 
     def close(self) -> None:
         """Do nothing."""
@@ -122,10 +128,12 @@ class _Job:
         self.rx, self.pattern, self.problem, self.plan = rx, pattern, problem, plan
         structure = rx.Structure(phases=[self._phase(p, plan) for p in problem.phases])
         self.refinement = rx.Refinement(structure, self._instrument(), history=False)
-        self.paths = {row.path for row in self.refinement.parameters()}
-        self.refinement.tie_equal(["instrument.geometry.axial_sl", "instrument.geometry.axial_hl"])
-        for index, phase in enumerate(problem.phases):
-            self._constrain(index, phase)
+        if plan.frees("sh_l"):  # where they are held they were set equal
+            self.refinement.tie_equal(["instrument.geometry.axial_sl", "instrument.geometry.axial_hl"])
+        if any(phase.mixing for phase in problem.phases):
+            self.paths = {row.path for row in self.refinement.parameters()}
+            for index, phase in enumerate(problem.phases):
+                self._constrain(index, phase)
 
     # ---- translation into rietx ------------------------------------------------------------------------------------
 
@@ -180,6 +188,8 @@ class _Job:
         out.geometry.sample_displacement.value = ours.displacement_mm
         out.zero_shift.value = ours.zero
         out.background = BackgroundChebyshev.with_terms(self.problem.background.terms)
+        for coefficient, value in zip(out.background.coefficients, self.problem.background.start, strict=False):
+            coefficient.value = value
         out.extra_components = [
             PeakComponent(
                 center=p(value=e.two_theta, min=e.two_theta - 0.5, max=e.two_theta + 0.5),
@@ -251,7 +261,7 @@ class _Job:
 
 
 def _plan(rx: Any, stages: list[Any]) -> Any:
-    """Build the plan; a single stage (a warm start) runs once, at the fine line windows of the closing stage.
+    """Build the plan; a single stage (a warm start) runs once, at windows wide enough for the answer.
 
     rietx solves every plan a second time with wider windows. After a cold start that is right; for a frame that starts
     at its neighbour's answer it would double the time for nothing.
@@ -264,7 +274,7 @@ def _plan(rx: Any, stages: list[Any]) -> Any:
             return None
 
         def stage_window_tols(self) -> list[float | None]:
-            return [self.closing_window_tol] * len(self.stages)
+            return [_WARM_WINDOW_TOL] * len(self.stages)
 
     return WarmPlan(stages=stages)
 

@@ -1,24 +1,20 @@
-"""A series of patterns: warm start, phases on and off per frame, forward against backward, parallel chunks."""
+"""A series of patterns: warm start, phases on and off per frame, forward against backward, persistence."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
-import multiprocessing
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from layerscope.errors import FitError, LayerscopeError
 
-from .engine import Engine, get_engine
+from .engine import Engine
 from .frame import FrameFit, SeriesOptions, SeriesState, Tested, fit_frame
 from .model import PowderPattern, Problem
 from .plan import RefinementPlan
 from .result import RietveldResult, update_problem
+from .sweeps import Answer, Direction, Way, opened, walk
 
 __all__ = ["FrameResult", "OverlapCheck", "SeriesResult", "calibrate", "refine_series"]
 
@@ -53,7 +49,7 @@ class FrameResult:
 
 @dataclass(frozen=True)
 class OverlapCheck:
-    """Frame that two chunks refined: largest difference in sigma, and whether they found the same phases."""
+    """Milestone that a chunk arrived at: largest difference in sigma, and whether both have the same phases."""
 
     index: int
     sigma: float
@@ -62,7 +58,7 @@ class OverlapCheck:
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """Frames in their order, and what the chunks' common frames say."""
+    """Frames in their order, and how well the chunks meet the milestones."""
 
     frames: tuple[FrameResult, ...]
     overlaps: tuple[OverlapCheck, ...] = ()
@@ -106,119 +102,39 @@ def refine_series(
         No frame at all could be refined.
     """
     chosen = options or SeriesOptions()
-    spans = _chunks(len(patterns), chosen.workers)
-    jobs = []
-    for number, (start, stop) in enumerate(spans):
-        first, last = max(start - chosen.overlap, 0), min(stop + chosen.overlap, len(patterns))
-        folder = None if chosen.folder is None else chosen.folder / f"chunk_{number}"
-        jobs.append((tuple(patterns[first:last]), first, problem, replace(chosen, folder=folder)))
-    if len(jobs) == 1:
-        parts = [_run_chunk(jobs[0])]
-    else:
-        context = multiprocessing.get_context("spawn")
-        with (
-            _one_thread_each(),
-            ProcessPoolExecutor(max_workers=chosen.workers, mp_context=context) as pool,
-        ):
-            parts = list(pool.map(_run_chunk, jobs))
-    frames = [f for part, (start, stop) in zip(parts, spans, strict=True) for f in part if start <= f.index < stop]
+    ways = walk(patterns, problem, chosen)
+    series = _Merged(dict(ways[0].answers))
+    for backward in ways[1:]:
+        series.add(backward.answers)
+    changed = _persist(patterns, problem, series.found, chosen)
+    frames = tuple(_frame(k, pattern, series, changed.get(k, ())) for k, pattern in enumerate(patterns))
     if all(f.result is None for f in frames):
         raise frames[0].problem or FitError("no frame could be refined")
-    return SeriesResult(tuple(frames), tuple(_overlaps(parts)))
+    return SeriesResult(frames, tuple(check for way in ways for check in _overlaps(way)))
 
 
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the processes started inside use one thread each: libraries read these variables when they load."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RIETX_COMPILED_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+@dataclass
+class _Merged:
+    """Answers of one or two directions: the better one of each frame, whose it is, and how far they differ in sigma."""
 
+    found: dict[int, Answer]
+    origin: dict[int, Direction] = field(default_factory=dict)
+    differences: dict[int, float] = field(default_factory=dict)
 
-def _chunks(count: int, workers: int) -> list[tuple[int, int]]:
-    pieces = max(1, min(workers, count // 8 or 1))
-    edges = [round(k * count / pieces) for k in range(pieces + 1)]
-    return list(itertools.pairwise(edges))
-
-
-def _run_chunk(job: tuple[tuple[PowderPattern, ...], int, Problem, SeriesOptions]) -> list[FrameResult]:
-    """Refine consecutive frames in one process: forward, backward, merge, persistence."""
-    patterns, offset, problem, options = job
-    engine = get_engine(options.engine)
-    folder = None if options.folder is None else options.folder
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        engine.open(folder or Path.cwd())
-        order = range(len(patterns))
-        state = SeriesState(problem)
-        forward = _sweep(engine, patterns, order, state, options, "forward")
-        found: dict[int, FrameFit | LayerscopeError] = dict(forward)
-        origin = dict.fromkeys(found, "forward")
-        differences: dict[int, float] = {}
-        if options.both_directions and len(patterns) > 1:
-            start = replace(state, strength=dict(state.strength))
-            backward = _sweep(engine, patterns, reversed(order), start, options, "backward")
-            for k, fit in backward.items():
-                _choose(k, fit, found, origin, differences)
-        changed = _persist(engine, patterns, problem, found, options)
-    finally:
-        engine.close()
-    return [_frame(k, offset, patterns[k], found[k], origin[k], differences.get(k), changed.get(k, ())) for k in order]
-
-
-def _choose(
-    k: int,
-    fit: FrameFit | LayerscopeError,
-    found: dict[int, FrameFit | LayerscopeError],
-    origin: dict[int, str],
-    differences: dict[int, float],
-) -> None:
-    """Keep the better of two sweeps for one frame."""
-    other = found[k]
-    if isinstance(fit, FrameFit) and isinstance(other, FrameFit):
-        differences[k] = largest_difference(other.result, fit.result)
-        if fit.bic < other.bic:
-            found[k], origin[k] = fit, "backward"
-    elif isinstance(fit, FrameFit):
-        found[k], origin[k] = fit, "backward"
-
-
-def _sweep(
-    engine: Engine,
-    patterns: Sequence[PowderPattern],
-    order: Iterable[int],
-    state: SeriesState,
-    options: SeriesOptions,
-    tag: str,
-) -> dict[int, FrameFit | LayerscopeError]:
-    out: dict[int, FrameFit | LayerscopeError] = {}
-    for k in order:
-        folder = None if options.folder is None else options.folder / f"{tag}_{k:04d}"
-        try:
-            fit = fit_frame(engine, patterns[k], state, options, folder)
-        except LayerscopeError as error:
-            out[k] = error
-            continue
-        state.accept(fit, options)
-        out[k] = fit
-    return out
+    def add(self, backward: Mapping[int, Answer]) -> None:
+        """Compare with the other direction and keep the better fit of each frame."""
+        for k, fit in backward.items():
+            other = self.found[k]
+            if not isinstance(fit, FrameFit):
+                continue
+            if isinstance(other, FrameFit):
+                self.differences[k] = largest_difference(other.result, fit.result)
+            if not isinstance(other, FrameFit) or fit.bic < other.bic:
+                self.found[k], self.origin[k] = fit, "backward"
 
 
 def _persist(
-    engine: Engine,
-    patterns: Sequence[PowderPattern],
-    problem: Problem,
-    found: dict[int, FrameFit | LayerscopeError],
-    options: SeriesOptions,
+    patterns: Sequence[PowderPattern], problem: Problem, found: dict[int, Answer], options: SeriesOptions
 ) -> dict[int, tuple[str, ...]]:
     """Remove phases seen, and fill gaps left, for fewer than ``persistence`` frames; refit those frames."""
     good = [k for k in sorted(found) if isinstance(found[k], FrameFit)]
@@ -231,22 +147,42 @@ def _persist(
             if present != (name in wanted[k]):
                 changed.setdefault(k, set()).add(name)
                 wanted[k].symmetric_difference_update({name})
-    for k in changed:
-        nearest = min((j for j in good if set(_fit(found, j).active) == wanted[k]), key=lambda j: abs(j - k), default=k)
-        start = SeriesState(update_problem(problem, _fit(found, nearest).result))
-        start.active = tuple(n for n in every if n in wanted[k])
-        quiet = replace(options, always=start.active, bic_margin=math.inf)
-        folder = None if options.folder is None else options.folder / f"persistent_{k:04d}"
-        try:
-            found[k] = fit_frame(
-                engine, patterns[k], replace(start, problem=start.problem.only(start.active)), quiet, folder
-            )
-        except LayerscopeError as error:
-            found[k] = error
+    if changed:
+        believed = {k: _ordered(every, wanted[k]) for k in changed}
+        starts = {k: _start(problem, found, good, k, wanted) for k in changed}
+        with opened(options, options.folder) as engine:
+            for k, names in believed.items():
+                found[k] = _with_phases(engine, patterns[k], starts[k], names, options, k)
     return {k: tuple(f"PHASE_BY_PERSISTENCE:{n}" for n in sorted(names)) for k, names in changed.items()}
 
 
-def _fit(found: dict[int, FrameFit | LayerscopeError], k: int) -> FrameFit:
+def _start(
+    problem: Problem, found: dict[int, Answer], good: Sequence[int], k: int, wanted: dict[int, set[str]]
+) -> Problem:
+    """Start values for frame ``k`` from the nearest frame in which its believed phases were found."""
+    same = (j for j in good if set(_fit(found, j).active) == wanted[k])
+    nearest = min(same, key=lambda j: abs(j - k), default=k)
+    return update_problem(problem, _fit(found, nearest).result)
+
+
+def _with_phases(
+    engine: Engine, pattern: PowderPattern, start: Problem, names: tuple[str, ...], options: SeriesOptions, k: int
+) -> Answer:
+    """Refine one frame with exactly these phases."""
+    state = SeriesState(start.only(names), active=names)
+    quiet = replace(options, always=names, bic_margin=math.inf)
+    folder = None if options.folder is None else options.folder / f"persistent_{k:04d}"
+    try:
+        return fit_frame(engine, pattern, state, quiet, folder)
+    except LayerscopeError as error:
+        return error
+
+
+def _ordered(every: Sequence[str], chosen: set[str]) -> tuple[str, ...]:
+    return tuple(n for n in every if n in chosen)
+
+
+def _fit(found: dict[int, Answer], k: int) -> FrameFit:
     fit = found[k]
     if not isinstance(fit, FrameFit):
         raise FitError(f"frame {k} was not refined")
@@ -288,20 +224,13 @@ def largest_difference(first: RietveldResult, second: RietveldResult) -> float:
     return worst
 
 
-def _frame(
-    k: int,
-    offset: int,
-    pattern: PowderPattern,
-    found: FrameFit | LayerscopeError,
-    direction: str,
-    difference: float | None,
-    flags: tuple[str, ...],
-) -> FrameResult:
+def _frame(k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ...]) -> FrameResult:
+    found, direction, difference = series.found[k], series.origin.get(k, "forward"), series.differences.get(k)
     if isinstance(found, LayerscopeError):
-        return FrameResult(k + offset, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
+        return FrameResult(k, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
     extra = ("DIRECTION_DEPENDENT",) if difference is not None and difference > 3.0 else ()
     return FrameResult(
-        k + offset,
+        k,
         pattern.name,
         found.result,
         found.active,
@@ -312,14 +241,12 @@ def _frame(
     )
 
 
-def _overlaps(parts: Sequence[Sequence[FrameResult]]) -> list[OverlapCheck]:
-    seen: dict[int, FrameResult] = {}
+def _overlaps(way: Way) -> list[OverlapCheck]:
+    """Compare the milestones with what the chunks found that arrived at them."""
     out = []
-    for part in parts:
-        for frame in part:
-            other = seen.get(frame.index)
-            if other is not None and other.result is not None and frame.result is not None:
-                same = set(other.active) == set(frame.active)
-                out.append(OverlapCheck(frame.index, largest_difference(other.result, frame.result), same))
-            seen[frame.index] = frame
-    return sorted(out, key=lambda c: c.index)
+    for k, fit in sorted(way.arrived.items()):
+        other = way.answers[k]
+        if isinstance(other, FrameFit):
+            same = set(other.active) == set(fit.active)
+            out.append(OverlapCheck(k, largest_difference(other.result, fit.result), same))
+    return out

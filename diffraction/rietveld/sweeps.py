@@ -1,0 +1,289 @@
+"""The way through a series: milestones first, then the frames between them, side by side where processes are to be had.
+
+A series is walked in two strides. The long one goes from milestone to milestone, every ``chunk``-th frame, each started
+at the one before; where the fit gets worse the frame half-way is taken first. The short one refines the frames between
+two milestones, from the first to the second, which is fitted again: that overlap shows whether the two ways meet.
+Chunks know nothing of each other, so they may run in any order and in any number of processes: the result is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import multiprocessing.util
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from layerscope.errors import LayerscopeError
+
+from .engine import Engine, get_engine
+from .frame import FrameFit, SeriesOptions, SeriesState, fit_frame
+from .model import PowderPattern, Problem
+
+__all__ = ["Answer", "Direction", "Way", "opened", "walk"]
+
+Answer = FrameFit | LayerscopeError
+Direction = Literal["forward", "backward"]
+_WORSE = 1.1  # goodness of fit over that of the milestone before, beyond which a stride was too long
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one direction found: an answer per frame, and the second answer for milestones that a chunk arrived at."""
+
+    answers: dict[int, Answer]
+    arrived: dict[int, FrameFit]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Frames ``indices`` in the order of the sweep, started from ``state``."""
+
+    patterns: tuple[PowderPattern, ...]
+    indices: tuple[int, ...]
+    state: SeriesState
+    options: SeriesOptions
+    direction: Direction
+
+    def run(self, engine: Engine) -> dict[int, Answer]:
+        """Refine frame after frame; after one that fails the next starts from the last good one."""
+        state, out = _copy(self.state), dict[int, Answer]()
+        for index, pattern in zip(self.indices, self.patterns, strict=True):
+            out[index] = _refine(engine, pattern, state, self.options, f"{self.direction}_{index:04d}")
+        return out
+
+
+class _Milestones:
+    """The walk in long strides; ``states`` holds what each good milestone hands on."""
+
+    def __init__(
+        self, engine: Engine, patterns: Sequence[PowderPattern], options: SeriesOptions, direction: Direction
+    ) -> None:
+        self.engine, self.patterns, self.options, self.direction = engine, patterns, options, direction
+        self.answers: dict[int, Answer] = {}
+        self.states: dict[int, SeriesState] = {}
+
+    def begin(self, problem: Problem) -> None:
+        """Walk from the first frame that can be refined, without knowing its phases, to the last."""
+        count, cold = len(self.patterns), SeriesState(problem)
+        first = next((k for k in range(count) if self._fit(k, cold)), None)
+        if first is None:
+            return
+        step = max(self.options.chunk, 1)
+        stops = [*range(first + step, count - 1, step), count - 1]
+        here = first
+        for stop in stops:
+            if stop > here:
+                here = self._reach(here, stop)
+
+    def turn(self, way: _Milestones) -> None:
+        """Walk the milestones of the other direction from its end, which is where this one starts."""
+        order = sorted(way.states, reverse=True)
+        if not order:
+            return
+        here = order[0]
+        self.answers[here], self.states[here] = way.answers[here], way.states[here]
+        for stop in order[1:]:
+            if self._fit(stop, self.states[here]):
+                here = stop
+
+    def _fit(self, index: int, start: SeriesState) -> bool:
+        state = _copy(start)
+        tag = f"milestone_{self.direction}_{index:04d}"
+        self.answers[index] = answer = _refine(self.engine, self.patterns[index], state, self.options, tag)
+        good = isinstance(answer, FrameFit)
+        if good:
+            self.states[index] = state
+        return good
+
+    def _reach(self, start: int, stop: int) -> int:
+        """Go from one milestone to the next, half-way first if the stride is too long; return where the walk stands."""
+        good = self._fit(stop, self.states[start])
+        middle = (start + stop) // 2
+        if middle == start or (good and _gof(self.answers[stop]) <= _WORSE * max(_gof(self.answers[start]), 1.0)):
+            return stop if good else start
+        direct, state = self.answers[stop], self.states.get(stop)
+        there = self._reach(start, middle)
+        if there > start:
+            there = self._reach(there, stop)
+        other = self.answers[stop]
+        if state is not None and isinstance(direct, FrameFit):
+            if not isinstance(other, FrameFit) or direct.bic < other.bic:
+                self.answers[stop], self.states[stop] = direct, state
+            return stop
+        return there
+
+
+def _gof(answer: Answer) -> float:
+    return answer.result.gof if isinstance(answer, FrameFit) else math.inf
+
+
+def walk(patterns: Sequence[PowderPattern], problem: Problem, options: SeriesOptions) -> list[Way]:
+    """Refine all frames forward and, if asked for, backward, with ``options.workers`` processes.
+
+    Raises
+    ------
+    MissingDependencyError
+        The engine is not installed.
+    """
+    with opened(options, options.folder) as engine, _Crew(engine, options, len(patterns)) as crew:
+        forward = _Milestones(engine, patterns, options, "forward")
+        forward.begin(problem)
+        jobs = [(forward, crew.take(_chunks(forward)))]
+        if options.both_directions and len(patterns) > 1:
+            backward = _Milestones(engine, patterns, options, "backward")
+            backward.turn(forward)
+            jobs.append((backward, crew.take(_chunks(backward))))
+        crew.help()
+        return [_way(milestones, crew.results(numbers)) for milestones, numbers in jobs]
+
+
+def _chunks(way: _Milestones) -> list[_Chunk]:
+    """Frames after each milestone up to and with the next one, in the order of the direction."""
+    count, forward = len(way.patterns), way.direction == "forward"
+    good = sorted(way.states, reverse=not forward)
+    ends: list[int | None] = [*good[1:], None]
+    out = []
+    for start, stop in zip(good, ends, strict=True):
+        last = (count - 1 if forward else 0) if stop is None else stop
+        indices = tuple(range(start + 1, last + 1) if forward else range(start - 1, last - 1, -1))
+        fresh = tuple(k for k in indices if k not in way.answers)
+        if fresh:
+            wanted = tuple(k for k in indices if k in fresh or k == stop)
+            chosen = tuple(way.patterns[k] for k in wanted)
+            out.append(_Chunk(chosen, wanted, way.states[start], way.options, way.direction))
+    return out
+
+
+def _way(milestones: _Milestones, results: Sequence[dict[int, Answer]]) -> Way:
+    answers, arrived = dict(milestones.answers), dict[int, FrameFit]()
+    for part in results:
+        for index, answer in part.items():
+            if index not in answers:
+                answers[index] = answer
+            elif isinstance(answer, FrameFit):
+                arrived[index] = answer
+    return Way(answers, arrived)
+
+
+def _refine(engine: Engine, pattern: PowderPattern, state: SeriesState, options: SeriesOptions, tag: str) -> Answer:
+    """Refine one frame and hand its answer on in ``state``; an error leaves the state as it was."""
+    folder = None if options.folder is None else options.folder / tag
+    try:
+        fit = fit_frame(engine, pattern, state, options, folder)
+    except LayerscopeError as error:
+        return error
+    state.accept(fit, options)
+    return fit
+
+
+def _copy(state: SeriesState) -> SeriesState:
+    return replace(state, strength=dict(state.strength))
+
+
+@contextlib.contextmanager
+def opened(options: SeriesOptions, folder: Path | None) -> Iterator[Engine]:
+    """Open the engine of a series, and close it whatever happens."""
+    engine = get_engine(options.engine)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        engine.open(folder or Path.cwd())
+        yield engine
+    finally:
+        engine.close()
+
+
+class _Crew:
+    """Processes that refine chunks while this one walks on; with one worker everything happens here."""
+
+    def __init__(self, engine: Engine, options: SeriesOptions, count: int) -> None:
+        self.engine, self.jobs = engine, list[_Chunk]()
+        self.waiting: dict[int, Future[dict[int, Answer]]] = {}
+        self.done: dict[int, dict[int, Answer]] = {}
+        self.pool: ProcessPoolExecutor | None = None
+        self.more = min(options.workers - 1, count // 2)
+        if self.more > 0:
+            context = multiprocessing.get_context("spawn")
+            begin = (options, context.Value("i", 0))
+            self.pool = ProcessPoolExecutor(self.more, mp_context=context, initializer=_enlist, initargs=begin)
+
+    def __enter__(self) -> _Crew:
+        if self.pool is not None:
+            with _one_thread_each():  # the processes load their engine while this one walks
+                for _ in range(self.more):
+                    self.pool.submit(os.getpid)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def take(self, chunks: Sequence[_Chunk]) -> list[int]:
+        """Take chunks on; return their numbers."""
+        first = len(self.jobs)
+        self.jobs += chunks
+        numbers = list(range(first, len(self.jobs)))
+        if self.pool is not None:
+            with contextlib.suppress(BrokenExecutor):  # then they are done here
+                for k in numbers:
+                    self.waiting[k] = self.pool.submit(_elsewhere, self.jobs[k])
+        return numbers
+
+    def help(self) -> None:
+        """Do here what no other process has begun, from the end of the queue."""
+        for k in reversed(range(len(self.jobs))):
+            if k not in self.waiting or self.waiting[k].cancel():
+                self.done[k] = self.jobs[k].run(self.engine)
+
+    def results(self, numbers: Sequence[int]) -> list[dict[int, Answer]]:
+        """Answers of these chunks; what a process took with it when it died is done again here."""
+        for k in numbers:
+            if k not in self.done:
+                try:
+                    self.done[k] = self.waiting[k].result()
+                except BrokenExecutor:
+                    self.done[k] = self.jobs[k].run(self.engine)
+        return [self.done[k] for k in numbers]
+
+
+_own: list[Engine] = []  # the engine of a process of the crew
+
+
+def _enlist(options: SeriesOptions, counter: Any) -> None:
+    """Open an engine in a process of the crew, in a folder of its own."""
+    with counter.get_lock():
+        counter.value += 1
+        number = counter.value
+    engine = get_engine(options.engine)
+    folder = Path.cwd() if options.folder is None else options.folder / f"process_{number}"
+    if options.folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    engine.open(folder)
+    _own.append(engine)
+    multiprocessing.util.Finalize(None, engine.close, exitpriority=10)
+
+
+def _elsewhere(chunk: _Chunk) -> dict[int, Answer]:
+    return chunk.run(_own[0])
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes started inside use one thread each: libraries read these variables when they load."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RIETX_COMPILED_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
