@@ -83,8 +83,8 @@ class TabulatedLine(DiffractionLine):
         if not ((par[:, 0] > 0) & (par[:, 0] < 180)).all():
             raise FitError("a line lies outside 0 to 180 degrees", hint="bound its position")
         shape = tuple(float(v) for v in par[0, 1:])
-        span = self._block_width(float(par[:, 0].min()), width, shape)
-        if span < LEAST_BLOCK_DEG:
+        span = self._block_widths(par[:, 0], width, shape)
+        if (span < LEAST_BLOCK_DEG).any():
             return super().evaluate(axis, par, derivatives=derivatives)
         value = np.empty((len(par), even.size))
         # parameter by parameter in memory: derivatives that nobody wants are then pages of zeros never touched
@@ -92,24 +92,23 @@ class TabulatedLine(DiffractionLine):
         kinds = 1 if self.only_position or not derivatives else len(self.parameters)
         together = max(1, math.ceil(KNOTS_A_WIDTH * even.step / width))
         places = _places(par[:, 0], span, even.step / together, together, derivatives)
-        for b in np.unique(places.block):
+        for where in dict.fromkeys(zip(places.block.tolist(), span.tolist(), strict=True)):
             tables = _tables(
-                self.radiation, self.profile, self.axial, self.nodes, shape, even, together, int(b), span, kinds
+                self.radiation, self.profile, self.axial, self.nodes, shape, even, together, *where, kinds=kinds
             )
-            _read(tables, places, np.flatnonzero(places.block == b), value, jac if derivatives else None)
+            rows = np.flatnonzero((places.block == where[0]) & (span == where[1]))
+            _read(tables, places, rows, value, jac if derivatives else None)
         return ShapeValues(value, jac)
 
-    def _block_width(self, lowest: float, width: float, shape: tuple[float, ...]) -> float:
-        """Return a width of blocks (degrees) within which the line keeps its shape well enough."""
+    def _block_widths(self, center: FloatArray, width: float, shape: tuple[float, ...]) -> FloatArray:
+        """Return, for each centre, a width of blocks (degrees) within which the line keeps its shape well enough."""
         axial = shape[-1] if self.axial else 0.0
-        b = math.radians(lowest)
+        b = np.radians(np.maximum(np.floor(center), 0.5))
         # what a degree does to the distances 2 A^2 / tan(2theta) of the last node and 2 tan(theta) (ratio - 1) of the
         # second line
-        slope = 2.0 * axial**2 / math.sin(b) ** 2 + (self._lines[-1][1] - 1.0) / math.cos(b / 2.0) ** 2
-        span = BLOCK_DEG
-        while span * slope > MOVES * width and span > LEAST_BLOCK_DEG / 2.0:
-            span /= 2.0
-        return span
+        slope = 2.0 * axial**2 / np.sin(b) ** 2 + (self._lines[-1][1] - 1.0) / np.cos(b / 2.0) ** 2
+        halvings = np.ceil(np.log2(np.maximum(BLOCK_DEG * slope / (MOVES * width), 1.0)))
+        return np.asarray(BLOCK_DEG / 2.0**halvings)
 
 
 def _even(axis: FloatArray, width: float) -> _Axis | None:
@@ -143,8 +142,8 @@ class _Places:
     weights: FloatArray
 
 
-def _places(center: FloatArray, span: float, step: float, together: int, derivatives: bool) -> _Places:
-    """Find lines at some centres, shape (B,), in tables of blocks `span` wide with knots `step` apart (degrees)."""
+def _places(center: FloatArray, span: FloatArray, step: float, together: int, derivatives: bool) -> _Places:
+    """Find lines at some centres (B,) in tables of blocks `span` (B,) wide with knots `step` apart (degrees)."""
     along = center / span
     block = np.floor(along)
     along -= block
@@ -157,7 +156,7 @@ def _places(center: FloatArray, span: float, step: float, together: int, derivat
     weights = np.empty((center.size, 2 if derivatives else 1, CENTERS, DEGREE + 1))
     np.multiply(by_center[:, :, None], by_place[:, None], out=weights[:, 0])
     if derivatives:
-        np.multiply(center_slope[:, :, None], by_place[:, None] / span, out=weights[:, 1])
+        np.multiply(center_slope[:, :, None], by_place[:, None] / span[:, None, None], out=weights[:, 1])
         weights[:, 1] -= by_center[:, :, None] * (slope[:, None] / step)
     return _Places(block.astype(np.intp), phase, whole, weights.reshape(center.size, -1, TERMS))
 
@@ -190,6 +189,7 @@ def _tables(
     together: int,
     block: int,
     span: float,
+    *,
     kinds: int,
 ) -> FloatArray:
     """Tabulate a line for centres in ``[block * span, (block + 1) * span]``.
