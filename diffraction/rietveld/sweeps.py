@@ -9,6 +9,7 @@ Chunks know nothing of each other, so they may run in any order and in any numbe
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import multiprocessing
 import multiprocessing.util
@@ -67,22 +68,22 @@ class _Milestones:
         self.engine, self.patterns, self.options, self.direction = engine, patterns, options, direction
         self.answers: dict[int, Answer] = {}
         self.states: dict[int, SeriesState] = {}
+        self._cut: set[int] = set()
 
-    def begin(self, problem: Problem) -> None:
-        """Walk from the first frame that can be refined, without knowing its phases, to the last."""
+    def begin(self, problem: Problem) -> Iterator[None]:
+        """Walk from the first frame that can be refined, without knowing its phases, to the last; pause at each."""
         count, cold = len(self.patterns), SeriesState(problem)
-        first = next((k for k in range(count) if self._fit(k, cold)), None)
-        if first is None:
+        here = next((k for k in range(count) if self._fit(k, cold)), None)
+        if here is None:
             return
-        step = max(self.options.chunk, 1)
-        stops = [*range(first + step, count - 1, step), count - 1]
-        here = first
-        for stop in stops:
+        step = self.options.chunk
+        for stop in (*range(here + step, count - 1, step), count - 1):
             if stop > here:
                 here = self._reach(here, stop)
+                yield
 
-    def turn(self, way: _Milestones) -> None:
-        """Walk the milestones of the other direction from its end, which is where this one starts."""
+    def turn(self, way: _Milestones) -> Iterator[None]:
+        """Walk the milestones of the other direction from its end, which is where this one starts; pause at each."""
         order = sorted(way.states, reverse=True)
         if not order:
             return
@@ -91,6 +92,26 @@ class _Milestones:
         for stop in order[1:]:
             if self._fit(stop, self.states[here]):
                 here = stop
+            yield
+
+    def chunks(self, *, finished: bool = False) -> list[_Chunk]:
+        """Frames after each new milestone up to and with the next; behind the last one only when ``finished``."""
+        forward = self.direction == "forward"
+        good = sorted(self.states, reverse=not forward)
+        pairs: list[tuple[int, int | None]] = list(itertools.pairwise(good))
+        if finished and good:
+            pairs.append((good[-1], None))
+        out = []
+        for start, stop in pairs:
+            last = stop if stop is not None else (len(self.patterns) - 1 if forward else 0)
+            indices = range(start + 1, last + 1) if forward else range(start - 1, last - 1, -1)
+            fresh = [k for k in indices if k not in self.answers]
+            if start not in self._cut and fresh:
+                wanted = tuple(k for k in indices if k in fresh or k == stop)
+                chosen = tuple(self.patterns[k] for k in wanted)
+                out.append(_Chunk(chosen, wanted, self.states[start], self.options, self.direction))
+            self._cut.add(start)
+        return out
 
     def _fit(self, index: int, start: SeriesState) -> bool:
         state = _copy(start)
@@ -133,31 +154,12 @@ def walk(patterns: Sequence[PowderPattern], problem: Problem, options: SeriesOpt
     """
     with opened(options, options.folder) as engine, _Crew(engine, options, len(patterns)) as crew:
         forward = _Milestones(engine, patterns, options, "forward")
-        forward.begin(problem)
-        jobs = [(forward, crew.take(_chunks(forward)))]
+        jobs = [(forward, crew.follow(forward, forward.begin(problem)))]
         if options.both_directions and len(patterns) > 1:
             backward = _Milestones(engine, patterns, options, "backward")
-            backward.turn(forward)
-            jobs.append((backward, crew.take(_chunks(backward))))
+            jobs.append((backward, crew.follow(backward, backward.turn(forward))))
         crew.help()
         return [_way(milestones, crew.results(numbers)) for milestones, numbers in jobs]
-
-
-def _chunks(way: _Milestones) -> list[_Chunk]:
-    """Frames after each milestone up to and with the next one, in the order of the direction."""
-    count, forward = len(way.patterns), way.direction == "forward"
-    good = sorted(way.states, reverse=not forward)
-    ends: list[int | None] = [*good[1:], None]
-    out = []
-    for start, stop in zip(good, ends, strict=True):
-        last = (count - 1 if forward else 0) if stop is None else stop
-        indices = tuple(range(start + 1, last + 1) if forward else range(start - 1, last - 1, -1))
-        fresh = tuple(k for k in indices if k not in way.answers)
-        if fresh:
-            wanted = tuple(k for k in indices if k in fresh or k == stop)
-            chosen = tuple(way.patterns[k] for k in wanted)
-            out.append(_Chunk(chosen, wanted, way.states[start], way.options, way.direction))
-    return out
 
 
 def _way(milestones: _Milestones, results: Sequence[dict[int, Answer]]) -> Way:
@@ -234,6 +236,13 @@ class _Crew:
                 for k in numbers:
                     self.waiting[k] = self.pool.submit(_elsewhere, self.jobs[k])
         return numbers
+
+    def follow(self, milestones: _Milestones, stops: Iterator[None]) -> list[int]:
+        """Take on each chunk as soon as the walk has passed it; return the numbers of all."""
+        numbers = []
+        for _ in stops:
+            numbers += self.take(milestones.chunks())
+        return numbers + self.take(milestones.chunks(finished=True))
 
     def help(self) -> None:
         """Do here what no other process has begun, from the end of the queue."""
