@@ -23,12 +23,13 @@ from .curves import refinement_arrays
 from .diagnosis import contrast, wrong_wavelength
 from .engine import RefineOptions, refine
 from .events import event_quantities
-from .frame import SeriesOptions
+from .frame import SeriesOptions, Tested
 from .from_recipe import plan_of, resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
 from .model import Problem
+from .profile import absent_phase_test
 from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
-from .result import RietveldResult
+from .result import RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _record(
     result = job.keep(engine, frame, result)
     quantities = refinement_quantities(result, job.recipe.total, le_bail=job.recipe.le_bail)
     if found is not None:
-        quantities += absent_phases(found.tested, found.active)
+        quantities += absent_phases(_tested(job.problem, result, found), found.active)
     quality = refinement_quality(result, (*frame.flags, *flags, *job.flags))
     suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
     files = [job.kept(p) for p in (result.project, result.log)]
@@ -161,6 +162,17 @@ def _record(
         software={ENGINE_NAMES[engine]: result.engine_version},
         notes=tuple(notes),
     )
+
+
+def _tested(problem: Problem, result: RietveldResult, found: FrameResult) -> dict[str, Tested]:
+    """Return what every absent phase could amount to, also those that the rule of persistence took out."""
+    tested = dict(found.tested)
+    started = update_problem(problem, result)
+    for phase in problem.phases:
+        if phase.name not in tested and phase.name not in found.active:
+            test = absent_phase_test(result, started, phase.name)
+            tested[phase.name] = Tested(test.fraction, test.sigma, test.z * abs(test.z) - math.log(result.n_data))
+    return tested
 
 
 def _directions(found: FrameResult, sigma: float) -> str:
@@ -197,13 +209,12 @@ def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     table = job.recipe.sequence
     assert table is not None  # noqa: S101
     frames = job.frames
-    problem = job.problem
     if table.calibrate is not None:
-        problem = _calibrated(job, engine, table)
+        job = replace(job, problem=_calibrated(job, engine, table))
     options = _options(job, engine, table)
     job.context.progress(0, len(frames), f"{engine}: {len(frames)} frames")
     try:
-        found = refine_series([job.patterns[f.index] for f in frames], problem, options)
+        found = refine_series([job.patterns[f.index] for f in frames], job.problem, options)
     except LayerscopeError as error:
         wrong_wavelength(job, frames[0])
         hide_folders(job, error, engine, None)
@@ -217,6 +228,8 @@ def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
             fail(job, item.problem or DataError("the frame could not be refined"), engine, frame)
             continue
         flags = [f for f in item.flags if f not in item.result.flags]
+        if table.both_directions and len(frames) > 1 and item.direction_sigma is None:
+            flags.append(f"ONE_DIRECTION:{item.direction}")  # the other sweep could not refine it
         record = _record(job, engine, frame, item.result, flags, item)
         refined.append(Refined(frame, item.result, record))
     job.context.progress(len(frames), len(frames), f"{engine}: done")
