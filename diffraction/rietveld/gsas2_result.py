@@ -226,6 +226,11 @@ def _phase(
         }
         for k, (s, a) in enumerate(zip(phase.sites, found["atoms"], strict=True))
     }
+    for rule in phase.mixing:  # GSAS-II refines a variable of its own for the site: the host's follows from the guests'
+        for label in rule.labels[1:]:
+            share = sites[label]["occupancy"]
+            if share.sigma is not None:
+                sites[label]["occupancy"] = replace(share, role="refined")
     return PhaseResult(
         name=phase.name,
         cell=cell,
