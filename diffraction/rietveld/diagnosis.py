@@ -36,7 +36,7 @@ def wrong_wavelength(job: Job, frame: Frame) -> None:
     raise DataError(
         f"the wavelength is likely wrong: {found.text(given)}",
         source=job.series.files[frame.file].path,
-        hint=f"correct radiation (anode or wavelength); cells {given / found.value:.3f} times too long look alike",
+        hint=f"correct radiation; if it is right, the cells are {given / found.value:.3f} times those of the recipe",
     )
 
 
