@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError, ReaderError
+from layerscope.files import load
 from layerscope.records import InputFile, file_sha256
+from layerscope.text import decode
 
 from .frames import Frame
 from .radiation import FloatArray
@@ -31,7 +33,6 @@ def read_text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
         If it cannot be read, or the archive does not hold it.
     """
     from .readers._archive import member_names, open_archive, read_member
-    from .readers._base import decode, load
 
     raw = load(recipe.resolve(path))
     if member is not None:

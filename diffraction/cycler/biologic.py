@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import MissingDependencyError
+from layerscope.files import RawFile
 
 from ..radiation import FloatArray
-from ..readers._base import RawFile
 from .data import CyclerData, integrate_charge
 
 __all__ = ["FORMAT", "MAGIC", "read_biologic"]

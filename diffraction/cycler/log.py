@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 from layerscope.errors import DataError
+from layerscope.files import RawFile
+from layerscope.text import decode
 
 from ..dataset import PatternSeries
-from ..readers._base import RawFile, decode, iso_time
+from ..readers._base import iso_time
 
 __all__ = ["FrameLog", "parse_frame_log", "with_log"]
 

@@ -10,8 +10,9 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
+from layerscope.files import RawFile
+
 from ..radiation import FloatArray
-from ..readers._base import RawFile
 from .data import CapacityUnit, CurrentUnit, CyclerData, IntArray, integrate_charge, signed_current
 
 __all__ = ["CyclerColumns", "read_table"]

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from layerscope.errors import ReaderError
-
-from ._base import RawFile
+from layerscope.files import RawFile
 
 __all__ = ["LARGEST_ARCHIVE", "LARGEST_MEMBER", "is_zip", "member_names", "natural_key", "open_archive", "read_member"]
 

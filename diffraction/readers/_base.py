@@ -1,33 +1,23 @@
-"""What all readers share: the bytes of a file, its hash, numbers that are never guessed, errors of intensities."""
+"""What readers of powder patterns share: axes, errors of intensities, times, XML."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from layerscope.errors import ReaderError
+from layerscope.files import RawFile
 
 from ..radiation import FloatArray
 
 __all__ = [
-    "LARGEST_FILE",
     "READER_VERSION",
-    "RawFile",
     "ascending",
-    "decode",
     "iso_time",
-    "load",
     "local_name",
-    "number",
-    "numbers",
     "parse_xml",
     "regular_axis",
     "variance_of_errors",
@@ -37,119 +27,8 @@ __all__ = [
 READER_VERSION = "1"
 """Raised whenever a reader returns something else for the same bytes, so that old records stay distinguishable."""
 
-LARGEST_FILE = 1 << 30
-"""No file of powder patterns is larger than 1 GiB; this guards against being handed a disk image."""
-
 LARGEST_SCAN = 50_000_000
 """No scan has more points."""
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """The bytes of a file, or of a member of an archive, and their fingerprint.
-
-    Parameters
-    ----------
-    path : Path
-        The file, or the archive.
-    data : bytes
-        Its content.
-    sha256 : str
-        Hash of `data`, hexadecimal.
-    member : str
-        Name within the archive, or nothing.
-    """
-
-    path: Path
-    data: bytes
-    sha256: str
-    member: str = ""
-
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return len(self.data)
-
-    @property
-    def name(self) -> str:
-        """Name of the member, or else of the file without its folder."""
-        return self.member or self.path.name
-
-    def error(self, message: str, *, hint: str | None = None) -> ReaderError:
-        """Return a ReaderError that names this file."""
-        return ReaderError(message, source=f"{self.path}: {self.member}" if self.member else self.path, hint=hint)
-
-
-def load(path: str | Path) -> RawFile:
-    """Read a file's bytes.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    RawFile
-        Bytes and hash.
-
-    Raises
-    ------
-    ReaderError
-        If the file is absent, not a regular file, empty, too large or not readable.
-    """
-    path = Path(path)
-    try:
-        if not path.is_file():
-            reason = "it is not a regular file" if path.exists() else "the file does not exist"
-            raise ReaderError(reason, source=path)
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise ReaderError(f"the file has {size} bytes; no file of patterns is that large", source=path)
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise ReaderError(f"the file cannot be read: {error}", source=path) from error
-    if not data:
-        raise ReaderError("the file is empty", source=path)
-    return RawFile(path, data, hashlib.sha256(data).hexdigest())
-
-
-def decode(data: bytes) -> str:
-    """Decode text as UTF-8 or UTF-16 by its mark, as plain UTF-8, or else as Windows-1252, which vendors write."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
-def number(text: str | None) -> float | None:
-    """Return a finite number, or None if the text is none."""
-    try:
-        value = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def numbers(texts: Sequence[str]) -> FloatArray:
-    """Convert texts to float64, shape (n,).
-
-    Raises
-    ------
-    ValueError
-        If one of them is not a number; ``nan`` and ``inf`` are numbers here and are refused by `Pattern.check`.
-    """
-    try:
-        return np.array(texts, dtype=np.float64)
-    except ValueError:
-        for index, text in enumerate(texts):
-            try:
-                float(text)
-            except ValueError:
-                raise ValueError(f"value {index + 1} is {text.strip()[:40]!r}, not a number") from None
-        raise
 
 
 def ascending(axis: FloatArray, *others: FloatArray | None) -> tuple[FloatArray, ...]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number
+
 from ..radiation import TUBE_LINES, AxisKind, FloatArray, Radiation
-from ._base import RawFile, decode, number
 
 __all__ = ["COMMENT_MARKS", "AxisLabel", "Table", "axis_of_label", "radiation_of_header", "read_table", "split_row"]
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.files import RawFile
+
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import RawFile, regular_axis
+from ._base import regular_axis
 
 __all__ = ["FORMAT", "read", "sniff"]
 

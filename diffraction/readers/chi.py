@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number, numbers
+
 from ..dataset import Pattern
-from ._base import RawFile, ascending, decode, number, numbers, whole_counts
+from ._base import ascending, whole_counts
 from ._text import axis_of_label
 
 __all__ = ["FORMAT", "read", "sniff"]

@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode
+
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import FloatArray
-from ._base import RawFile, ascending, decode, regular_axis, variance_of_errors, whole_counts
+from ._base import ascending, regular_axis, variance_of_errors, whole_counts
 from ._text import COMMENT_MARKS, AxisLabel, Table, axis_of_label, radiation_of_header, read_table, split_row
 
 __all__ = ["FORMAT", "ColumnMap", "read", "sniff"]

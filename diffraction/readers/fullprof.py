@@ -6,8 +6,11 @@ import re
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number, numbers
+
 from ..dataset import Pattern
-from ._base import RawFile, ascending, decode, number, numbers, regular_axis, variance_of_errors, whole_counts
+from ._base import ascending, regular_axis, variance_of_errors, whole_counts
 from ._text import COMMENT_MARKS, radiation_of_header
 
 __all__ = ["FORMAT", "read", "sniff"]

@@ -13,9 +13,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number, numbers
+
 from ..dataset import Pattern
 from ..radiation import FloatArray
-from ._base import RawFile, decode, number, numbers, regular_axis, variance_of_errors, whole_counts
+from ._base import regular_axis, variance_of_errors, whole_counts
 from ._text import radiation_of_header
 
 __all__ = ["FORMAT", "read", "sniff"]

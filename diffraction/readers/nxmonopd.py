@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.files import RawFile
+
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
-from ._base import RawFile, ascending, iso_time, whole_counts
+from ._base import ascending, iso_time, whole_counts
 
 __all__ = ["FORMAT", "read", "sniff"]
 

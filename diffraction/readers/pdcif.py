@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import DataError, MissingDependencyError
+from layerscope.files import RawFile
+from layerscope.text import decode, number
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation, tube_radiation
-from ._base import RawFile, ascending, decode, iso_time, number
+from ._base import ascending, iso_time
 
 __all__ = ["FORMAT", "read", "sniff"]
 

@@ -9,10 +9,13 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number
+
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation
 from ._archive import is_zip, member_names, natural_key, open_archive, read_member
-from ._base import RawFile, ascending, decode, iso_time, local_name, number, parse_xml
+from ._base import ascending, iso_time, local_name, parse_xml
 
 __all__ = ["FORMAT", "read", "read_rasx", "sniff", "sniff_rasx"]
 

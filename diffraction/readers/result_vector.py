@@ -7,9 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import number
+
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import RawFile, number, whole_counts
+from ._base import whole_counts
 
 __all__ = ["FORMAT", "read", "sniff"]
 

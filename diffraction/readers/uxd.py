@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from layerscope.files import RawFile
+from layerscope.text import decode, number, numbers
+
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation
-from ._base import RawFile, decode, number, numbers, regular_axis
+from ._base import regular_axis
 
 __all__ = ["FORMAT", "read", "sniff"]
 

@@ -6,9 +6,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import number, numbers
+
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import RawFile, ascending, iso_time, local_name, number, numbers, parse_xml, regular_axis
+from ._base import ascending, iso_time, local_name, parse_xml, regular_axis
 
 __all__ = ["FORMAT", "read", "sniff"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from layerscope import __version__
 from layerscope.errors import DataError, StoreError
+from layerscope.files import write_atomic
 
 from .coverage import unlisted_artists
 from .style import millimetres, sheets
@@ -100,7 +100,10 @@ def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: Figu
     contents = _draw(figure, provenance)
     contents["csv"] = table.to_csv().encode()
     contents["json"] = _describe(figure, stem.name, table, provenance, contents)
-    return tuple(_write(stem.parent / f"{stem.name}.{ending}", content) for ending, content in contents.items())
+    paths = {ending: stem.parent / f"{stem.name}.{ending}" for ending in contents}
+    for ending, content in contents.items():
+        write_atomic(paths[ending], content)
+    return tuple(paths.values())
 
 
 def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
@@ -176,18 +179,3 @@ def _describe(
         "files": {f"{name}.{ending}": hashlib.sha256(content).hexdigest() for ending, content in contents.items()},
     }
     return (json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Replace a file in one step, so that a killed run leaves the old one or the new one, never a half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"the figure cannot be written: {error.strerror}", source=path) from error
-    return path

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from layerscope.errors import StoreError
+from layerscope.files import write_atomic
 from layerscope.records import ArrayRef, ResultRecord
 from layerscope.runs.summary import sorted_records
 
@@ -26,55 +25,6 @@ FORMAT = "layerscope-run"
 FORMAT_VERSION = 1
 MAX_JSON_BYTES = 200_000_000
 _RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
-
-
-def write_atomic(path: Path, data: bytes) -> bool:
-    """Write a file whole or not at all: temporary file, fsync, rename.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder must exist.
-    data : bytes
-        Its content.
-
-    Returns
-    -------
-    bool
-        False when the file already held exactly this, in which case it is not touched.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    try:
-        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
-            return False
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror or error}", source=path) from error
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can open a folder, and those that cannot do it themselves."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def read_json(path: Path) -> dict[str, Any]:

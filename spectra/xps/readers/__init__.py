@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from layerscope.errors import ReaderError
+from layerscope.files import RawFile, load
 
 from ..dataset import XpsDataset
-from ._base import RawFile, load
 from .columns import ColumnMap
 
 __all__ = ["FORMATS", "ColumnMap", "read"]

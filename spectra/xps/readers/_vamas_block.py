@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from layerscope.text import numbers
+
 from ..dataset import FloatArray
-from ._base import numbers
 
 __all__ = ["Block", "Header", "LineCursor", "VamasSyntaxError", "read_block", "read_header"]
 

@@ -9,9 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from layerscope.errors import ReaderError
+from layerscope.files import RawFile
+from layerscope.text import decode
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, RawFile, decode, rising_order
+from ._base import READER_VERSION, rising_order
 
 __all__ = ["FORMAT", "ColumnMap", "read", "sniff"]
 

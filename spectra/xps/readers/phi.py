@@ -15,8 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode
+
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, RawFile, decode, rising_order
+from ._base import READER_VERSION, rising_order
 
 __all__ = ["FORMAT", "read", "sniff"]
 

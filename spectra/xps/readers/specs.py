@@ -14,8 +14,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from layerscope.files import RawFile
+from layerscope.text import decode, numbers
+
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, RawFile, decode, numbers, rising_order
+from ._base import READER_VERSION, rising_order
 
 __all__ = ["FORMAT", "read", "sniff"]
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerscope.errors import ReaderError
+from layerscope.files import RawFile
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, RawFile, known, rising_order
+from ._base import READER_VERSION, known, rising_order
 from ._vamas_block import Block, Header, LineCursor, VamasSyntaxError, read_block, read_header
 
 __all__ = ["FORMAT", "read", "sniff"]

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import MissingDependencyError, ReaderError
+from layerscope.files import RawFile, load
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, RawFile, load, rising_order
+from ._base import READER_VERSION, rising_order
 
 __all__ = ["FORMAT", "read", "read_folder", "sniff"]
 
