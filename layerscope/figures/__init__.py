@@ -6,6 +6,7 @@ No technique is known here; a pipeline draws, this package gives it the page and
 from __future__ import annotations
 
 from .coverage import GUIDE, unlisted_artists
+from .page import Page
 from .save import FigureProvenance, save_figure
 from .style import DATA_COLOUR, PALETTE, Sheet, Width, millimetres, style
 from .table import Column, Curve, FigureTable
@@ -18,6 +19,7 @@ __all__ = [
     "Curve",
     "FigureProvenance",
     "FigureTable",
+    "Page",
     "Sheet",
     "Width",
     "millimetres",

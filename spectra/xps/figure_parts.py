@@ -7,27 +7,24 @@ field writes them: binding energy from high to low, formulas with subscripts.
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, FigureTable
+from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve
 
 from .figure_data import RegionView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "BACKGROUND_COLOUR",
     "FIT_COLOUR",
     "LEGEND_ROW_MM",
-    "Page",
     "StackLayout",
     "draw_residual_map",
     "draw_residual_trace",
@@ -52,29 +49,6 @@ _ELEMENTS = (
 _PART = re.compile(rf"({_ELEMENTS}|[xyz()])(\d*)")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _WORD = re.compile(r"[A-Za-z0-9()]+")
-
-
-@dataclass
-class Page:
-    """One figure while it is drawn: its table, its letters, and what it rests on."""
-
-    figure: Figure
-    curves: list[Curve] = field(default_factory=list)
-    columns: list[Column] = field(default_factory=list)
-    letters: Iterator[str] = field(default_factory=lambda: iter(string.ascii_lowercase))
-
-    def letter(self, axes: Axes, title: str = "", pad: float = 3.0) -> str:
-        """Give a panel the next letter, bold at its upper left corner, `pad` points above it."""
-        letter = next(self.letters)
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7, y=1.0, pad=pad)
-        if title:
-            axes.set_title(title, fontsize=7, y=1.0, pad=pad)
-        return letter
-
-    @property
-    def table(self) -> FigureTable:
-        """Every plotted point."""
-        return FigureTable((*FigureTable.from_curves(self.curves).columns, *self.columns))
 
 
 def pretty(text: str) -> str:

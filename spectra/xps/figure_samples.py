@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import Column
+from layerscope.figures import Column, Page
 from layerscope.records.formatting import format_limit
 
 from .figure_data import Points, ProfileView
-from .figure_parts import Page, pretty
+from .figure_parts import pretty
 from .figure_trends import draw_composition, draw_fractions, level_axis, level_limits, share_limits
 
 if TYPE_CHECKING:

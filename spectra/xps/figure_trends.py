@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import GUIDE, Curve
+from layerscope.figures import GUIDE, Curve, Page
 
 from .figure_data import Kink, Points, ProfileView, RegionView
-from .figure_parts import LEGEND_ROW_MM, Page, pretty
+from .figure_parts import LEGEND_ROW_MM, pretty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, FigureProvenance, save_figure, style
+from layerscope.figures import DATA_COLOUR, FigureProvenance, Page, save_figure, style
 
 from .figure_data import LARGEST_SHARE_SIGMA, ProfileView, RegionView, collect_profiles, species_colours
 from .figure_parts import (
     BACKGROUND_COLOUR,
     FIT_COLOUR,
     LEGEND_ROW_MM,
-    Page,
     StackLayout,
     draw_residual_map,
     draw_residual_trace,

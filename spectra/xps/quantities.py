@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.limits import feldman_cousins
 from layerscope.records import Alternative, FitQuality, Quantity
+from layerscope.runs.fitted import fit_quality, record_flag
 
 from .depth import ChangePoint, DepthProfileFit
 from .recipe import ComponentTable
@@ -364,26 +365,9 @@ def profile_quantities(
 
 def quality(result: RegionFit) -> FitQuality:
     """Return how good the joint fit of a region is."""
-    fit = result.fit
-    flags = [_flag(f) for f in fit.flags()]
+    flags = [record_flag(f) for f in result.fit.flags()]
     flags += [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
-    return FitQuality(
-        chi2=fit.chi2,
-        redchi=fit.redchi,
-        aic=fit.aic,
-        bic=fit.bic,
-        n_data=fit.n_points,
-        n_free=fit.n_estimated,
-        durbin_watson=float(np.clip(fit.durbin_watson().mean(), 0.0, 4.0)),
-        converged=fit.converged,
-        flags=tuple(flags),
-    )
-
-
-def _flag(text: str) -> str:
-    """Bring an engine's flag into the record's form NAME or NAME:detail."""
-    head, _, rest = text.partition(" ")
-    return text if ":" in head or not rest else f"{head}:{rest}"
+    return fit_quality(result.fit, flags)
 
 
 def level_quality(result: RegionFit, level: int, extra: tuple[str, ...] = ()) -> FitQuality:
@@ -392,12 +376,12 @@ def level_quality(result: RegionFit, level: int, extra: tuple[str, ...] = ()) ->
     n = int((fit.root_weight[level] > 0).sum())
     own = max(n - fit.n_estimated // fit.n_patterns, 1)
     chi2 = float((fit.residual[level] ** 2).sum())
-    flags = [_flag(f) for f in fit.flags() if f == f"RESIDUAL_STRUCTURE:{level}"]
+    structured = f"RESIDUAL_STRUCTURE:{level}" in fit.flags()
     return FitQuality(
         chi2=chi2,
         redchi=chi2 / own,
         n_data=n,
         durbin_watson=float(np.clip(fit.durbin_watson()[level], 0.0, 4.0)),
         converged=fit.converged,
-        flags=("RESIDUAL_STRUCTURE",) * bool(flags) + extra,
+        flags=("RESIDUAL_STRUCTURE",) * structured + extra,
     )

@@ -31,7 +31,6 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
     fit = result.fit
     lines, background = fit.component_curves()
     label = {c.name: c.species for c in result.components}
-    weight = fit.root_weight
     times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
     moments = profile.series.times_s is not None
     info = metadata(spectra.spectra, profile.datasets)
@@ -57,7 +56,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         level_name="time" if moments else "etch_time",
         level_unit="s",
         counts=fit.y.copy(),
-        variance=np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0),
+        variance=fit.variance,
         fit=fit.expected.copy(),
         background=background,
         residual=fit.residual.copy(),
