@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ settings.register_profile("layerscope", derandomize=True)
 settings.load_profile("layerscope")
 
 ROOT = Path(__file__).resolve().parents[1]
+TOY = Path(__file__).parent / "runs" / "toy_package"
 
 # ``python -m pytest`` puts the working directory first on the path, where ``layerscope/`` lies without its wings.
 # The suite tests the *installed* package (wheel or editable), so that entry is taken out before anything is imported.
@@ -33,3 +35,37 @@ def shared_data() -> Path:
 def reference_data() -> Path:
     """Return the folder of the cases with known truth that ship with the repository."""
     return ROOT / "reference_data"
+
+
+@pytest.fixture
+def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like site-packages, where a technique from outside is installed with its entry point."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copy(TOY / "layerscope_toy.py", site)
+    info = site / "layerscope_toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: layerscope-toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[layerscope.pipelines]\ntoy = layerscope_toy:PIPELINE\n")
+    return site
+
+
+@pytest.fixture
+def toy(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The technique from outside, installed for this process and its children."""
+    monkeypatch.syspath_prepend(str(toy_site))
+    monkeypatch.setenv("PYTHONPATH", str(toy_site))
+    monkeypatch.delitem(sys.modules, "layerscope_toy", raising=False)
+    return toy_site
+
+
+@pytest.fixture
+def recipe_folder(tmp_path: Path, toy: Path) -> Path:
+    """A recipe for two good files."""
+    folder = tmp_path / "case"
+    folder.mkdir()
+    (folder / "one.txt").write_text("0 100 300\n10 200 200\n")
+    (folder / "two.txt").write_text("0 900 100\n")
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "toy"\ntitle = "Toy"\nsample = "LRO"\nfiles = ["one.txt", "two.txt"]\n'
+    )
+    return folder

@@ -1,1 +1,1 @@
-"""Parts of ``generate_xps_cases.py``: simulation, file writers and the three cases; nothing of layerscope."""
+"""Parts of the scripts that generate the reference cases: simulation, file writers, cases; nothing of layerscope."""
