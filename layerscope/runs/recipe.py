@@ -20,6 +20,7 @@ __all__ = [
     "RecipeModel",
     "RecipePath",
     "StudyRecipe",
+    "not_empty",
     "parse_recipe",
     "read_toml",
     "resolve_inside",
@@ -62,6 +63,19 @@ class RecipePath(str):
         if "collect" in context:
             context["collect"].append(str(path))
         return "" if context.get("identity") else str(path)
+
+
+def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty list; not as a length, which would count wrong entries out and complain a second time.
+
+    Raises
+    ------
+    ValueError
+        If there is no entry.
+    """
+    if not values:
+        raise ValueError("needs at least one entry")
+    return values
 
 
 class RecipeModel(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.errors import RecipeError
 from layerscope.fitting.expressions import Expression
-from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath
+from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath, not_empty
 
 from .dataset import normalise_region
 
@@ -37,13 +37,6 @@ def identifier(name: str) -> str:
     """Return a name under which a component's parameters can be declared: ``TM-O-B`` -> ``TM_O_B``."""
     text = re.sub(r"\W+", "_", name).strip("_") or "line"
     return text if text[0].isalpha() else f"c_{text}"
-
-
-def _not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse an empty list; not as a length, which would count wrong entries out and complain a second time."""
-    if not values:
-        raise ValueError("needs at least one entry")
-    return values
 
 
 def _as_table(value: Any) -> Any:
@@ -125,7 +118,7 @@ class RegionTable(RecipeModel):
 
     region: Annotated[str, Field(min_length=1, description="core level as in the file, e.g. 'B 1s'")]
     range_eV: tuple[float, float] | None = Field(default=None, description="binding energies to fit, as measured")
-    components: Annotated[tuple[ComponentTable, ...], AfterValidator(_not_empty)]
+    components: Annotated[tuple[ComponentTable, ...], AfterValidator(not_empty)]
     background: BackgroundTable = BackgroundTable()
     shift: Literal["auto", "charge", "free", "none"] = Field(
         default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
@@ -195,7 +188,7 @@ class ColumnsTable(RecipeModel):
 class SeriesTable(RecipeModel):
     """One depth profile: a file with all levels, or a file a level."""
 
-    files: Annotated[tuple[RecipePath, ...], AfterValidator(_not_empty)]
+    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)]
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
@@ -272,8 +265,8 @@ class DepthTable(RecipeModel):
 class XpsRecipe(PipelineRecipe):
     """Recipe of the pipeline ``xps``."""
 
-    series: Annotated[tuple[SeriesTable, ...], AfterValidator(_not_empty)]
-    regions: Annotated[tuple[RegionTable, ...], AfterValidator(_not_empty)]
+    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)]
+    regions: Annotated[tuple[RegionTable, ...], AfterValidator(not_empty)]
     charge: ChargeTable = ChargeTable()
     quantification: QuantificationTable | None = None
     overlap: OverlapTable | None = None

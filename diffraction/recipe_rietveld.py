@@ -1,0 +1,213 @@
+"""The recipe of the pipeline ``rietveld``: instrument, phases, background, plan and sequence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from layerscope.runs.recipe import RecipeModel, RecipePath, not_empty
+
+from .recipe_series import DiffractionRecipe, unique
+
+__all__ = [
+    "BackgroundTable",
+    "CalibrationTable",
+    "ExtraLineTable",
+    "GuestTable",
+    "InstrumentTable",
+    "PhaseTable",
+    "PlanTable",
+    "RietveldRecipe",
+    "SequenceTable",
+    "StageTable",
+]
+
+
+class InstrumentTable(RecipeModel):
+    """Instrument, as in `layerscope.diffraction.rietveld.model.Instrument`; wavelengths come from the radiation."""
+
+    instprm: RecipePath | None = Field(default=None, description="GSAS-II parameters to start from")
+    instprm_member: str | None = Field(default=None, description="the one file in an archive")
+    polarisation: Annotated[float, Field(ge=0, le=1)] | None = None
+    radius_mm: Annotated[float, Field(gt=0)] | None = None
+    u: float | None = None
+    v: float | None = None
+    w: float | None = None
+    x: float | None = None
+    y: float | None = None
+    sh_l: Annotated[float, Field(ge=0)] | None = None
+    zero: float | None = None
+    displacement_mm: float | None = None
+
+
+class GuestTable(RecipeModel):
+    """An element that shares a site with the one that is there; the site stays as full as it was."""
+
+    site: Annotated[str, Field(min_length=1, description="label of the host's site, e.g. 'Li'")]
+    element: Annotated[str, Field(min_length=1)]
+    occupancy: Annotated[float, Field(ge=0, le=1)] = Field(default=0.01, description="to start from")
+    label: str | None = Field(default=None, description="what the records call it; element and site when not given")
+
+
+class PhaseTable(RecipeModel):
+    """A phase: from the library, from a CIF or TOML file beside the recipe, or, for Le Bail, space group and cell."""
+
+    name: Annotated[str, Field(min_length=1, description="what the records call it")]
+    library: str | None = Field(default=None, description="name in reference_data/phases")
+    file: RecipePath | None = Field(default=None, description=".cif or .toml, or an archive that holds it")
+    member: str | None = Field(default=None, description="the one file in an archive, e.g. 'O3.cif'")
+    space_group: str | None = Field(default=None, description="Hermann-Mauguin; atoms unknown, for le_bail only")
+    a: Annotated[float, Field(gt=0)] | None = None
+    b: Annotated[float, Field(gt=0)] | None = None
+    c: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(gt=0, lt=180)] | None = None
+    beta: Annotated[float, Field(gt=0, lt=180)] | None = None
+    gamma: Annotated[float, Field(gt=0, lt=180)] | None = None
+    size_nm: Annotated[float, Field(gt=0)] | None = None
+    microstrain_ppm: Annotated[float, Field(ge=0)] | None = None
+    broadening_like: str | None = Field(
+        default=None, description="after the calibration of a series: size and strain of this phase"
+    )
+    texture: bool = Field(default=True, description="false switches the texture of the library off")
+    texture_axis: tuple[int, int, int] | None = None
+    refine_occupancy: tuple[str, ...] = Field(default=(), description="sites whose occupancy the plan may free")
+    guests: tuple[GuestTable, ...] = Field(default=(), description="elements that share a site, e.g. B on the Li layer")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if sum(origin is not None for origin in (self.library, self.file, self.space_group)) != 1:
+            raise ValueError(f"phase {self.name!r}: give either library or file (or space_group, for le_bail)")
+        if self.member is not None and self.file is None:
+            raise ValueError(f"phase {self.name!r}: member goes with file")
+        if self.space_group is not None:
+            if self.a is None:
+                raise ValueError(f"phase {self.name!r}: space_group needs the cell: a, and b, c, alpha, beta, gamma")
+            if self.guests or self.refine_occupancy:
+                raise ValueError(f"phase {self.name!r}: without atoms there is no site to share or to refine")
+        return self
+
+
+class ExtraLineTable(RecipeModel):
+    """A line that no phase explains; position and width are held."""
+
+    two_theta: float
+    fwhm: Annotated[float, Field(gt=0)]
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.5
+    label: str = ""
+
+
+class BackgroundTable(RecipeModel):
+    """Chebyshev background."""
+
+    terms: Annotated[int, Field(ge=1, le=36)] = 10
+    lines: tuple[ExtraLineTable, ...] = ()
+
+
+class StageTable(RecipeModel):
+    """One stage of a plan."""
+
+    name: str
+    free: Annotated[tuple[str, ...], AfterValidator(not_empty)]
+
+
+class PlanTable(RecipeModel):
+    """In which order parameters are freed."""
+
+    kind: Literal["full", "calibration", "series", "le_bail", "stages"] = "full"
+    texture: bool = True
+    atoms: bool = True
+    occupancy: bool = False
+    size: bool = True
+    strain: bool = False
+    stages: tuple[StageTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.kind == "stages") != bool(self.stages):
+            raise ValueError("stages go with kind = 'stages'")
+        return self
+
+
+class CalibrationTable(RecipeModel):
+    """Refine one good frame first; its instrument is then held."""
+
+    frame: Annotated[int, Field(ge=0)] = 0
+    phases: tuple[str, ...] = Field(default=(), description="phases of that frame; all when empty")
+    plan: PlanTable = PlanTable(atoms=False)
+
+
+class SequenceTable(RecipeModel):
+    """How a series is refined; see `layerscope.diffraction.rietveld.frame.SeriesOptions`."""
+
+    always: tuple[str, ...] = ()
+    free: tuple[str, ...] = ("background", "lines")
+    free_when_strong: tuple[str, ...] = ("cell",)
+    strong: Annotated[float, Field(gt=0)] = 12.0
+    bic_margin: float = 6.0
+    persistence: Annotated[int, Field(ge=1)] = 2
+    min_intensity_share: Annotated[float, Field(ge=0, lt=1)] = 0.003
+    both_directions: bool = True
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    chunk: Annotated[int, Field(ge=1, le=1000)] = 8
+    calibrate: CalibrationTable | None = None
+
+
+class RietveldRecipe(DiffractionRecipe):
+    """Recipe of the pipeline ``rietveld``."""
+
+    engine: Literal["rietx", "gsas2", "both"] = "rietx"
+    phases: Annotated[tuple[PhaseTable, ...], AfterValidator(not_empty)]
+    instrument: InstrumentTable = InstrumentTable()
+    background: BackgroundTable = BackgroundTable()
+    plan: PlanTable = PlanTable()
+    sequence: SequenceTable | None = Field(
+        default=None, description="refine the frames as a series; each alone when not given"
+    )
+    total: tuple[str, ...] = Field(default=(), description="phases summed in the table, with their covariance")
+    le_bail: bool = Field(default=False, description="extract intensities: cells without atoms")
+    save_gpx: bool = Field(default=False, description="keep GSAS-II's project and log in the run folder")
+    time_limit_s: Annotated[float, Field(gt=0)] = Field(default=300.0, description="of one refinement")
+    agree_within: Annotated[float, Field(gt=0)] = Field(default=3.0, description="sigma, for engine = 'both'")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [p.name for p in self.phases]
+        unique(names, "phases")
+        wanted = [("broadening_like", p.broadening_like) for p in self.phases if p.broadening_like is not None]
+        wanted += [("total", n) for n in self.total]
+        if self.sequence is not None:
+            wanted += [("sequence.always", n) for n in self.sequence.always]
+            if self.sequence.calibrate is not None:
+                wanted += [("sequence.calibrate.phases", n) for n in self.sequence.calibrate.phases]
+            if self.le_bail:
+                raise ValueError("le_bail is for single patterns; leave out the table sequence")
+        self._check_le_bail()
+        for where, name in wanted:
+            if name not in names:
+                raise ValueError(f"{where}: no phase is called {name!r}; there are {', '.join(names)}")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _le_bail_plan(cls, data: Any) -> Any:
+        """Give Le Bail its own plan where none is asked for."""
+        if isinstance(data, dict) and data.get("le_bail") is True and "plan" not in data:
+            return {**data, "plan": {"kind": "le_bail"}}
+        return data
+
+    def _check_le_bail(self) -> None:
+        if not self.le_bail:
+            if self.plan.kind == "le_bail":
+                raise ValueError("plan.kind = 'le_bail' goes with le_bail = true")
+            bare = [p.name for p in self.phases if p.space_group is not None]
+            if bare:
+                raise ValueError(f"phase {bare[0]!r} has no atoms: only le_bail = true can use it")
+            return
+        if self.total:
+            raise ValueError("le_bail gives no fractions: leave out total")
+        freed = {token.partition(":")[0] for stage in self.plan.stages for token in stage.free}
+        atoms = sorted(freed & {"scale", "texture", "b_iso", "xyz", "occupancy"})
+        if atoms or self.plan.kind not in ("le_bail", "stages"):
+            what = ", ".join(atoms) if atoms else f"plan.kind = '{self.plan.kind}'"
+            raise ValueError(f"le_bail extracts intensities, so it refines no scale, texture or atoms: drop {what}")
