@@ -16,20 +16,24 @@ __all__ = ["ComparisonTable", "GuardTable", "PeaksRecipe", "ReflectionTable"]
 class GuardTable(RecipeModel):
     """What a phase must show; see `layerscope.diffraction.peaks.selection.Guard`."""
 
-    least_share: Annotated[float, Field(ge=0, lt=1)] = 0.004
-    least_separation: Annotated[float, Field(ge=0)] = 0.5
-    persistence: Annotated[int, Field(ge=1)] = 3
-    switch_cost: Annotated[float, Field(ge=0)] = 6.0
+    least_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.004, description="share of the intensity of all phases below which a line is a ripple of another one"
+    )
+    least_separation: Annotated[float, Field(ge=0)] = Field(default=0.5, description="from any other line, in widths")
+    persistence: Annotated[int, Field(ge=1)] = Field(default=3, description="frames in a row")
+    switch_cost: Annotated[float, Field(ge=0)] = Field(
+        default=6.0, description="BIC that each appearance and disappearance must earn on top"
+    )
 
 
 class ReflectionTable(RecipeModel):
     """A single line to follow: where it is, how wide, how far it moves."""
 
     name: Annotated[str, Field(min_length=1, description="e.g. '(101)' or 'Al (111)'")]
-    range_2theta: Range
+    range_2theta: Range = Field(description="degrees; part of the pattern that is fitted")
     neighbours: tuple[float, ...] = Field(default=(), description="degrees; other lines there that do not move")
-    width: Literal["frame", "shared"] = "frame"
-    background: Annotated[int, Field(ge=0, le=6)] = 1
+    width: Literal["frame", "shared"] = Field(default="frame", description="one a frame, or one for the series")
+    background: Annotated[int, Field(ge=0, le=6)] = Field(default=1, description="degree of the polynomial")
     axial: bool | float = Field(default=True, description="fitted, left out, or held at this S/L")
     reference_frames: Annotated[tuple[int, ...], AfterValidator(not_empty)] = Field(
         default=(0,), description="frames that shifts count from"
@@ -37,7 +41,9 @@ class ReflectionTable(RecipeModel):
     instrument_fwhm: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="degrees; removed from the half width"
     )
-    instrument_mixing: Annotated[float, Field(ge=0, le=1)] = 0.5
+    instrument_mixing: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Lorentzian share of the instrument's profile"
+    )
     d_to_a: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="cubic cells: a = d times this number, the square root of h2 + k2 + l2"
     )
@@ -50,10 +56,10 @@ class ReflectionTable(RecipeModel):
 class ComparisonTable(RecipeModel):
     """Two samples whose total of some phases is compared."""
 
-    samples: tuple[str, str]
-    phases: tuple[str, ...] = ("IG", "H13")
+    samples: tuple[str, str] = Field(description="the first less the second")
+    phases: tuple[str, ...] = Field(default=("IG", "H13"), description="components that are summed")
     voltage_V: Range | None = Field(default=None, description="range to compare in; all that both have by default")
-    branch: Literal["charge", "discharge"] = "charge"
+    branch: Literal["charge", "discharge"] = Field(default="charge", description="which half cycle is compared")
 
 
 def _none(name: Any) -> Any:
@@ -71,8 +77,8 @@ class PeaksRecipe(DiffractionRecipe):
     background: Annotated[int, Field(ge=0, le=8)] = Field(default=2, description="degree of the polynomial")
     axial: bool = Field(default=True, description="lines are smeared by axial divergence")
     reference_frames: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="frames of a single phase")
-    guard: GuardTable = GuardTable()
-    max_lines: Annotated[int, Field(ge=1, le=8)] = 4
+    guard: GuardTable = Field(default=GuardTable(), description="what a phase must show besides a lower BIC")
+    max_lines: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="of the phases, in one frame")
     intensity_per_weight: dict[str, float] = Field(
         default_factory=dict, description="calculated intensity per weight of a component, over the library's"
     )
@@ -81,7 +87,7 @@ class PeaksRecipe(DiffractionRecipe):
     )
     total: tuple[str, ...] = Field(default=("IG", "H13"), description="components summed in the table")
     reflections: tuple[ReflectionTable, ...] = Field(default=(), description="single lines to follow")
-    compare: ComparisonTable | None = None
+    compare: ComparisonTable | None = Field(default=None, description="one sample against another at equal voltages")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -29,23 +29,27 @@ class InstrumentTable(RecipeModel):
 
     instprm: RecipePath | None = Field(default=None, description="GSAS-II parameters to start from")
     instprm_member: str | None = Field(default=None, description="the one file in an archive")
-    polarisation: Annotated[float, Field(ge=0, le=1)] | None = None
-    radius_mm: Annotated[float, Field(gt=0)] | None = None
-    u: float | None = None
-    v: float | None = None
-    w: float | None = None
-    x: float | None = None
-    y: float | None = None
-    sh_l: Annotated[float, Field(ge=0)] | None = None
-    zero: float | None = None
-    displacement_mm: float | None = None
+    polarisation: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="K in K + (1 - K) cos² 2θ: 0.5 without a monochromator"
+    )
+    radius_mm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="of the goniometer, for the displacement"
+    )
+    u: float | None = Field(default=None, description="Gaussian FWHM² = u tan² θ + v tan θ + w, degrees²")
+    v: float | None = Field(default=None, description="degrees²")
+    w: float | None = Field(default=None, description="degrees²")
+    x: float | None = Field(default=None, description="Lorentzian FWHM = x / cos θ + y tan θ, degrees")
+    y: float | None = Field(default=None, description="degrees")
+    sh_l: Annotated[float, Field(ge=0)] | None = Field(default=None, description="axial divergence, S/L + H/L")
+    zero: float | None = Field(default=None, description="zero shift, degrees")
+    displacement_mm: float | None = Field(default=None, description="of the sample")
 
 
 class GuestTable(RecipeModel):
     """An element that shares a site with the one that is there; the site stays as full as it was."""
 
     site: Annotated[str, Field(min_length=1, description="label of the host's site, e.g. 'Li'")]
-    element: Annotated[str, Field(min_length=1)]
+    element: Annotated[str, Field(min_length=1)] = Field(description="of the guest, e.g. 'B'")
     occupancy: Annotated[float, Field(ge=0, le=1)] = Field(default=0.01, description="to start from")
     label: str | None = Field(default=None, description="what the records call it; element and site when not given")
 
@@ -58,19 +62,21 @@ class PhaseTable(RecipeModel):
     file: RecipePath | None = Field(default=None, description=".cif or .toml, or an archive that holds it")
     member: str | None = Field(default=None, description="the one file in an archive, e.g. 'O3.cif'")
     space_group: str | None = Field(default=None, description="Hermann-Mauguin; atoms unknown, for le_bail only")
-    a: Annotated[float, Field(gt=0)] | None = None
-    b: Annotated[float, Field(gt=0)] | None = None
-    c: Annotated[float, Field(gt=0)] | None = None
-    alpha: Annotated[float, Field(gt=0, lt=180)] | None = None
-    beta: Annotated[float, Field(gt=0, lt=180)] | None = None
-    gamma: Annotated[float, Field(gt=0, lt=180)] | None = None
-    size_nm: Annotated[float, Field(gt=0)] | None = None
-    microstrain_ppm: Annotated[float, Field(ge=0)] | None = None
+    a: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Å; over the library's or the file's")
+    b: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Å")
+    c: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Å")
+    alpha: Annotated[float, Field(gt=0, lt=180)] | None = Field(default=None, description="degrees")
+    beta: Annotated[float, Field(gt=0, lt=180)] | None = Field(default=None, description="degrees")
+    gamma: Annotated[float, Field(gt=0, lt=180)] | None = Field(default=None, description="degrees")
+    size_nm: Annotated[float, Field(gt=0)] | None = Field(default=None, description="crystallite size to start from")
+    microstrain_ppm: Annotated[float, Field(ge=0)] | None = Field(default=None, description="to start from, 1e-6")
     broadening_like: str | None = Field(
         default=None, description="after the calibration of a series: size and strain of this phase"
     )
     texture: bool = Field(default=True, description="false switches the texture of the library off")
-    texture_axis: tuple[int, int, int] | None = None
+    texture_axis: tuple[int, int, int] | None = Field(
+        default=None, description="March-Dollase axis h k l, over the library's"
+    )
     refine_occupancy: tuple[str, ...] = Field(default=(), description="sites whose occupancy the plan may free")
     guests: tuple[GuestTable, ...] = Field(default=(), description="elements that share a site, e.g. B on the Li layer")
 
@@ -91,36 +97,42 @@ class PhaseTable(RecipeModel):
 class ExtraLineTable(RecipeModel):
     """A line that no phase explains; position and width are held."""
 
-    two_theta: float
-    fwhm: Annotated[float, Field(gt=0)]
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.5
-    label: str = ""
+    two_theta: float = Field(description="degrees")
+    fwhm: Annotated[float, Field(gt=0)] = Field(description="degrees")
+    eta: Annotated[float, Field(ge=0, le=1)] = Field(default=0.5, description="Lorentzian share")
+    label: str = Field(default="", description="what the records call it")
 
 
 class BackgroundTable(RecipeModel):
     """Chebyshev background."""
 
-    terms: Annotated[int, Field(ge=1, le=36)] = 10
-    lines: tuple[ExtraLineTable, ...] = ()
+    terms: Annotated[int, Field(ge=1, le=36)] = Field(default=10, description="Chebyshev coefficients")
+    lines: tuple[ExtraLineTable, ...] = Field(
+        default=(), description="lines that no phase explains; position and width are held"
+    )
 
 
 class StageTable(RecipeModel):
     """One stage of a plan."""
 
-    name: str
-    free: Annotated[tuple[str, ...], AfterValidator(not_empty)]
+    name: str = Field(description="for messages")
+    free: Annotated[tuple[str, ...], AfterValidator(not_empty)] = Field(
+        description="groups of parameters, e.g. 'cell' or 'size:H1-3'; they stay free"
+    )
 
 
 class PlanTable(RecipeModel):
     """In which order parameters are freed."""
 
-    kind: Literal["full", "calibration", "series", "le_bail", "stages"] = "full"
-    texture: bool = True
-    atoms: bool = True
-    occupancy: bool = False
-    size: bool = True
-    strain: bool = False
-    stages: tuple[StageTable, ...] = ()
+    kind: Literal["full", "calibration", "series", "le_bail", "stages"] = Field(
+        default="full", description="series holds the instrument; stages: your own"
+    )
+    texture: bool = Field(default=True, description="free the texture of the phases that declare an axis")
+    atoms: bool = Field(default=True, description="free Biso and coordinates")
+    occupancy: bool = Field(default=False, description="free the occupancies that the phases allow")
+    size: bool = Field(default=True, description="free sizes, in a series")
+    strain: bool = Field(default=False, description="free strains, in a series")
+    stages: tuple[StageTable, ...] = Field(default=(), description="what is freed, in this order")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -132,35 +144,49 @@ class PlanTable(RecipeModel):
 class CalibrationTable(RecipeModel):
     """Refine one good frame first; its instrument is then held."""
 
-    frame: Annotated[int, Field(ge=0)] = 0
+    frame: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the frame")
     phases: tuple[str, ...] = Field(default=(), description="phases of that frame; all when empty")
-    plan: PlanTable = PlanTable(atoms=False)
+    plan: PlanTable = Field(default=PlanTable(atoms=False), description="how that frame is refined")
 
 
 class SequenceTable(RecipeModel):
     """How a series is refined; see `layerscope.diffraction.rietveld.frame.SeriesOptions`."""
 
-    always: tuple[str, ...] = ()
-    free: tuple[str, ...] = ("background", "lines")
-    free_when_strong: tuple[str, ...] = ("cell",)
-    strong: Annotated[float, Field(gt=0)] = 12.0
-    bic_margin: float = 6.0
-    persistence: Annotated[int, Field(ge=1)] = 2
-    min_intensity_share: Annotated[float, Field(ge=0, lt=1)] = 0.003
-    both_directions: bool = True
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    chunk: Annotated[int, Field(ge=1, le=1000)] = 8
-    calibrate: CalibrationTable | None = None
+    always: tuple[str, ...] = Field(default=(), description="phases that are in every frame; all others come and go")
+    free: tuple[str, ...] = Field(
+        default=("background", "lines"), description="groups refined in every frame besides scale"
+    )
+    free_when_strong: tuple[str, ...] = Field(
+        default=("cell",), description="groups of a phase refined while its scale is strong"
+    )
+    strong: Annotated[float, Field(gt=0)] = Field(default=12.0, description="scale over its standard error")
+    bic_margin: float = Field(default=6.0, description="by which a phase must improve BIC")
+    persistence: Annotated[int, Field(ge=1)] = Field(
+        default=2, description="frames in a row that a phase must be present (or absent)"
+    )
+    min_intensity_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.003, description="of the calculated intensity, below which a phase is a ghost"
+    )
+    both_directions: bool = Field(default=True, description="read the series backward too, and say where that differs")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes")
+    chunk: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=8, description="frames from one milestone to the next, for several processes"
+    )
+    calibrate: CalibrationTable | None = Field(
+        default=None, description="refine one good frame first; its instrument is then held"
+    )
 
 
 class RietveldRecipe(DiffractionRecipe):
     """Recipe of the pipeline ``rietveld``."""
 
-    engine: Literal["rietx", "gsas2", "both"] = "rietx"
-    phases: Annotated[tuple[PhaseTable, ...], AfterValidator(not_empty)]
-    instrument: InstrumentTable = InstrumentTable()
-    background: BackgroundTable = BackgroundTable()
-    plan: PlanTable = PlanTable()
+    engine: Literal["rietx", "gsas2", "both"] = Field(default="rietx", description="both: refine with each and compare")
+    phases: Annotated[tuple[PhaseTable, ...], AfterValidator(not_empty)] = Field(
+        description="what may be in the sample"
+    )
+    instrument: InstrumentTable = Field(default=InstrumentTable(), description="profile and geometry to start from")
+    background: BackgroundTable = Field(default=BackgroundTable(), description="Chebyshev, and extra lines")
+    plan: PlanTable = Field(default=PlanTable(), description="in which order parameters are freed")
     sequence: SequenceTable | None = Field(
         default=None, description="refine the frames as a series; each alone when not given"
     )

@@ -49,18 +49,23 @@ def unique(names: list[str], what: str) -> None:
 class ColumnsTable(RecipeModel):
     """What the columns of a plain text pattern mean; see `layerscope.diffraction.readers.ColumnMap`."""
 
-    axis: Column | None = 0
-    intensity: Column = 1
-    sigma: Column | None = None
-    axis_unit: Literal["two_theta_deg", "two_theta_rad", "q_per_angstrom", "q_per_nm", "d_angstrom", "d_nm"] | None = (
-        None
+    axis: Column | None = Field(
+        default=0,
+        description="column of the axis: number from 0, or name in the header; none for intensities only",
     )
-    intensity_unit: Literal["counts", "counts/s", "arbitrary"] | None = None
-    start: float | None = None
-    step: float | None = None
-    delimiter: str | None = None
-    skip_lines: Annotated[int, Field(ge=0)] = 0
-    points: int | None = None
+    intensity: Column = Field(default=1, description="column of the intensity")
+    sigma: Column | None = Field(default=None, description="column of its standard deviation")
+    axis_unit: Literal["two_theta_deg", "two_theta_rad", "q_per_angstrom", "q_per_nm", "d_angstrom", "d_nm"] | None = (
+        Field(default=None, description="what the header says if not given, else degrees 2θ")
+    )
+    intensity_unit: Literal["counts", "counts/s", "arbitrary"] | None = Field(
+        default=None, description="what the header says if not given, else counts if all are whole numbers"
+    )
+    start: float | None = Field(default=None, description="first position, for intensities only")
+    step: float | None = Field(default=None, description="of the axis, for intensities only")
+    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
+    skip_lines: Annotated[int, Field(ge=0)] = Field(default=0, description="lines to leave out at the top")
+    points: int | None = Field(default=None, description="rows that the file must have: shows one that was cut off")
 
 
 class RadiationTable(RecipeModel):
@@ -88,35 +93,55 @@ class RadiationTable(RecipeModel):
 class CyclerColumnsTable(RecipeModel):
     """What the columns of a cycler's text file mean; see `layerscope.diffraction.cycler.CyclerColumns`."""
 
-    time: Column = 0
-    voltage: Column = 1
-    current: Column | None = None
-    capacity: Column | None = None
-    cycle: Column | None = None
-    step: Column | None = None
-    time_unit: Literal["auto", "s", "ms", "min", "h", "hms", "datetime"] = "auto"
-    voltage_unit: Literal["V", "mV"] | None = None
-    current_unit: Literal["A", "mA", "uA", "A/g", "mA/g"] | None = None
-    capacity_unit: Literal["Ah", "mAh", "uAh", "Ah/g", "mAh/g"] | None = None
-    signed: bool = True
-    capacity_is_net: bool = False
-    encoding: str | None = None
-    delimiter: str | None = None
-    skip_lines: Annotated[int, Field(ge=0)] = 0
+    time: Column = Field(default=0, description="column: number from 0, or name in the header")
+    voltage: Column = Field(default=1, description="column of the cell voltage")
+    current: Column | None = Field(default=None, description="column of the current")
+    capacity: Column | None = Field(default=None, description="column of the capacity")
+    cycle: Column | None = Field(default=None, description="column of the cycle's number")
+    step: Column | None = Field(default=None, description="column of the step's number")
+    time_unit: Literal["auto", "s", "ms", "min", "h", "hms", "datetime"] = Field(
+        default="auto", description="hms: hours, minutes, seconds since the start; datetime: with the date"
+    )
+    voltage_unit: Literal["V", "mV"] | None = Field(
+        default=None, description="what the header says if not given, else V"
+    )
+    current_unit: Literal["A", "mA", "uA", "A/g", "mA/g"] | None = Field(
+        default=None, description="what the header says if not given, else mA"
+    )
+    capacity_unit: Literal["Ah", "mAh", "uAh", "Ah/g", "mAh/g"] | None = Field(
+        default=None, description="what the header says if not given, else mAh"
+    )
+    signed: bool = Field(
+        default=True,
+        description="false: discharge has the same sign as charge, and the trend of the voltage tells them apart",
+    )
+    capacity_is_net: bool = Field(
+        default=False,
+        description="the column is the net charge since the first record; otherwise the current is integrated",
+    )
+    encoding: str | None = Field(default=None, description="of the text; found out if not given")
+    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
+    skip_lines: Annotated[int, Field(ge=0)] = Field(default=0, description="lines before the header or the first row")
 
 
 class CyclerTable(RecipeModel):
     """Record of the cycler and how its clock stands to that of the diffractometer."""
 
-    file: RecipePath
+    file: RecipePath = Field(description="the cycler's file, or an archive that holds it")
     member: str | None = Field(default=None, description="the one file in an archive, e.g. '*.ndax'")
-    format: Literal["auto", "biologic", "neware", "table"] = "auto"
-    columns: CyclerColumnsTable | None = None
+    format: Literal["auto", "biologic", "neware", "table"] = Field(
+        default="auto", description="found by the content if 'auto'"
+    )
+    columns: CyclerColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
     clock_offset_s: float = Field(default=0.0, description="by how much the cycler's clock is ahead")
     clock_sigma_s: Annotated[float, Field(ge=0)] = Field(description="standard error of that offset")
     start: datetime | None = Field(default=None, description="time of the first record, if the file has none")
-    frame_duration_s: Annotated[float, Field(gt=0)] | None = None
-    max_gap_s: Annotated[float, Field(gt=0)] | None = None
+    frame_duration_s: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="length of a frame, where the frames do not say it"
+    )
+    max_gap_s: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="pause of the record that is a gap; 20 median intervals, at least 120 s, if not given"
+    )
     mass_mg: Annotated[float, Field(gt=0)] | None = Field(default=None, description="active mass: mAh become mAh/g")
 
 
@@ -129,13 +154,15 @@ class FramesTable(RecipeModel):
     voltage_V: str | None = Field(default=None, description="column of the voltage, V")
     capacity_mAh_g: str | None = Field(default=None, description="column of the specific capacity, mAh/g")
     log: RecipePath | None = Field(default=None, description="CSV with start and end of each frame")
-    log_member: str | None = None
-    log_key: str = "scan_number"
-    log_start: str = "start_time"
-    log_end: str = "end_time"
+    log_member: str | None = Field(default=None, description="the one file in an archive")
+    log_key: str = Field(default="scan_number", description="column that numbers the frames")
+    log_start: str = Field(default="start_time", description="column of the start")
+    log_end: str = Field(default="end_time", description="column of the end")
     start: datetime | None = Field(default=None, description="start of the first frame, for a fixed period")
-    period_s: Annotated[float, Field(gt=0)] | None = None
-    duration_s: Annotated[float, Field(gt=0)] | None = None
+    period_s: Annotated[float, Field(gt=0)] | None = Field(default=None, description="from start to start")
+    duration_s: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="length of a frame; the period if not given"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -151,20 +178,27 @@ class FramesTable(RecipeModel):
 class SeriesTable(RecipeModel):
     """One series of frames, or one pattern: an archive, a file of several scans, or a file a frame."""
 
-    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)]
+    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
+        description="an archive, one file of several scans, or a file a frame"
+    )
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     members: str | None = Field(default=None, description="which files of an archive are frames, e.g. '*.xye'")
-    format: str = "auto"
-    columns: ColumnsTable | None = None
+    format: str = Field(
+        default="auto",
+        description="found by the content if 'auto'; else the reader's name, e.g. xrdml, bruker_raw, columns",
+    )
+    columns: ColumnsTable | None = Field(default=None, description="meaning of the columns of text files")
     radiation: RadiationTable | None = Field(default=None, description="over the recipe's and the files'")
     leave_out: tuple[int, ...] = Field(default=(), description="frames that are not to be used")
-    cycler: CyclerTable | None = None
-    frames: FramesTable | None = None
-    cycle: float | None = None
-    step: str | None = None
+    cycler: CyclerTable | None = Field(default=None, description="record of the cycler")
+    frames: FramesTable | None = Field(
+        default=None, description="when the frames were measured, where their files do not say"
+    )
+    cycle: float | None = Field(default=None, description="of the cell, for the records")
+    step: str | None = Field(default=None, description="of the cell's program, for the records")
     voltage_V: float | None = Field(default=None, description="of a single pattern")
-    temperature_K: float | None = None
+    temperature_K: float | None = Field(default=None, description="for the records")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -176,7 +210,9 @@ class SeriesTable(RecipeModel):
 class DiffractionRecipe(PipelineRecipe):
     """What the recipes of this wing share."""
 
-    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)]
+    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
+        description="series of frames, or single patterns"
+    )
     radiation: RadiationTable | None = Field(default=None, description="where the files do not say it")
     range_2theta: Range | None = Field(default=None, description="degrees; all of the pattern when not given")
     noise: Literal["poisson", "scaled"] = Field(

@@ -54,7 +54,9 @@ class ParameterTable(RecipeModel):
     scope: Literal["shared", "level", "smooth"] = Field(
         default="shared", description="one value for the series, one a level, or a smooth function of the etch time"
     )
-    knots: Annotated[int, Field(ge=1, le=6)] = 3
+    knots: Annotated[int, Field(ge=1, le=6)] = Field(
+        default=3, description="nodes of a smooth parameter over the etch time"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -82,12 +84,14 @@ class ComponentTable(RecipeModel):
     species: Annotated[str, Field(min_length=1, description="id in the species library, or any name if custom")]
     line: str | None = Field(default=None, description="core level in the library; the region's when not given")
     custom: bool = Field(default=False, description="the species is not in the library; a position is then needed")
-    shape: ShapeName = "pseudo_voigt"
+    shape: ShapeName = Field(default="pseudo_voigt", description="line shape; see docs/fitting.md")
     doublet: bool = Field(default=False, description="two lines with the splitting and ratio of the library")
     like: str | None = Field(default=None, description="species whose width and shape this one shares")
     optional: bool = Field(default=False, description="test by BIC whether the data need it")
     foreign: bool = Field(default=False, description="a line of another element: fitted, but no species of the region")
-    position_eV: Parameter = ParameterTable()
+    position_eV: Parameter = Field(
+        default=ParameterTable(), description="binding energy: a start value, or a table as of any parameter"
+    )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict, description="fwhm, mixing, splitting, ratio, ... of the shape"
     )
@@ -101,7 +105,7 @@ class ComponentTable(RecipeModel):
 class BackgroundTable(RecipeModel):
     """Background of a region."""
 
-    kind: BackgroundKind = "shirley"
+    kind: BackgroundKind = Field(default="shirley", description="inelastic background, or the polynomial alone")
     mode: Literal["active", "static"] = Field(
         default="active", description="active: part of the fit; static: from the data beforehand, with a free height"
     )
@@ -118,8 +122,10 @@ class RegionTable(RecipeModel):
 
     region: Annotated[str, Field(min_length=1, description="core level as in the file, e.g. 'B 1s'")]
     range_eV: tuple[float, float] | None = Field(default=None, description="binding energies to fit, as measured")
-    components: Annotated[tuple[ComponentTable, ...], AfterValidator(not_empty)]
-    background: BackgroundTable = BackgroundTable()
+    components: Annotated[tuple[ComponentTable, ...], AfterValidator(not_empty)] = Field(
+        description="lines of the region"
+    )
+    background: BackgroundTable = Field(default=BackgroundTable(), description="under its lines")
     shift: Literal["auto", "charge", "free", "none"] = Field(
         default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
     )
@@ -152,7 +158,10 @@ class RegionTable(RecipeModel):
 class ChargeTable(RecipeModel):
     """Charge reference."""
 
-    kind: Literal["none", "line"] = "none"
+    kind: Literal["none", "line"] = Field(
+        default="none",
+        description="none: energies stay as measured; line: they are shifted so that a line lies at its energy",
+    )
     region: str | None = Field(default=None, description="region that holds the reference line")
     species: str | None = Field(default=None, description="component that is the reference line")
     energy_eV: float | None = Field(default=None, description="its binding energy by definition")
@@ -168,31 +177,39 @@ class ChargeTable(RecipeModel):
 class ColumnsTable(RecipeModel):
     """What the columns of a plain text file mean; see `layerscope.spectra.xps.readers.columns.ColumnMap`."""
 
-    region: str
-    energy: str | int = 0
-    counts: str | int | tuple[str | int, ...] = 1
-    kind: Literal["binding", "kinetic"] = "binding"
-    unit: Literal["counts", "counts/s"] = "counts"
-    transmission: str | int | None = None
-    excitation_energy_eV: float | None = None
-    pass_energy_eV: float | None = None
-    dwell_time_s: float | None = None
-    scans: int | None = None
-    sample: str = ""
-    points: int | None = None
-    delimiter: str | None = None
-    comment: str = "#"
-    skip_lines: int = 0
+    region: str = Field(description="core level that was measured, e.g. 'O 1s'")
+    energy: str | int = Field(default=0, description="column of the energy: name in the header line, or number from 0")
+    counts: str | int | tuple[str | int, ...] = Field(
+        default=1, description="column of the intensity; a list of columns makes the levels of a profile"
+    )
+    kind: Literal["binding", "kinetic"] = Field(
+        default="binding", description="what the energies are; kinetic ones need excitation_energy_eV"
+    )
+    unit: Literal["counts", "counts/s"] = Field(default="counts", description="of the intensity")
+    transmission: str | int | None = Field(default=None, description="column of the analyser's transmission")
+    excitation_energy_eV: float | None = Field(default=None, description="photon energy")
+    pass_energy_eV: float | None = Field(default=None, description="of the analyser; kept with the data")
+    dwell_time_s: float | None = Field(default=None, description="time per point and scan: what makes a rate counts")
+    scans: int | None = Field(default=None, description="number of scans that were added up")
+    sample: str = Field(default="", description="name, if the file is of another sample than the recipe's")
+    points: int | None = Field(default=None, description="rows that the file must have: shows one that was cut off")
+    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
+    comment: str = Field(default="#", description="lines that begin with it are left out")
+    skip_lines: int = Field(default=0, description="lines to leave out at the top")
 
 
 class SeriesTable(RecipeModel):
     """One depth profile: a file with all levels, or a file a level."""
 
-    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)]
+    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
+        description="one file with all levels, or several, of which each adds its levels in this order"
+    )
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
-    format: str = "auto"
+    format: str = Field(
+        default="auto", description="found by the content if 'auto'; or vamas, phi, vgd, specs, scienta, columns"
+    )
     columns: ColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
     etch_times_s: tuple[float, ...] | None = Field(default=None, description="etch time of each level, over the file's")
     times_s: tuple[float, ...] | None = Field(
@@ -201,9 +218,9 @@ class SeriesTable(RecipeModel):
     exposure: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="counts per unit of intensity, where the file does not give dwell time and scans"
     )
-    cycle: float | None = None
-    voltage_V: float | None = None
-    step: str | None = None
+    cycle: float | None = Field(default=None, description="of the cell, for the records")
+    voltage_V: float | None = Field(default=None, description="of the cell, for the records")
+    step: str | None = Field(default=None, description="of the cell's program, for the records")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -215,7 +232,9 @@ class SeriesTable(RecipeModel):
 class QuantificationTable(RecipeModel):
     """Atomic fractions."""
 
-    rsf_set: str = "scofield"
+    rsf_set: str = Field(
+        default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
+    )
     alternative_sets: tuple[str, ...] = Field(
         default=(), description="sets whose spread is the error; all that have the lines when empty"
     )
@@ -226,9 +245,12 @@ class QuantificationTable(RecipeModel):
     attenuation_exponent: float = Field(
         default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
     )
-    alternative_backgrounds: tuple[BackgroundTable, ...] = (
-        BackgroundTable(kind="shirley", mode="static"),
-        BackgroundTable(kind="tougaard_u2", mode="active"),
+    alternative_backgrounds: tuple[BackgroundTable, ...] = Field(
+        default=(
+            BackgroundTable(kind="shirley", mode="static"),
+            BackgroundTable(kind="tougaard_u2", mode="active"),
+        ),
+        description="backgrounds that the regions are fitted with again; the spread of the areas is an error",
     )
 
     @model_validator(mode="after")
@@ -241,37 +263,45 @@ class QuantificationTable(RecipeModel):
 class OverlapTable(RecipeModel):
     """P 2s inside B 1s, from P 2p."""
 
-    region: str = "B 1s"
+    region: str = Field(default="B 1s", description="where P 2s lies")
     species: str = Field(default="P 2s", description="the foreign component of that region")
-    from_region: str = "P 2p"
+    from_region: str = Field(default="P 2p", description="region that foretells it")
 
 
 class MnValenceTable(RecipeModel):
     """Mean oxidation state of Mn from the splitting of Mn 3s."""
 
-    region: str = "Mn 3s"
+    region: str = Field(default="Mn 3s", description="with both components of Mn 3s")
     low: str = Field(description="component at lower binding energy")
     high: str = Field(description="component at higher binding energy")
-    law: str = "beyreuther"
+    law: str = Field(
+        default="beyreuther", description="splitting to valence: beyreuther or galakhov; the other one is the error"
+    )
 
 
 class DepthTable(RecipeModel):
     """Depth scale."""
 
-    etch_rate_nm_s: Annotated[float, Field(gt=0)]
-    sigma_nm_s: Annotated[float, Field(ge=0)]
+    etch_rate_nm_s: Annotated[float, Field(gt=0)] = Field(description="turns etch times into depths, nm/s")
+    sigma_nm_s: Annotated[float, Field(ge=0)] = Field(description="standard error of the rate, nm/s")
 
 
 class XpsRecipe(PipelineRecipe):
     """Recipe of the pipeline ``xps``."""
 
-    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)]
-    regions: Annotated[tuple[RegionTable, ...], AfterValidator(not_empty)]
-    charge: ChargeTable = ChargeTable()
-    quantification: QuantificationTable | None = None
-    overlap: OverlapTable | None = None
-    mn_valence: MnValenceTable | None = None
-    depth: DepthTable | None = None
+    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
+        description="depth profiles, or single levels"
+    )
+    regions: Annotated[tuple[RegionTable, ...], AfterValidator(not_empty)] = Field(description="core levels to fit")
+    charge: ChargeTable = Field(default=ChargeTable(), description="charge reference")
+    quantification: QuantificationTable | None = Field(
+        default=None, description="atomic fractions; none without this table"
+    )
+    overlap: OverlapTable | None = Field(default=None, description="P 2s inside B 1s, foretold from P 2p")
+    mn_valence: MnValenceTable | None = Field(
+        default=None, description="oxidation state of Mn from the splitting of Mn 3s"
+    )
+    depth: DepthTable | None = Field(default=None, description="depth scale")
     single_level: bool = Field(default=False, description="fit every level alone as well, to show what joining gains")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.95, description="of limits")
     noise: Literal["poisson", "scaled"] = Field(
