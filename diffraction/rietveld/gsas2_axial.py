@@ -27,8 +27,9 @@ import numpy as np
 
 __all__ = ["AxialNodes", "axial_nodes", "install"]
 
-_LEAST, _MOST = 4, 96
-_NODES_PER_WIDTH = 4.0
+# Errors below 5e-4 of the height, below 5e-5 where the smear is narrower than a fifth of the line.
+_LEAST, _MOST = 3, 96
+_NODES_PER_WIDTH, _FREE_WIDTH = 4.0, 0.06
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def axial_nodes(pos: float, fwhm: float, shl: float) -> AxialNodes:
     top = min(shl, abs(math.tan(theta)))  # beyond it no ray leaves the cone
     end = math.acos(max(-1.0, min(1.0, cos * math.sqrt(1.0 + top * top))))
     extent = abs(math.degrees(end) - pos)
-    tau, gauss = _gauss_legendre(min(_LEAST + math.ceil(_NODES_PER_WIDTH * extent / fwhm), _MOST))
+    more = math.ceil(_NODES_PER_WIDTH * max(extent / fwhm - _FREE_WIDTH, 0.0))
+    tau, gauss = _gauss_legendre(min(_LEAST + more, _MOST))
     xi = tau * top
     root2 = 1.0 + xi * xi
     root = np.sqrt(root2)

@@ -55,6 +55,9 @@ UNLIMITED_UM = 1e4
 # width, then its cell; texture and atoms never, unless the plan names the phase: GSAS-II's steps would drive its March
 # coefficient or its cell through zero, and the whole refinement would be lost.
 MINOR_SHARE = 0.1
+# GSAS-II calculates with at least this SH/L; least squares that step below it find no slope back.
+AXIAL_FLOOR = 0.002
+AXIAL_TRIES = (AXIAL_FLOOR, 0.02, 0.04, 0.06, 0.09)
 LE_BAIL_CYCLES = 10
 
 
@@ -271,6 +274,28 @@ class Job:
         (self.folder / "job.gpx").write_bytes(state)
         self.project.reload()
 
+    def axial(self) -> Any:
+        """SH/L as [start, value, refine]; looked up anew because a refinement reloads the project."""
+        return self.hist.data["Instrument Parameters"][0]["SH/L"]
+
+    def mend_axial(self) -> bool:
+        """Where SH/L was driven below its floor try a few values of it, then free it; whether that was needed."""
+        if not self.axial()[2] or float(self.axial()[1]) > AXIAL_FLOOR:
+            return False
+        origin, found = self.state(), {}
+        for value in AXIAL_TRIES:
+            self.back_to(origin)
+            self.axial()[1:3] = [value, False]
+            with contextlib.suppress(RuntimeError):
+                found[float(self.refine()["Rwp"])] = self.state()
+        if not found:
+            raise RuntimeError("GSAS-II found no axial divergence that it can refine with: see its log")
+        self.back_to(found[min(found)])
+        if not self.run_stage(["sh_l"]) or float(self.axial()[1]) <= AXIAL_FLOOR:
+            self.back_to(found[min(found)])
+            self.failed.append("sh_l")
+        return True
+
     def close(self) -> None:
         """Fold the strain into the cells and converge."""
         for _ in range(self.spec.get("closing", 4)):
@@ -314,6 +339,7 @@ class Job:
                 count = len(self.spec["phases"])
                 self.minor = {k for k in range(count) if self.share(k) < MINOR_SHARE}
             if self.run_stage(stage):
+                self.mend_axial()
                 continue
             named = [token for token in stage if ":" in token]  # of one phase, which may have left the pattern
             if number > 0:
@@ -324,6 +350,8 @@ class Job:
                 raise RuntimeError("GSAS-II refined nothing: see its log")
         self.run_minor()
         self.close()
+        if self.mend_axial():
+            self.close()
         if any("sh_l" in stage for stage in self.spec["stages"]):
             self.compare_profiles()
         if self.project.data["Covariance"]["data"]["Rvals"].get("Aborted"):
