@@ -348,7 +348,15 @@ def find_kinks(
             for kind, open_ in (("onset", run[0] > 0), ("end", run[1] < frames)):
                 if not open_:
                     continue
-                at = interval_frames(run, frames, fraction[k], kind, before=10, after=14)  # type: ignore[arg-type]
+                at = interval_frames(
+                    run,
+                    frames,
+                    fraction[k],
+                    kind,  # type: ignore[arg-type]
+                    before=10,
+                    after=14,
+                    sigma=sigma[k],
+                )
                 at = at[np.isfinite(fraction[k, at]) & np.isfinite(sigma[k, at]) & (sigma[k, at] > 0)]
                 edge = run[0] if kind == "onset" else run[1] - 1
                 low, high = max(edge - KINK_REACH, 0), min(edge + KINK_REACH, frames - 1)

@@ -53,6 +53,48 @@ def test_intervals_cover_as_they_say():
     assert 0.90 <= inside95 / n <= 0.99
 
 
+@pytest.mark.parametrize(
+    "growth",
+    [np.tanh, lambda u: u / (1 + u), lambda u: 1 - np.exp(-u), lambda u: np.sqrt(1 + u) - 1, lambda u: u],
+    ids=["tanh", "hyperbola", "exponential", "root", "line"],
+)
+@pytest.mark.parametrize("noise", [0.008, 0.04])
+def test_intervals_hold_the_start_whatever_law_the_growth_follows(growth, noise):
+    """The law is not known: a parabola up to three quarters of the height held a hyperbola's start in 34 %."""
+    start, inside, n = 9137.0, 0, 150
+    rng = np.random.default_rng(11)
+    course = growth(np.clip(TIME - start, 0, None) / 6000.0)
+    course *= 0.4 / course.max()
+    sigma = np.full(TIME.size, noise * 0.4)
+    for _ in range(n):
+        noisy = course + sigma * rng.standard_normal(TIME.size)
+        at = interval_frames((16, 40), 40, noisy, "onset", before=10, after=14, sigma=sigma)
+        t = fit_kink("IG", "onset", TIME[at], noisy[at], sigma[at], bounds=(5400.0, 13200.0), frame_time=TIME).time_s
+        inside += (t.low_95 is None or t.low_95 <= start) and (t.high_95 is None or start <= t.high_95)
+    assert 0.89 <= inside / n <= 1.0
+
+
+def test_growth_of_first_order_is_found_exactly_however_far_it_is_followed():
+    start, constant = 9137.0, 4000.0
+    course = 0.3 * (1 - np.exp(-np.clip(TIME - start, 0, None) / constant))
+    event = fit_kink(
+        "IG", "onset", TIME[6:31], course[6:31], np.full(25, 1e-3), bounds=(5400.0, 13200.0), frame_time=TIME
+    )
+    assert event.time_s.value == pytest.approx(start, abs=5)
+    assert event.slope == pytest.approx(0.3 / constant, rel=0.1)
+
+
+def test_frames_go_the_farther_into_the_bend_the_larger_the_noise():
+    fraction = np.concatenate([np.zeros(20), 1 - np.exp(-np.arange(40) / 6.0)])
+    last = [
+        interval_frames((20, 60), 60, fraction, "onset", before=10, after=30, sigma=np.full(60, noise))[-1]
+        for noise in (1e-5, 0.01, 0.03, 0.5)
+    ]
+    assert last[0] < last[1] < last[2] <= last[3]
+    for frame, share in ((last[0], 0.5), (last[3], 0.85)):
+        assert fraction[frame - 2] < share < fraction[frame + 2]
+
+
 def test_one_early_frame_does_not_move_the_start():
     start = 12000.0
     course = 3e-5 * np.clip(TIME - start, 0, None)
