@@ -88,8 +88,8 @@ def contrast_warnings(phase: Phase) -> tuple[ContrastWarning, ...]:
 
     For each guest of a mixed site the change of the structure factor per unit of occupancy, averaged over
     ``sinθ/λ`` from 0.1 to 0.6 1/Å, is compared with the scattering of the whole cell's strongest site. Boron (5
-    electrons) against lithium (3) or a vacancy moves so little that scale, Biso of that site and occupancy trade
-    against each other.
+    electrons) against lithium (3) moves little, and mostly at low angle; a vacancy or a heavy atom on the same site
+    does the same to the pattern (``benchmarks/rietveld_boron.py`` puts numbers to it).
     """
     out = []
     points = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -107,9 +107,18 @@ def contrast_warnings(phase: Phase) -> tuple[ContrastWarning, ...]:
                         label,
                         contrast,
                         f"{guest.element} on the {host.element} site {host.label} changes the scattering by only "
-                        f"{100 * contrast:.1f} % of {phase.name}'s strongest atom per unit of occupancy: occupancy, "
-                        "Biso of that site and scale are nearly interchangeable, and the error quoted holds only if "
-                        "both Biso are right",
+                        f"{100 * contrast:.1f} % of {phase.name}'s strongest atom per unit of occupancy, mostly at low "
+                        f"angle; {_mimics(phase, host.element, guest.element)}. The error quoted holds only if the "
+                        "site is full, holds nothing else, and its Biso is right",
                     )
                 )
     return tuple(out)
+
+
+def _mimics(phase: Phase, host: str, guest: str, s: float = 0.1) -> str:
+    """Say what else changes the electrons of a mixed site, at the ``sinθ/λ`` where light atoms differ most."""
+    heavy = max((site.element for site in phase.sites), key=lambda e: scattering_power(e, s))
+    base = scattering_power(host, s)
+    unit = scattering_power(guest, s) - base
+    metal = f", 1 % {heavy} on it like {(scattering_power(heavy, s) - base) / unit:+.0f} %" if heavy != host else ""
+    return f"1 % of the site empty looks like {-base / unit:+.1f} % {guest}{metal}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,11 @@ def test_boron_on_the_lithium_layer_is_announced_as_hardly_visible() -> None:
     (warning,) = contrast_warnings(phase)
     assert warning.site == "B"
     assert warning.contrast < 0.15
+    said = re.search(r"empty looks like ([-+.\d]+) % B, 1 % Co on it like ([-+.\d]+) %", warning.message)
+    assert said is not None
+    # electrons alone: a vacancy takes 3 away and cobalt brings 24, boron 2
+    assert float(said[1]) == pytest.approx(-3 / 2, rel=0.25)
+    assert float(said[2]) == pytest.approx(24 / 2, rel=0.25)
     nickel = (Site("Li", "Li", *li.xyz, 0.95), Site("Ni", "Ni", *li.xyz, 0.05), co, o)
     assert not contrast_warnings(Phase("O3", base.space_group, base.cell, nickel, (SiteMixing(("Li", "Ni")),)))
 
