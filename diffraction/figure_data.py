@@ -34,7 +34,7 @@ _FIXED = {
     "O1": PALETTE[3],
 }
 """The phases of the charged layered oxide have the same colour in every figure: O3 sky, O3' blue, H1-3 vermilion."""
-_SPARE = (PALETTE[2], "#882255", "#999933", PALETTE[0], PALETTE[4], PALETTE[3], PALETTE[5])
+_SPARE = (PALETTE[2], "#44AA99", "#999933", PALETTE[0], PALETTE[4], PALETTE[3], PALETTE[5])
 _EVENTS = {"onset": "onset", "end": "end"}
 _AGAIN = re.compile(r" \(\d+\)$")  # a phase that comes twice: "H1-3 (2)"
 

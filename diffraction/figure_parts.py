@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, FigureTable
 
 from .figure_data import Event, Points, SeriesView, spoken_time
+from .figure_text import legible
 from .phase_table import phase_label
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKGROUND_COLOUR",
+    "CELL_LINES",
     "FIT_COLOUR",
     "Page",
     "bare",
@@ -37,6 +39,7 @@ __all__ = [
     "draw_residuals",
     "draw_voltage",
     "event_guides",
+    "limit_handle",
     "phase_handles",
     "thinned",
 ]
@@ -45,6 +48,8 @@ FloatArray = NDArray[np.float64]
 
 FIT_COLOUR = "#7F7F7F"
 BACKGROUND_COLOUR = "#4D4D4D"
+CELL_LINES = "lines of the cell"
+_MARKS = [step * 10.0**power for power in range(1, 8) for step in (0.5, 1.0, 2.0)]
 MOST_ROWS = 300
 """Frames that a heat map shows; of longer series every second, third, ... is drawn."""
 
@@ -168,7 +173,7 @@ def draw_heat_map(
 
 
 def _draw_tracks(page: Page, axes: Axes, view: SeriesView, panel: str, colours: Mapping[str, str]) -> None:
-    for phase in view.series.phases:
+    for phase in (p for p in view.series.phases if p in colours):
         position = view.points("peak.position", phase)
         if not np.isfinite(position.value).any():
             continue
@@ -189,6 +194,15 @@ def _draw_tracks(page: Page, axes: Axes, view: SeriesView, panel: str, colours: 
         )
         axes.plot(position.value, view.clock, color="white", linewidth=1.5, label=label)
         axes.plot(position.value, view.clock, color=colours[phase], linewidth=0.8, label=label)
+
+
+def limit_handle() -> Line2D:
+    """Return the legend entry of upper limits."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], color="#4D4D4D", marker="v", markersize=2, markeredgewidth=0, linestyle="", label="limit (95 %)"
+    )
 
 
 def phase_handles(phases: Sequence[str], colours: Mapping[str, str]) -> list[Line2D]:
@@ -298,7 +312,7 @@ def draw_event_strip(
         words = f"{event.kind} {event.text} {x_words[1]}".removesuffix(" 1")
         axes.annotate(
             words, (low if left else high, row), xytext=(-3 if left else 3, 0), textcoords="offset points",
-            fontsize=5, va="center", ha="right" if left else "left", color=colour,
+            fontsize=5, va="center", ha="right" if left else "left", color=legible(colour),
         )  # fmt: skip
     axes.set_ylim(0.4, max(len(events), 1) + 0.6)
     bare(axes)
@@ -318,12 +332,21 @@ def _place(event: Event) -> float:
     return float(where)
 
 
-def event_guides(axes: Axes, events: Sequence[Event], colours: Mapping[str, str], *, upright: bool = False) -> None:
-    """Draw a dotted line at each event."""
+def event_guides(
+    axes: Axes, events: Sequence[Event], colours: Mapping[str, str], *, upright: bool = False, above: bool = False
+) -> None:
+    """Draw a dotted line at each event; `above` what is drawn already, as on a map, or behind it."""
     for event in events:
         line = axes.axhline if upright else axes.axvline
         colour = colours.get(event.phase, DATA_COLOUR)
-        line(_place(event), color=colour, linewidth=0.5, linestyle=(0, (1, 1.5)), zorder=0.5, label=GUIDE)
+        line(
+            _place(event),
+            color=colour,
+            linewidth=0.5,
+            linestyle=(0, (1, 1.5)),
+            zorder=3.0 if above else 0.5,
+            label=GUIDE,
+        )
 
 
 def draw_pattern(
@@ -344,7 +367,7 @@ def draw_pattern(
     background = arrays.background[level][inside]
     handles: list[Patch] = []
     drawn = {"data": arrays.counts[level][inside], "fit": arrays.fit[level][inside], "background": background}
-    for name, curve in arrays.components.items():
+    for name, curve in sorted(arrays.components.items(), key=lambda item: item[0] not in colours):  # phases first
         part = curve[level][inside]
         if not part.any():
             continue
@@ -352,7 +375,7 @@ def draw_pattern(
         axes.fill_between(angle, background, background + part, color=colour, alpha=0.45, linewidth=0)
         axes.plot(angle, background + part, color=colour, linewidth=0.5)
         drawn[phase_label(name)] = background + part
-        words = phase_label(name) if name in colours else "lines of the cell"
+        words = phase_label(name) if name in colours else CELL_LINES
         handles.append(Patch(facecolor=colour, edgecolor=colour, alpha=0.6, label=words))
     axes.plot(angle, background, color=BACKGROUND_COLOUR, linewidth=0.4, linestyle=(0, (3, 2)))
     axes.plot(angle, drawn["data"], ".", color=DATA_COLOUR, markersize=1.5, markeredgewidth=0)
@@ -379,6 +402,6 @@ def draw_residuals(
     else:
         axes.plot(angle, residual, ".", color=DATA_COLOUR, markersize=1.1, markeredgewidth=0)
     axes.set_ylim(-reach, reach)
-    mark = 3.0 if reach < 9.0 else float(np.round(0.6 * reach))
+    mark = 3.0 if reach < 9.0 else max(m for m in _MARKS if m < 0.85 * reach)
     axes.set_yticks([-mark, 0.0, mark], [f"−{mark:g}", "0", f"{mark:g}"])
     axes.set_xlim(*limits)

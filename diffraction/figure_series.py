@@ -19,15 +19,17 @@ from .figure_parts import (
     draw_heat_map,
     draw_voltage,
     event_guides,
+    limit_handle,
     phase_handles,
     thinned,
 )
+from .figure_text import formula_label
 from .phase_table import FRACTION, TOTAL, phase_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["amounts_figure", "map_figure"]
+__all__ = ["amounts_figure", "axis_of", "branches_of", "map_figure"]
 
 MAX_SAMPLES = 3
 """Samples beside each other in one figure."""
@@ -51,7 +53,8 @@ def map_figure(
     """
     with style("double") as sheet:
         page = Page(sheet.figure(84.0))
-        widths = [1.65, 0.85] if view.voltage is None else [0.6, 1.65, 0.85]
+        shares = bool(view.series.components(FRACTION))
+        widths = [0.6] * (view.voltage is not None) + [1.65] + [0.85] * shares
         grid = page.figure.add_gridspec(1, len(widths), width_ratios=widths)
         panels = [page.figure.add_subplot(grid[0, k]) for k in range(len(widths))]
         for axes in panels[1:]:
@@ -59,18 +62,23 @@ def map_figure(
             axes.tick_params(labelleft=False)
         if view.voltage is not None:
             draw_voltage(page, panels[0], view, page.letter(panels[0]))
-        heat, amounts = panels[-2:]
+        heat = panels[-2] if shares else panels[-1]
         letter = page.letter(heat)
         draw_heat_map(page, heat, view, letter, colours, limits=limits, tracks=tracks)
         panels[0].set_ylabel(spoken_time(view))
-        _upright_amounts(page, amounts, view, colours)
+        if shares:
+            _upright_amounts(page, panels[-1], view, colours)
         for axes in panels:
-            event_guides(axes, view.events("time"), colours, upright=True)
-        page.figure.suptitle(view.series.sample)
+            event_guides(axes, view.events("time"), colours, upright=True, above=axes is heat)
+        page.figure.suptitle(formula_label(view.series.sample))
         exponent = 0.5 if tracks else 0.3
+        shown = ["voltage"] * (view.voltage is not None) + [
+            f"diffracted intensity (grey, to the power of {exponent:g})"
+        ]
+        shown += ["weight fractions with one standard error"] * shares
         caption = (
-            f"{view.series.sample}: voltage, diffracted intensity (grey, to the power of {exponent:g}), and weight "
-            "fractions with one standard error, against time. Dotted: onsets and ends of phases in their colours."
+            f"{view.series.sample}: {', '.join(shown)}, against time. "
+            "Dotted: onsets and ends of phases in their colours."
         )
         if tracks:
             caption += " Coloured lines on the map: fitted positions."
@@ -103,18 +111,23 @@ def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem
     """
     scales = (["voltage"] if all(view.voltage is not None for view in views) else []) + ["time"]
     totals = [t for t in dict.fromkeys(t for v in views for t in v.totals) if len(views) > 1 or " + " in t]
+    across = len(views) == 1 and not totals  # a single sample has its scales side by side, not above each other
     with style("double") as sheet:
-        page = Page(sheet.figure(12.0 + 56.0 * len(scales)))
-        columns = len(views) + bool(totals)
-        outer = page.figure.add_gridspec(len(scales), columns, width_ratios=[1.0] * len(views) + [0.9] * bool(totals))
+        page = Page(sheet.figure(12.0 + 56.0 * (1 if across else len(scales))))
+        if across:
+            outer = page.figure.add_gridspec(1, len(scales))
+        else:
+            widths = [1.0] * len(views) + [0.9] * bool(totals)
+            outer = page.figure.add_gridspec(len(scales), len(widths), width_ratios=widths)
         for line, scale in enumerate(scales):
             first: Axes | None = None
             for column, view in enumerate(views):
-                inner = outer[line, column].subgridspec(2, 1, height_ratios=[_strip(views), 10.0], hspace=0.0)
+                cell = outer[0, line] if across else outer[line, column]
+                inner = cell.subgridspec(2, 1, height_ratios=[_strip(views), 10.0], hspace=0.0)
                 axes = page.figure.add_subplot(inner[1], sharey=first)
                 strip = page.figure.add_subplot(inner[0], sharex=axes)
                 first = first or axes
-                title = view.series.sample if line == 0 else ""
+                title = formula_label(view.series.sample) if line == 0 or across else ""
                 _amount_panel(page, axes, strip, view, scale, colours, title)
                 axes.tick_params(labelleft=column == 0)
                 if column == 0:
@@ -128,9 +141,10 @@ def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem
                 bare(strip)
                 _total_panel(page, axes, strip, views, scale, totals[0], named=line == 0)
         caption = (
-            "Weight fractions with bands of one standard error; small triangles: upper limits (95 %) where a phase was "
-            "not detected. Above the panels: onset (upward triangle) and end (downward triangle) of each phase with "
-            "68 % intervals. Solid: up to the highest voltage; dashed: after it."
+            "Weight fractions with bands of one standard error, which where none is seen is narrower than the line; "
+            "small triangles: upper limits (95 %) where a phase was not detected. Above the panels: onset (upward "
+            "triangle) and end (downward triangle) of each phase with 68 % intervals. Solid: up to the highest "
+            "voltage; dashed: after it."
         )
         return save_figure(page.figure, stem, page.table, provenance(views, caption))
 
@@ -145,6 +159,8 @@ def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], scale: str) 
 
     phases = dict.fromkeys(phase for view in views for phase in view.series.phases)
     handles: list[object] = list(phase_handles(list(phases), colours))
+    limited = (np.isfinite(v.points(FRACTION, phase).limit).any() for v in views for phase in v.series.phases)
+    handles += [limit_handle()] if any(limited) else []
     if scale == "voltage" and any(view.turn < len(view.series.rows) - 1 for view in views):
         handles += [
             Line2D([], [], color="#4D4D4D", linewidth=0.8, label="charge"),
@@ -153,7 +169,7 @@ def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], scale: str) 
     return handles
 
 
-def _branches(view: SeriesView, scale: str) -> list[tuple[slice, str, bool]]:
+def branches_of(view: SeriesView, scale: str) -> list[tuple[slice, str, bool]]:
     """Return what is drawn as one curve each: rows, words for the table, whether dashed."""
     end = len(view.series.rows)
     if scale == "time" or view.turn >= end - 1:
@@ -161,7 +177,8 @@ def _branches(view: SeriesView, scale: str) -> list[tuple[slice, str, bool]]:
     return [(slice(0, view.turn + 1), ", charge", False), (slice(view.turn, end), ", discharge", True)]
 
 
-def _axis(view: SeriesView, scale: str) -> tuple[np.ndarray, tuple[str, str]]:
+def axis_of(view: SeriesView, scale: str) -> tuple[np.ndarray, tuple[str, str]]:
+    """Return x of a series on a scale, with its name and unit."""
     if scale == "voltage":
         assert view.voltage is not None  # noqa: S101 - the caller looked
         return view.voltage, ("voltage", "V")
@@ -176,10 +193,10 @@ def _amount_panel(
     page: Page, axes: Axes, strip: Axes, view: SeriesView, scale: str, colours: Mapping[str, str], title: str
 ) -> None:
     letter = page.letter(strip, title)
-    x, words = _axis(view, scale)
+    x, words = axis_of(view, scale)
     for phase in view.series.phases:
         points = view.points(FRACTION, phase)
-        for rows, ending, dashed in _branches(view, scale):
+        for rows, ending, dashed in branches_of(view, scale):
             label = f"{phase_label(phase)}{ending}"
             named = (f"{words[0]}{ending}", words[1])
             draw_amounts(page, axes, letter, x[rows], named, _cut(points, rows), colours[phase], label, dashed=dashed)
@@ -200,16 +217,16 @@ def _total_panel(
     handles = []
     for number, view in enumerate(views):
         colour = SAMPLE_COLOURS[number % len(SAMPLE_COLOURS)]
-        x, words = _axis(view, scale)
+        x, words = axis_of(view, scale)
         points = view.points(TOTAL, total)
-        for rows, ending, dashed in _branches(view, scale):
+        for rows, ending, dashed in branches_of(view, scale):
             label = f"{view.series.sample}{ending}"
             its = (f"{view.series.sample}: {words[0]}{ending}", words[1])
             draw_amounts(
                 page, axes, letter, x[rows], its, _cut(points, rows), colour, label,
                 dashed=dashed, y_words=("total weight fraction", "1"),
             )  # fmt: skip
-        handles.append(Line2D([], [], color=colour, linewidth=1.0, label=view.series.sample))
+        handles.append(Line2D([], [], color=colour, linewidth=1.0, label=formula_label(view.series.sample)))
     axes.set_xlabel("Voltage / V" if scale == "voltage" else spoken_time(views[0]))
     axes.set_ylabel("Weight fraction, total")
     if named:

@@ -11,9 +11,11 @@ import numpy as np
 from layerscope.figures import DATA_COLOUR, Curve, save_figure, style
 
 from ..figure_data import SeriesView, collect_views, phase_colours, provenance
-from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, draw_pattern, draw_residuals, thinned
+from ..figure_parts import BACKGROUND_COLOUR, CELL_LINES, FIT_COLOUR, Page, draw_pattern, draw_residuals, thinned
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
+from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import FRACTION, phase_label
+from .reflection_figures import draw_reflections
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +40,10 @@ def draw(run: Run, folder: Path) -> list[Path]:
     run : Run
         Only its records and arrays are used.
     folder : Path
-        Where the figures go: for each series ``<series>_map``, ``<series>_waterfall`` and ``<series>_frames``; for all
-        samples of a recipe ``fractions``, further ones ending in ``_2``, ``_3``. Each as pdf, svg, png, csv and json.
+        Where the figures go: for each series ``<series>_map``, ``<series>_waterfall`` and ``<series>_frames``; for up
+        to three samples together ``<series>_fractions``; of the reflections that were followed
+        ``<series>_reflections`` and ``<series>_reflections_map``, see `draw_reflections`. Each as pdf, svg, png, csv
+        and json.
 
     Returns
     -------
@@ -51,7 +55,8 @@ def draw(run: Run, folder: Path) -> list[Path]:
     StoreError
         If arrays of the run are missing or damaged, or a figure cannot be written.
     """
-    views = [view for view in collect_views(run) if view.series.phases and len(view.series.rows) > 1]
+    every = [view for view in collect_views(run) if len(view.series.rows) > 1]
+    views = [view for view in every if view.series.components(FRACTION)]
     colours = phase_colours(views)
     files: list[Path] = []
     for view in views:
@@ -60,10 +65,12 @@ def draw(run: Run, folder: Path) -> list[Path]:
         files += map_figure(view, colours, folder / f"{name}_map", limits, tracks=True)
         files += _waterfall(view, colours, folder / f"{name}_waterfall", limits)
         files += _deconvolution(view, colours, folder / f"{name}_frames", limits)
-    for number, start in enumerate(range(0, len(views), MAX_SAMPLES), start=1):
-        stem = folder / ("fractions" if number == 1 else f"fractions_{number}")
-        files += amounts_figure(views[start : start + MAX_SAMPLES], colours, stem)
-    return files
+    taken: set[str] = set()
+    for start in range(0, len(views), MAX_SAMPLES):
+        together = views[start : start + MAX_SAMPLES]
+        name = figure_stem([view.series.name for view in together], "fractions", taken)
+        files += amounts_figure(together, colours, folder / name)
+    return files + draw_reflections(every, views, colours, folder)
 
 
 def _limits(view: SeriesView) -> tuple[float, float]:
@@ -136,7 +143,7 @@ def _deconvolution(
                 lower.set_xlabel("2θ / °")
             page.figure.align_ylabels([upper, lower])
         _legend(page, handles)
-        page.figure.suptitle(view.series.sample)
+        page.figure.suptitle(formula_label(view.series.sample))
         caption = (
             f"{view.series.sample}: chosen frames with their fit: data (dots), fit (grey line), components (filled), "
             "background (dashed), and residuals; the grey band is two sigma. Weight fractions with one standard error."
@@ -153,7 +160,7 @@ def _legend(page: Page, handles: Mapping[str, object]) -> None:
         Line2D([], [], color=FIT_COLOUR, linewidth=0.7, label="fit"),
         Line2D([], [], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)), label="background"),
     ]
-    every = [*kinds, *handles.values()]
+    every = [*kinds, *(handles[key] for key in sorted(handles, key=lambda label: label == CELL_LINES))]  # last
     page.figure.legend(handles=every, loc="outside lower center", ncols=len(every), fontsize=6)
 
 
@@ -164,13 +171,16 @@ def _write_fractions(axes: Axes, view: SeriesView, row: int, colours: Mapping[st
         quantity = view.series.rows[row].quantities.get((FRACTION, phase))
         if quantity is None:
             continue
-        text = f"< {quantity.upper_limit:.2g}" if quantity.upper_limit is not None else quantity.text()
+        if quantity.upper_limit is not None:
+            text = f"< {quantity.upper_limit:.2g}"
+        else:  # alone it is all there is, by the set of phases that was chosen, and has no error
+            text = minus(quantity.text()) if quantity.sigma is not None else "alone"
         lines.append((phase, f"{phase_label(phase)}  {text}"))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.085 * len(lines) - 0.02) * (high - low))
     for number, (phase, text) in enumerate(lines):
         axes.text(
-            0.97, 0.95 - 0.085 * number, text, transform=axes.transAxes, fontsize=5.5, color=colours[phase],
+            0.97, 0.95 - 0.085 * number, text, transform=axes.transAxes, fontsize=5.5, color=legible(colours[phase]),
             ha="right", va="top",
         )  # fmt: skip
 
@@ -204,7 +214,7 @@ def _waterfall(
         axes.set_ylabel(f"{unit.capitalize()}, offset by frame")
         axes.set_yticks([])
         _phase_legend(axes, view.series.phases, colours)
-        axes.set_title(view.series.sample)
+        axes.set_title(formula_label(view.series.sample))
         caption = (
             f"{view.series.sample}: patterns in the order of time, the first one below, offset by {step:.3g} {unit}; "
             "dots mark the fitted position of each phase."
@@ -250,7 +260,7 @@ def _phase_legend(axes: Axes, phases: Sequence[str], colours: Mapping[str, str])
 def _name_levels(axes: Axes, view: SeriesView, rows: np.ndarray, step: float) -> None:
     """Write the voltage, or the time, of every third pattern beside it."""
     every = max(1, len(rows) // 10)
-    for number in range(0, len(rows), every):
+    for number in range((len(rows) - 1) % every, len(rows), every):  # the last one has its name
         row = int(rows[number])
         if view.voltage is not None and np.isfinite(view.voltage[row]):
             text = f"{view.voltage[row]:.3f} V"

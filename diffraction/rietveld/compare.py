@@ -11,11 +11,16 @@ from .model import PowderPattern, Problem
 from .plan import RefinementPlan
 from .result import Estimate, RietveldResult
 
-__all__ = ["Comparison", "Difference", "compare", "refine_both"]
+__all__ = ["Comparison", "Difference", "compare", "is_judged", "refine_both"]
 
 # Engine-dependent by construction: scales have engine units, backgrounds and resolution trade against each other and
 # are judged by the profile, not one by one.
 _NOT_JUDGED = ("scale", "background", "instrument", "line")
+
+
+def is_judged(name: str) -> bool:
+    """Tell whether engines have to agree in a parameter, by its canonical name."""
+    return not any(part in _NOT_JUDGED for part in name.split("/"))
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,7 @@ def compare(first: RietveldResult, second: RietveldResult, *, limit: float = 3.0
         if _follows(name, ours) and _follows(name, theirs):
             continue
         sigma = max(a.sigma, b.sigma)
-        judged = not any(part in _NOT_JUDGED for part in name.split("/"))
-        rows.append(Difference(name, a.value, b.value, sigma, (b.value - a.value) / sigma, judged))
+        rows.append(Difference(name, a.value, b.value, sigma, (b.value - a.value) / sigma, is_judged(name)))
     rows.sort(key=lambda r: (-abs(r.in_sigma), r.name))
     verdict, message = _verdict(first, second, rows, limit)
     return Comparison(first, second, tuple(rows), verdict, message)

@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Curve, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, Curve, save_figure, style
 
 from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
-from ..figure_parts import BACKGROUND_COLOUR, FIT_COLOUR, Page, bare, draw_amounts, draw_residuals, phase_handles
+from ..figure_parts import (
+    BACKGROUND_COLOUR,
+    FIT_COLOUR,
+    Page,
+    bare,
+    draw_amounts,
+    draw_residuals,
+    event_guides,
+    phase_handles,
+)
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
+from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import FRACTION, FrameRow, phase_label
+from .comparison_figures import collect_comparisons, draw_comparisons
 from .ticks import tick_positions
 
 if TYPE_CHECKING:
@@ -26,7 +37,9 @@ __all__ = ["chosen_patterns", "draw"]
 
 FloatArray = NDArray[np.float64]
 
-CALCULATED_COLOUR = PALETTE[1]
+CALCULATED_COLOUR = "#DC267F"
+"""Magenta: no phase has it."""
+_ENGINES = {"gsas2": "GSAS-II"}
 PLOTS = 4
 """Rietveld plots of a sequence."""
 SERIES_FROM = 4
@@ -42,8 +55,9 @@ def draw(run: Run, folder: Path) -> list[Path]:
         Only its records and arrays are used.
     folder : Path
         Where the figures go: for each series Rietveld plots ``<series>_<method>_rietveld``, those of a sequence ending
-        in ``_frame_<number>``; for each sequence ``..._map`` and ``..._cells``; for all sequences of a method
-        ``<method>_fractions``. Each as pdf, svg, png, csv and json.
+        in ``_frame_<number>``; for each sequence ``..._map`` and ``..._cells``; for up to three sequences of a method
+        together ``<series>_fractions``; where two engines were compared ``<series>_engines``, see `draw_comparisons`.
+        Each as pdf, svg, png, csv and json.
 
     Returns
     -------
@@ -67,14 +81,17 @@ def draw(run: Run, folder: Path) -> list[Path]:
             limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
             files += map_figure(view, colours, stem.with_name(f"{stem.name}_map"), limits, tracks=False)
             files += _cells_figure(view, colours, stem.with_name(f"{stem.name}_cells"))
+    taken: set[str] = set()
     for method in dict.fromkeys(view.series.method for view in views):
         own = [v for v in views if v.series.method == method and len(v.series.rows) >= SERIES_FROM]
-        own = [v for v in own if len(v.series.phases) > 1]
-        for number, start in enumerate(range(0, len(own), MAX_SAMPLES), start=1):
-            name = f"{method.replace('.', '_')}_fractions"
-            target = folder / (name if number == 1 else f"{name}_{number}")
-            files += amounts_figure(own[start : start + MAX_SAMPLES], colours, target)
-    return files
+        own = [v for v in own if len(v.series.components(FRACTION)) > 1]
+        for start in range(0, len(own), MAX_SAMPLES):
+            together = own[start : start + MAX_SAMPLES]
+            name = figure_stem([_stem(folder, view, views).name for view in together], "fractions", taken)
+            files += amounts_figure(together, colours, folder / name)
+    compared = collect_comparisons(run, views)
+    chosen = {n: chosen_patterns(one.view) for n, one in enumerate(compared)}
+    return files + draw_comparisons(compared, chosen, folder)
 
 
 def _stem(folder: Path, view: SeriesView, views: Sequence[SeriesView]) -> Path:
@@ -120,9 +137,9 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
         upper, strip, lower = (page.figure.add_subplot(grid[k]) for k in range(3))
         for axes in (strip, lower):
             axes.sharex(upper)
-        title = f"{view.series.sample} ({view.series.method.rpartition('.')[2]})"
-        title += "" if len(view.series.rows) == 1 else f", {view.title_of(row)}"
-        upper.set_title(title)
+        words = _words(view, row)
+        title = ", ".join([view.series.sample, *words])
+        upper.set_title(", ".join([formula_label(view.series.sample), *words]))
         _draw_profile(page, upper, view, row)
         _write_merits(upper, view, record, colours)
         _draw_ticks(page, strip, ticks, colours)
@@ -130,7 +147,7 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("2θ / °")
         lower.set_ylabel("Δ / σ")
-        upper.set_ylabel(f"√({view.arrays.intensity_unit})")
+        upper.set_ylabel(f"(Intensity / {view.arrays.intensity_unit})$^{{1/2}}$")
         page.figure.align_ylabels([upper, lower])
         caption = (
             f"{title}: observed (dots), calculated (line) and background (dashed) intensity on a square-root scale, "
@@ -138,6 +155,17 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
             "grey band: two sigma. Numbers in brackets are one standard error."
         )
         return save_figure(page.figure, stem, page.table, provenance([view], caption, [record.record]))
+
+
+def _words(view: SeriesView, row: int) -> list[str]:
+    """Return what tells a pattern from others: frame, voltage and time, and the engine."""
+    engine = view.series.method.rpartition(".")[2]
+    words = [_ENGINES.get(engine, engine)]
+    if len(view.series.rows) > 1:
+        return [view.title_of(row), *words]
+    if view.voltage is not None and np.isfinite(view.voltage[row]):
+        words.insert(0, f"{view.voltage[row]:.3f} V")
+    return words
 
 
 def _draw_profile(page: Page, axes: Axes, view: SeriesView, row: int) -> None:
@@ -178,7 +206,7 @@ def _draw_ticks(page: Page, axes: Axes, ticks: Mapping[str, FloatArray], colours
             label=phase_label(phase),
         )  # fmt: skip
         axes.text(
-            1.004, row, phase_label(phase), transform=axes.get_yaxis_transform(), fontsize=5.5, color=colour,
+            1.004, row, phase_label(phase), transform=axes.get_yaxis_transform(), fontsize=5.5, color=legible(colour),
             ha="left", va="center",
         )  # fmt: skip
     axes.set_ylim(0.3, max(len(ticks), 1) + 0.7)
@@ -189,7 +217,7 @@ def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[
     """Write the legend and the R factors into the upper right corner, where a pattern is weak."""
     words = [
         f"{label} {100.0 * value:.2f} %"
-        for label, value in (("$R_{wp}$", row.merit("rwp")), ("$R_{exp}$", row.merit("rexp")))
+        for label, value in (("$R_\\mathrm{wp}$", row.merit("rwp")), ("$R_\\mathrm{exp}$", row.merit("rexp")))
         if value is not None
     ]
     gof = row.merit("gof")
@@ -201,22 +229,20 @@ def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[
         if text:
             axes.text(
                 0.99, 0.835 - 0.055 * number, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top",
-                color=colours[phase],
+                color=legible(colours[phase]),
             )  # fmt: skip
 
 
 def _phase_words(row: FrameRow, phase: str) -> str:
     """Return a phase's share and cell in one line, without what symmetry makes equal."""
     share = row.quantities.get((FRACTION, phase))
-    if share is None:
-        return ""
-    if share.upper_limit is not None:
-        return f"{phase_label(phase)}: not detected, w < {share.upper_limit:.2g}"
-    parts = [] if share.sigma is None else [f"w = {share.text()}"]
+    if share is not None and share.upper_limit is not None:
+        return f"{phase_label(phase)}: not detected, $w$ < {share.upper_limit:.2g}"
+    parts = [] if share is None or share.sigma is None else [f"$w$ = {minus(share.text())}"]
     for name in ("a", "b", "c", "beta"):
         quantity = row.quantities.get((f"lattice.{name}", phase))
         if quantity is not None and quantity.sigma is not None and quantity.role in ("refined", "derived"):
-            symbol, unit = ("β", "°") if name == "beta" else (name, " Å")
+            symbol, unit = ("$β$", "°") if name == "beta" else (f"${name}$", " Å")
             first = row.quantities.get(("lattice.a", phase))
             if name == "b" and first is not None and first.value == quantity.value:
                 continue
@@ -248,13 +274,15 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
                 _draw_merits(page, axes, view, letter, words)
             else:
                 _draw_cells(page, axes, view, letter, kind, colours, words)
+            event_guides(axes, view.events("time"), colours)
             axes.tick_params(labelbottom=number == len(rows) - 1)
         panels[-1].set_xlabel(spoken_time(view))
         page.figure.align_ylabels(panels)
         page.figure.legend(handles=phase_handles(view.series.phases, colours), loc="outside upper center", ncols=4)
         caption = (
             f"{view.series.sample} ({view.series.method}): change of the cell constants against the first frame of "
-            "each phase in per cent, with bands of one standard error, and the R factors, against time."
+            f"each phase (given above the panels) in per cent, with bands of one standard error, and the R factors, "
+            f"against {'time' if view.clock_unit else 'the number of the frame'}. Dotted: onsets and ends of phases."
         )
         return save_figure(page.figure, stem, page.table, provenance([view], caption))
 
@@ -280,6 +308,7 @@ def _draw_cells(
     words: tuple[str, str],
 ) -> None:
     symbol = {"beta": "β", "volume": "V"}.get(kind, kind)
+    references: list[tuple[str, str]] = []
     for phase in view.series.phases:
         points = view.points(f"lattice.{kind}", phase)
         measured = np.isfinite(points.value) & (points.sigma > 0)
@@ -292,18 +321,25 @@ def _draw_cells(
         label = f"{phase_label(phase)} ({symbol}₀ = {first:.5g} {unit})"
         its = (f"change of {kind}", "%")
         draw_amounts(page, axes, letter, view.clock, words, change, colours[phase], label, y_words=its)
+        start = view.series.rows[int(np.flatnonzero(measured)[0])].quantities[f"lattice.{kind}", phase]
+        references.append((f"${symbol}_0$ = {start.text()} {unit}", legible(colours[phase])))
+    for number, (text, colour) in enumerate(reversed(references)):
+        axes.text(
+            1.0 - 0.31 * number, 1.02, text, transform=axes.transAxes, fontsize=5.5, color=colour, ha="right",
+            va="bottom",
+        )  # fmt: skip
     axes.axhline(0.0, color="#BBBBBB", linewidth=0.4, zorder=0.5, label=GUIDE)
-    axes.set_ylabel(f"Δ{symbol}/{symbol}₀ / %")
+    axes.set_ylabel(f"$Δ{symbol}/{symbol}_0$ / %")
 
 
 def _draw_merits(page: Page, axes: Axes, view: SeriesView, letter: str, words: tuple[str, str]) -> None:
-    for merit, label, colour in (("rwp", "$R_{wp}$", DATA_COLOUR), ("rexp", "$R_{exp}$", FIT_COLOUR)):
+    for merit, label, colour in (("rwp", "$R_\\mathrm{wp}$", DATA_COLOUR), ("rexp", "$R_\\mathrm{exp}$", FIT_COLOUR)):
         found = [row.merit(merit) for row in view.series.rows]
         values = np.array([np.nan if v is None else 100.0 * v for v in found])
         if not np.isfinite(values).any():
             continue
         page.curves.append(Curve(letter, merit, view.clock, values, *words, "R factor", "%"))
         axes.plot(view.clock, values, color=colour, label=label)
-    axes.set_ylabel("R / %")
+    axes.set_ylabel("$R$ / %")
     axes.legend(loc="best", ncols=2)
     axes.margins(y=0.25)

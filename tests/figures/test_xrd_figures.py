@@ -62,7 +62,7 @@ def numbers(path, header):
 
 def test_a_series_has_its_figures_and_the_samples_one_together(peaks):
     _, folder, files = peaks
-    stems = [f"case_P_LCO_003_{kind}" for kind in ("map", "waterfall", "frames")] + ["fractions"]
+    stems = [f"case_P_LCO_003_{kind}" for kind in ("map", "waterfall", "frames", "fractions")]
     assert files == [folder / "figures" / f"{stem}.{ending}" for stem in stems for ending in ENDINGS]
     assert all(path.stat().st_size > 0 for path in files)
 
@@ -207,7 +207,7 @@ def test_ticks_of_the_engine_come_before_those_of_the_cell(tmp_path):
 
 def test_a_sequence_is_drawn_along_its_frames_and_cells_as_changes(refined):
     _, folder, files = refined
-    assert {path.stem for path in files} >= {"case_rietx_map", "case_rietx_cells", "rietveld_rietx_fractions"}
+    assert {path.stem for path in files} >= {"case_rietx_map", "case_rietx_cells", "case_rietx_fractions"}
     table = columns(folder / "figures" / "case_rietx_cells.csv")
     (header,) = [name for name in table if "change of a [%]" in name and "O3" in name]
     np.testing.assert_allclose(
