@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from layerscope.errors import DataError
 
 from ..series import Frame
@@ -10,7 +12,10 @@ from .job import Job
 from .result import RietveldResult
 from .wavelength import likely_wavelength
 
-__all__ = ["contrast", "wrong_wavelength"]
+__all__ = ["broad_phases", "contrast", "wrong_wavelength"]
+
+BROAD_DEG = 2.0
+"""Sizes below 4.4 nm with Cu K-alpha; what is wider follows the background rather than lines."""
 
 
 def wrong_wavelength(job: Job, frame: Frame) -> None:
@@ -38,6 +43,22 @@ def wrong_wavelength(job: Job, frame: Frame) -> None:
         source=job.series.files[frame.file].path,
         hint=f"correct radiation; if it is right, the cells are {given / found.value:.3f} times those of the recipe",
     )
+
+
+def broad_phases(job: Job, result: RietveldResult) -> list[str]:
+    """Return flags of phases whose lines are so wide that background and noise pass for them.
+
+    The width is that of the refined size, ``(180/π) λ / L``, in degrees at low angle.
+    """
+    found = []
+    for phase in result.phases:
+        size = phase.size_nm
+        if size.sigma is None or not size.value > 0.0:
+            continue
+        width = math.degrees(job.problem.instrument.wavelengths[0] / (10.0 * size.value))
+        if width > BROAD_DEG:
+            found.append(f"BROAD_PHASE:{phase.name} has lines {width:.1f} degrees wide")
+    return found
 
 
 def contrast(job: Job, result: RietveldResult) -> list[str]:

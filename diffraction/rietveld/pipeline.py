@@ -20,7 +20,7 @@ from ..series import Frame
 from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
-from .diagnosis import contrast, wrong_wavelength
+from .diagnosis import broad_phases, contrast, wrong_wavelength
 from .engine import RefineOptions, refine
 from .events import event_quantities
 from .frame import SeriesOptions, Tested
@@ -43,6 +43,7 @@ SUSPICIOUS = (
     "POOR_FIT",
     "DIRECTION_DEPENDENT",
     "PHASE_BY_PERSISTENCE",
+    "BROAD_PHASE",
     "AT_BOUND",
     "NOT_COUNTS",
 )
@@ -145,7 +146,7 @@ def _record(
     quantities = refinement_quantities(result, job.recipe.total, le_bail=job.recipe.le_bail)
     if found is not None:
         quantities += absent_phases(_tested(job.problem, result, found), found.active)
-    quality = refinement_quality(result, (*frame.flags, *flags, *job.flags))
+    quality = refinement_quality(result, (*frame.flags, *flags, *broad_phases(job, result), *job.flags))
     suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
     files = [job.kept(p) for p in (result.project, result.log)]
     kept = [f"kept: {name}" for name in files if name is not None]
