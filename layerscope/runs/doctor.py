@@ -32,11 +32,14 @@ _REQUIRED = (
     "pyarrow",
     "matplotlib",
     "openpyxl",
+    "vgd-reader",
 )
 _OPTIONAL = {
     "xraylarch": ("X-ray absorption: readers and normalisation", 'pip install "layerscope[xas]"'),
     "gemmi": ("crystal structures, CIF", 'pip install "layerscope[xrd]"'),
     "rietx": ("Rietveld refinement", 'pip install "layerscope[xrd]"'),
+    "galvani": ("Biologic .mpr files", 'pip install "layerscope[cycler]"'),
+    "NewareNDA": ("Neware .nda and .ndax files", 'pip install "layerscope[cycler]"'),
     "hyperspy": ("electron microscopy data", 'pip install "layerscope[em]"'),
     "rosettasciio": ("electron microscopy files", 'pip install "layerscope[em]"'),
     "scikit-image": ("image analysis", 'pip install "layerscope[em]"'),

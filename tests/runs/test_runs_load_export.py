@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from importlib.metadata import requires
 from pathlib import Path
 
 import openpyxl
@@ -205,6 +207,13 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypat
     assert found["GSAS-II"].state == "broken"
     assert found["toy"].state == "ok"
     assert "layerscope-toy" in found["toy"].detail
+
+
+def test_the_doctor_looks_for_everything_that_the_package_asks_for() -> None:
+    asked = {
+        re.split(r"[^\w.-]", text)[0] for text in requires("layerscope") or () if "test" not in text.partition(";")[2]
+    }
+    assert asked - {"layerscope"} <= {*doctor._REQUIRED, *doctor._OPTIONAL, "exspy"}  # exspy is a part of hyperspy
 
 
 def test_the_doctor_asks_the_given_python_for_gsas2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
