@@ -14,6 +14,7 @@ from layerscope.runs.pipeline import PipelineOutput, RunContext
 from ..radiation import FloatArray
 from ..recipe import PeaksRecipe, ReflectionTable
 from ..series import FrameSeries, Stack, levels_of, noise_factor, stack, times_of, voltages_of
+from .components import component_set
 from .quantities import derived
 from .shift import ReflectionTrack, corrected_by_standard, track_reflection
 
@@ -180,6 +181,13 @@ def _whole(
     )
 
 
+def _name_of(context: RunContext, table: ReflectionTable) -> tuple[str, ...]:
+    """Return what the arrays are called: (003) followed alone must not take the name of the series of components."""
+    components = getattr(context.recipe, "components", None)
+    taken = components is not None and component_set(components).reflection == table.name.strip(" ()")
+    return (table.name, "alone") if taken else (table.name,)
+
+
 def _arrays(
     context: RunContext, series: FrameSeries, stacked: Stack, table: ReflectionTable, track: ReflectionTrack
 ) -> SeriesArrays:
@@ -197,7 +205,7 @@ def _arrays(
         sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
         parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
     return SeriesArrays(
-        name=context.series_name(*(p for p in (series.table.name or series.sample, table.name) if p)),
+        name=context.series_name(*(p for p in (series.table.name or series.sample, *_name_of(context, table)) if p)),
         technique="xrd",
         title=f"{series.sample}: {table.name}",
         sample=series.sample,

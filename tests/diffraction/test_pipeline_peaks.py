@@ -241,6 +241,15 @@ def test_a_single_reflection_is_followed_with_shift_cell_and_own_width(tmp_path:
     assert abs((shift.value or 0) - 0.34) < 4.5 * (shift.sigma or 0)
 
 
+def test_the_003_line_can_be_followed_alone_beside_the_series_of_its_components(tmp_path: Path) -> None:
+    write_series(tmp_path, "P")
+    alone = 'reflections = [{ name = "(003)", range_2theta = [18.1, 18.95], axial = false }]\n'
+    run = run_of(write_recipe(tmp_path, HEAD + alone + SERIES))
+    assert not [r for r in run.records if r.status == "failed"]
+    assert {name.rpartition("P_")[2] for name in run.arrays} == {"003", "003_alone"}
+    assert len([r for r in run.records if r.method == "xrd_peaks.shift"]) == FRAMES
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
