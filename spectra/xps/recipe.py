@@ -84,7 +84,7 @@ class ComponentTable(RecipeModel):
     species: Annotated[str, Field(min_length=1, description="id in the species library, or any name if custom")]
     line: str | None = Field(default=None, description="core level in the library; the region's when not given")
     custom: bool = Field(default=False, description="the species is not in the library; a position is then needed")
-    shape: ShapeName = Field(default="pseudo_voigt", description="line shape; see docs/fitting.md")
+    shape: ShapeName = Field(default="pseudo_voigt", description="of the line; widths are full widths at half maximum")
     doublet: bool = Field(default=False, description="two lines with the splitting and ratio of the library")
     like: str | None = Field(default=None, description="species whose width and shape this one shares")
     optional: bool = Field(default=False, description="test by BIC whether the data need it")
