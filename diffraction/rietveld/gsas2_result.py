@@ -98,6 +98,7 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
     flags += [f"ENGINE:DROPPED {_canonical(n, problem)}" for n in answer.get("dropped", ())]
     if answer["rvals"].get("msg"):
         flags.append(f"ENGINE:{str(answer['rvals']['msg']).strip().splitlines()[0][:120]}")
+    flags += ["AT_BOUND:instrument/sh_l"] if answer.get("axial_at_floor") else []
     flags += [f"AT_BOUND:{k}" for p in phases for k, v in (("march", p.march),) if v.at_bound]
     return RietveldResult(
         engine="gsas2",

@@ -82,6 +82,7 @@ class Job:
         self.failed: list[str] = []
         self.minor: set[int] = set()
         self.waiting: list[str] = []  # groups that minor phases have not got
+        self.axial_at_floor = False  # held where it was best, since least squares drove it out of range
         self.own_profile: float | None = None  # chi² with GSAS-II's own axial profile
         self.extracted = False  # whether Le Bail's intensities have a start
         instrument = spec["instrument"]
@@ -293,7 +294,7 @@ class Job:
         self.back_to(found[min(found)])
         if not self.run_stage(["sh_l"]) or float(self.axial()[1]) <= AXIAL_FLOOR:
             self.back_to(found[min(found)])
-            self.failed.append("sh_l")
+            self.axial_at_floor = True
         return True
 
     def close(self) -> None:
@@ -414,6 +415,7 @@ class Job:
             "sigmas": sigmas,
             "failed_stages": self.failed,
             "own_profile_chi2": self.own_profile,
+            "axial_at_floor": self.axial_at_floor,
             "held": sorted({f"{name}/{group}" for group, _, name in (t.partition(":") for t in self.waiting)}),
             "dropped": sorted(str(v) for v in set(block.get("varyListStart") or ()) if v not in sigmas),
             "rvals": {k: plain(v) for k, v in rvals.items()},

@@ -190,3 +190,33 @@ def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path:
     assert found.sigma < 0.003
     assert abs(found.value - 0.05) < 4 * found.sigma
     assert any(f.startswith("ENGINE:OWN_AXIAL_PROFILE") for f in free.flags)
+
+
+@needs_gsas2
+def test_axial_divergence_that_is_not_there_ends_at_its_floor_and_is_said(gsas2: Gsas2Engine, tmp_path: Path) -> None:
+    """Lines that lean the other way drive SH/L below zero, where GSAS-II calculates with its floor and is lost."""
+    phase = replace(load_phase("LiCoO2_O3"), texture_axis=None)
+    problem = Problem((phase,), Instrument(sh_l=0.05, x=0.05, y=0.05), Background(4))
+    x = np.linspace(17.0, 60.0, 1500)
+    shape = np.full_like(x, 200.0)
+    for centre, height in ((18.93, 9000.0), (37.40, 5000.0), (45.23, 6000.0), (38.38, 900.0), (39.06, 1500.0)):
+        for angle, share in (
+            (centre, 1.0),
+            (2 * np.degrees(np.arcsin(np.sin(np.radians(centre / 2)) * 1.0024889)), 0.5),
+        ):
+            # a tail to high angle
+            for step in np.linspace(0.0, 0.25, 20):
+                shape += height * share / 20 * (1 - step / 0.25) * np.exp(-(((x - angle - step) / 0.06) ** 2))
+    counts = np.random.default_rng(3).poisson(shape).astype(float)
+    plan = RefinementPlan(
+        (
+            Stage("scale", ("scale", "background")),
+            Stage("cell", ("cell", "displacement")),
+            Stage("width", ("w",)),
+            Stage("axial", ("sh_l",)),
+        )
+    )
+    found = gsas2.refine(PowderPattern.from_counts(x, counts), problem, plan, RefineOptions(folder=tmp_path))
+    assert found.instrument["sh_l"].value >= 0.002
+    assert found.instrument["sh_l"].sigma is None
+    assert "AT_BOUND:instrument/sh_l" in found.flags
