@@ -6,15 +6,13 @@ holds every point.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, FigureTable
+from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, Page
 
 from .figure_data import Event, Points, SeriesView, spoken_time
 from .figure_text import legible
@@ -22,7 +20,6 @@ from .phase_table import phase_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -30,7 +27,6 @@ __all__ = [
     "BACKGROUND_COLOUR",
     "CELL_LINES",
     "FIT_COLOUR",
-    "Page",
     "bare",
     "draw_amounts",
     "draw_event_strip",
@@ -52,29 +48,6 @@ CELL_LINES = "lines of the cell"
 _MARKS = [step * 10.0**power for power in range(1, 8) for step in (0.5, 1.0, 2.0)]
 MOST_ROWS = 300
 """Frames that a heat map shows; of longer series every second, third, ... is drawn."""
-
-
-@dataclass
-class Page:
-    """One figure while it is drawn: its table, its letters."""
-
-    figure: Figure
-    curves: list[Curve] = field(default_factory=list)
-    columns: list[Column] = field(default_factory=list)
-    letters: Iterator[str] = field(default_factory=lambda: iter(string.ascii_lowercase))
-
-    def letter(self, axes: Axes, title: str = "", pad: float = 3.0) -> str:
-        """Give a panel the next letter, bold at its upper left corner, `pad` points above it."""
-        letter = next(self.letters)
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7, y=1.0, pad=pad)
-        if title:
-            axes.set_title(title, fontsize=7, y=1.0, pad=pad)
-        return letter
-
-    @property
-    def table(self) -> FigureTable:
-        """Every plotted point."""
-        return FigureTable((*FigureTable.from_curves(self.curves).columns, *self.columns))
 
 
 def thinned(count: int, most: int = MOST_ROWS) -> NDArray[np.intp]:

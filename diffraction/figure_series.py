@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import PALETTE, save_figure, style
+from layerscope.figures import PALETTE, Page, save_figure, style
 
 from .figure_data import Event, Points, SeriesView, provenance, spoken_time
 from .figure_parts import (
-    Page,
     bare,
     draw_amounts,
     draw_event_strip,

@@ -196,7 +196,6 @@ def _arrays(
     levels, level_name, level_unit = levels_of(stacked.frames, times_of(stacked.frames), voltage)
     curves, background = fit.component_curves()
     label = {"line": table.name}
-    weight = fit.root_weight
     parameters = {
         "position": SeriesParameter(track.position, track.position_sigma, "deg", scope="pattern"),
         "fwhm": SeriesParameter(track.fwhm, track.fwhm_sigma, "deg", scope="pattern"),
@@ -216,7 +215,7 @@ def _arrays(
         level_name=level_name,
         level_unit=level_unit,
         counts=fit.y.copy(),
-        variance=np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0),
+        variance=fit.variance,
         fit=fit.expected.copy(),
         background=background,
         residual=fit.residual.copy(),

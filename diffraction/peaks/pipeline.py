@@ -344,7 +344,6 @@ def _arrays(
 ) -> SeriesArrays:
     result, fit = found.result, found.result.joint.fit
     curves, background = fit.component_curves()
-    weight = fit.root_weight
     levels, level_name, level_unit = levels_of(found.stack.frames, times, voltage)
     components = {}
     for k, name in enumerate(result.names):
@@ -373,7 +372,7 @@ def _arrays(
         level_name=level_name,
         level_unit=level_unit,
         counts=fit.y.copy(),
-        variance=np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0),
+        variance=fit.variance,
         fit=fit.expected.copy(),
         background=background,
         residual=fit.residual.copy(),

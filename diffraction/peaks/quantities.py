@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.records import Alternative, FitQuality, Quantity
+from layerscope.runs.fitted import fit_quality, record_flag
 
 from ..radiation import FloatArray
 from .fractions import factor_covariance, spread_of_factors
@@ -26,7 +27,6 @@ __all__ = [
     "frame_quantities",
     "label_of",
     "quantities_of_events",
-    "record_flag",
     "series_quality",
     "series_quantities",
     "total_label",
@@ -46,12 +46,6 @@ def label_of(result: LineSeries, name: str) -> str:
 def total_label(result: LineSeries, names: Sequence[str]) -> str:
     """Return what a sum of components is called in records: ``O3'/H1-3 + H1-3``."""
     return " + ".join(label_of(result, n) for n in names)
-
-
-def record_flag(text: str) -> str:
-    """Bring a flag into the record's form NAME or NAME:detail."""
-    head, _, rest = text.partition(" ")
-    return text if ":" in head or not rest else f"{head}:{rest}"
 
 
 def derived(
@@ -270,22 +264,11 @@ def frame_quality(result: LineSeries, f: int, flags: Sequence[str] = ()) -> FitQ
 
 def series_quality(result: LineSeries, flags: Sequence[str] = ()) -> FitQuality:
     """Return how good the joint fit of all frames is."""
-    fit = result.joint.fit
     per_frame = ("DIRECTION:", "GHOST:")
     own = [record_flag(f) for f in result.flags if not f.startswith(per_frame)]
     unsure = int((~result.both_ways).sum())
     own += [f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []
-    return FitQuality(
-        chi2=fit.chi2,
-        redchi=fit.redchi,
-        aic=fit.aic,
-        bic=fit.bic,
-        n_data=fit.n_points,
-        n_free=fit.n_estimated,
-        durbin_watson=float(np.clip(fit.durbin_watson().mean(), 0.0, 4.0)),
-        converged=fit.converged,
-        flags=(*own, *flags),
-    )
+    return fit_quality(result.joint.fit, (*own, *flags))
 
 
 def series_quantities(result: LineSeries, voltage_sigma: FloatArray | None = None) -> list[Quantity]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Column, Curve, save_figure, style
+from layerscope.figures import GUIDE, PALETTE, Column, Curve, Page, save_figure, style
 from layerscope.records import Quantity, ResultRecord
 
 from ..figure_data import SeriesView, provenance, spoken_time
-from ..figure_parts import Page
 from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import phase_label
 from .compare import is_judged

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Curve, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, Curve, Page, save_figure, style
 
 from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
 from ..figure_parts import (
     BACKGROUND_COLOUR,
     FIT_COLOUR,
-    Page,
     bare,
     draw_amounts,
     draw_residuals,
