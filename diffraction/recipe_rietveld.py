@@ -14,6 +14,7 @@ __all__ = [
     "BackgroundTable",
     "CalibrationTable",
     "ExtraLineTable",
+    "GeometryTable",
     "GuestTable",
     "InstrumentTable",
     "PhaseTable",
@@ -22,6 +23,28 @@ __all__ = [
     "SequenceTable",
     "StageTable",
 ]
+
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class GeometryTable(RecipeModel):
+    """Divergent-beam geometry, as in `layerscope.diffraction.rietveld.geometry.Geometry`."""
+
+    source_width_mm: Positive | None = Field(default=None, description="focus as seen at the take-off angle, 0.04")
+    source_length_mm: Positive | None = Field(default=None, description="focus along the axis, 12")
+    specimen_length_mm: Positive | None = Field(default=None, description="lit part of the specimen along the axis, 12")
+    slit_width_mm: Positive | None = Field(default=None, description="receiving slit or pixel, 0.2")
+    slit_length_mm: Positive | None = Field(default=None, description="receiving slit along the axis, 12")
+    divergence_deg: Positive | None = Field(default=None, description="full equatorial divergence, 1")
+    soller_deg: Positive | None = Field(default=None, description="full opening of the Soller slits; none without")
+    attenuation_per_mm: Positive | None = Field(default=None, description="of the packed powder; opaque without")
+    tail_low_mm: Annotated[float, Field(ge=0)] | None = Field(default=None, description="reach of the tube tails")
+    tail_high_mm: Annotated[float, Field(ge=0)] | None = Field(default=None, description="to higher angles")
+    tail_share: Annotated[float, Field(ge=0, lt=1)] | None = Field(default=None, description="of the intensity")
+    emission_width: Positive | None = Field(default=None, description="factor on the natural widths")
+    passband_per_ev: float | None = Field(default=None, description="relative slope of the monochromator's passband")
+    refine: tuple[str, ...] = Field(default=(), description="what the pattern of a standard is to tell, by name")
 
 
 class InstrumentTable(RecipeModel):
@@ -43,6 +66,9 @@ class InstrumentTable(RecipeModel):
     sh_l: Annotated[float, Field(ge=0)] | None = Field(default=None, description="axial divergence, S/L + H/L")
     zero: float | None = Field(default=None, description="zero shift, degrees")
     displacement_mm: float | None = Field(default=None, description="of the sample")
+    geometry: GeometryTable | None = Field(
+        default=None, description="divergent beam: takes the bias of analytic profiles out of cell and displacement"
+    )
 
 
 class GuestTable(RecipeModel):
@@ -200,6 +226,8 @@ class RietveldRecipe(DiffractionRecipe):
     def _consistent(self) -> Self:
         names = [p.name for p in self.phases]
         unique(names, "phases")
+        if self.instrument.geometry is not None and (self.sequence is not None or self.le_bail):
+            raise ValueError("instrument.geometry is for Rietveld of single patterns; leave out sequence and le_bail")
         wanted = [("broadening_like", p.broadening_like) for p in self.phases if p.broadening_like is not None]
         wanted += [("total", n) for n in self.total]
         if self.sequence is not None:

@@ -130,8 +130,30 @@ def refine(
 
         start = prealign(cut, problem)
     wanted = plan or full_plan()
-    found = get_engine(engine).refine(cut, start, wanted, chosen)
+    found = _refined(engine, cut, start, wanted, chosen)
     return replace(found, flags=(*found.flags, *_contrast_flags(problem, wanted)))
+
+
+def _refined(
+    engine: str, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
+) -> RietveldResult:
+    """Run the engine, and again on simulated patterns where a geometry says what its profile cannot draw."""
+    chosen = get_engine(engine)
+    if problem.instrument.geometry is None:
+        return chosen.refine(pattern, problem, plan, options)
+    from .unbias import refine_unbiased
+
+    runs = 0
+
+    def run(one: PowderPattern, asked: Problem) -> RietveldResult:
+        nonlocal runs
+        runs += 1
+        where = options
+        if options.folder is not None and runs > 1:  # the project that is kept is that of the measured pattern
+            where = replace(options, folder=options.folder / f"simulated-{runs - 1}")
+        return chosen.refine(one, asked, plan, where)
+
+    return refine_unbiased(pattern, problem, run).result
 
 
 def _contrast_flags(problem: Problem, plan: RefinementPlan) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ..recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, Rietvel
 from ..series import Frame, FrameSeries, read_text
 from .checks import check_phase
 from .crystal import crystal_system
+from .geometry import Geometry
 from .library import available_phases, load_phase
 from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan
@@ -230,9 +231,10 @@ def _instrument(recipe: RietveldRecipe, table: InstrumentTable, radiation: Radia
                 source=table.instprm,
             )
     waves = (radiation.alpha1,) if radiation.alpha2 is None else (radiation.alpha1, radiation.alpha2)
-    given = table.model_dump(exclude_none=True, exclude={"instprm", "instprm_member"})
+    given = table.model_dump(exclude_none=True, exclude={"instprm", "instprm_member", "geometry"})
     ratio = radiation.ratio if radiation.ratio is not None else start.ratio
-    return replace(start, wavelengths=waves, ratio=ratio, **given)
+    geometry = None if table.geometry is None else Geometry(**table.geometry.model_dump(exclude_none=True))
+    return replace(start, wavelengths=waves, ratio=ratio, geometry=geometry, **given)
 
 
 def plan_of(table: PlanTable) -> RefinementPlan:

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError, RecipeError
 
+from .geometry import Geometry
+
 if TYPE_CHECKING:
     from ..dataset import Pattern
 
@@ -233,7 +235,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Source, geometry and resolution of the diffractometer (conventions in the module's docstring)."""
+    """Source, geometry and resolution of the diffractometer (conventions in the module's docstring).
+
+    With a ``geometry`` the bias that an engine's analytic profile puts into cell and displacement is found by
+    simulation and taken out, see `layerscope.diffraction.rietveld.unbias`.
+    """
 
     wavelengths: tuple[float, ...] = (1.5405929, 1.5444274)  # Cu, Hölzer et al. 1997
     ratio: float = 0.5
@@ -247,6 +253,7 @@ class Instrument:
     sh_l: float = 0.06
     zero: float = 0.0
     displacement_mm: float = 0.0
+    geometry: Geometry | None = None
 
     def check(self) -> None:
         """Refuse wavelengths outside the X-ray range and widths that vanish.
@@ -265,6 +272,8 @@ class Instrument:
             raise RecipeError(f"polarisation {self.polarisation} leaves 0..1")
         if self.radius_mm <= 0 or self.sh_l < 0 or self.ratio < 0:
             raise RecipeError("radius, S/L + H/L and the line ratio must not be negative")
+        if self.geometry is not None:
+            self.geometry.check()
 
     @classmethod
     def from_instprm(cls, text: str, *, radius_mm: float = 200.0) -> Instrument:

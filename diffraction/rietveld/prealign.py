@@ -19,7 +19,7 @@ from .model import FloatArray, Phase, PowderPattern, Problem
 
 __all__ = ["excess", "prealign"]
 
-_FREE = {
+FREE_LENGTHS = {
     "cubic": ("a",),
     "tetragonal": ("a", "c"),
     "trigonal": ("a", "c"),
@@ -28,6 +28,7 @@ _FREE = {
     "monoclinic": ("a", "b", "c"),
     "triclinic": ("a", "b", "c"),
 }
+"""Lengths of a cell that its crystal system leaves free."""
 _SPAN = 0.03  # largest relative change of a length that is searched
 _KEEP_WITHIN = 0.002  # a start this close to the best correlation is left alone
 _MAX_LINES = 40
@@ -80,8 +81,8 @@ def _sticks(phase: Phase, problem: Problem, top: float) -> _Sticks:
     return _Sticks(lines.hkl[keep], np.sqrt(power[keep]))
 
 
-def _inverse_d2(hkl: FloatArray, cells: FloatArray) -> FloatArray:
-    """1/d² for cells of shape (m, 6), result (m, n)."""
+def inverse_d_squared(hkl: FloatArray, cells: FloatArray) -> FloatArray:
+    """Return 1/d² in 1/Å² of reflections (n, 3) for cells of shape (m, 6): shape (m, n)."""
     a, b, c = cells[:, 0], cells[:, 1], cells[:, 2]
     ca, cb, cg = np.cos(np.radians(cells[:, 3:])).T
     metric = np.empty((len(cells), 3, 3))
@@ -93,7 +94,7 @@ def _inverse_d2(hkl: FloatArray, cells: FloatArray) -> FloatArray:
 
 
 def _positions(hkl: FloatArray, cells: FloatArray, wavelength: float) -> FloatArray:
-    s = 0.5 * wavelength * np.sqrt(_inverse_d2(hkl, cells))
+    s = 0.5 * wavelength * np.sqrt(inverse_d_squared(hkl, cells))
     return np.degrees(2.0 * np.arcsin(np.minimum(s, 1.0)))
 
 
@@ -118,7 +119,7 @@ def _score(
 def _align_one(pattern: PowderPattern, signal: FloatArray, phase: Phase, problem: Problem) -> Phase:
     wavelength = problem.instrument.wavelengths[0]
     sticks = _sticks(phase, problem, float(pattern.two_theta[-1]))
-    free = _FREE[crystal_system(phase)]
+    free = FREE_LENGTHS[crystal_system(phase)]
     best = np.ones(len(free))
     span, count = _SPAN, 61 if len(free) <= 2 else 25
     for fwhm in (0.6, 0.25, 0.12):

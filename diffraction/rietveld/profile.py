@@ -16,7 +16,7 @@ from .crystal import cell_content, reflections
 from .model import FloatArray, Instrument, Phase, Problem
 from .result import RietveldResult
 
-__all__ = ["LinearTest", "absent_phase_test", "unit_weight_pattern"]
+__all__ = ["LinearTest", "absent_phase_test", "texture_factor", "unit_weight_pattern"]
 
 _DEGREE = 180.0 / math.pi
 _TAIL = 25.0  # half-widths of a line that are drawn
@@ -57,7 +57,7 @@ def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatAr
         k = instrument.polarisation
         lorentz = (k + (1.0 - k) * np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
         area = share * lines.multiplicity[use] * lines.f2[use] * lorentz / (mass * volume)
-        area *= _march(phase, lines.hkl[use])
+        area *= texture_factor(phase, lines.hkl[use])
         shift = -2.0 * instrument.displacement_mm / instrument.radius_mm * np.cos(theta) * _DEGREE + instrument.zero
         fwhm, eta = _widths(phase, instrument, theta)
         for centre, strength, width, mix in zip(angle[use] + shift, area, fwhm, eta, strict=True):
@@ -68,8 +68,8 @@ def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatAr
     return out
 
 
-def _march(phase: Phase, hkl: FloatArray) -> FloatArray:
-    """March–Dollase factor for basal textures of uniaxial cells; 1 where it does not apply."""
+def texture_factor(phase: Phase, hkl: FloatArray) -> FloatArray:
+    """Return the March–Dollase factor, shape (n,), for basal textures of uniaxial cells; 1 where it does not apply."""
     axis = phase.texture_axis
     if axis is None or phase.march == 1.0 or axis[:2] != (0, 0):
         return np.ones(len(hkl))
