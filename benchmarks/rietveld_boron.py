@@ -210,7 +210,9 @@ def judge(engine: str, label: str, count: int, bounds: dict[str, Bound], folder:
     strongest, level = COUNTS[label]
     clean = simulate(problem_with(TRUTH), GRID, fractions=FRACTIONS, strongest=strongest, level=level)
     patterns = [
-        PowderPattern.from_counts(GRID, np.random.default_rng([4, k]).poisson(clean).astype(float))
+        PowderPattern.from_counts(
+            GRID, np.random.default_rng([4, list(COUNTS).index(label), k]).poisson(clean).astype(float)
+        )
         for k in range(count)
     ]
     start = problem_with(dict.fromkeys(HOSTS, 0.02))
@@ -287,7 +289,7 @@ def confounding(bound: Bound, label: str) -> None:
 
 
 def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     by_gsas2 = int(sys.argv[2]) if len(sys.argv) > 2 else 6
     bounds = {label: Bound(counts) for label, counts in COUNTS.items()}
     for label, bound in bounds.items():
