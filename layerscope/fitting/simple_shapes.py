@@ -11,6 +11,7 @@ so that only df/dc is worked out per shape.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,14 +58,6 @@ def _location_scale_integral_jac(value: FloatArray, t: FloatArray, q: int) -> Fl
     return jac
 
 
-def _gauss(t: FloatArray, inverse_width: FloatArray) -> FloatArray:
-    g = t * t
-    g *= -4.0 * LN2
-    np.exp(g, out=g)
-    g *= _GAUSS_HEIGHT * inverse_width
-    return g
-
-
 def _gauss_integral(t: FloatArray) -> FloatArray:
     z = t * _ERF_SCALE
     special.erf(z, out=z)
@@ -81,7 +74,72 @@ def _lorentz_integral(t: FloatArray) -> FloatArray:
     return z
 
 
-class Gaussian:
+class _Line(ABC):
+    """A line of unit area with a centre and one width; a shape adds its height, slope and running integral."""
+
+    name: str
+    parameters: tuple[str, ...] = ("center", "fwhm")
+
+    def defaults(self) -> dict[str, ParameterHint]:
+        """Return a start value and bounds for every parameter."""
+        return {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
+
+    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
+        """Evaluate the shape, its derivatives and, on request, its running integral.
+
+        Parameters
+        ----------
+        x : array-like, shape (n,), (1, n) or (B, n)
+            Axis.
+        p : array-like, shape (B, 2)
+            center, fwhm of each row.
+        derivatives, integral : bool
+            What to compute besides the value.
+
+        Returns
+        -------
+        ShapeValues
+            Value (B, n), derivatives (B, 2, n), running integral and its derivatives.
+
+        Raises
+        ------
+        FitError
+            When the array shapes disagree, a parameter is not finite or fwhm is not above zero.
+        """
+        axis, par = as_batch(self.name, self.parameters, x, p)
+        center, width = par[:, :1], par[:, 1:2]
+        require_positive(self.name, "fwhm", width)
+        inverse = 1.0 / width
+        t = _reduced(axis, center, width)
+        value = self._value(t, inverse)
+        jac = np.empty((value.shape[0], 2 if derivatives else 0, value.shape[1]))
+        if derivatives:
+            d_center, d_width = jac[:, 0, :], jac[:, 1, :]
+            self._slope(value, t, inverse, d_center)
+            np.multiply(d_center, t, out=d_width)
+            d_width -= value * inverse
+        if not integral:
+            return ShapeValues(value, jac)
+        integral_jac = _location_scale_integral_jac(value, t, 2) if derivatives else np.empty_like(jac)
+        return ShapeValues(value, jac, self._integral(t), integral_jac)
+
+    @staticmethod
+    @abstractmethod
+    def _value(t: FloatArray, inverse: FloatArray) -> FloatArray:
+        """Return the line at reduced positions t, (B, n), for reciprocal widths, (B, 1)."""
+
+    @staticmethod
+    @abstractmethod
+    def _slope(value: FloatArray, t: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
+        """Write the derivative for the centre into `out`."""
+
+    @staticmethod
+    @abstractmethod
+    def _integral(t: FloatArray) -> FloatArray:
+        """Return the running integral."""
+
+
+class Gaussian(_Line):
     """Gaussian of unit area: g(x) = 2 sqrt(ln2/pi)/w exp(-4 ln2 ((x - c)/w)^2).
 
     Parameters of the shape: ``center`` c and full width at half maximum ``fwhm`` w, both in the unit of the axis.
@@ -89,54 +147,26 @@ class Gaussian:
     """
 
     name = "gaussian"
-    parameters: tuple[str, ...] = ("center", "fwhm")
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
+    @staticmethod
+    def _value(t: FloatArray, inverse: FloatArray) -> FloatArray:
+        g = t * t
+        g *= -4.0 * LN2
+        np.exp(g, out=g)
+        g *= _GAUSS_HEIGHT * inverse
+        return g
 
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
+    @staticmethod
+    def _slope(value: FloatArray, t: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
+        np.multiply(value, t, out=out)
+        out *= 8.0 * LN2 * inverse
 
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 2)
-            center, fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 2, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the array shapes disagree, a parameter is not finite or fwhm is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        center, width = par[:, :1], par[:, 1:2]
-        require_positive(self.name, "fwhm", width)
-        inverse = 1.0 / width
-        t = _reduced(axis, center, width)
-        value = _gauss(t, inverse)
-        jac = np.empty((value.shape[0], 2 if derivatives else 0, value.shape[1]))
-        if derivatives:
-            d_center, d_width = jac[:, 0, :], jac[:, 1, :]
-            np.multiply(value, t, out=d_center)
-            d_center *= 8.0 * LN2 * inverse
-            np.multiply(d_center, t, out=d_width)
-            d_width -= value * inverse
-        if not integral:
-            return ShapeValues(value, jac)
-        integral_jac = _location_scale_integral_jac(value, t, 2) if derivatives else np.empty_like(jac)
-        return ShapeValues(value, jac, _gauss_integral(t), integral_jac)
+    @staticmethod
+    def _integral(t: FloatArray) -> FloatArray:
+        return _gauss_integral(t)
 
 
-class Lorentzian:
+class Lorentzian(_Line):
     """Lorentzian of unit area: l(x) = 2/(pi w) / (1 + 4 ((x - c)/w)^2).
 
     Parameters of the shape: ``center`` c and full width at half maximum ``fwhm`` w, both in the unit of the axis.
@@ -144,56 +174,25 @@ class Lorentzian:
     """
 
     name = "lorentzian"
-    parameters: tuple[str, ...] = ("center", "fwhm")
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 2)
-            center, fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 2, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the array shapes disagree, a parameter is not finite or fwhm is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        center, width = par[:, :1], par[:, 1:2]
-        require_positive(self.name, "fwhm", width)
-        inverse = 1.0 / width
-        t = _reduced(axis, center, width)
+    @staticmethod
+    def _value(t: FloatArray, inverse: FloatArray) -> FloatArray:
         value = t * t
         value *= 4.0
         value += 1.0
         np.divide(_LORENTZ_HEIGHT * inverse, value, out=value)
-        jac = np.empty((value.shape[0], 2 if derivatives else 0, value.shape[1]))
-        if derivatives:
-            # dl/dc = l * 8 t/(w (1 + 4 t^2)) = 4 pi t l^2
-            d_center, d_width = jac[:, 0, :], jac[:, 1, :]
-            np.multiply(value, value, out=d_center)
-            d_center *= t
-            d_center *= 4.0 * math.pi
-            np.multiply(d_center, t, out=d_width)
-            d_width -= value * inverse
-        if not integral:
-            return ShapeValues(value, jac)
-        integral_jac = _location_scale_integral_jac(value, t, 2) if derivatives else np.empty_like(jac)
-        return ShapeValues(value, jac, _lorentz_integral(t), integral_jac)
+        return value
+
+    @staticmethod
+    def _slope(value: FloatArray, t: FloatArray, inverse: FloatArray, out: FloatArray) -> None:
+        # dl/dc = l * 8 t/(w (1 + 4 t^2)) = 4 pi t l^2
+        np.multiply(value, value, out=out)
+        out *= t
+        out *= 4.0 * math.pi
+
+    @staticmethod
+    def _integral(t: FloatArray) -> FloatArray:
+        return _lorentz_integral(t)
 
 
 class PseudoVoigt:
