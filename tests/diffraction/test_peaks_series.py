@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layerscope.diffraction.peaks import joint
 from layerscope.diffraction.peaks.components import hardware_lines, lco_003
 from layerscope.diffraction.peaks.difference import compare_totals, total_covariance
 from layerscope.diffraction.peaks.frames import FrameData, fit_frames
@@ -16,8 +17,9 @@ from layerscope.diffraction.peaks.lines import DiffractionLine
 from layerscope.diffraction.peaks.model import HeldLine, LineShape
 from layerscope.diffraction.peaks.readings import read_intergrowth
 from layerscope.diffraction.peaks.search import FoundLine, find_lines
-from layerscope.diffraction.peaks.selection import Guard, choose_sets, keep_persistent, runs
+from layerscope.diffraction.peaks.selection import Guard, _candidate_sets, choose_sets, keep_persistent, runs
 from layerscope.diffraction.peaks.series import SeriesOptions, analyse_series
+from layerscope.diffraction.peaks.tabulated import TabulatedLine
 from layerscope.diffraction.peaks.tracks import (
     Trajectory,
     label_tracks,
@@ -185,6 +187,23 @@ def test_o3_becomes_o3_prime_at_the_turn_and_that_is_no_event():
     np.testing.assert_array_equal(found.present[0], np.arange(36) < turn)
     assert [(e.phase, e.kind) for e in found.events] == [("IG", "onset")]
     assert abs(found.events[0].frame.value - 25) < 0.7
+
+
+def test_tables_of_lines_change_no_number_of_the_joint_fit(p_lco, monkeypatch):
+    """60 frames are too few for tables; with them every number is the same to a thousandth of its error."""
+    plain = p_lco[1]
+    monkeypatch.setattr(joint, "MANY", 1)
+    _, tabulated = analysed("P")
+    assert isinstance(tabulated.joint.model.line, TabulatedLine)
+    assert not isinstance(plain.joint.model.line, TabulatedLine)
+    np.testing.assert_array_equal(tabulated.present, plain.present)
+    sigma = np.sqrt(np.einsum("fkk->kf", plain.weight_fraction_covariance))
+    several = plain.present & (plain.present.sum(axis=0) > 1)
+    change = np.abs(tabulated.weight_fraction - plain.weight_fraction)
+    assert (change[several] < 1e-3 * sigma[several]).all()
+    moved = np.abs(tabulated.position - plain.position) / plain.position_sigma
+    assert moved[plain.present].max() < 1e-3
+    np.testing.assert_allclose(tabulated.fwhm_sigma, plain.fwhm_sigma, rtol=1e-4)
 
 
 def test_weight_fractions_follow_the_factors_that_were_given():
@@ -371,6 +390,22 @@ def chosen(data, places, guard=None, certain=None):
 def test_sets_of_phases_are_those_that_are_there():
     there = frames_of([(18.7, 0.8), (19.15, 0.2)])
     assert chosen(there, (18.7, 19.15, 19.55)).present.tolist() == [[True] * 12, [True] * 12, [False] * 12]
+
+
+def test_every_frame_is_offered_its_certain_lines_with_any_of_the_doubtful_ones():
+    rng = np.random.default_rng(5)
+    certain = rng.random((4, 60)) < 0.4
+    doubt = (rng.random((4, 60)) < 0.4) & ~certain
+    sets, table = _candidate_sets(certain, doubt)
+    assert len(set(sets)) == len(sets)
+    for f in range(60):
+        offered = {sets[s] for s in np.flatnonzero(table[:, f])}
+        wanted = {
+            m
+            for m in (tuple(k for k in range(4) if bits >> k & 1) for bits in range(16))
+            if all(k in m for k in np.flatnonzero(certain[:, f])) and all(certain[k, f] or doubt[k, f] for k in m)
+        }
+        assert offered == wanted
 
 
 def test_a_ghost_with_a_tiny_share_is_refused_whatever_it_gains():
