@@ -120,17 +120,17 @@ def main() -> int:
     name = sys.argv[1] if len(sys.argv) > 1 else "rietx"
     frames = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     maker = sys.argv[3] if len(sys.argv) > 3 else "rietx"
-    folder = Path(tempfile.mkdtemp(prefix="rietveld-pulls-"))
     engine = get_engine(name)
     by = engine if maker == name else get_engine(maker)
     engines = {e.name: e for e in (engine, by)}
-    for used in engines.values():
-        used.open(folder)
-    try:
-        runs = list(experiments(engine, by, frames, folder))
-    finally:
+    with tempfile.TemporaryDirectory(prefix="rietveld-pulls-") as place:
         for used in engines.values():
-            used.close()
+            used.open(Path(place))
+        try:
+            runs = list(experiments(engine, by, frames, Path(place)))
+        finally:
+            for used in engines.values():
+                used.close()
     print(f"{frames} two-phase patterns drawn by {maker}, refined by {name}")
     unsound = sum(not found.converged for _, found, _ in runs)
     print(f"  not converged: {unsound}; goodness of fit {np.mean([found.gof for _, found, _ in runs]):.4f}")
