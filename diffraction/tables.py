@@ -11,7 +11,10 @@ from layerscope.runs.summary import SummaryTable, long_table, sorted_records
 __all__ = ["peaks_tables", "rietveld_tables"]
 
 EVENTS = tuple(f"phase.{kind}_{scale}" for kind in ("onset", "end") for scale in ("voltage", "time", "frame"))
-_NOTE = "Errors: counting and shared shapes, from the covariance of the joint fit."
+_NOTE = (
+    "Errors: counting and shared shapes, from the covariance of the joint fit; those of weight fractions also hold how "
+    "well the structure factors are known (parts of both in the records)."
+)
 
 
 def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
