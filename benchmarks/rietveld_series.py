@@ -78,7 +78,9 @@ def main() -> None:
     print(f"  pulls: mean {pull.mean():+.3f}, SD {pull.std():.3f}; with H1-3 only SD {pull[32:].std():.3f}")
     print(f"  frames in which the directions differ by more than 3 sigma: {sum(g > 3 for g in gap)} of {len(gap)}")
     worst = max(found.overlaps, key=lambda o: o.sigma)
-    print(f"  {len(found.overlaps)} frames refined twice, by chunk and milestone: at most {worst.sigma:.2g} sigma apart")
+    print(
+        f"  {len(found.overlaps)} frames refined twice, by chunk and milestone: at most {worst.sigma:.2g} sigma apart"
+    )
 
 
 if __name__ == "__main__":
