@@ -25,7 +25,7 @@ from .crystal import cell_content
 from .engine import EngineStatus, RefineOptions
 from .model import FloatArray, Phase, PowderPattern, Problem
 from .plan import RefinementPlan, Stage
-from .result import RietveldResult
+from .result import RietveldResult, update_problem
 from .rietx_result import INSTRUMENT_PATHS, RietxAnswer
 
 __all__ = ["RietxEngine", "simulate"]
@@ -39,6 +39,7 @@ _NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
 # at most 0.04 esd from those at rietx's closing 0.001, cells by 0.004 esd, in half the time;
 # at 0.02 fractions differ by 0.4 esd.
 _WARM_WINDOW_TOL = 5e-3
+_SYMMETRIC = "AT_BOUND:instrument/sh_l"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,35 @@ class RietxEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                job = _Job(pattern, problem, plan)
-                job.run()
+                found = _solve(pattern, problem, plan, status.version)
+                if _SYMMETRIC in found.flags and plan.frees("sh_l"):
+                    found = _without_axial(pattern, problem, plan, found)
             except (ValueError, RuntimeError, ArithmeticError, KeyError, np.linalg.LinAlgError) as error:
                 raise FitError(f"rietx failed: {error}", source=pattern.name) from error
-            answer = RietxAnswer(pattern, problem, job.refinement, job.answer)
-            return answer.result(status.version, time.perf_counter() - started)
+            return replace(found, seconds=time.perf_counter() - started)
+
+
+def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
+    job = _Job(pattern, problem, plan)
+    job.run()
+    return RietxAnswer(pattern, problem, job.refinement, job.answer).result(version, 0.0)
+
+
+def _without_axial(
+    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, found: RietveldResult
+) -> RietveldResult:
+    """Refine once more with S/L held at zero, where the refinement drove it.
+
+    The profile does not depend on S/L there to first order: its error is without bound, and takes those of displacement
+    and cell with it although the data determine both.
+    """
+    tokens = tuple(t for t in plan.tokens() if t != "sh_l")
+    if not tokens:
+        return found
+    start = update_problem(problem, found)
+    start = replace(start, instrument=replace(start.instrument, sh_l=0.0))
+    again = _solve(pattern, start, RefinementPlan((Stage("without axial divergence", tokens),)), found.engine_version)
+    return replace(again, flags=(*again.flags, _SYMMETRIC))
 
 
 def simulate(

@@ -192,9 +192,9 @@ def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path:
     assert any(f.startswith("ENGINE:OWN_AXIAL_PROFILE") for f in free.flags)
 
 
-@needs_gsas2
-def test_axial_divergence_that_is_not_there_ends_at_its_floor_and_is_said(gsas2: Gsas2Engine, tmp_path: Path) -> None:
-    """Lines that lean the other way drive SH/L below zero, where GSAS-II calculates with its floor and is lost."""
+@pytest.fixture
+def leaning_the_other_way() -> tuple[PowderPattern, Problem]:
+    """Lines with a tail to high angles, which no axial divergence makes."""
     phase = replace(load_phase("LiCoO2_O3"), texture_axis=None)
     problem = Problem((phase,), Instrument(sh_l=0.05, x=0.05, y=0.05), Background(4))
     x = np.linspace(17.0, 60.0, 1500)
@@ -208,15 +208,41 @@ def test_axial_divergence_that_is_not_there_ends_at_its_floor_and_is_said(gsas2:
             for step in np.linspace(0.0, 0.25, 20):
                 shape += height * share / 20 * (1 - step / 0.25) * np.exp(-(((x - angle - step) / 0.06) ** 2))
     counts = np.random.default_rng(3).poisson(shape).astype(float)
-    plan = RefinementPlan(
-        (
-            Stage("scale", ("scale", "background")),
-            Stage("cell", ("cell", "displacement")),
-            Stage("width", ("w",)),
-            Stage("axial", ("sh_l",)),
-        )
-    )
-    found = gsas2.refine(PowderPattern.from_counts(x, counts), problem, plan, RefineOptions(folder=tmp_path))
+    return PowderPattern.from_counts(x, counts), problem
+
+
+TO_THE_FLOOR = (
+    Stage("scale", ("scale", "background")),
+    Stage("cell", ("cell", "displacement")),
+    Stage("width", ("w",)),
+    Stage("axial", ("sh_l",)),
+)
+
+
+def test_axial_divergence_at_zero_leaves_the_other_errors_as_if_it_were_held(
+    leaning_the_other_way: tuple[PowderPattern, Problem],
+) -> None:
+    """At S/L = 0 its column vanishes: its error is without bound, and would take that of the cell with it."""
+    pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
+    pattern, problem = leaning_the_other_way
+    free = get_engine("rietx").refine(pattern, problem, RefinementPlan(TO_THE_FLOOR), RefineOptions())
+    symmetric = replace(problem, instrument=replace(problem.instrument, sh_l=0.0))
+    held = get_engine("rietx").refine(pattern, symmetric, RefinementPlan(TO_THE_FLOOR[:3]), RefineOptions())
+    assert "AT_BOUND:instrument/sh_l" in free.flags
+    assert free.instrument["sh_l"].sigma is None
+    for name in ("a", "c"):
+        one, two = free.phases[0].cell[name], held.phases[0].cell[name]
+        assert one.sigma == pytest.approx(two.sigma, rel=0.03)
+        assert abs(one.value - two.value) < 0.1 * (two.sigma or 0.0)
+
+
+@needs_gsas2
+def test_axial_divergence_that_is_not_there_ends_at_its_floor_and_is_said(
+    gsas2: Gsas2Engine, leaning_the_other_way: tuple[PowderPattern, Problem], tmp_path: Path
+) -> None:
+    """GSAS-II would go below zero, where it calculates with its floor and is lost."""
+    pattern, problem = leaning_the_other_way
+    found = gsas2.refine(pattern, problem, RefinementPlan(TO_THE_FLOOR), RefineOptions(folder=tmp_path))
     assert found.instrument["sh_l"].value >= 0.002
     assert found.instrument["sh_l"].sigma is None
     assert "AT_BOUND:instrument/sh_l" in found.flags
