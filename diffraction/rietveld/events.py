@@ -51,7 +51,7 @@ def phase_events(
             for kind, side in edges:
                 if run[0] == 0 if side == 0 else run[1] == frames:
                     continue
-                at = interval_frames(run, frames, np.nan_to_num(fraction[k]), kind, before=10, after=14)
+                at = interval_frames(run, frames, np.nan_to_num(fraction[k]), kind, before=10, after=14, sigma=sigma[k])
                 at = at[np.isfinite(fraction[k, at]) & np.isfinite(sigma[k, at]) & (sigma[k, at] > 0)]
                 edge = run[0] if kind == "onset" else run[1] - 1
                 low, high = max(edge - REACH, 0), min(edge + REACH, frames - 1)
