@@ -7,6 +7,7 @@ inflated by the Bérar–Lelann factor and are reported both ways; widths and we
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from .model import FloatArray, Phase, PowderPattern, Problem
 from .plan import RefinementPlan, Stage
 from .result import RietveldResult, update_problem
 from .rietx_result import INSTRUMENT_PATHS, RietxAnswer
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 __all__ = ["RietxEngine", "simulate"]
 
@@ -74,7 +78,7 @@ class RietxEngine:
             what = f"rietx {status.version} is not supported" if status.version else "rietx is not installed"
             raise MissingDependencyError(what, hint=status.hint)
         started = time.perf_counter()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _libraries().limit(limits=1, user_api="blas"):
             warnings.simplefilter("ignore")
             try:
                 found = _solve(pattern, problem, plan, status.version)
@@ -83,6 +87,15 @@ class RietxEngine:
             except (ValueError, RuntimeError, ArithmeticError, KeyError, np.linalg.LinAlgError) as error:
                 raise FitError(f"rietx failed: {error}", source=pattern.name) from error
             return replace(found, seconds=time.perf_counter() - started)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """BLAS libraries of this process. rietx's matrices are small: threads of BLAS triple the time of a refinement."""
+    import rietx  # noqa: F401  what it loads is to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
