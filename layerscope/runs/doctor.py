@@ -38,6 +38,7 @@ _OPTIONAL = {
     "xraylarch": ("X-ray absorption: readers and normalisation", 'pip install "layerscope[xas]"'),
     "gemmi": ("crystal structures, CIF", 'pip install "layerscope[xrd]"'),
     "rietx": ("Rietveld refinement", 'pip install "layerscope[xrd]"'),
+    "threadpoolctl": ("Rietveld refinement", 'pip install "layerscope[xrd]"'),
     "galvani": ("Biologic .mpr files", 'pip install "layerscope[cycler]"'),
     "NewareNDA": ("Neware .nda and .ndax files", 'pip install "layerscope[cycler]"'),
     "hyperspy": ("electron microscopy data", 'pip install "layerscope[em]"'),
