@@ -1,7 +1,8 @@
 """The simulated O3 -> H1-3 series with both engines against its truth: fractions, onset, pulls, time per core.
 
 Run: ``python benchmarks/rietveld_series.py [rietx|gsas2] [forward|both] [workers]``. The archive
-``xrd/sequence_o3_h13.zip`` is looked for in ``LAYERSCOPE_TEST_DATA`` or ``../shared/data``.
+``xrd/sequence_o3_h13.zip`` is looked for in ``LAYERSCOPE_TEST_DATA`` or ``../shared/data``. For GSAS-II's speed with
+its own (coarser) axial profile set ``LAYERSCOPE_GSAS2_OWN_AXIAL=1``. Exits with 1 if a wanted figure is missed.
 """
 
 from __future__ import annotations
@@ -77,10 +78,11 @@ def main() -> None:
     print(f"  false H1-3 in the first 32 frames: {int((fraction[:32] > 0).sum())}; onset frame {found.onset('H1-3')}")
     print(f"  pulls: mean {pull.mean():+.3f}, SD {pull.std():.3f}; with H1-3 only SD {pull[32:].std():.3f}")
     print(f"  frames in which the directions differ by more than 3 sigma: {sum(g > 3 for g in gap)} of {len(gap)}")
-    worst = max(found.overlaps, key=lambda o: o.sigma)
-    print(
-        f"  {len(found.overlaps)} frames refined twice, by chunk and milestone: at most {worst.sigma:.2g} sigma apart"
-    )
+    rms = float(np.sqrt(np.mean(error**2)))
+    reached = rms <= 0.0015 and not (fraction[:32] > 0).any() and found.onset("H1-3") == 32
+    worst = max(o.sigma for o in found.overlaps)
+    print(f"  {len(found.overlaps)} frames refined twice, by chunk and milestone: at most {worst:.2g} sigma apart")
+    sys.exit(0 if reached and 0.85 <= pull.std() <= 1.2 else 1)
 
 
 if __name__ == "__main__":

@@ -484,7 +484,12 @@ _undo: list[Any] = []
 
 
 def replace_axial_profile() -> None:
-    """Install our integral over the axial divergence; isolated mode keeps this folder out of the path."""
+    """Install our integral over the axial divergence; isolated mode keeps this folder out of the path.
+
+    With ``LAYERSCOPE_GSAS2_OWN_AXIAL=1`` GSAS-II keeps its own: for comparing its speed, not for results.
+    """
+    if os.environ.get("LAYERSCOPE_GSAS2_OWN_AXIAL") == "1":
+        return
     import GSASII.GSASIIpwd as powder  # type: ignore[import-not-found,unused-ignore]
 
     path = Path(__file__).with_name("gsas2_axial.py")

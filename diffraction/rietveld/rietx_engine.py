@@ -7,7 +7,6 @@ inflated by the Bérar–Lelann factor and are reported both ways; widths and we
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import time
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +27,7 @@ from .model import FloatArray, Phase, PowderPattern, Problem
 from .plan import RefinementPlan, Stage
 from .result import RietveldResult, update_problem
 from .rietx_result import INSTRUMENT_PATHS, RietxAnswer
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from .threads import one_blas_thread
 
 __all__ = ["RietxEngine", "simulate"]
 
@@ -60,10 +57,9 @@ class RietxEngine:
         return EngineStatus(self.name, usable, version, "this environment", "pip install 'layerscope[xrd]'")
 
     def open(self, folder: Path) -> None:
-        """Hold rietx's kernels to one thread: a series is parallel over frames, and threads would only wait."""
-        os.environ.setdefault(_THREADS, "1")
+        """Load rietx: a second that a process of a crew had better spend before its first frame."""
         if self.status().available:
-            import rietx  # noqa: F401  a second that a process of a crew had better spend now
+            _load()
 
     def close(self) -> None:
         """Do nothing."""
@@ -78,7 +74,8 @@ class RietxEngine:
             what = f"rietx {status.version} is not supported" if status.version else "rietx is not installed"
             raise MissingDependencyError(what, hint=status.hint)
         started = time.perf_counter()
-        with warnings.catch_warnings(), _libraries().limit(limits=1, user_api="blas"):
+        _load()
+        with warnings.catch_warnings(), one_blas_thread():
             warnings.simplefilter("ignore")
             try:
                 found = _solve(pattern, problem, plan, status.version)
@@ -89,13 +86,10 @@ class RietxEngine:
             return replace(found, seconds=time.perf_counter() - started)
 
 
-@functools.cache
-def _libraries() -> ThreadpoolController:
-    """BLAS libraries of this process. rietx's matrices are small: threads of BLAS triple the time of a refinement."""
-    import rietx  # noqa: F401  what it loads is to be found
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+def _load() -> None:
+    """Load rietx with one thread for its kernels, which are short: more would only wait for each other."""
+    os.environ.setdefault(_THREADS, "1")
+    import rietx  # noqa: F401
 
 
 def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:

@@ -25,6 +25,7 @@ from layerscope.errors import LayerscopeError
 from .engine import Engine, get_engine
 from .frame import FrameFit, SeriesOptions, SeriesState, fit_frame
 from .model import PowderPattern, Problem
+from .threads import one_blas_thread
 
 __all__ = ["Answer", "Direction", "Way", "opened", "walk"]
 
@@ -152,7 +153,7 @@ def walk(patterns: Sequence[PowderPattern], problem: Problem, options: SeriesOpt
     MissingDependencyError
         The engine is not installed.
     """
-    with opened(options, options.folder) as engine, _Crew(engine, options, len(patterns)) as crew:
+    with one_blas_thread(), opened(options, options.folder) as engine, _Crew(engine, options, len(patterns)) as crew:
         forward = _Milestones(engine, patterns, options, "forward")
         jobs = [(forward, crew.follow(forward, forward.begin(problem)))]
         if options.both_directions and len(patterns) > 1:
