@@ -14,6 +14,8 @@ import math
 import multiprocessing
 import multiprocessing.util
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -203,14 +205,19 @@ def opened(options: SeriesOptions, folder: Path | None) -> Iterator[Engine]:
 
 
 class _Crew:
-    """Processes that refine chunks while this one walks on; with one worker everything happens here."""
+    """Processes that refine chunks while this one walks on; with one worker everything happens here.
+
+    A process is handed its next chunk when it has finished one, never before: what waits is for whoever is free.
+    """
 
     def __init__(self, engine: Engine, options: SeriesOptions, count: int) -> None:
         self.engine, self.jobs = engine, list[_Chunk]()
-        self.waiting: dict[int, Future[dict[int, Answer]]] = {}
+        self.queue: deque[int] = deque()
+        self.given: dict[int, Future[dict[int, Answer]]] = {}
         self.done: dict[int, dict[int, Answer]] = {}
+        self.lock = threading.RLock()
+        self.idle = self.more = min(options.workers - 1, count // 2)
         self.pool: ProcessPoolExecutor | None = None
-        self.more = min(options.workers - 1, count // 2)
         if self.more > 0:
             context = multiprocessing.get_context("spawn")
             begin = (options, context.Value("i", 0))
@@ -229,14 +236,30 @@ class _Crew:
 
     def take(self, chunks: Sequence[_Chunk]) -> list[int]:
         """Take chunks on; return their numbers."""
-        first = len(self.jobs)
-        self.jobs += chunks
-        numbers = list(range(first, len(self.jobs)))
-        if self.pool is not None:
-            with contextlib.suppress(BrokenExecutor):  # then they are done here
-                for k in numbers:
-                    self.waiting[k] = self.pool.submit(_elsewhere, self.jobs[k])
+        with self.lock:
+            numbers = list(range(len(self.jobs), len(self.jobs) + len(chunks)))
+            self.jobs += chunks
+            self.queue += numbers
+        self._give()
         return numbers
+
+    def _give(self) -> None:
+        """Hand the next chunks to processes that are idle."""
+        with self.lock:
+            while self.pool is not None and self.idle > 0 and self.queue:
+                try:
+                    future = self.pool.submit(_elsewhere, self.jobs[self.queue[0]])
+                except (BrokenExecutor, RuntimeError):  # the processes are gone: what waits is done here
+                    self.idle = 0
+                    return
+                self.given[self.queue.popleft()] = future
+                self.idle -= 1
+                future.add_done_callback(self._freed)
+
+    def _freed(self, _: Future[dict[int, Answer]]) -> None:
+        with self.lock:
+            self.idle += 1
+        self._give()
 
     def follow(self, milestones: _Milestones, stops: Iterator[None]) -> list[int]:
         """Take on each chunk as soon as the walk has passed it; return the numbers of all."""
@@ -246,17 +269,20 @@ class _Crew:
         return numbers + self.take(milestones.chunks(finished=True))
 
     def help(self) -> None:
-        """Do here what no other process has begun, from the end of the queue."""
-        for k in reversed(range(len(self.jobs))):
-            if k not in self.waiting or self.waiting[k].cancel():
-                self.done[k] = self.jobs[k].run(self.engine)
+        """Do here what waits."""
+        while True:
+            with self.lock:
+                if not self.queue:
+                    return
+                k = self.queue.popleft()
+            self.done[k] = self.jobs[k].run(self.engine)
 
     def results(self, numbers: Sequence[int]) -> list[dict[int, Answer]]:
         """Answers of these chunks; what a process took with it when it died is done again here."""
         for k in numbers:
             if k not in self.done:
                 try:
-                    self.done[k] = self.waiting[k].result()
+                    self.done[k] = self.given[k].result()
                 except BrokenExecutor:
                     self.done[k] = self.jobs[k].run(self.engine)
         return [self.done[k] for k in numbers]

@@ -120,9 +120,10 @@ def test_what_a_dying_process_took_with_it_is_done_again(monkeypatch: pytest.Mon
     crew = sweeps._Crew(cast(Engine, None), SeriesOptions(), 4)
     chunk = sweeps._Chunk(tuple(frames(2)), (0, 1), SeriesState(PROBLEM), SeriesOptions(), "forward")
     numbers = crew.take([chunk])
+    crew.queue.clear()
     dead: Future[Any] = Future()
     dead.set_exception(BrokenProcessPool("a child process terminated abruptly"))
-    crew.waiting[0] = dead
+    crew.given[0] = dead
     crew.help()
     (answers,) = crew.results(numbers)
     assert sorted(answers) == [0, 1]
