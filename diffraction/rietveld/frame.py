@@ -83,12 +83,13 @@ class Tested:
 
 @dataclass(frozen=True)
 class FrameFit:
-    """Accepted fit of one frame: result, its BIC, and what was tried."""
+    """Accepted fit of one frame: result, its BIC, what was tried, and phases whose trial the engine did not finish."""
 
     result: RietveldResult
     bic: float
     active: tuple[str, ...]
     tested: Mapping[str, Tested]
+    untried: tuple[str, ...] = ()
 
 
 @dataclass
@@ -255,6 +256,7 @@ class _Search:
         self.engine, self.pattern, self.state, self.options, self.folder = engine, pattern, state, options, folder
         self.fits: dict[tuple[str, ...], RietveldResult] = {}
         self.tested: dict[str, Tested] = {}
+        self.untried: set[str] = set()
         self.strong = {n for n, z in state.strength.items() if z > options.strong}
 
     def begin(self, state: SeriesState) -> None:
@@ -287,6 +289,7 @@ class _Search:
         try:
             found = self.fit(names)
         except (FitError, DataError):
+            self.untried.add(name)  # its absence is not a finding
             return -math.inf
         noise = max(1.0, min(found.gof, without.gof))
         delta = bic(without, noise) - bic(found, noise)
@@ -313,4 +316,5 @@ class _Search:
             found = _run(self.engine, self.pattern, start, names, self.options, self._where("accepted"), strong=strong)
         if found is None:
             raise FitError("the frame could not be refined", source=self.pattern.name)
-        return FrameFit(found, bic(found), names, dict(self.tested))
+        untried = tuple(sorted(self.untried - set(names)))
+        return FrameFit(found, bic(found), names, dict(self.tested), untried)

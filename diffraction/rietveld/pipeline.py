@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["PIPELINE", "RietveldPipeline"]
 
 SUSPICIOUS = (
+    "TRIAL_FAILED",
     "NOT_CONVERGED",
     "POOR_FIT",
     "DIRECTION_DEPENDENT",

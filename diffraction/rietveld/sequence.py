@@ -228,7 +228,8 @@ def _frame(k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ..
     found, direction, difference = series.found[k], series.origin.get(k, "forward"), series.differences.get(k)
     if isinstance(found, LayerscopeError):
         return FrameResult(k, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
-    extra = ("DIRECTION_DEPENDENT",) if difference is not None and difference > 3.0 else ()
+    extra = ["DIRECTION_DEPENDENT"] if difference is not None and difference > 3.0 else []
+    extra += [f"TRIAL_FAILED:{name}" for name in found.untried]
     return FrameResult(
         k,
         pattern.name,

@@ -6,6 +6,7 @@ import math
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.crystal import phase_from_cif
-from layerscope.diffraction.rietveld.frame import SeriesOptions
+from layerscope.diffraction.rietveld.engine import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.frame import SeriesOptions, SeriesState, fit_frame
 from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
 from layerscope.diffraction.rietveld.rietx_engine import simulate
 from layerscope.diffraction.rietveld.sequence import SeriesResult, calibrate, persistent, refine_series
+
+from layerscope.errors import FitError
 
 GRID = np.arange(17.0, 46.5, 0.05)
 INSTRUMENT = Instrument(sh_l=0.002, x=0.04, y=0.03)
@@ -89,6 +93,24 @@ def test_both_directions_agree_and_the_cell_follows_the_frames(series: SeriesRes
     assert first is not None
     assert last is not None
     assert first.phase(O3.name).cell["c"].value - last.phase(O3.name).cell["c"].value == pytest.approx(0.05, abs=0.01)
+
+
+class BreaksOnTwoPhases:
+    """rietx, but whoever tries two phases sees it die."""
+
+    name = "rietx"
+
+    def refine(self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions) -> Any:
+        if len(problem.phases) > 1:
+            raise FitError("the process was killed")
+        return get_engine("rietx").refine(pattern, problem, plan, options)
+
+
+def test_a_phase_whose_trial_the_engine_did_not_finish_is_not_called_absent() -> None:
+    state = SeriesState(Problem((O3, H13), INSTRUMENT, Background(4)), active=(O3.name,))
+    found = fit_frame(cast(Engine, BreaksOnTwoPhases()), frames()[BROKEN + 1], state, SeriesOptions())
+    assert found.active == (O3.name,)
+    assert found.untried == (H13.name,)
 
 
 def test_runs_shorter_than_the_persistence_take_the_value_around_them() -> None:
