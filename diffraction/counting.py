@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import erf, exp, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,22 @@ from .radiation import FloatArray
 __all__ = ["PoissonScale", "mean_scale", "poisson_scale", "with_poisson_errors"]
 
 CLIP_SIGMA = 3.0
-"""Differences beyond this many standard deviations belong to peaks."""
+"""Differences of neighbours beyond this many standard deviations belong to peaks."""
+
+FAR_CLIP_SIGMA = 5.0
+"""The same for distant points, which are taken far from lines only: noise that varies along the pattern has tails."""
 
 PEAK_EXCESS = 1.3
 """A point whose surroundings exceed the local background by this factor belongs to a peak."""
 
-LEAST_EXCESS = 0.05
-"""Excess over the local background that the search for correlations always allows."""
+LINE_SIGMA = 4.0
+"""Excess of a mean over LINE_WIDTHS points, in its standard deviations, from which it belongs to a line."""
+
+LINE_WIDTHS = (3, 7, 15)
+"""Numbers of points over which lines are looked for."""
+
+FOOT = 0.25
+"""Second difference in the foot of a line, in standard deviations of a point, below which the foot is flat."""
 
 PLATEAU = (4, 5, 6)
 """Distances at which points are taken for independent of each other."""
@@ -39,12 +49,10 @@ CERTAIN = 4.0
 BLOCKS = 50
 """Parts of a pattern that are left out in turn to find errors (jackknife)."""
 
-_CLIPPED_MEAN = 0.97334
-"""Mean of a squared standard normal below CLIP_SIGMA squared: chi2 CDF of 3 over that of 1 degree of freedom."""
-
 _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _SECOND = np.array([1.0, -2.0, 1.0])
 _MINIMUM_DIFFERENCES = 50
+_MINIMUM_BLOCKS = 10
 
 
 @dataclass(frozen=True)
@@ -101,12 +109,15 @@ class PoissonScale:
         )
 
 
-def poisson_scale(pattern: Pattern) -> PoissonScale:
+def poisson_scale(pattern: Pattern, lines: FloatArray | None = None) -> PoissonScale:
     """Estimate the variance of intensities relative to their mean, from flat regions.
 
     Fourth differences of neighbouring points remove any background that is locally cubic; their squares over 70
-    times the local mean (the sum of the squared coefficients) average to the variance of independent points. Points in
-    peaks and differences beyond three standard deviations are left out, and the mean is corrected for the clipping.
+    times the local mean (the sum of the squared coefficients) average to the variance of independent points.
+    Differences beyond three standard deviations are left out, and the mean is corrected for the clipping.
+
+    Points near lines are left out: as far as the curvature of a Lorentzian foot is seen in the differences below. Where
+    this leaves fewer than 100, neighbours outside peaks tell the noise, and its correlation remains unknown.
 
     Second differences of points L apart, squared, average to ``6 g0 - 8 gL + 2 g2L``, where ``gL`` is the covariance of
     points L apart. With ``gL = 0`` beyond three points those at L = 4 to 6 give the variance g0, and those at
@@ -117,6 +128,9 @@ def poisson_scale(pattern: Pattern) -> PoissonScale:
     ----------
     pattern : Pattern
         Measured intensities.
+    lines : ndarray of shape (n,), optional
+        Intensities that show lines better than the pattern does, such as the mean over its series: points near lines
+        of either are left out. A line below the noise of a frame is not below that of the mean over many.
 
     Returns
     -------
@@ -126,19 +140,31 @@ def poisson_scale(pattern: Pattern) -> PoissonScale:
     Raises
     ------
     DataError
-        If fewer than 50 flat points are left, or they do not vary at all.
+        If fewer than 50 flat points are left, they do not vary at all, or `lines` has another length.
     """
-    squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, strict=False)
-    kept = _clipped(squares)
+    if lines is not None and lines.shape != pattern.intensity.shape:
+        raise DataError(
+            f"lines has shape {lines.shape}, the pattern {pattern.intensity.shape}",
+            source=pattern.source,
+            hint="give both on the same axis",
+        )
+    flat = _flat(pattern.intensity)
+    if lines is not None:
+        flat &= _flat(lines)
+    squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, flat)
+    kept = _clipped(squares, CLIP_SIGMA)
+    if kept.sum() < 2 * _MINIMUM_DIFFERENCES:  # crowded: neighbours tell the noise in the feet of lines, too
+        squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, np.ones_like(flat))
+        kept = _clipped(squares, CLIP_SIGMA)
     if kept.sum() < _MINIMUM_DIFFERENCES:
         raise DataError(
             f"only {int(kept.sum())} flat points tell the noise; at least {_MINIMUM_DIFFERENCES} are needed",
             source=pattern.source,
         )
-    alone = float(squares[kept].mean()) / _CLIPPED_MEAN
+    alone = float(squares[kept].mean()) / _clipped_mean(CLIP_SIGMA)
     # Neighbouring differences share points, so that they count for fewer than there are.
     spread = float(alone * np.sqrt(2.0 * _overlap() / kept.sum()))
-    variance, first, summed, errors = _covariances(pattern.intensity)
+    variance, first, summed, errors = _covariances(pattern.intensity, flat)
     return _decided(int(kept.sum()), alone, spread, variance, first, summed, errors)
 
 
@@ -220,8 +246,8 @@ def with_poisson_errors(pattern: Pattern, scale: PoissonScale | None = None) -> 
     return replace(pattern, variance=factor * np.maximum(pattern.intensity, factor), metadata=metadata)
 
 
-def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, *, strict: bool) -> FloatArray:
-    """Return squared differences over what independent counts would give, NaN in peaks, shape (n - span,)."""
+def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, flat: NDArray[np.bool_]) -> FloatArray:
+    """Return squared differences over what independent counts would give, NaN where not `flat`, shape (n - span,)."""
     span = (difference.size - 1) * lag
     if intensity.size < span + 1 + _MINIMUM_DIFFERENCES:
         raise DataError(f"{intensity.size} points are too few to tell the noise")
@@ -229,35 +255,85 @@ def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, *
     kernel[::lag] = difference
     differences = np.convolve(intensity, kernel, mode="valid")
     width = max(span + 1, _DIFFERENCE.size)
-    mean = np.convolve(intensity, np.full(width, 1 / width), mode="same")[span // 2 : intensity.size - (span + 1) // 2]
+    inner = slice(span // 2, intensity.size - (span + 1) // 2)
+    mean = np.convolve(intensity, np.full(width, 1 / width), mode="same")[inner]
     background = _background(mean)
     with np.errstate(all="ignore"):
-        excess = mean / background - 1.0
-        # between distant points even the foot of a peak is a difference: only what the noise of the mean explains
-        usual = np.inf if not strict else max(LEAST_EXCESS, 3.0 * 1.4826 * float(np.nanmedian(np.abs(excess))))
-        flat = (mean > 0) & (excess <= min(PEAK_EXCESS - 1.0, usual))
+        kept = (mean > 0) & (mean <= PEAK_EXCESS * background) & flat[inner]
         relative = differences**2 / (float((difference**2).sum()) * mean)
-    return np.where(flat, relative, np.nan)
+    return np.where(kept, relative, np.nan)
 
 
-def _clipped(squares: FloatArray) -> NDArray[np.bool_]:
-    """Return which squares are not from peaks: below three standard deviations."""
+def _flat(intensity: FloatArray) -> NDArray[np.bool_]:
+    """Return which points are far from every line, so that second differences over PLATEAU are noise, shape (n,).
+
+    A Lorentzian foot E (h/x)^2 has the second difference 6 L^2 E h^2 / x^4 over L points at a distance x from the line.
+    """
+    if intensity.size < _MINIMUM_DIFFERENCES or not (intensity > 0).any():
+        return np.ones(intensity.size, bool)
+    least = 1e-6 * float(intensity.max())  # where nothing was counted there is no noise to tell
+    background = np.maximum(_background(_mean(intensity, 5)), least)
+    excess = (intensity - background) / np.sqrt(background)
+    line, noise = np.zeros(intensity.size, bool), 0.0
+    for width in LINE_WIDTHS:
+        mean = _mean(excess, width)
+        below = -mean[mean < 0]  # lines only add: what lies below the background is noise
+        sigma = 1.4826 * float(np.median(below)) if below.size else 0.0
+        if width == LINE_WIDTHS[0]:
+            noise = sigma * sqrt(width)
+        line |= mean > LINE_SIGMA * sigma
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+    ends = np.zeros(intensity.size + 1, int)
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        height = np.maximum(excess[start:stop], 0.0)
+        half = max(1.0, 0.5 * _width_at_half(height))
+        strength = height / noise if noise > 0 else np.full(height.size, np.inf)
+        foot = (6.0 * PLATEAU[-1] ** 2 * strength * half**2 / FOOT) ** 0.25
+        reach = PLATEAU[-1] + np.minimum(foot, intensity.size).astype(int)
+        points = np.arange(start, stop)
+        np.add.at(ends, np.maximum(points - reach, 0), 1)
+        np.add.at(ends, np.minimum(points + reach + 1, intensity.size), -1)
+    flat: NDArray[np.bool_] = np.cumsum(ends)[:-1] == 0
+    return flat
+
+
+def _width_at_half(height: FloatArray) -> int:
+    """Return the number of points around the highest one that exceed half of it."""
+    top = int(height.argmax())
+    lower = np.flatnonzero(height < 0.5 * height[top])
+    before, after = lower[lower < top], lower[lower > top]
+    return int((after[0] if after.size else height.size) - (before[-1] if before.size else -1) - 1)
+
+
+def _mean(values: FloatArray, width: int) -> FloatArray:
+    """Return the mean over an odd number of points, at the ends over those there are."""
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
+
+
+def _clipped_mean(sigma: float) -> float:
+    """Return the mean of a squared standard normal variable that is below `sigma` squared."""
+    return 1.0 - sqrt(2.0 / pi) * sigma * exp(-0.5 * sigma**2) / erf(sigma / sqrt(2.0))
+
+
+def _clipped(squares: FloatArray, sigma: float) -> NDArray[np.bool_]:
+    """Return which squares are not from peaks: below `sigma` standard deviations."""
     known = squares[np.isfinite(squares)]
     factor = float(np.median(known)) / 0.45494 if known.size else 0.0  # median of chi2 with one degree of freedom
     kept = np.zeros(squares.shape, bool)
     for _ in range(50):
         with np.errstate(invalid="ignore"):
-            kept = squares < CLIP_SIGMA**2 * factor
+            kept = squares < sigma**2 * factor
         if kept.sum() < _MINIMUM_DIFFERENCES:
             break
-        updated = float(squares[kept].mean()) / _CLIPPED_MEAN
+        updated = float(squares[kept].mean()) / _clipped_mean(sigma)
         if abs(updated - factor) <= 1e-9 * factor:
             break
         factor = updated
     return kept
 
 
-def _covariances(intensity: FloatArray) -> tuple[float, float, float, tuple[float, float]]:
+def _covariances(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[float, float, float, tuple[float, float]]:
     """Return variance, covariance of neighbours and variance of sums over the mean, and the errors of the last two.
 
     NaN where the pattern is too short for all distances.
@@ -268,8 +344,8 @@ def _covariances(intensity: FloatArray) -> tuple[float, float, float, tuple[floa
         return unknown
     sums, counts = np.zeros((len(lags), BLOCKS)), np.zeros((len(lags), BLOCKS))
     for row, lag in enumerate(lags):
-        squares = _relative_squares(intensity, _SECOND, lag, strict=True)
-        kept = _clipped(squares)
+        squares = _relative_squares(intensity, _SECOND, lag, flat)
+        kept = _clipped(squares, FAR_CLIP_SIGMA)
         if kept.sum() < 2 * _MINIMUM_DIFFERENCES:
             return unknown
         block = (np.flatnonzero(kept) + lag) * BLOCKS // intensity.size  # by the middle of the difference
@@ -277,6 +353,8 @@ def _covariances(intensity: FloatArray) -> tuple[float, float, float, tuple[floa
         sums[row] = np.bincount(block, weights=squares[kept], minlength=BLOCKS)[:BLOCKS]
     whole = _solved(sums.sum(axis=1) / counts.sum(axis=1))
     filled = np.flatnonzero(counts.any(axis=0))
+    if filled.size < _MINIMUM_BLOCKS:  # the jackknife of a few parts is no error
+        return unknown
     left = counts.sum(axis=1)[:, None] - counts[:, filled]
     if (left <= 0).any():
         return unknown
@@ -288,7 +366,7 @@ def _covariances(intensity: FloatArray) -> tuple[float, float, float, tuple[floa
 
 def _solved(levels: FloatArray) -> FloatArray:
     """Return (g0, g1, g0 + 2 sum of covariances) from mean squares at distances 1 to 6, shape (3,) or (3, n)."""
-    level = levels / _CLIPPED_MEAN
+    level = levels / _clipped_mean(FAR_CLIP_SIGMA)
     g0 = level[PLATEAU[0] - 1 :].mean(axis=0)
     g3, g2 = 0.75 * (g0 - level[2]), 0.75 * (g0 - level[1])
     g1 = 0.75 * (g0 - level[0]) + 0.25 * g2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from layerscope.errors import DataError
 
 from .frames import Frame, FrameFailure, FrameSeries
 from .radiation import FloatArray
+
+if TYPE_CHECKING:
+    from .counting import PoissonScale
 
 __all__ = ["Stack", "noise_factor", "stack"]
 
@@ -135,16 +140,7 @@ def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, 
     DataError
         If the unit is arbitrary and `noise` is not ``"scaled"``, or a rate has no counting time.
     """
-    from .counting import mean_scale, poisson_scale
-
-    sampled = series.frames[:: max(1, len(series.frames) // 20)]
-    estimates = []
-    for frame in sampled:
-        try:
-            estimates.append(poisson_scale(frame.pattern))
-        except DataError:
-            continue
-    found = mean_scale(estimates) if estimates else None
+    found = _noise(series)
     flags = (f"NOISE_CORRELATED:{found.note}",) if found is not None and found.is_correlated else ()
     if noise == "scaled":
         if found is None or not found.factor > 0:
@@ -166,5 +162,23 @@ def noise_factor(series: FrameSeries, noise: str) -> tuple[float, float | None, 
         )
     if found is None:
         return expected, None, ()
-    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * found.sigma / expected)
+    # a scatter of three times the counts' has three times the error: what counts is the error that counts would have
+    error = found.sigma / max(expected, found.factor)
+    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * error)
     return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
+
+
+def _noise(series: FrameSeries) -> PoissonScale | None:
+    """Return the mean noise of about twenty frames, None where no frame has enough flat points to tell it."""
+    from .counting import mean_scale, poisson_scale
+
+    sampled = [frame.pattern for frame in series.frames[:: max(1, len(series.frames) // 20)]]
+    sums: dict[int, FloatArray] = {}
+    for pattern in sampled:  # lines too weak to be seen in one frame add up over frames, in the mean noise as here
+        size = pattern.intensity.size
+        sums[size] = sums.get(size, np.zeros(size)) + pattern.intensity
+    estimates = []
+    for pattern in sampled:
+        with suppress(DataError):
+            estimates.append(poisson_scale(pattern, lines=sums[pattern.intensity.size]))
+    return mean_scale(estimates) if estimates else None

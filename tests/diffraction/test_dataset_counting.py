@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from layerscope.diffraction.counting import mean_scale, poisson_scale, with_poisson_errors
 from layerscope.diffraction.dataset import Pattern
+from layerscope.diffraction.frames import Frame, FrameSeries
+from layerscope.diffraction.radiation import tube_radiation
 from layerscope.diffraction.readers import read
+from layerscope.diffraction.recipe_series import SeriesTable
+from layerscope.diffraction.stack import noise_factor
 
 from layerscope.errors import DataError
 
@@ -159,3 +163,87 @@ def test_the_operando_series_was_interpolated_and_rescaled_and_the_simulated_one
     assert mean.alone < 0.6  # what neighbours taken for independent would give: less than half
     simulated_frames = read(shared_data / "xrd/sequence_o3_h13.zip").frames
     assert all(poisson_scale(frame).is_poisson for frame in simulated_frames[::10])
+
+
+LINES = ((18.9, 1.0), (19.9, 0.3), (25.4, 0.02), (28.3, 0.01), (37.4, 0.5), (38.4, 0.15), (39.2, 0.1), (45.2, 0.7))
+"""Positions in degrees and heights relative to the strongest, two of them near the noise of a frame."""
+
+
+def series_mean(x: np.ndarray, frames: int, strongest: float, slope: float) -> np.ndarray:
+    """Lorentzian lines of 0.08 degrees on a level of 80 that falls; every line moves, and every second one fades."""
+    progress = np.linspace(0.0, 1.0, frames)[:, None]
+    mean = 80.0 * (1 + slope * np.exp(-(x - x[0]) / 8)) * np.ones((frames, 1))
+    for k, (centre, height) in enumerate(LINES):
+        moved = centre + 0.1 * progress
+        mean = mean + strongest * height * (1 - 0.9 * (k % 2) * progress) / (1 + ((x - moved) / 0.04) ** 2)
+    return mean
+
+
+def series_of(x: np.ndarray, rows: np.ndarray) -> FrameSeries:
+    cu = tube_radiation("Cu")
+    frames = tuple(Frame(k, 0, Pattern(x, row, intensity_unit="counts"), cu) for k, row in enumerate(rows))
+    return FrameSeries(SeriesTable.model_construct(), "S", frames, (), ())
+
+
+def flags_of_series(x: np.ndarray, rows: np.ndarray) -> list[str]:
+    return [flag.split(":")[0] for flag in noise_factor(series_of(x, rows), "poisson")[2]]
+
+
+@pytest.mark.parametrize("frames", [1, 8, 60])
+@pytest.mark.parametrize("step", [0.05, 0.01])
+@pytest.mark.parametrize(("strongest", "slope"), [(4000.0, 0.0), (100000.0, 0.0), (4000.0, 4.0)])
+def test_counts_with_lines_of_few_points_are_never_flagged(
+    step: float, frames: int, strongest: float, slope: float
+) -> None:
+    x = np.arange(17.0, 46.5, step)
+    mean = series_mean(x, frames, strongest, slope)
+    for seed in range(20):
+        rows = np.random.default_rng(seed).poisson(mean).astype(float)
+        assert flags_of_series(x, rows) == [], seed
+
+
+@pytest.mark.parametrize("step", [0.05, 0.01])
+@pytest.mark.parametrize("frames", [8, 60])
+def test_rescaled_and_smoothed_counts_with_lines_are_flagged(step: float, frames: int) -> None:
+    x = np.arange(17.0, 46.5, step)
+    mean = series_mean(x, frames, 4000.0, 1.0)
+    for seed in range(3):
+        rows = np.random.default_rng(seed).poisson(mean).astype(float)
+        for scale in (0.5, 3.0):
+            factor, sigma, flags = noise_factor(series_of(x, scale * rows), "scaled")
+            assert sigma is not None
+            assert factor == pytest.approx(scale, abs=4 * sigma)
+            assert flags == ()
+            assert flags_of_series(x, scale * rows) == ["NOT_COUNTS"]
+        smoothed = np.array(
+            [np.convolve(np.pad(row, 1, mode="edge"), KERNELS["smoothed"], mode="valid") for row in rows]
+        )
+        assert "NOISE_CORRELATED" in flags_of_series(x, smoothed)
+
+
+@pytest.mark.parametrize("step", [0.05, 0.01])
+def test_one_rescaled_or_smoothed_frame_is_flagged(step: float) -> None:
+    x = np.arange(17.0, 46.5, step)
+    mean = series_mean(x, 1, 4000.0, 1.0)
+    for seed in range(20):
+        rows = np.random.default_rng(seed).poisson(mean).astype(float)
+        assert flags_of_series(x, 3.0 * rows) == ["NOT_COUNTS"]
+        smoothed = np.convolve(np.pad(rows[0], 1, mode="edge"), KERNELS["smoothed"], mode="valid")
+        assert "NOISE_CORRELATED" in flags_of_series(x, smoothed[None])
+        if step == 0.01:  # fewer points know the scatter to a sixth only
+            assert flags_of_series(x, 0.5 * rows) == ["NOT_COUNTS"]
+
+
+def test_where_lines_leave_no_flat_points_nothing_is_said_of_neighbours() -> None:
+    x = np.arange(17.0, 46.5, 0.05)
+    crowd = 80.0 + sum(3000.0 / (1 + ((x - centre) / 0.04) ** 2) for centre in np.arange(17.2, 46.5, 0.9))
+    for seed in range(20):
+        y = np.random.default_rng(seed).poisson(crowd).astype(float)
+        scale = poisson_scale(Pattern(x, y))
+        assert np.isnan(scale.correlation)
+        assert not scale.is_correlated
+
+
+def test_lines_on_another_axis_are_refused() -> None:
+    with pytest.raises(DataError, match="shape"):
+        poisson_scale(Pattern(X, np.ones(X.size)), lines=np.ones(7))
