@@ -41,6 +41,9 @@ _NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
 # at 0.02 fractions differ by 0.4 esd.
 _WARM_WINDOW_TOL = 5e-3
 _SYMMETRIC = "AT_BOUND:instrument/sh_l"
+_NOT_REFINED = "INTENSITIES_NOT_REFINED"
+_POINTS_PER_LINE = 3  # below it the intensities of a cell describe any pattern
+_PASSES = 3  # of Le Bail, where the intensities cannot be refined
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,42 @@ def _load() -> None:
 
 
 def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
+    if not problem.le_bail:
+        return _run(pattern, problem, plan, version, "rietveld")
+    return _extract(pattern, problem, plan, version)
+
+
+def _run(
+    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str, mode: str, passes: int = 1
+) -> RietveldResult:
     job = _Job(pattern, problem, plan)
-    job.run()
+    job.run(mode, passes)
     return RietxAnswer(pattern, problem, job.refinement, job.answer).result(version, 0.0)
+
+
+def _extract(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
+    """Refine the intensities of the lines with everything else (Pawley 1981, J. Appl. Cryst. 14, 357).
+
+    Le Bail's partition holds them while the rest moves: lines and background trade area, the answer depends on the
+    start, and the errors know nothing of the intensities. It is left for patterns that Pawley's method cannot do, and
+    is flagged; where two phases share their lines and Pawley's errors are wide, Le Bail's would merely be too small.
+    """
+    if _POINTS_PER_LINE * _line_count(pattern, problem) <= pattern.two_theta.size:
+        try:
+            return _run(pattern, problem, plan, version, "pawley")
+        except (RuntimeError, ArithmeticError, np.linalg.LinAlgError):
+            pass
+    found = _run(pattern, problem, plan, version, "lebail", _PASSES)
+    return replace(found, flags=(*found.flags, _NOT_REFINED))
+
+
+def _line_count(pattern: PowderPattern, problem: Problem) -> int:
+    """Count the lines of all phases in the pattern, those of the first wavelength."""
+    from rietx.crystallography.symmetry import generate_reflections
+
+    low, high = (float(pattern.two_theta[k]) for k in (0, -1))
+    wavelength = problem.instrument.wavelengths[0]
+    return sum(len(generate_reflections(p.space_group, p.cell, wavelength, high, low).hkl) for p in problem.phases)
 
 
 def _without_axial(
@@ -274,10 +310,9 @@ class _Job:
                 found += _phase_globs(group, index, phase)
         return found
 
-    def run(self) -> None:
-        """Run the plan."""
+    def run(self, mode: str, passes: int = 1) -> None:
+        """Run the plan in a mode of rietx; ``passes`` alternates Le Bail's partition with the rest."""
         rx = self.rx
-        mode = "lebail" if self.problem.le_bail else "rietveld"
         stages = [
             rx.Stage(stage.name, globs)
             for stage in self.plan.stages
@@ -288,7 +323,9 @@ class _Job:
             intensity=self.pattern.counts.tolist(),
             sigma=self.pattern.sigma.tolist(),
         )
-        self.answer = self.refinement.fit(data, mode=mode, plan=_plan(rx, stages), telemetry=False)
+        plan = _plan(rx, stages)
+        plan.lebail_passes = passes
+        self.answer = self.refinement.fit(data, mode=mode, plan=plan, telemetry=False)
 
 
 def _plan(rx: Any, stages: list[Any]) -> Any:

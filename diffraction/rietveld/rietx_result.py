@@ -160,7 +160,7 @@ class RietxAnswer:
         scales = [f"phases.{k}.scale" for k in range(count)]
         full = np.asarray(table.physical_covariance(theta, stderr, correlation, free)) / factor**2
         block = np.asarray(table.physical_covariance(theta, stderr, correlation, scales)) / factor**2
-        weights = np.zeros((count, count))
+        weights = np.full((count, count), math.nan if self.problem.le_bail and count > 1 else 0.0)
         if count > 1 and self.answer.qpa is not None:
             zmv = np.array([row.zmv for row in self.answer.qpa.phases])
             amount = zmv * np.array([row.scale for row in self.answer.qpa.phases])

@@ -105,3 +105,14 @@ def test_a_cell_that_does_not_belong_to_its_space_group_is_found_by_check(
     assert len(problems) == 1
     assert words in problems[0].message
     assert problems[0].source == "phases.X"
+
+
+def test_an_extraction_by_rietx_fits_to_the_noise_and_finds_the_background(extracted: Run) -> None:
+    """Intensities held beside a free background left a goodness of fit of 1.6 and the background too low."""
+    record = extracted.select(method="rietveld.rietx").records[0]
+    assert record.quality is not None
+    assert record.quality.gof == pytest.approx(1.0, abs=0.06)
+    assert (record.quality.n_free or 0) > 4 + 1 + 3 + 3 + 20  # background, displacement, cells, widths, and the lines
+    level = record.get("background.coefficient", "0")
+    assert level.value == pytest.approx(80.0, abs=2.0)
+    assert abs(pull(record, "background.coefficient", "0", 80.0)) < 4

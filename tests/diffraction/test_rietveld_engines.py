@@ -338,6 +338,84 @@ def test_le_bail_finds_the_cell_without_atoms() -> None:
     assert abs(found.value - O3.cell[2]) < 5 * found.sigma
 
 
+EXTRACTION = RefinementPlan((Stage("b", ("background",)), Stage("c", ("cell",)), Stage("w", ("w", "x", "y"))))
+
+
+def extracted(seed: int, *phases: Phase, instrument: Instrument = INSTRUMENT, start: float = 1.0004) -> RietveldResult:
+    """Cells without atoms from a mixture of equal parts on a level of 100."""
+    truth = Problem(phases, instrument, Background(4))
+    pattern = noisy(truth, (1 / len(phases),) * len(phases), seed)
+    return refine(
+        pattern, replace(truth.with_phases([p.scaled_cell(start) for p in phases]), le_bail=True), plan=EXTRACTION
+    )
+
+
+def cell_pulls(result: RietveldResult, *phases: Phase) -> list[float]:
+    out = []
+    for phase in phases:
+        for key in ("a", "b", "c") if phase is LI2MNO3 else ("a", "c"):
+            found = result.phase(phase.name).cell[key]
+            assert found.sigma is not None
+            out.append((found.value - phase.cell["abc".index(key)]) / found.sigma)
+    return out
+
+
+@pytest.mark.parametrize("width", [1.0, 10.0], ids=["sharp", "broad"])
+def test_extracted_cells_of_overlapping_phases_scatter_as_their_errors_say(width: float) -> None:
+    """Partitioned intensities are off by tens of errors where the lines are broad."""
+    instrument = replace(INSTRUMENT, x=width * INSTRUMENT.x, y=width * INSTRUMENT.y)
+    results = [extracted(seed, O3, LI2MNO3, instrument=instrument) for seed in range(4)]
+    pulls = np.array([cell_pulls(r, O3, LI2MNO3) for r in results])
+    # 20 pulls, correlated within a pattern; were they as few as 8, these would be the 1e-4 quantiles of chi-square
+    assert 0.24 < np.sqrt(np.mean(pulls**2)) < 1.99
+    assert np.mean([r.gof for r in results]) == pytest.approx(1.0, abs=0.03)
+    for r in results:
+        assert np.mean(r.curves.background) == pytest.approx(100.0, abs=2.0)
+        assert np.abs(r.curves.background - 100.0).max() < 8.0
+        assert not any(f.startswith("INTENSITIES_NOT_REFINED") for f in r.flags)
+
+
+def test_extracted_cells_do_not_depend_on_the_start() -> None:
+    near, far = (extracted(4, LI2MNO3, start=s) for s in (1.0, 1.001))
+    for key in ("a", "b", "c", "beta"):
+        one, other = near.phases[0].cell[key], far.phases[0].cell[key]
+        assert one.sigma is not None
+        assert abs(one.value - other.value) < 0.05 * one.sigma, key
+    assert far.curves.background == pytest.approx(near.curves.background, abs=0.05)
+
+
+def test_refined_intensities_count_as_free_parameters() -> None:
+    result = extracted(2, O3)
+    d_least = INSTRUMENT.wavelengths[0] / (2 * np.sin(np.radians(GRID[-1] / 2)))
+    a, c = O3.cell[0], O3.cell[2]
+    lines = {
+        (h * h + h * k + k * k, abs(m))  # lines of one d that symmetry does not join begin beyond 80 degrees (30-3)
+        for h in range(6)
+        for k in range(h + 1)
+        for m in range(-20, 21)
+        if (-h + k + m) % 3 == 0
+        and (h, k, m) != (0, 0, 0)
+        and 4 / 3 * (h * h + h * k + k * k) / a**2 + m * m / c**2 < 1 / d_least**2
+    }
+    named = 4 + 2 + 3
+    # lines just outside the pattern, whose tails reach into it, count too
+    assert len(lines) <= result.n_free - named <= len(lines) + 3
+    assert result.gof**2 * (result.n_data - result.n_free) == pytest.approx(result.chi2, rel=1e-6)
+
+
+def test_two_phases_of_one_cell_are_pointed_out() -> None:
+    """How the lines divide between them is anybody's guess."""
+    assert "ENGINE:FLAT_DIRECTION" in extracted(1, O3, replace(O3, name="twin")).flags
+
+
+def test_a_cell_with_too_many_lines_for_the_pattern_is_flagged() -> None:
+    pattern = noisy(problem_of(O3), (1.0,), seed=1).within((30.0, 40.0))
+    large = replace(O3, space_group="P -1", cell=(11.0, 12.0, 13.0, 91.0, 92.0, 93.0))
+    plan = RefinementPlan((Stage("b", ("background",)),))
+    found = refine(pattern, replace(problem_of(large), le_bail=True), plan=plan)
+    assert "INTENSITIES_NOT_REFINED" in found.flags
+
+
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RecipeError, match="unknown Rietveld engine"):
         get_engine("fullprof")
