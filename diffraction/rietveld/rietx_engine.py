@@ -7,11 +7,13 @@ inflated by the Bérar–Lelann factor and are reported both ways; widths and we
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
@@ -71,19 +73,26 @@ class RietxEngine:
         self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
     ) -> RietveldResult:
         """Refine one pattern; see :func:`layerscope.diffraction.rietveld.engine.refine`."""
-        del options  # nothing runs outside this process
         status = self.status()
         if not status.available:
             what = f"rietx {status.version} is not supported" if status.version else "rietx is not installed"
             raise MissingDependencyError(what, hint=status.hint)
         started = time.perf_counter()
         _load()
-        with warnings.catch_warnings(), one_blas_thread():
+        from rietx.optimize.cancel import RefinementCancelled
+
+        with warnings.catch_warnings(), one_blas_thread(), _deadline(options.time_limit_s) as cancel:
             warnings.simplefilter("ignore")
             try:
-                found = _solve(pattern, problem, plan, status.version)
+                found = _solve(pattern, problem, plan, status.version, cancel)
                 if _SYMMETRIC in found.flags and plan.frees("sh_l"):
-                    found = _without_axial(pattern, problem, plan, found)
+                    found = _without_axial(pattern, problem, plan, found, cancel)
+            except RefinementCancelled as error:
+                raise FitError(
+                    f"rietx did not finish within {options.time_limit_s:g} s",
+                    source=pattern.name,
+                    hint="raise time_limit_s, or refine a shorter range or fewer parameters",
+                ) from error
             except (ValueError, RuntimeError, ArithmeticError, KeyError, np.linalg.LinAlgError) as error:
                 raise FitError(f"rietx failed: {error}", source=pattern.name) from error
             return replace(found, seconds=time.perf_counter() - started)
@@ -95,21 +104,35 @@ def _load() -> None:
     import rietx  # noqa: F401
 
 
-def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[Any]:
+    """Yield a token that cancels a refinement after so many seconds, between two evaluations of its model."""
+    from rietx.optimize.cancel import CancelToken
+
+    token = CancelToken()
+    timer = threading.Timer(seconds, token.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield token
+    finally:
+        timer.cancel()
+
+
+def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str, cancel: Any) -> RietveldResult:
     if not problem.le_bail:
-        return _run(pattern, problem, plan, version, "rietveld")
-    return _extract(pattern, problem, plan, version)
+        return _run(_Job(pattern, problem, plan, cancel), version, "rietveld")
+    return _extract(pattern, problem, plan, version, cancel)
 
 
-def _run(
-    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str, mode: str, passes: int = 1
-) -> RietveldResult:
-    job = _Job(pattern, problem, plan)
+def _run(job: _Job, version: str, mode: str, passes: int = 1) -> RietveldResult:
     job.run(mode, passes)
-    return RietxAnswer(pattern, problem, job.refinement, job.answer).result(version, 0.0)
+    return RietxAnswer(job.pattern, job.problem, job.refinement, job.answer).result(version, 0.0)
 
 
-def _extract(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str) -> RietveldResult:
+def _extract(
+    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str, cancel: Any
+) -> RietveldResult:
     """Refine the intensities of the lines with everything else (Pawley 1981, J. Appl. Cryst. 14, 357).
 
     Le Bail's partition holds them while the rest moves: lines and background trade area, the answer depends on the
@@ -118,10 +141,10 @@ def _extract(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, ver
     """
     if _POINTS_PER_LINE * _line_count(pattern, problem) <= pattern.two_theta.size:
         try:
-            return _run(pattern, problem, plan, version, "pawley")
+            return _run(_Job(pattern, problem, plan, cancel), version, "pawley")
         except (RuntimeError, ArithmeticError, np.linalg.LinAlgError):
             pass
-    found = _run(pattern, problem, plan, version, "lebail", _PASSES)
+    found = _run(_Job(pattern, problem, plan, cancel), version, "lebail", _PASSES)
     return replace(found, flags=(*found.flags, _NOT_REFINED))
 
 
@@ -135,7 +158,7 @@ def _line_count(pattern: PowderPattern, problem: Problem) -> int:
 
 
 def _without_axial(
-    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, found: RietveldResult
+    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, found: RietveldResult, cancel: Any
 ) -> RietveldResult:
     """Refine once more with S/L held at zero, where the refinement drove it.
 
@@ -147,7 +170,8 @@ def _without_axial(
         return found
     start = update_problem(problem, found)
     start = replace(start, instrument=replace(start.instrument, sh_l=0.0))
-    again = _solve(pattern, start, RefinementPlan((Stage("without axial divergence", tokens),)), found.engine_version)
+    last = RefinementPlan((Stage("without axial divergence", tokens),))
+    again = _solve(pattern, start, last, found.engine_version, cancel)
     return replace(again, flags=(*again.flags, _SYMMETRIC))
 
 
@@ -189,9 +213,10 @@ def simulate(
 class _Job:
     """One refinement: builds rietx's objects, runs the plan, reads the answer back."""
 
-    def __init__(self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan) -> None:
+    def __init__(self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, cancel: Any = None) -> None:
         import rietx as rx
 
+        self.cancel = cancel
         self.rx, self.pattern, self.problem, self.plan = rx, pattern, problem, plan
         structure = rx.Structure(phases=[self._phase(p, plan) for p in problem.phases])
         self.refinement = rx.Refinement(structure, self._instrument(), history=False)
@@ -325,7 +350,7 @@ class _Job:
         )
         plan = _plan(rx, stages)
         plan.lebail_passes = passes
-        self.answer = self.refinement.fit(data, mode=mode, plan=plan, telemetry=False)
+        self.answer = self.refinement.fit(data, mode=mode, plan=plan, cancel=self.cancel, telemetry=False)
 
 
 def _plan(rx: Any, stages: list[Any]) -> Any:

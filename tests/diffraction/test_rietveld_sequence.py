@@ -113,6 +113,14 @@ def test_a_phase_whose_trial_the_engine_did_not_finish_is_not_called_absent() ->
     assert found.untried == (H13.name,)
 
 
+def test_a_refinement_that_does_not_end_is_stopped_at_its_time_limit() -> None:
+    plan = RefinementPlan((Stage("a", ("scale", "background")), Stage("b", ("cell", "displacement", "w"))))
+    problem = Problem((O3, H13), INSTRUMENT, Background(4))
+    with pytest.raises(FitError, match=r"did not finish within 0\.001 s") as caught:
+        get_engine("rietx").refine(frames()[BROKEN + 1], problem, plan, RefineOptions(time_limit_s=0.001))
+    assert "time_limit_s" in (caught.value.hint or "")
+
+
 def test_runs_shorter_than_the_persistence_take_the_value_around_them() -> None:
     assert persistent([False, True, False, False, True, True, False, True], 2) == [
         False,
