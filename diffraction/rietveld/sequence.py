@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from layerscope.errors import FitError, LayerscopeError
+from layerscope.errors import DataError, FitError, LayerscopeError
 
 from .engine import Engine
 from .frame import FrameFit, SeriesOptions, SeriesState, Tested, fit_frame
@@ -98,9 +98,13 @@ def refine_series(
     ------
     MissingDependencyError
         The engine is not installed.
+    DataError
+        The series holds no frame.
     FitError
         No frame at all could be refined.
     """
+    if not patterns:
+        raise DataError("the series holds no frame to refine", hint="check which files the recipe's series names")
     chosen = options or SeriesOptions()
     ways = walk(patterns, problem, chosen)
     series = _Merged(dict(ways[0].answers))

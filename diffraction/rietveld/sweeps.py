@@ -79,7 +79,7 @@ class _Milestones:
         here = next((k for k in range(count) if self._fit(k, cold)), None)
         if here is None:
             return
-        step = self.options.chunk
+        step = max(self.options.chunk, 1)
         for stop in (*range(here + step, count - 1, step), count - 1):
             if stop > here:
                 here = self._reach(here, stop)
@@ -149,6 +149,19 @@ def _gof(answer: Answer) -> float:
 
 def walk(patterns: Sequence[PowderPattern], problem: Problem, options: SeriesOptions) -> list[Way]:
     """Refine all frames forward and, if asked for, backward, with ``options.workers`` processes.
+
+    Parameters
+    ----------
+    patterns : sequence of PowderPattern
+        In the order of time.
+    problem : Problem
+        With every phase that may occur.
+    options : SeriesOptions
+
+    Returns
+    -------
+    list of Way
+        Forward, then backward if asked for. The way back begins at the last milestone that was reached.
 
     Raises
     ------

@@ -115,6 +115,11 @@ def test_a_series_that_ends_unreadable_ends_there(monkeypatch: pytest.MonkeyPatc
     assert [k for k in range(17) if isinstance(forward.answers[k], FrameFit)] == [0, 1, 2, 3, 4]
 
 
+def test_a_series_without_frames_is_refused() -> None:
+    with pytest.raises(DataError, match="no frame"):
+        refine_series([], PROBLEM)
+
+
 def test_what_a_dying_process_took_with_it_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
     walking(monkeypatch, reach=20)
     crew = sweeps._Crew(cast(Engine, None), SeriesOptions(), 4)
