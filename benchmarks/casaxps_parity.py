@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from layerscope.spectra.xps.casaxps import redraw
-from layerscope.spectra.xps.casaxps_refit import CasaRefit, refit
-from layerscope.spectra.xps.casaxps_stored import StoredFit, weigh_stored
+from layerscope.spectra.xps.casaxps.redraw import StoredFit, weigh_stored
+from layerscope.spectra.xps.casaxps.refit import CasaRefit, refit
+from layerscope.spectra.xps.casaxps.stored_fit import redraw
 from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.readers import read
 

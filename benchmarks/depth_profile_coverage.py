@@ -19,7 +19,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
-from layerscope.spectra.xps.depth import ChangePoint, fit_depth_profile, fit_ramp
+from layerscope.spectra.xps.depth.profile_fit import ChangePoint, fit_depth_profile, fit_ramp
 from scipy.special import ndtr
 
 FloatArray = npt.NDArray[np.float64]

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from layerscope.diffraction.rietveld.checks import contrast_warnings
-from layerscope.diffraction.rietveld.engine import RefineOptions, get_engine
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (
     Background,
@@ -31,7 +32,6 @@ from layerscope.diffraction.rietveld.model import (
     SiteMixing,
 )
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 GRID = np.arange(16.0, 110.0, 0.03)
 # Library file, host and boron after Sun 2024. In Li2MnO3 Li1 (2b) is in the metal layer, Li2 (2c) and Li3 (4h) in the

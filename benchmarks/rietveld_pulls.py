@@ -20,12 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from layerscope.diffraction.rietveld.engine import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
 from layerscope.diffraction.rietveld.result import Estimate, RietveldResult
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 GRID = np.arange(15.0, 75.005, 0.02)
 INSTRUMENT = Instrument(x=0.02, y=0.02, sh_l=0.02)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.figures import DATA_COLOUR, GUIDE, Column, Curve, Page
+from layerscope.figures.words import legible
 
 from .figure_data import Event, Points, SeriesView, spoken_time
-from .figure_text import legible
 from .phase_table import phase_label
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from layerscope.figures import PALETTE, Page, save_figure, style
+from layerscope.figures.words import formula_label
 
 from .figure_data import Event, Points, SeriesView, provenance, spoken_time
 from .figure_parts import (
@@ -22,7 +23,6 @@ from .figure_parts import (
     phase_handles,
     thinned,
 )
-from .figure_text import formula_label
 from .phase_table import FRACTION, TOTAL, phase_label
 
 if TYPE_CHECKING:

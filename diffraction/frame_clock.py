@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError, ReaderError
-from layerscope.files import load
+from layerscope.measured.files import load
+from layerscope.measured.text import decode
 from layerscope.records import InputFile, file_sha256
-from layerscope.text import decode
 
 from .frames import Frame
 from .radiation import FloatArray
@@ -32,7 +32,7 @@ def read_text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
     ReaderError
         If it cannot be read, or the archive does not hold it.
     """
-    from .readers._archive import member_names, open_archive, read_member
+    from layerscope.measured.archive import member_names, open_archive, read_member
 
     raw = load(recipe.resolve(path))
     if member is not None:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from .recipe_peaks import ComparisonTable, GuardTable, PeaksRecipe, ReflectionTable
-from .recipe_rietveld import (
+from .peaks.recipe import ComparisonTable, GuardTable, PeaksRecipe, ReflectionTable
+from .recipe_series import (
+    ColumnsTable,
+    CyclerColumnsTable,
+    CyclerTable,
+    DiffractionRecipe,
+    FramesTable,
+    RadiationTable,
+    SeriesTable,
+)
+from .rietveld.recipe import (
     BackgroundTable,
     CalibrationTable,
     ExtraLineTable,
@@ -15,15 +24,6 @@ from .recipe_rietveld import (
     RietveldRecipe,
     SequenceTable,
     StageTable,
-)
-from .recipe_series import (
-    ColumnsTable,
-    CyclerColumnsTable,
-    CyclerTable,
-    DiffractionRecipe,
-    FramesTable,
-    RadiationTable,
-    SeriesTable,
 )
 
 __all__ = [

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from layerscope.errors import ReaderError
-from layerscope.files import RawFile, load
+from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
+from layerscope.measured.files import RawFile, load
 
-from ..readers._archive import is_zip, member_names, open_archive, read_member
 from .align import Alignment, FrameState, Measured, align
 from .data import CyclerData, integrate_charge, signed_current
 from .log import FrameLog, parse_frame_log, with_log

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import MissingDependencyError
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..radiation import FloatArray
 from .data import CyclerData, integrate_charge

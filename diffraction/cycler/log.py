@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from layerscope.errors import DataError
-from layerscope.files import RawFile
-from layerscope.text import decode
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode
 
 from ..dataset import PatternSeries
 from ..readers._base import iso_time

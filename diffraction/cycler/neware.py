@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import LayerscopeError, MissingDependencyError
-from layerscope.files import RawFile
+from layerscope.measured.archive import is_zip, open_archive
+from layerscope.measured.files import RawFile
 
 from ..radiation import FloatArray
-from ..readers._archive import is_zip, open_archive
 from .data import CyclerData
 
 __all__ = ["FORMAT", "read_neware"]

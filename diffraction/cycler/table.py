@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..radiation import FloatArray
 from .data import CapacityUnit, CurrentUnit, CyclerData, IntArray, integrate_charge, signed_current

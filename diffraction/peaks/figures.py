@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from layerscope.figures import DATA_COLOUR, Curve, Page, save_figure, style
+from layerscope.figures.words import figure_stem, formula_label, legible, minus
 
 from ..figure_data import SeriesView, collect_views, phase_colours, provenance
 from ..figure_parts import BACKGROUND_COLOUR, CELL_LINES, FIT_COLOUR, draw_pattern, draw_residuals, thinned
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
-from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import FRACTION, phase_label
 from .reflection_figures import draw_reflections
 

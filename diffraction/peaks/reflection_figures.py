@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.figures import DATA_COLOUR, PALETTE, Curve, Page, save_figure, style
+from layerscope.figures.words import figure_stem, formula_label
 
 from ..figure_data import Event, Points, SeriesView, provenance, spoken_time
 from ..figure_parts import draw_heat_map, draw_voltage, event_guides, phase_handles, thinned
 from ..figure_series import axis_of, branches_of
-from ..figure_text import figure_stem, formula_label
 from ..phase_table import FRACTION
 from ..radiation import FloatArray
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
-from layerscope.fitting.shape_base import as_batch
-from layerscope.fitting.shapes import ShapeValues
+from layerscope.fitting.shapes.base import as_batch
+from layerscope.fitting.shapes.registry import ShapeValues
 
 from ..radiation import FloatArray, Radiation
 from .lines import DiffractionLine, Profile

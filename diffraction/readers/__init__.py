@@ -10,11 +10,11 @@ from typing import Literal, Protocol, cast
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
-from layerscope.files import RawFile, load
+from layerscope.measured.archive import is_zip
+from layerscope.measured.files import RawFile, load
 
 from ..dataset import FrameProblem, Pattern, PatternSeries
 from ..radiation import Radiation
-from ._archive import is_zip
 from ._base import READER_VERSION
 from .columns import ColumnMap
 from .series import Bundle, bundle_of_archive, bundle_of_folder

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..radiation import FloatArray
 

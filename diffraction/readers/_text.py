@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number
 
 from ..radiation import TUBE_LINES, AxisKind, FloatArray, Radiation
 

@@ -8,12 +8,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import number
+from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import number
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._archive import is_zip, member_names, open_archive, read_member
 from ._base import ascending, iso_time, local_name, parse_xml
 
 __all__ = ["FORMAT", "read", "sniff"]

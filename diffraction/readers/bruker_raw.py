@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
 from ._base import ascending, whole_counts

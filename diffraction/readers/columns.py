@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import FloatArray

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
 from ._base import ascending, regular_axis, variance_of_errors, whole_counts

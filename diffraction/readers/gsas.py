@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
 from ..radiation import FloatArray

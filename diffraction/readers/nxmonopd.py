@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation

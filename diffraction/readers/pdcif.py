@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import DataError, MissingDependencyError
-from layerscope.files import RawFile
-from layerscope.text import decode, number
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation, tube_radiation

@@ -9,12 +9,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number
+from layerscope.measured.archive import is_zip, member_names, natural_key, open_archive, read_member
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation
-from ._archive import is_zip, member_names, natural_key, open_archive, read_member
 from ._base import ascending, iso_time, local_name, parse_xml
 
 __all__ = ["FORMAT", "read", "read_rasx", "sniff", "sniff_rasx"]

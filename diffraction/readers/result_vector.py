@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import number
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import number
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation

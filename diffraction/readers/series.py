@@ -10,9 +10,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from layerscope.errors import ReaderError
-from layerscope.files import RawFile, load
-
-from ._archive import LARGEST_ARCHIVE, LARGEST_MEMBER, member_names, natural_key, open_archive, read_member
+from layerscope.measured.archive import (
+    LARGEST_ARCHIVE,
+    LARGEST_MEMBER,
+    member_names,
+    natural_key,
+    open_archive,
+    read_member,
+)
+from layerscope.measured.files import RawFile, load
 
 __all__ = ["Bundle", "bundle_of_archive", "bundle_of_folder"]
 

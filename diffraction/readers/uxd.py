@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from layerscope.files import RawFile
-from layerscope.text import decode, number, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation

@@ -6,8 +6,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import number, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import number, numbers
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import FloatArray, Radiation

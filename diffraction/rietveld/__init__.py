@@ -5,9 +5,9 @@ pattern, :func:`refine_both` both with a verdict, :func:`refine_series` a series
 """
 
 from .compare import Comparison, Difference, compare, refine_both
-from .engine import EngineStatus, RefineOptions, engine_statuses, refine
+from .divergent_beam.geometry import Geometry
+from .engines.interface import EngineStatus, RefineOptions, engine_statuses, refine
 from .frame import SeriesOptions
-from .geometry import Geometry
 from .library import available_phases, load_phase
 from .model import (
     Background,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .engine import RefineOptions, refine
+from .engines.interface import RefineOptions, refine
 from .model import PowderPattern, Problem
 from .plan import RefinementPlan
 from .result import Estimate, RietveldResult

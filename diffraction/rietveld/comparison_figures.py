@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from layerscope.figures import GUIDE, PALETTE, Column, Curve, Page, save_figure, style
+from layerscope.figures.words import figure_stem, formula_label, legible, minus
 from layerscope.records import Quantity, ResultRecord
 
 from ..figure_data import SeriesView, provenance, spoken_time
-from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import phase_label
 from .compare import is_judged
 

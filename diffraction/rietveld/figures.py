@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.figures import DATA_COLOUR, GUIDE, Curve, Page, save_figure, style
+from layerscope.figures.words import figure_stem, formula_label, legible, minus
 
 from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
 from ..figure_parts import (
@@ -22,7 +23,6 @@ from ..figure_parts import (
     phase_handles,
 )
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
-from ..figure_text import figure_stem, formula_label, legible, minus
 from ..phase_table import FRACTION, FrameRow, phase_label
 from .comparison_figures import collect_comparisons, draw_comparisons
 from .ticks import tick_positions

@@ -13,7 +13,7 @@ import numpy as np
 from layerscope.errors import DataError, FitError
 
 from .crystal import cell_content, reflections
-from .engine import Engine, RefineOptions
+from .engines.interface import Engine, RefineOptions
 from .model import Instrument, Phase, PowderPattern, Problem
 from .plan import RefinementPlan, Stage
 from .prealign import prealign

@@ -16,7 +16,7 @@ from ..recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, Rietvel
 from ..series import Frame, FrameSeries, read_text
 from .checks import check_phase
 from .crystal import crystal_system
-from .geometry import Geometry
+from .divergent_beam.geometry import Geometry
 from .library import available_phases, load_phase
 from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan

@@ -13,7 +13,7 @@ from layerscope.runs.pipeline import RunContext
 
 from ..recipe import RietveldRecipe, SeriesTable
 from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
-from .engine import get_engine
+from .engines.interface import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of
 from .model import PowderPattern, Problem
 from .result import RietveldResult

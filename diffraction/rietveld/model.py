@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError, RecipeError
 
-from .geometry import Geometry
+from .divergent_beam.geometry import Geometry
 
 if TYPE_CHECKING:
     from ..dataset import Pattern
@@ -238,7 +238,7 @@ class Instrument:
     """Source, geometry and resolution of the diffractometer (conventions in the module's docstring).
 
     With a ``geometry`` the bias that an engine's analytic profile puts into cell and displacement is found by
-    simulation and taken out, see `layerscope.diffraction.rietveld.unbias`.
+    simulation and taken out, see `layerscope.diffraction.rietveld.divergent_beam.unbias`.
     """
 
     wavelengths: tuple[float, ...] = (1.5405929, 1.5444274)  # Cu, Hölzer et al. 1997

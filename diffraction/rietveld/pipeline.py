@@ -21,7 +21,7 @@ from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
-from .engine import RefineOptions, refine
+from .engines.interface import RefineOptions, refine
 from .events import event_quantities
 from .frame import SeriesOptions, Tested
 from .from_recipe import plan_of, resolved_phase

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from layerscope.errors import DataError, FitError, LayerscopeError
 
-from .engine import Engine
+from .engines.interface import Engine
 from .frame import FrameFit, SeriesOptions, SeriesState, Tested, fit_frame
 from .model import PowderPattern, Problem
 from .plan import RefinementPlan
@@ -75,7 +75,7 @@ def calibrate(
 
     Sizes and strains found for the phases of ``problem`` are those the series starts with.
     """
-    from .engine import RefineOptions, refine
+    from .engines.interface import RefineOptions, refine
 
     found = refine(pattern, problem, engine=engine, plan=plan, options=RefineOptions(folder=folder))
     return update_problem(problem, found)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from layerscope.errors import LayerscopeError
 
-from .engine import Engine, get_engine
+from .engines.interface import Engine, get_engine
 from .frame import FrameFit, SeriesOptions, SeriesState, fit_frame
 from .model import PowderPattern, Problem
 from .threads import one_blas_thread

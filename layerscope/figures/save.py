@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from layerscope import __version__
 from layerscope.errors import DataError, StoreError
-from layerscope.files import write_atomic
+from layerscope.measured.files import write_atomic
 
 from .coverage import unlisted_artists
 from .style import millimetres, sheets

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from layerscope.errors import StoreError
-from layerscope.files import write_atomic
+from layerscope.measured.files import write_atomic
 from layerscope.records import ArrayRef, ResultRecord
 from layerscope.runs.summary import sorted_records
 

@@ -9,7 +9,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, Quantity, ResultRecord
 
 from .dataset import normalise_region
-from .depth import fit_depth_profile
+from .depth.profile_fit import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Composition, atomic_fractions

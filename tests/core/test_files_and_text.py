@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerscope import files
 from layerscope.errors import ReaderError, StoreError
-from layerscope.files import RawFile, load, write_atomic
-from layerscope.text import decode, number, numbers
+from layerscope.measured import files
+from layerscope.measured.files import RawFile, load, write_atomic
+from layerscope.measured.text import decode, number, numbers
 
 
 def test_a_loaded_file_has_its_bytes_hash_size_and_name(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, Phase, Problem
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 from numpy.typing import NDArray
 
 import layerscope

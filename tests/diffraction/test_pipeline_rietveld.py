@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 import layerscope
 from layerscope.records import ResultRecord

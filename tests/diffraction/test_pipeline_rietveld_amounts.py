@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.exports import FORMATS
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Phase, Site, SiteMixing
 from pipeline_refined import H13, PLAN, WIDE, columns, counts, flags_of, pull, run_of, write_recipe

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.exports import FORMATS
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.library import load_phase
 from pipeline_refined import ONE, WIDE, columns, counts, pull, run_of, write_recipe
 

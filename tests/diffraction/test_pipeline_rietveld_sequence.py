@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from pipeline_refined import (
     GRID,
     H13,

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from layerscope.diffraction.radiation import TUBE_LINES
 from layerscope.diffraction.readers import read
-from layerscope.diffraction.rietveld.aberrations import line_profile, ray_offsets
-from layerscope.diffraction.rietveld.emission import (
+from layerscope.diffraction.rietveld.divergent_beam.aberrations import line_profile, ray_offsets
+from layerscope.diffraction.rietveld.divergent_beam.emission import (
     CU_K_ALPHA,
     CU_K_ALPHA_1997,
     EmissionLine,
     spectral_density,
 )
-from layerscope.diffraction.rietveld.engine import RefineOptions, get_engine, refine
-from layerscope.diffraction.rietveld.geometry import Geometry
-from layerscope.diffraction.rietveld.geometry_fit import fit_geometry
+from layerscope.diffraction.rietveld.divergent_beam.geometry import Geometry
+from layerscope.diffraction.rietveld.divergent_beam.geometry_fit import fit_geometry
+from layerscope.diffraction.rietveld.divergent_beam.unbias import fundamental_pattern, refine_unbiased
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine, refine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
-from layerscope.diffraction.rietveld.unbias import fundamental_pattern, refine_unbiased
 
 from layerscope.errors import RecipeError
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layerscope.diffraction.rietveld import gsas2_axial
-from layerscope.diffraction.rietveld.engine import RefineOptions, get_engine
-from layerscope.diffraction.rietveld.gsas2_axial import axial_nodes, install
-from layerscope.diffraction.rietveld.gsas2_engine import Gsas2Engine, find_interpreter
-from layerscope.diffraction.rietveld.gsas2_result import _converged
+from layerscope.diffraction.rietveld.engines import gsas2_axial
+from layerscope.diffraction.rietveld.engines.gsas2_axial import axial_nodes, install
+from layerscope.diffraction.rietveld.engines.gsas2_engine import Gsas2Engine, find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_result import _converged
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
@@ -167,7 +167,7 @@ def gsas2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gsas2Engine]:
 def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path: Path) -> None:
     """Held or refined: S/L = H/L = sh_l / 2 in rietx is SH/L = sh_l in GSAS-II, and the cells do not feel it."""
     pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
-    from layerscope.diffraction.rietveld.rietx_engine import simulate
+    from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 
     phase = replace(load_phase("LiCoO2_O3"), texture_axis=None)
     instrument = Instrument(sh_l=0.05, x=0.05, y=0.05)

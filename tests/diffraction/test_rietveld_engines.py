@@ -16,13 +16,14 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.compare import compare
-from layerscope.diffraction.rietveld.engine import RefineOptions, engine_statuses, get_engine, refine
-from layerscope.diffraction.rietveld.gsas2_engine import (
+from layerscope.diffraction.rietveld.engines.gsas2_engine import (
     ENVIRONMENT_VARIABLE,
     Gsas2Engine,
     find_interpreter,
     pseudo_voigt_widths,
 )
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions, engine_statuses, get_engine, refine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (
     Background,
@@ -35,7 +36,6 @@ from layerscope.diffraction.rietveld.model import (
 )
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
 from layerscope.diffraction.rietveld.result import RietveldResult
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 from layerscope.errors import FitError, MissingDependencyError, RecipeError
 
@@ -294,7 +294,7 @@ def hardware_case() -> tuple[Problem, PowderPattern, float]:
     problem = replace(problem_of(O3), background=Background(4, (line,)))
     pattern = noisy(problem_of(O3), (1.0,), seed=7)
     area, extra = 400.0, np.zeros_like(GRID)
-    from layerscope.diffraction.rietveld.gsas2_engine import line_images
+    from layerscope.diffraction.rietveld.engines.gsas2_engine import line_images
 
     for centre, share in line_images(line, problem):
         t = (GRID - centre) / line.fwhm

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
-from layerscope.diffraction.rietveld.engine import RefineOptions, refine
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (
     Background,
@@ -23,7 +24,6 @@ from layerscope.diffraction.rietveld.model import (
     SiteMixing,
 )
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 GRID = np.arange(16.0, 80.0, 0.04)
 PLAN = RefinementPlan(

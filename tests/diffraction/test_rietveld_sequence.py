@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.crystal import phase_from_cif
-from layerscope.diffraction.rietveld.engine import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.frame import SeriesOptions, SeriesState, fit_frame
-from layerscope.diffraction.rietveld.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 from layerscope.diffraction.rietveld.sequence import SeriesResult, calibrate, persistent, refine_series
 
 from layerscope.errors import FitError

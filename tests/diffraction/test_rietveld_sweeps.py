@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld import sweeps
-from layerscope.diffraction.rietveld.engine import Engine
+from layerscope.diffraction.rietveld.engines.interface import Engine
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.frame import FrameFit, SeriesOptions, SeriesState
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 from layerscope.diffraction.rietveld.sequence import refine_series
 
 from layerscope.errors import DataError

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.diffraction.figure_data import collect_views
-from layerscope.diffraction.figure_text import figure_stem, formula_label, legible, minus
 from layerscope.diffraction.peaks import figures
 from layerscope.diffraction.rietveld.comparison_figures import (
     collect_comparisons,
@@ -19,6 +18,7 @@ from layerscope.diffraction.rietveld.comparison_figures import (
 )
 from layerscope.diffraction.rietveld.figures import draw as draw_rietveld
 
+from layerscope.figures.words import figure_stem, formula_label, legible, minus
 from layerscope.records import FitQuality
 
 CASE = Path(__file__).parents[1] / "exports" / "xrd_case.py"

@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, special
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes import (
+from layerscope.fitting.shapes.registry import (
     CasaLA,
     DoniachSunjic,
     Doublet,
@@ -21,7 +21,7 @@ from layerscope.fitting.shapes import (
     mixing_to_sgl,
     sgl_to_mixing,
 )
-from layerscope.fitting.voigt import faddeeva_derivatives
+from layerscope.fitting.shapes.voigt import faddeeva_derivatives
 
 LN2 = np.log(2.0)
 X = np.linspace(-8.0, 9.0, 101)

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
+from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
-from layerscope.diffraction.rietveld.rietx_engine import simulate
 
 import layerscope
 from layerscope.errors import LayerscopeError

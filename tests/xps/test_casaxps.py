@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layerscope.spectra.xps.casaxps import parity_table, parse_casa_fit, redraw, to_series_problem
+from layerscope.spectra.xps.casaxps.stored_fit import parity_table, parse_casa_fit, redraw, to_series_problem
 from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.readers import read
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.casa_pipeline import PIPELINE
-from layerscope.spectra.xps.casaxps import to_series_problem
-from layerscope.spectra.xps.casaxps_lines import CasaLine, TiedLines
-from layerscope.spectra.xps.casaxps_model import build_model
-from layerscope.spectra.xps.casaxps_refit import CasaRefit, refit
-from layerscope.spectra.xps.casaxps_shapes import parse_line_shape, unit_area_curve
-from layerscope.spectra.xps.casaxps_stored import weigh_stored
+from layerscope.spectra.xps.casaxps.lines import CasaLine, TiedLines
+from layerscope.spectra.xps.casaxps.model import build_model
+from layerscope.spectra.xps.casaxps.pipeline import PIPELINE
+from layerscope.spectra.xps.casaxps.redraw import weigh_stored
+from layerscope.spectra.xps.casaxps.refit import CasaRefit, refit
+from layerscope.spectra.xps.casaxps.shapes import parse_line_shape, unit_area_curve
+from layerscope.spectra.xps.casaxps.stored_fit import to_series_problem
 from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.readers import read
 

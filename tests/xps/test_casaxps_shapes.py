@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.casaxps_shapes import (
+from layerscope.spectra.xps.casaxps.shapes import (
     end_level,
     linear_background,
     parse_line_shape,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.depth import ChangePoint, RampFit, fit_depth_profile, fit_ramp
+from layerscope.spectra.xps.depth.profile_fit import ChangePoint, RampFit, fit_depth_profile, fit_ramp
 from scipy.optimize import minimize
 
 from layerscope.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from layerscope.errors import ReaderError
-from layerscope.files import RawFile, load
+from layerscope.measured.files import RawFile, load
 
 from ..dataset import XpsDataset
 from .columns import ColumnMap

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from layerscope.text import numbers
+from layerscope.measured.text import numbers
 
 from ..dataset import FloatArray
 

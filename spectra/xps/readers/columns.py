@@ -9,8 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from layerscope.errors import ReaderError
-from layerscope.files import RawFile
-from layerscope.text import decode
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
 from ._base import READER_VERSION, rising_order

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
 from ._base import READER_VERSION, rising_order

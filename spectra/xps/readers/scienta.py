@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from layerscope.files import RawFile
-from layerscope.text import decode, numbers
+from layerscope.measured.files import RawFile
+from layerscope.measured.text import decode, numbers
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
 from ._base import READER_VERSION, rising_order

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerscope.errors import ReaderError
-from layerscope.files import RawFile
+from layerscope.measured.files import RawFile
 
 from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
 from ._base import READER_VERSION, known, rising_order

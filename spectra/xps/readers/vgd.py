@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import MissingDependencyError, ReaderError
-from layerscope.files import RawFile, load
+from layerscope.measured.files import RawFile, load
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
 from ._base import READER_VERSION, rising_order

@@ -1,0 +1,108 @@
+"""The recipe of the pipeline ``xrd_peaks``: lines of the phases, single reflections, one sample against another."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from layerscope.runs.recipe import RecipeModel, not_empty
+
+from ..recipe_series import DiffractionRecipe, Range, unique
+
+__all__ = ["ComparisonTable", "GuardTable", "PeaksRecipe", "ReflectionTable"]
+
+
+class GuardTable(RecipeModel):
+    """What a phase must show; see `layerscope.diffraction.peaks.selection.Guard`."""
+
+    least_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.004, description="share of the intensity of all phases below which a line is a ripple of another one"
+    )
+    least_separation: Annotated[float, Field(ge=0)] = Field(default=0.5, description="from any other line, in widths")
+    persistence: Annotated[int, Field(ge=1)] = Field(default=3, description="frames in a row")
+    switch_cost: Annotated[float, Field(ge=0)] = Field(
+        default=6.0, description="BIC that each appearance and disappearance must earn on top"
+    )
+
+
+class ReflectionTable(RecipeModel):
+    """A single line to follow: where it is, how wide, how far it moves."""
+
+    name: Annotated[str, Field(min_length=1, description="e.g. '(101)' or 'Al (111)'")]
+    range_2theta: Range = Field(description="degrees; part of the pattern that is fitted")
+    neighbours: tuple[float, ...] = Field(default=(), description="degrees; other lines there that do not move")
+    width: Literal["frame", "shared"] = Field(default="frame", description="one a frame, or one for the series")
+    background: Annotated[int, Field(ge=0, le=6)] = Field(default=1, description="degree of the polynomial")
+    axial: bool | float = Field(default=True, description="fitted, left out, or held at this S/L")
+    reference_frames: Annotated[tuple[int, ...], AfterValidator(not_empty)] = Field(
+        default=(0,), description="frames that shifts count from"
+    )
+    instrument_fwhm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="degrees; removed from the half width"
+    )
+    instrument_mixing: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Lorentzian share of the instrument's profile"
+    )
+    d_to_a: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="cubic cells: a = d times this number, the square root of h2 + k2 + l2"
+    )
+    known_d_A: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="this line is a standard: its spacing is known"
+    )
+    standard: str | None = Field(default=None, description="correct the displacement by this other reflection")
+
+
+class ComparisonTable(RecipeModel):
+    """Two samples whose total of some phases is compared."""
+
+    samples: tuple[str, str] = Field(description="the first less the second")
+    phases: tuple[str, ...] = Field(default=("IG", "H13"), description="components that are summed")
+    voltage_V: Range | None = Field(default=None, description="range to compare in; all that both have by default")
+    branch: Literal["charge", "discharge"] = Field(default="charge", description="which half cycle is compared")
+
+
+def _none(name: Any) -> Any:
+    return None if name == "none" else name
+
+
+class PeaksRecipe(DiffractionRecipe):
+    """Recipe of the pipeline ``xrd_peaks``."""
+
+    components: Annotated[str | None, BeforeValidator(_none)] = Field(
+        default="lco_003", description="set of lines; 'none': only reflections"
+    )
+    window: Range | None = Field(default=None, description="where phases are looked for; that of the set by default")
+    hardware: bool | tuple[str, ...] = Field(default=True, description="lines of the cell: all in range, or these")
+    background: Annotated[int, Field(ge=0, le=8)] = Field(default=2, description="degree of the polynomial")
+    axial: bool = Field(default=True, description="lines are smeared by axial divergence")
+    reference_frames: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="frames of a single phase")
+    guard: GuardTable = Field(default=GuardTable(), description="what a phase must show besides a lower BIC")
+    max_lines: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="of the phases, in one frame")
+    intensity_per_weight: dict[str, float] = Field(
+        default_factory=dict, description="calculated intensity per weight of a component, over the library's"
+    )
+    intensity_from: Literal["library", "structures"] = Field(
+        default="library", description="intensity per weight as declared, or calculated from the structures"
+    )
+    total: tuple[str, ...] = Field(default=("IG", "H13"), description="components summed in the table")
+    reflections: tuple[ReflectionTable, ...] = Field(default=(), description="single lines to follow")
+    compare: ComparisonTable | None = Field(default=None, description="one sample against another at equal voltages")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        unique([r.name for r in self.reflections], "reflections")
+        known = {r.name for r in self.reflections if r.known_d_A is not None}
+        for r in self.reflections:
+            if r.standard is not None and (r.standard not in known or r.standard == r.name):
+                raise ValueError(f"{r.name}: standard {r.standard!r} is no other reflection with known_d_A")
+        if self.components is None and not self.reflections:
+            raise ValueError("neither components nor reflections: nothing to do")
+        if self.compare is not None:
+            samples = [s.sample or self.sample for s in self.series]
+            for sample in self.compare.samples:
+                if samples.count(sample) != 1:
+                    raise ValueError(f"compare: {samples.count(sample)} series are of sample {sample!r}, not one")
+            if self.components is None:
+                raise ValueError("compare needs components")
+        return self

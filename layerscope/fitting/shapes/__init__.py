@@ -1,0 +1,1 @@
+"""The line shapes: one protocol, the location-scale shapes, those of XPS, and their running integrals."""

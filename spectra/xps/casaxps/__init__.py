@@ -1,0 +1,1 @@
+"""Fits that CasaXPS stored in VAMAS files: read, redrawn, refitted."""

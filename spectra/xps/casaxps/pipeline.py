@@ -1,0 +1,378 @@
+"""The pipeline ``casaxps``: fits that CasaXPS stored in VAMAS files, redrawn and refitted, as records beside their own.
+
+Every record holds our numbers with their errors and CasaXPS' as ``x.casaxps_position``, ``x.casaxps_fwhm`` and
+``x.casaxps_area``; the table of a run sets them side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
+from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.recipe import PipelineRecipe, RecipePath
+from layerscope.runs.summary import SummaryTable
+
+from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
+from .quantities import (
+    NAMES,
+    array_parameters,
+    calibration,
+    net_areas,
+    refined,
+    shape_notes,
+    stored_quantities,
+)
+from .redraw import StoredFit, weigh_stored
+from .refit import CasaRefit, refit
+from .stored_fit import CasaFit, SeriesProblem, parse_casa_fit
+from .tables import METHODS, REDRAW, REFIT, parity_tables
+
+__all__ = ["PIPELINE", "CasaPipeline", "CasaRecipe"]
+
+_BACKGROUND = {
+    "shirley_k": ("background.shirley_strength", "1/eV"),
+    "tougaard_b": ("background.tougaard_b", "eV^2"),
+}
+_SUSPICIOUS = ("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "RESIDUAL_STRUCTURE")
+
+
+class CasaRecipe(PipelineRecipe):
+    """Recipe of the pipeline ``casaxps``."""
+
+    files: Annotated[tuple[RecipePath, ...], Field(min_length=1, description="VAMAS files with fits of CasaXPS")]
+    blocks: Annotated[tuple[int | str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="numbers of blocks, from 0, or regions such as 'C 1s'; all with a stored fit if left out",
+    )
+    mode: Literal["redraw", "refit"] = Field(
+        default="redraw", description="redraw: the stored fit as it stands; refit: that, and fitted again"
+    )
+    background: Literal["as stored", "active"] = Field(
+        default="as stored", description="of the refit: CasaXPS' curve, or one of its kind fitted with the peaks"
+    )
+    weights: Literal["poisson", "equal"] = Field(
+        default="poisson", description="of the refit: counting statistics, or every point the same as CasaXPS does"
+    )
+    noise: Literal["poisson", "scaled"] = Field(
+        default="poisson", description="scaled: multiply errors by the square root of the reduced chi2"
+    )
+
+
+class CasaPipeline(PipelineBase):
+    """Fits of CasaXPS from VAMAS file to record."""
+
+    name = "casaxps"
+    version = "1"
+    technique = "xps"
+    recipe_model = CasaRecipe
+
+    def check(self, recipe: CasaRecipe) -> list[Problem]:
+        """Return what is wrong with the files: missing, unreadable, without a stored fit."""
+        problems = super().check(recipe)
+        if problems:
+            return problems
+        for path in recipe.files:
+            try:
+                _chosen(_read(recipe, path), recipe)
+            except LayerscopeError as error:
+                problems.append(Problem.from_error(error))
+        return problems
+
+    def split(self, recipe: CasaRecipe) -> Sequence[CasaRecipe]:
+        """Return one recipe a file."""
+        return tuple(recipe.model_copy(update={"files": (f,)}).located(recipe.folder) for f in recipe.files)
+
+    def run(self, recipe: CasaRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of one file, region by region of CasaXPS."""
+        dataset = _read(recipe, recipe.files[0])
+        found = [(s, fit, k) for s, fit in _chosen(dataset, recipe) for k in range(len(fit.regions))]
+        for done, (spectrum, fit, k) in enumerate(found):
+            context.progress(done, len(found), spectrum.region)
+            part = _Part(recipe, context, dataset, spectrum, fit, k)
+            with context.guard(state=part.state, inputs=part.inputs(REDRAW), method=REDRAW):
+                yield from part.outputs()
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return the tables of parity; those of other XPS records of the run stand before them."""
+        from ..tables import summary_tables
+
+        others = [r for r in records if r.method not in METHODS]
+        return [*summary_tables(others), *parity_tables(records)]
+
+
+def _read(recipe: CasaRecipe, path: str) -> XpsDataset:
+    from ..readers import read
+
+    try:
+        dataset = read(recipe.resolve(path), format="vamas")
+    except LayerscopeError as error:
+        error.source = path  # the record names the file as the recipe does, wherever the data lie
+        raise
+    return replace(dataset, source=Path(path))
+
+
+def _chosen(dataset: XpsDataset, recipe: CasaRecipe) -> list[tuple[Spectrum, CasaFit]]:
+    """Return the spectra that the recipe asks for, each with its stored fit."""
+    fits = [(s, parse_casa_fit(s.comments)) for s in dataset.spectra]
+    fitted = [(s, fit) for s, fit in fits if fit.regions and fit.components]
+    if not fitted:
+        raise DataError(
+            "there is no fit of CasaXPS in the comments of any block",
+            source=dataset.source,
+            hint="save the file from CasaXPS with regions and components",
+        )
+    if recipe.blocks is None:
+        return fitted
+    chosen: list[tuple[Spectrum, CasaFit]] = []
+    for wanted in recipe.blocks:
+        own = [(s, fit) for s, fit in fitted if _is(s, wanted)]
+        if not own:
+            known = ", ".join(f"{s.block} ({s.region})" for s, _ in fitted)
+            raise DataError(
+                f"block {wanted!r} holds no fit of CasaXPS", source=dataset.source, hint=f"blocks with a fit: {known}"
+            )
+        chosen += [pair for pair in own if pair not in chosen]
+    return chosen
+
+
+def _is(spectrum: Spectrum, wanted: int | str) -> bool:
+    return spectrum.block == wanted if isinstance(wanted, int) else spectrum.region == normalise_region(wanted)
+
+
+class _Part:
+    """One region of CasaXPS in one block, while it is being worked on."""
+
+    def __init__(
+        self,
+        recipe: CasaRecipe,
+        context: RunContext,
+        dataset: XpsDataset,
+        spectrum: Spectrum,
+        fit: CasaFit,
+        region: int,
+    ) -> None:
+        self.recipe, self.context, self.dataset = recipe, context, dataset
+        self.spectrum, self.fit, self.region = spectrum, fit, region
+        self.state = SampleState(
+            sample=recipe.sample,
+            region=spectrum.region,
+            etch_time_s=spectrum.etch_time_s,
+            depth_nm=spectrum.depth_nm,
+        )
+
+    def inputs(self, method: str) -> list[InputFile]:
+        """Return the file behind a record, with the part of it that was used."""
+        return [
+            InputFile(
+                path=str(self.recipe.files[0]),
+                sha256=self.dataset.sha256,
+                size=self.dataset.size,
+                reader=self.dataset.reader,
+                reader_version=self.dataset.reader_version,
+                selector=f"block={self.spectrum.block};casaxps={self.region};{method.rpartition('_')[2]}",
+            )
+        ]
+
+    def outputs(self) -> Iterator[PipelineOutput]:
+        """Yield the stored fit and, if asked for, the refit."""
+        stored = weigh_stored(self.spectrum, self.fit, region=self.region)
+        first = self._redraw_record(stored)
+        arrays = self._stored_arrays(stored)
+        yield PipelineOutput((first,), {arrays.name: arrays})
+        if self.recipe.mode == "redraw":
+            return
+        with self.context.guard(state=self.state, inputs=self.inputs(REFIT), method=REFIT):
+            again = refit(
+                self.spectrum,
+                self.fit,
+                region=self.region,
+                background=self.recipe.background,
+                weights=self.recipe.weights,
+                scale_errors=self.recipe.noise == "scaled",
+            )
+            arrays = self._refit_arrays(again)
+            yield PipelineOutput((self._refit_record(again, first),), {arrays.name: arrays})
+
+    def _redraw_record(self, stored: StoredFit) -> ResultRecord:
+        problem = stored.problem
+        redchi = stored.chi2 / max(stored.n_data - stored.n_free, 1)
+        noise = math.sqrt(redchi) if self.recipe.noise == "scaled" else 1.0
+        quantities = [*stored_quantities(problem), *calibration(problem), *net_areas(stored, noise)]
+        for i, (area, sigma) in stored.areas.items():
+            quantities.append(
+                Quantity(
+                    name="peak.area",
+                    value=area / problem.area_scale,
+                    sigma=noise * sigma / problem.area_scale,
+                    sigma_kind="counting",
+                    unit="counts/s*eV",
+                    component=problem.labels[i],
+                    role="derived",
+                )
+            )
+        outside = [f"{label}: {100 * s:.2f} %" for label, s in zip(problem.labels, stored.outside, strict=True)]
+        return self.context.record(
+            state=self.state,
+            inputs=self.inputs(REDRAW),
+            method=REDRAW,
+            quantities=tuple(quantities),
+            quality=FitQuality(
+                chi2=stored.chi2,
+                redchi=redchi,
+                n_data=stored.n_data,
+                n_free=stored.n_free,
+                durbin_watson=float(np.clip(stored.durbin_watson, 0.0, 4.0)),
+                flags=stored.flags,
+            ),
+            notes=(
+                "nothing was fitted: areas are those of the curves drawn from the stored numbers, their errors what "
+                "counting alone gives at held shapes",
+                "net area: of the counts above the stored background, beside that of all stored curves in the region",
+                "of these areas lies beyond the ends of the spectrum: " + ", ".join(outside),
+                f"background: stored {problem.background}; Poisson deviance {stored.deviance:.1f}",
+                *shape_notes(problem),
+                *stored.curves.notes,
+            ),
+        )
+
+    def _refit_record(self, again: CasaRefit, parent: ResultRecord) -> ResultRecord:
+        problem, fit = again.model.problem, again.fit
+        quantities = [*stored_quantities(problem), *calibration(problem)]
+        quantities += [refined(again, i, p) for i in range(len(problem.components)) for p in NAMES]
+        for name, (vocabulary, unit) in _BACKGROUND.items():
+            if name in fit.names:
+                value, sigma = float(fit.value(name)[0]), float(fit.sigma(name)[0])
+                quantities.append(
+                    Quantity(name=vocabulary, value=value, sigma=sigma, sigma_kind="covariance", unit=unit)
+                )
+        equal = self.recipe.weights == "equal"
+        weighing = "all points weigh the same, as in the fits of CasaXPS seen so far" if equal else "Poisson weights"
+        notes = [f"background: {again.model.background}; {weighing}", *shape_notes(problem)]
+        if not equal:
+            notes.append(f"Poisson deviance {fit.misfit:.1f}, of the stored fit {again.stored.deviance:.1f}")
+        return self.context.record(
+            state=self.state,
+            inputs=self.inputs(REFIT),
+            method=REFIT,
+            quantities=tuple(quantities),
+            quality=FitQuality(
+                chi2=None if equal else fit.chi2,
+                redchi=None if equal else fit.redchi,
+                aic=fit.aic,
+                bic=fit.bic,
+                n_data=fit.n_points,
+                n_free=fit.n_estimated,
+                durbin_watson=float(np.clip(fit.durbin_watson()[0], 0.0, 4.0)),
+                converged=fit.converged,
+                flags=again.flags,
+            ),
+            parents=(parent.record_id,),
+            status="warning" if any(f.startswith(_SUSPICIOUS) for f in again.flags) else "ok",
+            notes=(*notes, *again.model.notes, *again.stored.curves.notes),
+        )
+
+    def _stored_arrays(self, stored: StoredFit) -> SeriesArrays:
+        curves, inside = stored.curves, stored.curves.inside
+        values = {
+            (i, p): (c.parameters[p].value, math.nan)
+            for i, c in enumerate(stored.problem.components)
+            for p in ("center", "fwhm")
+        }
+        return self._arrays(
+            "stored",
+            stored.problem,
+            axis=curves.binding_energy[inside],
+            counts=curves.counts[inside],
+            variance=stored.variance,
+            components=curves.components[:, inside],
+            background=curves.background[inside],
+            residual=stored.residual,
+            values=values | {(i, "area"): a for i, a in stored.areas.items()},
+            label=f"stored {stored.problem.background}",
+        )
+
+    def _refit_arrays(self, again: CasaRefit) -> SeriesArrays:
+        fit = again.fit
+        weight = fit.root_weight[0]
+        sigma = 1.0 / weight
+        if self.recipe.weights == "equal":  # the engine counts in units of the data then
+            sigma = np.full_like(weight, math.sqrt(fit.redchi))
+        return self._arrays(
+            "refit",
+            again.model.problem,
+            axis=again.binding_energy.copy(),
+            counts=fit.y[0].copy(),
+            variance=sigma**2,
+            components=again.components,
+            background=again.background,
+            residual=(fit.y[0] - fit.expected[0]) / sigma,
+            values=dict(again.values),
+            label=again.model.background,
+        )
+
+    def _arrays(
+        self,
+        kind: str,
+        problem: SeriesProblem,
+        *,
+        axis: FloatArray,
+        counts: FloatArray,
+        variance: FloatArray,
+        components: FloatArray,
+        background: FloatArray,
+        residual: FloatArray,
+        values: Mapping[tuple[int, str], tuple[float, float]],
+        label: str,
+    ) -> SeriesArrays:
+        spectrum, labels = self.spectrum, problem.labels
+        path = Path(str(self.recipe.files[0]))
+        parts = (path.stem, str(spectrum.block), *((str(self.region),) if len(self.fit.regions) > 1 else ()), kind)
+        shapes = {f"shape:{name}": c.line_shape for name, c in zip(labels, problem.components, strict=True)}
+        return SeriesArrays(
+            name=self.context.series_name(*parts),
+            technique="xps",
+            title=f"{self.recipe.sample}: {spectrum.region}, CasaXPS, {kind}",
+            sample=self.recipe.sample,
+            axis=axis,
+            axis_name="binding_energy",
+            axis_unit="eV",
+            levels=np.array([spectrum.etch_time_s or 0.0]),
+            level_name="etch_time",
+            level_unit="s",
+            counts=counts[np.newaxis],
+            variance=variance[np.newaxis],
+            fit=(background + components.sum(axis=0))[np.newaxis],
+            background=background[np.newaxis],
+            residual=residual[np.newaxis],
+            components={name: components[i][np.newaxis] for i, name in enumerate(labels)},
+            component_area={name: np.array([values[i, "area"][0]]) for i, name in enumerate(labels)},
+            component_area_sigma={name: np.array([values[i, "area"][1]]) for i, name in enumerate(labels)},
+            parameters=array_parameters(problem, values),
+            intensity_unit=spectrum.intensity_unit,
+            area_unit=f"{spectrum.intensity_unit}*eV",
+            metadata={
+                "region": spectrum.region,
+                "excitation_energy_eV": spectrum.excitation_energy_eV,
+                "pass_energy_eV": spectrum.pass_energy_eV,
+                "work_function_eV": spectrum.work_function_eV,
+                "dwell_time_s": spectrum.dwell_time_s,
+                "scans": spectrum.scans,
+                "instrument": self.dataset.metadata.get("instrument"),
+                "background": label,
+                "calibration_shift_eV": problem.shift_eV,
+                **shapes,
+            },
+        )
+
+
+PIPELINE = CasaPipeline()

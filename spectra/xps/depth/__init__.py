@@ -1,0 +1,1 @@
+"""Courses over depth: onset, saturation and smooth transitions of amounts, with intervals."""
