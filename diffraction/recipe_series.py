@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.runs.recipe import PipelineRecipe
 
 __all__ = [
     "ColumnsTable",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from layerscope.runs.recipe import RecipeModel, not_empty
+from layerscope.options import RecipeModel, not_empty
 
 from ..recipe_series import DiffractionRecipe, Range, unique
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.runs.recipe import RecipeModel, RecipePath, not_empty
+from layerscope.options import Positive, RecipeModel, RecipePath, not_empty
 
 from ..recipe_series import DiffractionRecipe, unique
 
@@ -23,9 +23,6 @@ __all__ = [
     "SequenceTable",
     "StageTable",
 ]
-
-
-Positive = Annotated[float, Field(gt=0)]
 
 
 class GeometryTable(RecipeModel):

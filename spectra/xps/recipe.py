@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.errors import RecipeError
 from layerscope.fitting.expressions import Expression
-from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.runs.recipe import PipelineRecipe
 
 from .dataset import normalise_region
 

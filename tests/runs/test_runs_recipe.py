@@ -7,11 +7,10 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from layerscope.errors import ReaderError, RecipeError
+from layerscope.options import RecipeModel, RecipePath
 from layerscope.runs.recipe import (
     MAX_RECIPE_BYTES,
     PipelineRecipe,
-    RecipeModel,
-    RecipePath,
     StudyRecipe,
     parse_recipe,
     read_toml,

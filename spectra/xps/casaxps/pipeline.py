@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.options import RecipePath
 from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
-from layerscope.runs.recipe import PipelineRecipe, RecipePath
+from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region

@@ -12,10 +12,11 @@ import numpy as np
 from pydantic import Field
 
 from layerscope.errors import DataError, ReaderError
+from layerscope.options import RecipeModel, RecipePath
 from layerscope.records import InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
-from layerscope.runs.recipe import PipelineRecipe, RecipeModel, RecipePath
+from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable, pivot_table
 
 SPECIES = ("A", "B")
