@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from layerscope import __version__
 from layerscope.errors import LayerscopeError
+from layerscope.runs.hooks import Finding
 from layerscope.runs.pipeline import find_pipeline, installed_pipelines
 
 __all__ = ["Finding", "examine"]
@@ -53,29 +52,6 @@ _GSAS2_HINT = (
 _GSAS2_PROBE = (
     "import importlib.util as u, sys; sys.exit(0 if u.find_spec('GSASII') or u.find_spec('GSASIIscriptable') else 1)"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked for.
-
-    Attributes
-    ----------
-    group : str
-        ``system``, ``required``, ``optional``, ``engine`` or ``pipeline``.
-    name, detail : str
-        What, and its version or where it was found.
-    state : {"ok", "missing", "broken"}
-        Whether it can be used.
-    hint : str
-        How to get it; empty when it is there.
-    """
-
-    group: str
-    name: str
-    state: Literal["ok", "missing", "broken"]
-    detail: str
-    hint: str = ""
 
 
 def examine() -> list[Finding]:

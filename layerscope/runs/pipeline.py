@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.records import InputFile, Problem, ResultRecord, SampleState, failed_record, file_sha256, make_record_id
@@ -18,6 +18,7 @@ from layerscope.runs.summary import SummaryTable, long_table
 
 if TYPE_CHECKING:
     from layerscope.runs.arrays import SeriesArrays
+    from layerscope.runs.hooks import Finding, NexusLayout
     from layerscope.runs.load import Run
 
 __all__ = [
@@ -36,6 +37,8 @@ ENTRY_POINT_GROUP = "layerscope.pipelines"
 _PARTS = ("name", "version", "technique", "recipe_model", "check", "split", "run", "summary", "figures")
 #: Called with the work done, the work in all, and what is being done.
 Progress = Callable[[int, int, str], None]
+#: Writes a run into a folder in a format, and returns the files.
+Exporter: TypeAlias = "Callable[[Run, Path], list[Path]]"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Pipeline(Protocol):
         Technique of its records.
     recipe_model : type of PipelineRecipe
         Model of its recipes.
+
+    Notes
+    -----
+    `exports`, `nexus_layout` and `doctor` are hooks by which the core learns what only the technique knows; those of
+    `PipelineBase` add nothing.
     """
 
     name: str
@@ -84,6 +92,15 @@ class Pipeline(Protocol):
 
     def figures(self, run: Run, folder: Path) -> list[Path]:
         """Draw the figures of a run into a folder, and return the files."""
+
+    def exports(self) -> Mapping[str, Exporter]:
+        """Return writers of further formats by name, see `layerscope.runs.export`."""
+
+    def nexus_layout(self) -> NexusLayout | None:
+        """Return what the technique's application definition adds to the NeXus files of its series; None: nothing."""
+
+    def doctor(self) -> Sequence[Finding]:
+        """Return what the pipeline found of its own parts: engines and programs that it would call."""
 
 
 class PipelineBase:
@@ -115,6 +132,18 @@ class PipelineBase:
     def figures(self, run: Run, folder: Path) -> list[Path]:
         """Draw nothing."""
         return []
+
+    def exports(self) -> Mapping[str, Exporter]:
+        """Offer no format of its own."""
+        return {}
+
+    def nexus_layout(self) -> NexusLayout | None:
+        """Add nothing to the common layout."""
+        return None
+
+    def doctor(self) -> Sequence[Finding]:
+        """Need nothing that pip does not install."""
+        return ()
 
 
 @dataclass
