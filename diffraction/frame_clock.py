@@ -19,7 +19,7 @@ from layerscope.records import InputFile, file_sha256
 
 from .frames import Frame
 from .radiation import FloatArray
-from .recipe import CyclerTable, DiffractionRecipe, FramesTable
+from .recipe_series import CyclerTable, DiffractionRecipe, FramesTable
 
 __all__ = ["aligned", "by_clock", "read_text", "timed"]
 

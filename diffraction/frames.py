@@ -13,7 +13,7 @@ from layerscope.records import InputFile, SampleState
 
 from .dataset import Pattern
 from .radiation import FloatArray, Radiation
-from .recipe import SeriesTable
+from .recipe_series import SeriesTable
 
 __all__ = ["Frame", "FrameFailure", "FrameSeries", "levels_of", "times_of", "voltages_of"]
 

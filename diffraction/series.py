@@ -12,7 +12,7 @@ from .dataset import Pattern
 from .frame_clock import aligned, by_clock, read_text, timed
 from .frames import Frame, FrameFailure, FrameSeries, levels_of, times_of, voltages_of
 from .radiation import Radiation, tube_radiation
-from .recipe import DiffractionRecipe, RadiationTable, SeriesTable
+from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
 from .stack import Stack, noise_factor, stack
 
 __all__ = [

@@ -12,10 +12,10 @@ from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 
 from ..radiation import FloatArray
-from ..recipe import PeaksRecipe, ReflectionTable
 from ..series import FrameSeries, Stack, levels_of, noise_factor, stack, times_of, voltages_of
 from .components import component_set
 from .quantities import derived
+from .recipe import PeaksRecipe, ReflectionTable
 from .shift import ReflectionTrack, corrected_by_standard, track_reflection
 
 __all__ = ["reflection_outputs"]

@@ -15,7 +15,7 @@ from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
 from ..radiation import FloatArray, Radiation
-from ..recipe import PeaksRecipe, SeriesTable
+from ..recipe_series import SeriesTable
 from ..series import (
     FrameFailure,
     FrameSeries,
@@ -41,6 +41,7 @@ from .quantities import (
     series_quantities,
 )
 from .readings import read_intergrowth
+from .recipe import PeaksRecipe
 from .sample_records import Analysed, difference_record
 from .selection import Guard
 from .series import LineSeries, SeriesOptions, analyse_series

@@ -10,10 +10,10 @@ import numpy as np
 from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs.pipeline import RunContext
 
-from ..recipe import ComparisonTable
 from ..series import FrameSeries, Stack
 from .difference import compare_totals
 from .quantities import COUNTING, STRUCTURE, derived, total_label
+from .recipe import ComparisonTable
 from .series import LineSeries
 
 __all__ = ["Analysed", "difference_record"]

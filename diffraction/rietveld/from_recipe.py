@@ -12,7 +12,6 @@ import numpy as np
 from layerscope.errors import LayerscopeError, RecipeError
 
 from ..radiation import Radiation
-from ..recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, RietveldRecipe
 from ..series import Frame, FrameSeries, read_text
 from .checks import check_phase
 from .crystal import crystal_system
@@ -20,6 +19,7 @@ from .divergent_beam.geometry import Geometry
 from .library import available_phases, load_phase
 from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan
+from .recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, RietveldRecipe
 
 __all__ = ["check_probe", "plan_of", "powder_pattern", "problem_of", "resolved_phase"]
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from layerscope.errors import FitError, LayerscopeError, MissingDependencyError
 from layerscope.runs.pipeline import RunContext
 
-from ..recipe import RietveldRecipe, SeriesTable
+from ..recipe_series import SeriesTable
 from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
 from .engines.interface import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of
 from .model import PowderPattern, Problem
+from .recipe import RietveldRecipe
 from .result import RietveldResult
 
 __all__ = ["ENGINE_NAMES", "Job", "engines_of", "fail", "hide_folders", "make_job", "missing_engine"]

@@ -15,7 +15,6 @@ from layerscope.records import Problem as RecordProblem
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
-from ..recipe import RietveldRecipe, SequenceTable
 from ..series import Frame
 from ..tables import rietveld_tables
 from .compare import compare
@@ -29,6 +28,7 @@ from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, mi
 from .model import Problem
 from .profile import absent_phase_test
 from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
+from .recipe import RietveldRecipe, SequenceTable
 from .result import RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
