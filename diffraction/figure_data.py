@@ -189,14 +189,10 @@ def collect_views(run: Run) -> tuple[SeriesView, ...]:
     return tuple(sorted(views, key=_place))
 
 
-def _stated_frames(arrays: SeriesArrays) -> list[str]:
-    return str(arrays.metadata.get("frames") or "").split(",")
-
-
 def _rows_of(series: PhaseSeries, arrays: SeriesArrays) -> tuple[FrameRow, ...]:
     """Return the frames that lie in these arrays, where a series has several (patterns of different ranges)."""
-    stated = _stated_frames(arrays)
-    return tuple(row for row in series.rows if str(row.frame) in stated)
+    stated = () if arrays.frames is None else arrays.frames
+    return tuple(row for row in series.rows if row.frame in stated)
 
 
 def _place(view: SeriesView) -> int:
@@ -224,9 +220,9 @@ def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
     """Find the row of the arrays of each record: by frame number, by time, or by order where all frames are there."""
     count = arrays.levels.size
     frames = [row.frame for row in series.rows]
-    stated = _stated_frames(arrays)
-    if len(stated) == count and all(str(frame) in stated for frame in frames):
-        return np.array([stated.index(str(frame)) for frame in frames], dtype=np.intp)
+    stated = [] if arrays.frames is None else arrays.frames.tolist()
+    if stated and all(frame in stated for frame in frames):
+        return np.array([stated.index(frame) for frame in frames], dtype=np.intp)
     if arrays.level_name == "frame" and all(frame is not None for frame in frames):
         wanted = np.array(frames, dtype=np.float64)
     elif arrays.level_unit == "s" and all(row.elapsed_s is not None for row in series.rows):

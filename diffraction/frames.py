@@ -91,6 +91,7 @@ class FrameSeries:
         """Return the state that a record about a frame, or about the whole series, has."""
         whole = SampleState(
             sample=self.sample,
+            series=self.table.name or None,
             cycle=self.table.cycle,
             step=self.table.step,
             voltage_V=self.table.voltage_V,

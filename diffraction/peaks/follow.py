@@ -226,4 +226,6 @@ def _arrays(
         intensity_unit="counts",
         area_unit="counts*deg",
         metadata={"wavelength_A": series.radiation.alpha1, "redchi": fit.redchi},
+        base=context.base,
+        frames=np.array([f.index for f in stacked.frames]),
     )

@@ -388,11 +388,12 @@ def _arrays(
             "wavelength2_A": radiation.alpha2,
             "ratio": radiation.ratio,
             "anode": radiation.anode or None,
-            "frames": ",".join(str(f.index) for f in found.stack.frames),
             "noise_factor": factor,
             "redchi": fit.redchi,
             **{f"color_order:{label}": k for k, label in enumerate(labels)},
         },
+        base=context.base,
+        frames=np.array([f.index for f in found.stack.frames]),
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.arrays import Marks, SeriesArrays, SeriesParameter
 from layerscope.runs.pipeline import RunContext
 
+from ..radiation import FloatArray
 from ..series import Frame, FrameSeries, levels_of, times_of, voltages_of
 from .result import RietveldResult
 
@@ -38,11 +39,26 @@ def refinement_arrays(
         parts = [series.table.name or series.sample, engine]
         if number:
             parts.append(f"axis{number + 1}")
-        arrays.append(_stacked(context.series_name(*(p for p in parts if p)), series, engine, members))
+        arrays.append(_stacked(context, context.series_name(*(p for p in parts if p)), series, engine, members))
     return arrays
 
 
-def _stacked(name: str, series: FrameSeries, engine: str, members: Sequence[Refined]) -> SeriesArrays:
+def _marks(members: Sequence[Refined]) -> dict[str, Marks]:
+    """Return the reflections of each phase within the range of each pattern (degrees, to 0.001)."""
+    phases = sorted({phase for _, result in members for phase in result.curves.ticks})
+    found: dict[str, list[FloatArray | None]] = {phase: [] for phase in phases}
+    for _, result in members:
+        low, high = result.curves.two_theta[0], result.curves.two_theta[-1]
+        for phase in phases:
+            angles = result.curves.ticks.get(phase)
+            inside = None if angles is None else angles[(angles >= low) & (angles <= high)]
+            found[phase].append(None if inside is None else np.unique(np.round(inside, 3)))
+    return {phase: tuple(angles) for phase, angles in found.items()}
+
+
+def _stacked(
+    context: RunContext, name: str, series: FrameSeries, engine: str, members: Sequence[Refined]
+) -> SeriesArrays:
     frames = [frame for frame, _ in members]
     curves = [result.curves for _, result in members]
     voltage, voltage_sigma, _ = voltages_of(frames)
@@ -51,11 +67,6 @@ def _stacked(name: str, series: FrameSeries, engine: str, members: Sequence[Refi
     if voltage is not None:
         sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
         parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
-    ticks: dict[str, str | int | float | bool | None] = {}
-    for level, (_, result) in enumerate(members):
-        for phase, angles in result.curves.ticks.items():
-            inside = angles[(angles >= result.curves.two_theta[0]) & (angles <= result.curves.two_theta[-1])]
-            ticks[f"ticks:{level}:{phase}"] = ",".join(f"{a:.3f}" for a in np.unique(np.round(inside, 3)))
     unit = frames[0].pattern.intensity_unit
     shown = "counts" if unit == "arbitrary" else unit
     return SeriesArrays(
@@ -83,7 +94,8 @@ def _stacked(name: str, series: FrameSeries, engine: str, members: Sequence[Refi
             "wavelength_A": series.radiation.alpha1,
             "wavelength2_A": series.radiation.alpha2,
             "ratio": series.radiation.ratio,
-            "frames": ",".join(str(f.index) for f in frames),
-            **ticks,
         },
+        base=context.base,
+        frames=np.array([f.index for f in frames]),
+        marks=_marks(members),
     )

@@ -65,7 +65,7 @@ def tick_positions(record: ResultRecord, arrays: SeriesArrays, level: int) -> di
     record : ResultRecord
         Its phases are those with a fraction.
     arrays : SeriesArrays
-        Its metadata hold the engine's own positions as ``ticks:<level>:<phase>``, or at least ``wavelength_A``.
+        Its marks are the engine's own positions; else its metadata hold at least ``wavelength_A``.
     level : int
         Row of the arrays that the record rests on.
 
@@ -75,10 +75,9 @@ def tick_positions(record: ResultRecord, arrays: SeriesArrays, level: int) -> di
         Ascending angles of Kα1 in degrees: those of the engine, else calculated from the cell without zero shift and
         displacement. A phase whose structure is not known here, or that was not detected, is left out.
     """
-    head = f"ticks:{level}:"
-    stated = {key.removeprefix(head): str(text) for key, text in arrays.metadata.items() if key.startswith(head)}
+    stated = {phase: angles for phase, marks in arrays.marks.items() if (angles := marks[level]) is not None}
     if stated:
-        return {phase: np.array([float(word) for word in text.split(",") if word]) for phase, text in stated.items()}
+        return stated
     wavelength = arrays.metadata.get("wavelength_A")
     if not isinstance(wavelength, float):
         return {}

@@ -58,6 +58,7 @@ class SampleState(FrozenModel):
     """Which sample, in which state, a record is about; what does not apply is left out."""
 
     sample: str = Field(min_length=1, description="name of the sample")
+    series: str | None = Field(default=None, description="name of the series in the recipe, where it has one")
     cycle: float | None = Field(default=None, ge=0, description="number of charge-discharge cycles done")
     step: str | None = Field(default=None, description="step of the protocol, e.g. 'charge'")
     voltage_V: float | None = Field(default=None, description="potential of the cell, V")

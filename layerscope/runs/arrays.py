@@ -6,16 +6,18 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
-__all__ = ["SeriesArrays", "SeriesParameter", "array_sha256"]
+__all__ = ["IntArray", "Marks", "SeriesArrays", "SeriesParameter", "array_sha256"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Marks: TypeAlias = "tuple[FloatArray | None, ...]"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,119}")
 
 
@@ -96,6 +98,13 @@ class SeriesArrays:
         Units of counts, fit, background and components, and of the areas.
     metadata : mapping
         Instrument settings: ``excitation_energy_eV``, ``pass_energy_eV``, ``dwell_time_s``, ``scans``, ...
+    base : str
+        The part of the name that all series of one recipe share, `RunContext.base`.
+    frames : ndarray of int, shape (L,), or None
+        Number of each level in its series, where levels are numbered frames.
+    marks : mapping of str to tuple of L ndarrays
+        Positions on the axis to mark, ascending, e.g. the reflections of a phase; None at a level of which nothing is
+        stated.
 
     Raises
     ------
@@ -125,6 +134,9 @@ class SeriesArrays:
     intensity_unit: str = "counts"
     area_unit: str = "counts*eV"
     metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    base: str = ""
+    frames: IntArray | None = None
+    marks: Mapping[str, Marks] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _SAFE_NAME.fullmatch(self.name):
@@ -162,8 +174,13 @@ class SeriesArrays:
             self._check_shape(f"parameter {label!r}", parameter.values, shape)
             self._check_shape(f"sigma of parameter {label!r}", parameter.sigmas, shape)
             self._check_finite(f"parameter {label!r}", parameter.values)
+        if self.frames is not None:
+            self._check_shape("frames", self.frames, shape)
+        for label, marks in self.marks.items():
+            if len(marks) != self.levels.size:
+                raise DataError(f"marks {label!r} of {len(marks)} levels, not {self.levels.size}", source=self.name)
 
-    def _check_shape(self, label: str, values: FloatArray, shape: tuple[int, ...]) -> None:
+    def _check_shape(self, label: str, values: FloatArray | IntArray, shape: tuple[int, ...]) -> None:
         if np.shape(values) != shape:
             raise DataError(f"{label} has shape {np.shape(values)}, expected {shape}", source=self.name)
 

@@ -114,7 +114,7 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
     """Write what the reader needs to give the series back: its own names, orders and settings."""
     group = add_group(entry, "series", "NXcollection")
     add_field(group, "format", FORMAT)
-    for key in ("name", "technique", "axis_name", "level_name", "area_unit"):
+    for key in ("name", "base", "technique", "axis_name", "level_name", "area_unit"):
         add_field(group, key, getattr(series, key))
     add_field(group, "axis_field", names.axis)
     add_field(group, "level_field", names.level)
@@ -122,6 +122,16 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
         add_field(group, f"{kind}_names", list(mapping))
         add_field(group, f"{kind}_fields", list(mapping.values()))
     add_field(group, "parameter_scopes", [parameter.scope for parameter in series.parameters.values()])
+    if series.frames is not None:
+        add_field(group, "frames", np.asarray(series.frames, np.int64))
+    marks = add_group(group, "marks", "NXcollection")
+    for label, field in unique_names(sorted(series.marks)).items():
+        one = add_group(marks, field, "NXcollection")
+        one.attrs["key"] = label
+        stated = [at for at in series.marks[label] if at is not None]
+        add_field(one, "positions", np.concatenate(stated) if stated else np.empty(0), series.axis_unit)
+        counts = [-1 if at is None else at.size for at in series.marks[label]]
+        add_field(one, "counts", np.array(counts, np.int64), description="marks of each level; -1: nothing is stated")
     metadata = add_group(group, "metadata", "NXcollection")
     known = {key: value for key, value in sorted(series.metadata.items()) if value is not None}
     for key, field in unique_names(known).items():

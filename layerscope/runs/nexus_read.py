@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from layerscope.errors import StoreError
 from layerscope.records.model import ArrayRef
 
-from .arrays import SeriesArrays, SeriesParameter, array_sha256
+from .arrays import IntArray, Marks, SeriesArrays, SeriesParameter, array_sha256
 
 __all__ = ["LazySeries", "read_array", "read_series"]
 
@@ -108,6 +108,10 @@ class LazySeries:
             self.level_unit = _unit(file, f"entry/data/{head['level_field']}", path)
             self.shape: tuple[int, int] = _dataset(file, "entry/data/data", path).shape
             self.metadata = _metadata(file, path)
+            self._marks = _marks(file, path)
+            self._has_frames = "entry/series/frames" in file
+            # files of version 1.0 have neither base nor frames nor marks
+            self.base = _text(file, "entry/series/base", path) if "entry/series/base" in file else ""
         self.name, self.technique = head["name"], head["technique"]
         self.axis_name, self.level_name, self.area_unit = head["axis_name"], head["level_name"], head["area_unit"]
         self._axis_field, self._level_field = head["axis_field"], head["level_field"]
@@ -172,6 +176,16 @@ class LazySeries:
         """Fit parameters along the series."""
         return _OnDemand(tuple(self._parameters), self._parameter)
 
+    @property
+    def frames(self) -> IntArray | None:
+        """Number of each level in its series, shape (L,), where levels are numbered frames."""
+        return self._read("entry/series/frames").astype(np.int64) if self._has_frames else None
+
+    @property
+    def marks(self) -> Mapping[str, Marks]:
+        """Positions to mark, an array a level."""
+        return _OnDemand(tuple(self._marks), self._mark)
+
     def load(self) -> SeriesArrays:
         """Read everything into memory.
 
@@ -193,6 +207,17 @@ class LazySeries:
     def _read(self, name: str) -> FloatArray:
         with _opened(self.path) as file:
             return _array(file, name, self.path)
+
+    def _mark(self, label: str) -> Marks:
+        group = f"entry/series/marks/{self._marks[label]}"
+        counts = self._read(f"{group}/counts").astype(np.int64)
+        ends = np.cumsum(np.maximum(counts, 0))
+        positions = self._read(f"{group}/positions")
+        if ends.size != self.shape[0] or positions.shape != (ends[-1],):
+            raise StoreError(f"the marks of {label!r} are damaged", source=self.path)
+        return tuple(
+            None if count < 0 else positions[end - count : end] for count, end in zip(counts, ends, strict=True)
+        )
 
     def _peak(self, label: str) -> str:
         return f"{_FIT}/peak_{self._components[label]}"
@@ -219,6 +244,7 @@ class LazySeries:
 _HEAD = ("name", "technique", "axis_name", "level_name", "area_unit", "axis_field", "level_field")
 _TEXTS = (
     "name",
+    "base",
     "technique",
     "title",
     "sample",
@@ -229,8 +255,8 @@ _TEXTS = (
     "intensity_unit",
     "area_unit",
 )
-_ARRAYS = ("axis", "levels", "counts", "variance", "fit", "background", "residual")
-_MAPPINGS = ("components", "component_area", "component_area_sigma", "parameters")
+_ARRAYS = ("axis", "levels", "counts", "variance", "fit", "background", "residual", "frames")
+_MAPPINGS = ("components", "component_area", "component_area_sigma", "parameters", "marks")
 
 
 class _OnDemand(Mapping[str, T], Generic[T]):
@@ -320,6 +346,17 @@ def _unit(file: h5py.File, name: str, path: Path) -> str:
     if not isinstance(unit, str):
         raise StoreError(f"{name} has no unit", source=path)
     return unit
+
+
+def _marks(file: h5py.File, path: Path) -> dict[str, str]:
+    """Return the labels of marks, each with the name of its group."""
+    found = {}
+    for field, group in file["entry/series/marks"].items() if "entry/series/marks" in file else ():
+        label = group.attrs.get("key")
+        if not isinstance(label, str):
+            raise StoreError("the list of marks is damaged", source=path)
+        found[label] = field
+    return found
 
 
 def _metadata(file: h5py.File, path: Path) -> dict[str, str | int | float | bool]:

@@ -45,6 +45,7 @@ class Profile:
         rate = self.recipe.depth.etch_rate_nm_s if self.recipe.depth else None
         return SampleState(
             sample=self.sample,
+            series=self.series.name or None,
             cycle=self.series.cycle,
             voltage_V=self.series.voltage_V,
             step=self.series.step,

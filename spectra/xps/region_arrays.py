@@ -67,6 +67,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         intensity_unit=spectra.unit,
         area_unit=f"{spectra.unit}*eV",
         metadata=info,
+        base=profile.context.base,
     )
 
 

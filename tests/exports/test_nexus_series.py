@@ -28,7 +28,7 @@ TEXTS = ("name", "technique", "title", "sample", "axis_name", "axis_unit", "leve
 
 
 def assert_same(back: SeriesArrays, series: SeriesArrays) -> None:
-    for key in (*TEXTS, "intensity_unit", "area_unit"):
+    for key in (*TEXTS, "base", "intensity_unit", "area_unit"):
         assert getattr(back, key) == getattr(series, key)
     for key in ARRAYS:
         assert np.array_equal(getattr(back, key), getattr(series, key)), key
@@ -37,6 +37,12 @@ def assert_same(back: SeriesArrays, series: SeriesArrays) -> None:
         ours, theirs = getattr(series, key), getattr(back, key)
         assert list(theirs) == list(ours)
         assert all(np.array_equal(theirs[label], ours[label]) for label in ours)
+    assert (back.frames is None) == (series.frames is None)
+    assert series.frames is None or np.array_equal(back.frames, series.frames)
+    assert sorted(back.marks) == sorted(series.marks)
+    for label, marks in series.marks.items():
+        for theirs, ours in zip(back.marks[label], marks, strict=True):
+            assert theirs is None if ours is None else np.array_equal(theirs, ours)
     assert list(back.parameters) == list(series.parameters)
     for name, parameter in series.parameters.items():
         other = back.parameters[name]
@@ -59,6 +65,11 @@ def assert_same(back: SeriesArrays, series: SeriesArrays) -> None:
         {"technique": "xrd", "axis_name": "data", "axis_unit": "deg", "level_name": "energy", "parameters": {}},
         {"level_name": "data"},
         {"level_name": "position", "technique": "xrd", "axis_name": "position", "axis_unit": "mm"},
+        {
+            "base": "b1s",
+            "frames": np.array([0, 1, 3, 7]),
+            "marks": {"O3'": (None, np.array([18.9, 38.5]), np.empty(0), np.array([1.0])), "O3": (None,) * 4},
+        },
     ],
     ids=[
         "full",
@@ -68,6 +79,7 @@ def assert_same(back: SeriesArrays, series: SeriesArrays) -> None:
         "names that clash",
         "level called data",
         "twice position",
+        "frames and marks",
     ],
 )
 def test_series_comes_back_as_it_was_written(tmp_path, make_series, changes):

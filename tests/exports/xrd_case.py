@@ -105,7 +105,7 @@ def arrays(sample: str, name: str, **more) -> SeriesArrays:
         "axis_name": "two_theta", "axis_unit": "deg", "levels": PERIOD_S * np.array(USED, float), "level_name": "time",
         "level_unit": "s", "counts": counts, "variance": fit.copy(), "fit": fit, "background": background,
         "residual": (counts - fit) / np.sqrt(fit), "components": components, "intensity_unit": "counts",
-        "area_unit": "counts*deg", "metadata": {**META, "frames": ",".join(map(str, USED))},
+        "area_unit": "counts*deg", "metadata": META, "frames": np.array(USED),
     }  # fmt: skip
     return SeriesArrays(**{**given, **more})
 
@@ -220,13 +220,14 @@ def rietveld_run(folder: Path, frames: int = 5, ticks: bool = False) -> Run:
     shape = (frames, WIDE.size)
     fit = 100.0 + 4000.0 * np.exp(-(((WIDE - 18.95) / 0.1) ** 2)) * np.ones(shape)
     counts = np.random.default_rng(7).poisson(fit).astype(float)
-    stated = {"ticks:0:O3": "18.9,38.5", "ticks:0:H1-3": ""} if ticks else {}
+    later = (None,) * (frames - 1)
+    marks = {"O3": (np.array([18.9, 38.5]), *later), "H1-3": (np.empty(0), *later)} if ticks else {}
     one = SeriesArrays(
         name="case_rietx", technique="rietveld", title="LCO", sample="P-LCO", axis=WIDE, axis_name="two_theta",
         axis_unit="deg", levels=PERIOD_S * np.arange(frames), level_name="time", level_unit="s", counts=counts,
         variance=fit, fit=fit, background=np.full(shape, 100.0), residual=(counts - fit) / np.sqrt(fit),
         intensity_unit="counts", area_unit="counts*deg",
-        metadata={**META, "frames": ",".join(map(str, range(frames))), **stated},
+        metadata=META, frames=np.arange(frames), marks=marks,
     )  # fmt: skip
     refs = run.series(one)
     for frame in range(frames):

@@ -164,7 +164,8 @@ def engines_run(folder, frames):
             axis_name="two_theta", axis_unit="deg", levels=case.PERIOD_S * np.arange(frames), level_name="time",
             level_unit="s", counts=fit, variance=fit, fit=fit, background=fit - 5.0, residual=0.0 * fit,
             intensity_unit="counts", area_unit="counts*deg",
-            metadata={**case.META, "frames": ",".join(map(str, range(frames)))},
+            metadata=case.META,
+            frames=np.arange(frames),
         )  # fmt: skip
         refs = run.series(stated)
         for frame in range(frames):

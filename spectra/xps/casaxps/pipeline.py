@@ -373,6 +373,7 @@ class _Part:
                 "calibration_shift_eV": problem.shift_eV,
                 **shapes,
             },
+            base=self.context.base,
         )
 
 
