@@ -31,7 +31,7 @@ from layerscope.diffraction.rietveld.model import (
     Site,
     SiteMixing,
 )
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 
 GRID = np.arange(16.0, 110.0, 0.03)
 # Library file, host and boron after Sun 2024. In Li2MnO3 Li1 (2b) is in the metal layer, Li2 (2c) and Li3 (4h) in the
@@ -40,10 +40,10 @@ HOSTS = {"O3": ("LiCoO2_O3", "Li", 0.054), "Li2MnO3": ("Li2MnO3", "Li3", 0.075)}
 FRACTIONS = (0.6, 0.4)
 COUNTS = {"lab": (10_000.0, 100.0), "20 x": (200_000.0, 2_000.0)}  # strongest point above the background, background
 TERMS = 4
-FIRST = (Stage("scale", ("scale", "background")), Stage("cell", ("cell",)))
+FIRST = (("scale", ("scale", "background")), ("cell", ("cell",)))
 PLANS = {
-    "Biso held at truth": RefinementPlan((*FIRST, Stage("occ", ("occupancy",)))),
-    "Biso refined": RefinementPlan((*FIRST, Stage("biso", ("b_iso",)), Stage("occ", ("occupancy",)))),
+    "Biso held at truth": RefinementPlan.of(*FIRST, ("occ", ("occupancy",))),
+    "Biso refined": RefinementPlan.of(*FIRST, ("biso", ("b_iso",)), ("occ", ("occupancy",))),
 }
 
 
@@ -64,7 +64,7 @@ def with_boron(name: str, amount: float) -> Phase:
 def problem_with(amounts: dict[str, float]) -> Problem:
     """R-3m and C2/m with these amounts of boron."""
     phases = tuple(with_boron(name, amounts[name]) for name in HOSTS)
-    return Problem(phases, Instrument(sh_l=0.002, x=0.04, y=0.04), Background(TERMS))
+    return Problem(phases, Instrument(sh_l=0.002, x=0.04, y=0.04), Background(terms=TERMS))
 
 
 TRUTH = {name: amount for name, (_, _, amount) in HOSTS.items()}

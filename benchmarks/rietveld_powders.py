@@ -23,7 +23,7 @@ from layerscope.diffraction.rietveld.divergent_beam.unbias import refine_unbiase
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage, full_plan
+from layerscope.diffraction.rietveld.plan import RefinementPlan, full_plan
 from layerscope.diffraction.rietveld.result import RietveldResult
 
 DATA = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "xrd"
@@ -53,7 +53,7 @@ def licoo2(engines: list[str]) -> None:
         pattern = load(folder / name)
         results = {}
         for engine in engines:
-            problem = Problem((phase.scaled_cell(fa, fa, fc),), Instrument(), Background(10), (16.0, 136.0))
+            problem = Problem((phase.scaled_cell(fa, fa, fc),), Instrument(), Background(terms=10), (16.0, 136.0))
             results[engine] = found = run(engine, pattern, problem, full_plan())
             a, c = found.phases[0].cell["a"], found.phases[0].cell["c"]
             print(f"{name} start a*{fa} c*{fc} {pattern.two_theta.size} points: {describe(found)}")
@@ -83,16 +83,14 @@ def mixtures(engines: list[str]) -> None:
         phases = tuple(replace(load_phase(p), size_nm=200.0) for name in weighed for p in MIXTURES[name])
         pattern = load(path)
         limits = (max(15.0, float(pattern.two_theta[0])), float(pattern.two_theta[-1]))
-        problem = Problem(phases, Instrument(), Background(12), limits)
-        plan = RefinementPlan(
-            (
-                Stage("scale and background", ("scale", "background")),
-                Stage("displacement", ("displacement",)),
-                Stage("cell", ("cell",)),
-                Stage("widths", ("w", "size")),
-                Stage("texture", ("texture",)),
-                Stage("axial", ("sh_l",)),
-            )
+        problem = Problem(phases, Instrument(), Background(terms=12), limits)
+        plan = RefinementPlan.of(
+            ("scale and background", ("scale", "background")),
+            ("displacement", ("displacement",)),
+            ("cell", ("cell",)),
+            ("widths", ("w", "size")),
+            ("texture", ("texture",)),
+            ("axial", ("sh_l",)),
         )
         for engine in engines:
             found = run(engine, pattern, problem, plan)
@@ -141,10 +139,12 @@ def certified() -> float:
 
 def lab6(engines: list[str]) -> None:
     """NIST SRM 660c: a at the certificate's temperature, before and after the instrument's bias is taken out."""
-    geometry = replace(STATED, tail_share=0.03, refine=FREE)
+    geometry = STATED.model_copy(update={"tail_share": 0.03, "refine": FREE})
     pattern = load(NIST_660C)
     problem = Problem(
-        (replace(load_phase("LaB6"), size_nm=math.inf),), replace(NIST_DBD, geometry=geometry), Background(8)
+        (replace(load_phase("LaB6"), size_nm=math.inf),),
+        NIST_DBD.model_copy(update={"geometry": geometry}),
+        Background(terms=8),
     )
     for engine in engines:
         found = refine_unbiased(
@@ -186,7 +186,7 @@ def geometry_models(engines: list[str]) -> None:
     """Show what a of SRM 660c depends on: the same fit with more and more of the geometry told by the pattern."""
     del engines
     measured, phase = load(NIST_660C), load_phase("LaB6")
-    tails, known = replace(STATED, tail_share=0.03), SPECTRUM
+    tails, known = STATED.model_copy(update={"tail_share": 0.03}), SPECTRUM
     models: dict[str, tuple[Geometry, tuple[str, ...], bool]] = {
         "as stated": (STATED, known, False),
         "+ tails": (tails, (*known, *TAILS), False),
@@ -201,7 +201,9 @@ def geometry_models(engines: list[str]) -> None:
         for name, (geometry, free, zero) in models.items():
             if pattern is not measured and name not in ("+ attenuation", "+ slit length", "+ zero"):
                 continue
-            report(name, fit_geometry(pattern, phase, NIST_DBD, replace(geometry, refine=free), zero=zero))
+            report(
+                name, fit_geometry(pattern, phase, NIST_DBD, geometry.model_copy(update={"refine": free}), zero=zero)
+            )
 
 
 def main() -> None:

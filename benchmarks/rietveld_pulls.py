@@ -24,7 +24,7 @@ from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOpti
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.result import Estimate, RietveldResult
 
 GRID = np.arange(15.0, 75.005, 0.02)
@@ -43,7 +43,7 @@ def truth_of(rng: np.random.Generator) -> Problem:
         replace(p, name=name, texture_axis=None, size_nm=1000.0, microstrain_ppm=1000.0)
         for p, name in ((o3, "O3"), (h13, "H1-3"))
     ]
-    return Problem(tuple(phases), INSTRUMENT, Background(6))
+    return Problem(tuple(phases), INSTRUMENT, Background(terms=6))
 
 
 def calculated(problem: Problem, fraction: float, by: Engine, folder: Path) -> tuple[np.ndarray, float]:
@@ -52,7 +52,7 @@ def calculated(problem: Problem, fraction: float, by: Engine, folder: Path) -> t
     if by.name == "rietx":
         return clean, fraction
     # GSAS-II draws the pattern that it fits to rietx's: with all but scales and background held it is a forward model
-    plan = RefinementPlan((Stage("scales", ("scale", "background")),))
+    plan = RefinementPlan.of(("scales", ("scale", "background")))
     drawn = by.refine(PowderPattern.from_counts(GRID, clean), problem, plan, RefineOptions(folder=folder))
     return drawn.curves.calculated, drawn.phase("H1-3").weight_fraction.value
 
@@ -96,7 +96,7 @@ def experiments(engine: Engine, by: Engine, frames: int, folder: Path) -> Iterat
         cells = [f"cell:{p.name}" for p, moves in zip(truth.phases, strong, strict=True) if moves]
         pattern = PowderPattern.from_counts(GRID, rng.poisson(clean).astype(float))
         start = start_of(truth, rng, strong)
-        plan = RefinementPlan((Stage("frame", ("scale", "background", *cells)),))
+        plan = RefinementPlan.of(("frame", ("scale", "background", *cells)))
         found = engine.refine(pattern, start, plan, RefineOptions(folder=folder / f"frame_{k:04d}"))
         yield fraction, found, pulls(found, truth, fraction)
 

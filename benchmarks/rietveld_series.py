@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 from layerscope.diffraction.rietveld.crystal import phase_from_cif
-from layerscope.diffraction.rietveld.frame import SeriesOptions
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.options import SeriesOptions
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.sequence import FrameResult, calibrate, refine_series
 
 ROOT = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-CALIBRATION = RefinementPlan(
-    (Stage("a", ("scale", "background")), Stage("b", ("cell", "displacement")), Stage("c", ("size", "strain")))
+CALIBRATION = RefinementPlan.of(
+    ("a", ("scale", "background")), ("b", ("cell", "displacement")), ("c", ("size", "strain"))
 )
 
 
@@ -40,7 +41,7 @@ def load(folder: Path) -> tuple[list[PowderPattern], Problem, np.ndarray]:
     phases = tuple(phase_from_cif(folder / f, name=n) for f, n in (("O3.cif", "O3"), ("H13.cif", "H1-3")))
     instrument = Instrument.from_instprm((folder / "cu.instprm").read_text())
     truth = np.loadtxt(folder / "truth.csv", delimiter=",", skiprows=1)[:, 1]
-    return patterns, Problem(phases, instrument, Background(6)), truth
+    return patterns, Problem(phases, instrument, Background(terms=6)), truth
 
 
 def estimate(frame: FrameResult) -> tuple[float, float]:
@@ -58,7 +59,13 @@ def main() -> None:
     workers = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     folder = Path(tempfile.mkdtemp(prefix="rietveld-series-"))
     patterns, problem, truth = load(folder)
-    known = calibrate(patterns[0], problem.only(["O3"]), CALIBRATION, engine=engine, folder=folder / "calibration")
+    known = calibrate(
+        patterns[0],
+        problem.only(["O3"]),
+        CALIBRATION,
+        engine=engine,
+        options=RefineOptions(folder=folder / "calibration"),
+    )
     o3 = known.phases[0]
     h13 = replace(problem.phases[1], size_nm=o3.size_nm, microstrain_ppm=o3.microstrain_ppm)
     options = SeriesOptions(engine=engine, both_directions=both, workers=workers, folder=folder / "frames")

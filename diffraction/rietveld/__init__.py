@@ -7,7 +7,6 @@ pattern, :func:`refine_both` both with a verdict, :func:`refine_series` a series
 from .compare import Comparison, Difference, compare, refine_both
 from .divergent_beam.geometry import Geometry
 from .engines.interface import EngineStatus, RefineOptions, engine_statuses, refine
-from .frame import SeriesOptions
 from .library import available_phases, load_phase
 from .model import (
     Background,
@@ -19,6 +18,7 @@ from .model import (
     Site,
     SiteMixing,
 )
+from .options import SeriesOptions
 from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan
 from .result import Curves, Estimate, PhaseResult, RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series

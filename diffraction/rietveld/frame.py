@@ -15,61 +15,16 @@ from layerscope.errors import DataError, FitError
 from .crystal import cell_content, reflections
 from .engines.interface import Engine, RefineOptions
 from .model import Instrument, Phase, PowderPattern, Problem
+from .options import SeriesOptions
 from .plan import RefinementPlan, Stage
 from .prealign import prealign
 from .profile import absent_phase_test
 from .result import RietveldResult, update_problem
 
-__all__ = ["FrameFit", "SeriesOptions", "SeriesState", "Tested", "fit_frame", "intensity_per_weight"]
+__all__ = ["FrameFit", "SeriesState", "Tested", "fit_frame", "intensity_per_weight"]
 
 _CERTAIN = 8.0  # scale over esd beyond which leaving a phase out is not tried: 8² is far above any ln N
 _WORTH_A_TRIAL = 2.0
-
-
-@dataclass(frozen=True)
-class SeriesOptions:
-    """How a series is refined.
-
-    Attributes
-    ----------
-    engine : str
-        ``"rietx"`` or ``"gsas2"``.
-    always : tuple of str
-        Phases that are in every frame; all others come and go.
-    free : tuple of str
-        Groups refined in every frame besides ``scale``: the instrument is held unless named here.
-    free_when_strong : tuple of str
-        Groups of a phase refined only while its scale exceeds ``strong`` sigma: a weak phase's cell is not measured.
-    strong : float
-    bic_margin : float
-        A phase is accepted when its BIC improves by more than this.
-    persistence : int
-        Frames in a row that a phase must be present (or absent) to be believed.
-    min_intensity_share : float
-        A phase below this share of the calculated intensity is a ghost, whatever BIC says.
-    both_directions : bool
-        Sweep backward too, compare, and keep the better of the two per frame.
-    workers, chunk : int
-        Processes, and frames from one milestone to the next (:mod:`.sweeps`).
-    time_limit_s : float
-        Limit of one engine call.
-    folder : Path, optional
-        Where engines leave their files.
-    """
-
-    engine: str = "rietx"
-    always: tuple[str, ...] = ()
-    free: tuple[str, ...] = ("background", "lines")
-    free_when_strong: tuple[str, ...] = ("cell",)
-    strong: float = 12.0
-    bic_margin: float = 6.0
-    persistence: int = 2
-    min_intensity_share: float = 0.003
-    both_directions: bool = True
-    workers: int = 1
-    chunk: int = 8
-    time_limit_s: float = 120.0
-    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +106,7 @@ def bic(result: RietveldResult, noise: float = 1.0) -> float:
 def _plan(state: SeriesState, names: tuple[str, ...], options: SeriesOptions, strong: set[str]) -> RefinementPlan:
     tokens = ["scale", *options.free]
     tokens += [f"{group}:{name}" for name in names if name in strong for group in options.free_when_strong]
-    return RefinementPlan((Stage("frame", tuple(tokens)),))
+    return RefinementPlan((Stage(name="frame", free=tuple(tokens)),))
 
 
 def _run(

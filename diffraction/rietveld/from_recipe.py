@@ -15,13 +15,11 @@ from ..radiation import Radiation
 from ..series import Frame, FrameSeries, read_text
 from .checks import check_phase
 from .crystal import crystal_system
-from .divergent_beam.geometry import Geometry
 from .library import available_phases, load_phase
-from .model import Background, ExtraLine, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
-from .plan import RefinementPlan, Stage, calibration_plan, full_plan, le_bail_plan, series_plan
-from .recipe import GuestTable, InstrumentTable, PhaseTable, PlanTable, RietveldRecipe
+from .model import Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
+from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
 
-__all__ = ["check_probe", "plan_of", "powder_pattern", "problem_of", "resolved_phase"]
+__all__ = ["check_probe", "powder_pattern", "problem_of", "resolved_phase", "with_instrument"]
 
 SAME_WAVELENGTH = 2e-3
 _CELL = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -102,20 +100,19 @@ def problem_of(recipe: RietveldRecipe, radiation: Radiation) -> Problem:
     Parameters
     ----------
     recipe : RietveldRecipe
-        Located.
+        Located, see `with_instrument`.
     radiation : Radiation
         Of the series.
 
     Raises
     ------
     RecipeError, DataError, ReaderError
-        If a phase is not known or cannot be meant, or the instrument does not fit the radiation.
+        If a phase is not known or cannot be meant.
     """
-    lines = tuple(ExtraLine(**line.model_dump()) for line in recipe.background.lines)
     return Problem(
         phases=tuple(resolved_phase(recipe, table) for table in recipe.phases),
-        instrument=_instrument(recipe, recipe.instrument, radiation),
-        background=Background(recipe.background.terms, lines),
+        instrument=_instrument(recipe.instrument, radiation),
+        background=recipe.background,
         limits=recipe.range_2theta,
         le_bail=recipe.le_bail,
     )
@@ -216,41 +213,41 @@ def _loaded(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
         return load_phase(str(copy), name=table.name)
 
 
-def _instrument(recipe: RietveldRecipe, table: InstrumentTable, radiation: Radiation) -> Instrument:
-    start = Instrument()
-    if table.instprm is not None:
-        text = read_text(recipe, table.instprm, table.instprm_member)
-        if not recipe.le_bail and re.search(r"^\s*Type\s*:\s*PN", text, re.MULTILINE):
-            raise RecipeError(
-                f"the instrument is one for neutrons: {_NEUTRONS}", source=table.instprm, hint=_NEUTRONS_HINT
-            )
-        start = Instrument.from_instprm(text)
-        if abs(start.wavelengths[0] / radiation.alpha1 - 1) > SAME_WAVELENGTH:
-            raise RecipeError(
-                f"the instrument's wavelength is {start.wavelengths[0]:g} Å, that of the series {radiation.alpha1:g} Å",
-                source=table.instprm,
-            )
-    waves = (radiation.alpha1,) if radiation.alpha2 is None else (radiation.alpha1, radiation.alpha2)
-    given = table.model_dump(exclude_none=True, exclude={"instprm", "instprm_member", "geometry"})
-    ratio = radiation.ratio if radiation.ratio is not None else start.ratio
-    geometry = None if table.geometry is None else Geometry(**table.geometry.model_dump(exclude_none=True))
-    return replace(start, wavelengths=waves, ratio=ratio, geometry=geometry, **given)
+def with_instrument(recipe: RietveldRecipe, radiation: Radiation) -> RietveldRecipe:
+    """Return the recipe with every value of its instrument: what it does not give is what ``instprm`` says.
 
-
-def plan_of(table: PlanTable) -> RefinementPlan:
-    """Return the plan that a table names.
+    Parameters
+    ----------
+    recipe : RietveldRecipe
+        Located.
+    radiation : Radiation
+        Of the series.
 
     Raises
     ------
+    ReaderError, DataError
+        If the instrument parameters cannot be read.
     RecipeError
-        If a stage frees something that is not known.
+        If they are those of a neutron diffractometer, or of another wavelength.
     """
-    if table.kind == "stages":
-        return RefinementPlan(tuple(Stage(s.name, s.free) for s in table.stages))
-    if table.kind == "calibration":
-        return calibration_plan()
-    if table.kind == "series":
-        return series_plan(size=table.size, strain=table.strain, texture=table.texture)
-    if table.kind == "le_bail":
-        return le_bail_plan()
-    return full_plan(texture=table.texture, atoms=table.atoms, occupancy=table.occupancy)
+    table = recipe.instrument
+    if table.instprm is None:
+        return recipe
+    text = read_text(recipe, table.instprm, table.instprm_member)
+    if not recipe.le_bail and re.search(r"^\s*Type\s*:\s*PN", text, re.MULTILINE):
+        raise RecipeError(f"the instrument is one for neutrons: {_NEUTRONS}", source=table.instprm, hint=_NEUTRONS_HINT)
+    found = Instrument.from_instprm(text)
+    if abs(found.wavelengths[0] / radiation.alpha1 - 1) > SAME_WAVELENGTH:
+        raise RecipeError(
+            f"the instrument's wavelength is {found.wavelengths[0]:g} Å, that of the series {radiation.alpha1:g} Å",
+            source=table.instprm,
+        )
+    missing = set(Diffractometer.model_fields) - table.model_fields_set
+    whole = table.model_copy(update={name: getattr(found, name) for name in missing})
+    return recipe.model_copy(update={"instrument": whole}).located(recipe.folder)
+
+
+def _instrument(table: InstrumentTable, radiation: Radiation) -> Instrument:
+    waves = (radiation.alpha1,) if radiation.alpha2 is None else (radiation.alpha1, radiation.alpha2)
+    values = {name: getattr(table, name) for name in Diffractometer.model_fields}
+    return Instrument(**values, wavelengths=waves, ratio=0.0 if radiation.ratio is None else radiation.ratio)

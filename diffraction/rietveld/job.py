@@ -14,7 +14,7 @@ from layerscope.runs.pipeline import RunContext
 from ..recipe_series import SeriesTable
 from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
 from .engines.interface import get_engine
-from .from_recipe import check_probe, powder_pattern, problem_of
+from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
 from .recipe import RietveldRecipe
 from .result import RietveldResult
@@ -106,6 +106,8 @@ def make_job(recipe: RietveldRecipe, context: RunContext, table: SeriesTable) ->
     """
     series = load_series(recipe, table)
     check_probe(recipe, series)
+    recipe = with_instrument(recipe, series.radiation)
+    context = replace(context, recipe=recipe)  # records say which values were used
     problem = problem_of(recipe, series.radiation)
     factor, _, flags = noise_factor(series, recipe.noise) if _needs_factor(recipe, series) else (1.0, None, ())
     patterns = {}

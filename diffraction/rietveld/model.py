@@ -16,12 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from layerscope.errors import DataError, RecipeError
+from layerscope.options import Positive, RecipeModel
 
 from .divergent_beam.geometry import Geometry
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EIGHT_LN2",
     "Background",
+    "Diffractometer",
     "ExtraLine",
     "FloatArray",
     "Instrument",
@@ -233,47 +236,45 @@ class Phase:
         return replace(self, cell=(a * fa, b * fb, c * fc, *angles))
 
 
-@dataclass(frozen=True)
-class Instrument:
-    """Source, geometry and resolution of the diffractometer (conventions in the module's docstring).
+class Diffractometer(RecipeModel):
+    """Geometry and resolution of the diffractometer (conventions in the module's docstring)."""
+
+    polarisation: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="K in K + (1 - K) cos² 2θ: 0.5 without a monochromator"
+    )
+    radius_mm: Positive = Field(default=200.0, description="of the goniometer, for the displacement")
+    u: float = Field(default=2e-4 * EIGHT_LN2, description="Gaussian FWHM² = u tan² θ + v tan θ + w, degrees²")
+    v: float = Field(default=-2e-4 * EIGHT_LN2, description="degrees²")
+    w: float = Field(default=5e-4 * EIGHT_LN2, description="degrees²")
+    x: float = Field(default=0.01, description="Lorentzian FWHM = x / cos θ + y tan θ, degrees")
+    y: float = Field(default=0.01, description="degrees")
+    sh_l: Annotated[float, Field(ge=0)] = Field(default=0.06, description="axial divergence, S/L + H/L")
+    zero: float = Field(default=0.0, description="zero shift, degrees")
+    displacement_mm: float = Field(default=0.0, description="of the sample")
+    geometry: Geometry | None = Field(
+        default=None, description="divergent beam: takes the bias of analytic profiles out of cell and displacement"
+    )
+
+
+class Instrument(Diffractometer):
+    """Source, geometry and resolution of the diffractometer.
 
     With a ``geometry`` the bias that an engine's analytic profile puts into cell and displacement is found by
-    simulation and taken out, see `layerscope.diffraction.rietveld.divergent_beam.unbias`.
+    simulation and taken out, see `layerscope.diffraction.rietveld.divergent_beam`.
     """
 
     wavelengths: tuple[float, ...] = (1.5405929, 1.5444274)  # Cu, Hölzer et al. 1997
-    ratio: float = 0.5
-    polarisation: float = 0.5
-    radius_mm: float = 200.0
-    u: float = 2e-4 * EIGHT_LN2
-    v: float = -2e-4 * EIGHT_LN2
-    w: float = 5e-4 * EIGHT_LN2
-    x: float = 0.01
-    y: float = 0.01
-    sh_l: float = 0.06
-    zero: float = 0.0
-    displacement_mm: float = 0.0
-    geometry: Geometry | None = None
+    ratio: Annotated[float, Field(ge=0)] = 0.5
 
-    def check(self) -> None:
-        """Refuse wavelengths outside the X-ray range and widths that vanish.
-
-        Raises
-        ------
-        RecipeError
-            With the value and what is expected.
-        """
+    @model_validator(mode="after")
+    def _x_rays(self) -> Self:
+        """Refuse wavelengths outside the X-ray range."""
         if len(self.wavelengths) not in (1, 2):
             raise RecipeError("an instrument has one wavelength or a Kα1/Kα2 doublet")
         for value in self.wavelengths:
             if not 0.05 <= value <= 5.0:
                 raise RecipeError(f"wavelength {value} Å is not an X-ray wavelength", hint="give it in ångström")
-        if not 0.0 <= self.polarisation <= 1.0:
-            raise RecipeError(f"polarisation {self.polarisation} leaves 0..1")
-        if self.radius_mm <= 0 or self.sh_l < 0 or self.ratio < 0:
-            raise RecipeError("radius, S/L + H/L and the line ratio must not be negative")
-        if self.geometry is not None:
-            self.geometry.check()
+        return self
 
     @classmethod
     def from_instprm(cls, text: str, *, radius_mm: float = 200.0) -> Instrument:
@@ -307,41 +308,38 @@ class Instrument:
         )
 
 
-@dataclass(frozen=True)
-class ExtraLine:
-    """A line that no phase explains (cell hardware, holder): position and width held, area refined.
+class ExtraLine(RecipeModel):
+    """A line that no phase explains (cell hardware, holder); position and width are held, the area is refined."""
 
-    The position is the apparent one of Kα1 in degrees; the second line of the doublet follows from Bragg's law.
-    """
-
-    two_theta: float
-    fwhm: float
-    eta: float = 0.5
-    area: float = 0.0
-    label: str = ""
+    two_theta: float = Field(description="degrees; where Kα1 is seen, Kα2 follows")
+    fwhm: Positive = Field(description="degrees")
+    eta: Annotated[float, Field(ge=0, le=1)] = Field(default=0.5, description="Lorentzian share")
+    area: Annotated[float, Field(ge=0)] = Field(default=0.0, description="counts times degrees, to start from")
+    label: str = Field(default="", description="what the records call it")
 
 
-@dataclass(frozen=True)
-class Background:
-    """Chebyshev polynomial of ``terms`` coefficients over the fitted range, plus fixed extra lines.
+class Background(RecipeModel):
+    """Chebyshev background over the fitted range, and lines that no phase explains."""
 
-    ``start`` holds the coefficients to start from (a warm start); empty starts from zero.
-    """
-
-    terms: int = 10
-    lines: tuple[ExtraLine, ...] = field(default_factory=tuple)
-    start: tuple[float, ...] = ()
+    terms: Annotated[int, Field(ge=1, le=36)] = Field(default=10, description="Chebyshev coefficients")
+    lines: tuple[ExtraLine, ...] = Field(
+        default=(), description="lines that no phase explains; position and width are held"
+    )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """All that a refinement needs: phases, instrument, background, plan, range and mode."""
+    """All that a refinement needs: phases, instrument, background, range and mode.
+
+    ``background_start`` holds the coefficients of the background to start from (a warm start); empty starts from zero.
+    """
 
     phases: tuple[Phase, ...]
     instrument: Instrument
     background: Background = field(default_factory=Background)
     limits: tuple[float, float] | None = None
     le_bail: bool = False
+    background_start: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = [p.name for p in self.phases]
@@ -349,7 +347,6 @@ class Problem:
             raise RecipeError("a refinement needs at least one phase")
         if len(set(names)) != len(names):
             raise RecipeError(f"phase names are not unique: {names}")
-        self.instrument.check()
         for phase in self.phases:
             _check_mixing(phase)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,13 +22,14 @@ from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
 from .engines.interface import RefineOptions, refine
 from .events import event_quantities
-from .frame import SeriesOptions, Tested
-from .from_recipe import plan_of, resolved_phase
+from .frame import Tested
+from .from_recipe import resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
 from .model import Problem
+from .options import SequenceTable, SeriesOptions
 from .profile import absent_phase_test
 from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
-from .recipe import RietveldRecipe, SequenceTable
+from .recipe import RietveldRecipe
 from .result import RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
@@ -83,7 +84,6 @@ class RietveldPipeline(PipelineBase):
             return problems
         for table_ in recipe.series:
             try:
-                plan_of(recipe.plan)
                 job = make_job(recipe, RunContext(cast("Pipeline", self), recipe, {}), table_)
                 problems += [RecordProblem.from_error(f.error) for f in job.series.failures]
             except LayerscopeError as error:
@@ -185,7 +185,7 @@ def _directions(found: FrameResult, sigma: float) -> str:
 
 def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     """Refine every frame by itself."""
-    plan = plan_of(job.recipe.plan)
+    plan = job.recipe.plan.plan()
     refined = []
     for number, frame in enumerate(job.frames):
         job.context.progress(number, len(job.frames), f"{engine}: frame {frame.index}")
@@ -248,7 +248,8 @@ def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
     names = wanted.phases or tuple(p.name for p in job.problem.phases)
     part = job.problem.only(names)
     folder = job.folder(engine, "calibration")
-    done = calibrate(job.patterns[wanted.frame], part, plan_of(wanted.plan), engine=engine, folder=folder)
+    options = RefineOptions(folder=folder, time_limit_s=job.recipe.time_limit_s)
+    done = calibrate(job.patterns[wanted.frame], part, wanted.plan.plan(), engine=engine, options=options)
     job.keep_calibration(engine, folder)
     phases = {p.name: p for p in done.phases}
     merged = []
@@ -261,10 +262,8 @@ def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
 
 
 def _options(job: Job, engine: str, table: SequenceTable) -> SeriesOptions:
-    known = {f.name for f in fields(SeriesOptions)}
-    given = {key: value for key, value in table.model_dump(exclude={"calibrate"}).items() if key in known}
     return SeriesOptions(
-        engine=engine, time_limit_s=job.recipe.time_limit_s, folder=job.folder(engine, "frames"), **given
+        **dict(table), engine=engine, time_limit_s=job.recipe.time_limit_s, folder=job.folder(engine, "frames")
     )
 
 

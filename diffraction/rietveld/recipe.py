@@ -6,66 +6,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.options import Positive, RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, not_empty
 
 from ..recipe_series import DiffractionRecipe, unique
+from .model import Background, Diffractometer
+from .options import SequenceTable
+from .plan import PlanTable
 
-__all__ = [
-    "BackgroundTable",
-    "CalibrationTable",
-    "ExtraLineTable",
-    "GeometryTable",
-    "GuestTable",
-    "InstrumentTable",
-    "PhaseTable",
-    "PlanTable",
-    "RietveldRecipe",
-    "SequenceTable",
-    "StageTable",
-]
+__all__ = ["GuestTable", "InstrumentTable", "PhaseTable", "RietveldRecipe"]
 
 
-class GeometryTable(RecipeModel):
-    """Divergent-beam geometry, as in `layerscope.diffraction.rietveld.geometry.Geometry`."""
+class InstrumentTable(Diffractometer):
+    """Instrument to start from; wavelengths come from the radiation."""
 
-    source_width_mm: Positive | None = Field(default=None, description="focus as seen at the take-off angle, 0.04")
-    source_length_mm: Positive | None = Field(default=None, description="focus along the axis, 12")
-    specimen_length_mm: Positive | None = Field(default=None, description="lit part of the specimen along the axis, 12")
-    slit_width_mm: Positive | None = Field(default=None, description="receiving slit or pixel, 0.2")
-    slit_length_mm: Positive | None = Field(default=None, description="receiving slit along the axis, 12")
-    divergence_deg: Positive | None = Field(default=None, description="full equatorial divergence, 1")
-    soller_deg: Positive | None = Field(default=None, description="full opening of the Soller slits; none without")
-    attenuation_per_mm: Positive | None = Field(default=None, description="of the packed powder; opaque without")
-    tail_low_mm: Annotated[float, Field(ge=0)] | None = Field(default=None, description="reach of the tube tails")
-    tail_high_mm: Annotated[float, Field(ge=0)] | None = Field(default=None, description="to higher angles")
-    tail_share: Annotated[float, Field(ge=0, lt=1)] | None = Field(default=None, description="of the intensity")
-    emission_width: Positive | None = Field(default=None, description="factor on the natural widths")
-    passband_per_ev: float | None = Field(default=None, description="relative slope of the monochromator's passband")
-    refine: tuple[str, ...] = Field(default=(), description="what the pattern of a standard is to tell, by name")
-
-
-class InstrumentTable(RecipeModel):
-    """Instrument, as in `layerscope.diffraction.rietveld.model.Instrument`; wavelengths come from the radiation."""
-
-    instprm: RecipePath | None = Field(default=None, description="GSAS-II parameters to start from")
+    instprm: RecipePath | None = Field(
+        default=None, description="GSAS-II parameters, over the defaults; what is written here stands over both"
+    )
     instprm_member: str | None = Field(default=None, description="the one file in an archive")
-    polarisation: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="K in K + (1 - K) cos² 2θ: 0.5 without a monochromator"
-    )
-    radius_mm: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="of the goniometer, for the displacement"
-    )
-    u: float | None = Field(default=None, description="Gaussian FWHM² = u tan² θ + v tan θ + w, degrees²")
-    v: float | None = Field(default=None, description="degrees²")
-    w: float | None = Field(default=None, description="degrees²")
-    x: float | None = Field(default=None, description="Lorentzian FWHM = x / cos θ + y tan θ, degrees")
-    y: float | None = Field(default=None, description="degrees")
-    sh_l: Annotated[float, Field(ge=0)] | None = Field(default=None, description="axial divergence, S/L + H/L")
-    zero: float | None = Field(default=None, description="zero shift, degrees")
-    displacement_mm: float | None = Field(default=None, description="of the sample")
-    geometry: GeometryTable | None = Field(
-        default=None, description="divergent beam: takes the bias of analytic profiles out of cell and displacement"
-    )
 
 
 class GuestTable(RecipeModel):
@@ -117,89 +74,6 @@ class PhaseTable(RecipeModel):
         return self
 
 
-class ExtraLineTable(RecipeModel):
-    """A line that no phase explains; position and width are held."""
-
-    two_theta: float = Field(description="degrees")
-    fwhm: Annotated[float, Field(gt=0)] = Field(description="degrees")
-    eta: Annotated[float, Field(ge=0, le=1)] = Field(default=0.5, description="Lorentzian share")
-    label: str = Field(default="", description="what the records call it")
-
-
-class BackgroundTable(RecipeModel):
-    """Chebyshev background."""
-
-    terms: Annotated[int, Field(ge=1, le=36)] = Field(default=10, description="Chebyshev coefficients")
-    lines: tuple[ExtraLineTable, ...] = Field(
-        default=(), description="lines that no phase explains; position and width are held"
-    )
-
-
-class StageTable(RecipeModel):
-    """One stage of a plan."""
-
-    name: str = Field(description="for messages")
-    free: Annotated[tuple[str, ...], AfterValidator(not_empty)] = Field(
-        description="groups of parameters, e.g. 'cell' or 'size:H1-3'; they stay free"
-    )
-
-
-class PlanTable(RecipeModel):
-    """In which order parameters are freed."""
-
-    kind: Literal["full", "calibration", "series", "le_bail", "stages"] = Field(
-        default="full", description="series holds the instrument; stages: your own"
-    )
-    texture: bool = Field(default=True, description="free the texture of the phases that declare an axis")
-    atoms: bool = Field(default=True, description="free Biso and coordinates")
-    occupancy: bool = Field(default=False, description="free the occupancies that the phases allow")
-    size: bool = Field(default=True, description="free sizes, in a series")
-    strain: bool = Field(default=False, description="free strains, in a series")
-    stages: tuple[StageTable, ...] = Field(default=(), description="what is freed, in this order")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.kind == "stages") != bool(self.stages):
-            raise ValueError("stages go with kind = 'stages'")
-        return self
-
-
-class CalibrationTable(RecipeModel):
-    """Refine one good frame first; its instrument is then held."""
-
-    frame: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the frame")
-    phases: tuple[str, ...] = Field(default=(), description="phases of that frame; all when empty")
-    plan: PlanTable = Field(default=PlanTable(atoms=False), description="how that frame is refined")
-
-
-class SequenceTable(RecipeModel):
-    """How a series is refined; see `layerscope.diffraction.rietveld.frame.SeriesOptions`."""
-
-    always: tuple[str, ...] = Field(default=(), description="phases that are in every frame; all others come and go")
-    free: tuple[str, ...] = Field(
-        default=("background", "lines"), description="groups refined in every frame besides scale"
-    )
-    free_when_strong: tuple[str, ...] = Field(
-        default=("cell",), description="groups of a phase refined while its scale is strong"
-    )
-    strong: Annotated[float, Field(gt=0)] = Field(default=12.0, description="scale over its standard error")
-    bic_margin: float = Field(default=6.0, description="by which a phase must improve BIC")
-    persistence: Annotated[int, Field(ge=1)] = Field(
-        default=2, description="frames in a row that a phase must be present (or absent)"
-    )
-    min_intensity_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.003, description="of the calculated intensity, below which a phase is a ghost"
-    )
-    both_directions: bool = Field(default=True, description="read the series backward too, and say where that differs")
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="processes")
-    chunk: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=8, description="frames from one milestone to the next, for several processes"
-    )
-    calibrate: CalibrationTable | None = Field(
-        default=None, description="refine one good frame first; its instrument is then held"
-    )
-
-
 class RietveldRecipe(DiffractionRecipe):
     """Recipe of the pipeline ``rietveld``."""
 
@@ -208,7 +82,7 @@ class RietveldRecipe(DiffractionRecipe):
         description="what may be in the sample"
     )
     instrument: InstrumentTable = Field(default=InstrumentTable(), description="profile and geometry to start from")
-    background: BackgroundTable = Field(default=BackgroundTable(), description="Chebyshev, and extra lines")
+    background: Background = Field(default=Background(), description="Chebyshev, and extra lines")
     plan: PlanTable = Field(default=PlanTable(), description="in which order parameters are freed")
     sequence: SequenceTable | None = Field(
         default=None, description="refine the frames as a series; each alone when not given"

@@ -180,16 +180,13 @@ def update_problem(problem: Problem, result: RietveldResult) -> Problem:
         )
     values: dict[str, Any] = {k: v.value for k, v in result.instrument.items()}
     lines = tuple(
-        replace(line, area=max(est.value, 0.0))
+        line.model_copy(update={"area": max(est.value, 0.0)})
         for line, est in zip(problem.background.lines, result.lines, strict=False)
     )
     return replace(
         problem,
         phases=tuple(phases),
-        instrument=replace(problem.instrument, **values),
-        background=replace(
-            problem.background,
-            lines=lines or problem.background.lines,
-            start=tuple(c.value for c in result.background[: problem.background.terms]),
-        ),
+        instrument=problem.instrument.model_copy(update=values),
+        background=problem.background.model_copy(update={"lines": lines or problem.background.lines}),
+        background_start=tuple(c.value for c in result.background[: problem.background.terms]),
     )

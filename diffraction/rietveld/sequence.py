@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from layerscope.errors import DataError, FitError, LayerscopeError
 
-from .engines.interface import Engine
-from .frame import FrameFit, SeriesOptions, SeriesState, Tested, fit_frame
+from .engines.interface import Engine, RefineOptions, refine
+from .frame import FrameFit, SeriesState, Tested, fit_frame
 from .model import PowderPattern, Problem
+from .options import SeriesOptions
 from .plan import RefinementPlan
 from .result import RietveldResult, update_problem
 from .sweeps import Answer, Direction, Way, opened, walk
@@ -69,16 +69,18 @@ class SeriesResult:
 
 
 def calibrate(
-    pattern: PowderPattern, problem: Problem, plan: RefinementPlan, *, engine: str = "rietx", folder: Path | None = None
+    pattern: PowderPattern,
+    problem: Problem,
+    plan: RefinementPlan,
+    *,
+    engine: str = "rietx",
+    options: RefineOptions | None = None,
 ) -> Problem:
     """Refine what the series will hold (instrument, sample broadening) on one good frame; return the updated problem.
 
     Sizes and strains found for the phases of ``problem`` are those the series starts with.
     """
-    from .engines.interface import RefineOptions, refine
-
-    found = refine(pattern, problem, engine=engine, plan=plan, options=RefineOptions(folder=folder))
-    return update_problem(problem, found)
+    return update_problem(problem, refine(pattern, problem, engine=engine, plan=plan, options=options))
 
 
 def refine_series(
@@ -174,7 +176,7 @@ def _with_phases(
 ) -> Answer:
     """Refine one frame with exactly these phases."""
     state = SeriesState(start.only(names), active=names)
-    quiet = replace(options, always=names, bic_margin=math.inf)
+    quiet = options.model_copy(update={"always": names, "bic_margin": math.inf})
     folder = None if options.folder is None else options.folder / f"persistent_{k:04d}"
     try:
         return fit_frame(engine, pattern, state, quiet, folder)

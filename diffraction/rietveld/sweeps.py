@@ -25,8 +25,9 @@ from typing import Any, Literal
 from layerscope.errors import LayerscopeError
 
 from .engines.interface import Engine, get_engine
-from .frame import FrameFit, SeriesOptions, SeriesState, fit_frame
+from .frame import FrameFit, SeriesState, fit_frame
 from .model import PowderPattern, Problem
+from .options import SeriesOptions
 from .threads import one_blas_thread
 
 __all__ = ["Answer", "Direction", "Way", "opened", "walk"]

@@ -46,7 +46,7 @@ def counts(
 ) -> NDArray[np.int64]:
     """Return Poisson counts of a mixture on a level of 80, shape (n,)."""
     kept = [(p, f) for p, f in zip(phases, fractions, strict=True) if f > 0]
-    problem = Problem(tuple(p for p, _ in kept), instrument, Background(4))
+    problem = Problem(tuple(p for p, _ in kept), instrument, Background(terms=4))
     truth = simulate(problem, grid, fractions=[f for _, f in kept], strongest=strongest, level=80.0)
     return np.random.default_rng(seed).poisson(truth)
 

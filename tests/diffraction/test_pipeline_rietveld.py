@@ -48,7 +48,7 @@ WITH_H13 = ', { name = "H1-3", library = "LiCoO2_H1-3", texture = false }'
 def pattern(fraction: float, seed: int, strongest: float = 4000.0) -> str:
     phases = (O3, H13) if fraction > 0 else (O3,)
     shares = (1 - fraction, fraction) if fraction > 0 else (1.0,)
-    problem = Problem(phases, INSTRUMENT, Background(4))
+    problem = Problem(phases, INSTRUMENT, Background(terms=4))
     truth = simulate(problem, GRID, fractions=shares, strongest=strongest, level=100.0)
     counts = np.random.default_rng(seed).poisson(truth)
     return "".join(f"{x:.4f} {y}\n" for x, y in zip(GRID, counts, strict=True))

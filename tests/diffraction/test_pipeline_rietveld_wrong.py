@@ -14,7 +14,7 @@ from layerscope.diffraction.rietveld.compare import compare
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.wavelength import likely_wavelength
 from pipeline_refined import (
     GRID,
@@ -79,7 +79,7 @@ def test_the_wavelength_is_found_among_all_and_the_right_one_is_not_doubted(anod
     measured = Problem((O3, SI), INSTRUMENT)
     y = counts(measured.phases, (0.7, 0.3), 2, grid=WIDE)
     pattern = PowderPattern.from_counts(WIDE, y.astype(float))
-    given = replace(measured, instrument=replace(INSTRUMENT, wavelengths=(wavelength,)))
+    given = replace(measured, instrument=INSTRUMENT.model_copy(update={"wavelengths": (wavelength,)}))
     found = likely_wavelength(pattern, given)
     assert (found is None) == (anode == "Cu")
     if found is not None:
@@ -181,7 +181,7 @@ def test_an_instrument_for_neutrons_is_refused(tmp_path: Path) -> None:
 def test_engines_that_find_different_phases_are_said_to_differ() -> None:
     y = counts((O3, H13), (0.6, 0.4), 7)
     pattern = PowderPattern.from_counts(GRID, y.astype(float))
-    plan = RefinementPlan((Stage("s", ("scale", "background")), Stage("c", ("cell",))))
+    plan = RefinementPlan.of(("s", ("scale", "background")), ("c", ("cell",)))
     problem = Problem((O3, H13), INSTRUMENT)
     two = refine(pattern, problem, plan=plan, options=RefineOptions(prealign=False))
     one = refine(pattern, problem.only(["O3"]), plan=plan, options=RefineOptions(prealign=False))

@@ -20,7 +20,7 @@ from layerscope.diffraction.rietveld.engines.gsas2_result import _converged
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 
 PYTHON = find_interpreter()
 needs_gsas2 = pytest.mark.skipif(PYTHON is None, reason="GSAS-II is not installed on this machine")
@@ -171,19 +171,19 @@ def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path:
 
     phase = replace(load_phase("LiCoO2_O3"), texture_axis=None)
     instrument = Instrument(sh_l=0.05, x=0.05, y=0.05)
-    problem = Problem((phase,), instrument, Background(4))
+    problem = Problem((phase,), instrument, Background(terms=4))
     clean = simulate(problem, GRID, fractions=(1.0,), strongest=20000.0, level=200.0)
     counts = np.random.default_rng(8).poisson(clean).astype(float)
     pattern = PowderPattern.from_counts(GRID, counts)
-    first = (Stage("scale", ("scale", "background")), Stage("cell", ("cell",)))
+    first = (("scale", ("scale", "background")), ("cell", ("cell",)))
     held = gsas2.refine(pattern, problem, RefinementPlan(first), RefineOptions(folder=tmp_path / "held"))
     rietx = get_engine("rietx").refine(pattern, problem, RefinementPlan(first), RefineOptions())
     a, b = held.phases[0].cell["c"], rietx.phases[0].cell["c"]
     assert a.sigma is not None
     assert abs(a.value - b.value) < 0.5 * a.sigma
     assert held.gof == pytest.approx(rietx.gof, abs=0.01)
-    plan = RefinementPlan((*first, Stage("axial", ("sh_l",))))
-    wrong = replace(problem, instrument=replace(instrument, sh_l=0.02))
+    plan = RefinementPlan.of(*first, ("axial", ("sh_l",)))
+    wrong = replace(problem, instrument=instrument.model_copy(update={"sh_l": 0.02}))
     free = gsas2.refine(pattern, wrong, plan, RefineOptions(folder=tmp_path / "free"))
     found = free.instrument["sh_l"]
     assert found.sigma is not None
@@ -196,7 +196,7 @@ def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path:
 def leaning_the_other_way() -> tuple[PowderPattern, Problem]:
     """Lines with a tail to high angles, which no axial divergence makes."""
     phase = replace(load_phase("LiCoO2_O3"), texture_axis=None)
-    problem = Problem((phase,), Instrument(sh_l=0.05, x=0.05, y=0.05), Background(4))
+    problem = Problem((phase,), Instrument(sh_l=0.05, x=0.05, y=0.05), Background(terms=4))
     x = np.linspace(17.0, 60.0, 1500)
     shape = np.full_like(x, 200.0)
     for centre, height in ((18.93, 9000.0), (37.40, 5000.0), (45.23, 6000.0), (38.38, 900.0), (39.06, 1500.0)):
@@ -212,10 +212,10 @@ def leaning_the_other_way() -> tuple[PowderPattern, Problem]:
 
 
 TO_THE_FLOOR = (
-    Stage("scale", ("scale", "background")),
-    Stage("cell", ("cell", "displacement")),
-    Stage("width", ("w",)),
-    Stage("axial", ("sh_l",)),
+    ("scale", ("scale", "background")),
+    ("cell", ("cell", "displacement")),
+    ("width", ("w",)),
+    ("axial", ("sh_l",)),
 )
 
 
@@ -226,7 +226,7 @@ def test_axial_divergence_at_zero_leaves_the_other_errors_as_if_it_were_held(
     pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
     pattern, problem = leaning_the_other_way
     free = get_engine("rietx").refine(pattern, problem, RefinementPlan(TO_THE_FLOOR), RefineOptions())
-    symmetric = replace(problem, instrument=replace(problem.instrument, sh_l=0.0))
+    symmetric = replace(problem, instrument=problem.instrument.model_copy(update={"sh_l": 0.0}))
     held = get_engine("rietx").refine(pattern, symmetric, RefinementPlan(TO_THE_FLOOR[:3]), RefineOptions())
     assert "AT_BOUND:instrument/sh_l" in free.flags
     assert free.instrument["sh_l"].sigma is None

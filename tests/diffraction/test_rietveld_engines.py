@@ -41,7 +41,7 @@ from layerscope.errors import FitError, MissingDependencyError, RecipeError
 
 PYTHON = find_interpreter()
 needs_gsas2 = pytest.mark.skipif(PYTHON is None, reason="GSAS-II is not installed on this machine")
-PLAN = RefinementPlan((Stage("scale", ("scale", "background")), Stage("cell", ("cell",))))
+PLAN = RefinementPlan.of(("scale", ("scale", "background")), ("cell", ("cell",)))
 INSTRUMENT = Instrument(sh_l=0.002, x=0.03, y=0.03)
 GRID = np.arange(17.0, 80.0, 0.04)
 O3 = replace(load_phase("LiCoO2_O3"), texture_axis=None)
@@ -55,7 +55,7 @@ def noisy(problem: Problem, fractions: tuple[float, ...], seed: int, strongest: 
 
 
 def problem_of(*phases: Phase, terms: int = 4) -> Problem:
-    return Problem(tuple(phases), INSTRUMENT, Background(terms))
+    return Problem(tuple(phases), INSTRUMENT, Background(terms=terms))
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def test_gsas2_holds_the_atoms_of_a_minor_phase_says_so_and_finds_its_fraction(
 ) -> None:
     silicon = load_phase("Si")
     problem = problem_of(O3, silicon)
-    plan = RefinementPlan((*PLAN.stages, Stage("size", ("size",)), Stage("atoms", ("b_iso",))))
+    plan = RefinementPlan((*PLAN.stages, Stage(name="size", free=("size",)), Stage(name="atoms", free=("b_iso",))))
     pattern = noisy(problem, (0.98, 0.02), seed=6)
     found = gsas2.refine(pattern, problem, plan, RefineOptions(folder=tmp_path))
     held = [f for f in found.flags if f.startswith("HELD_MINOR_PHASE")]
@@ -291,7 +291,7 @@ def test_gsas2_holds_the_atoms_of_a_minor_phase_says_so_and_finds_its_fraction(
 
 def hardware_case() -> tuple[Problem, PowderPattern, float]:
     line = ExtraLine(two_theta=41.3, fwhm=0.15, eta=0.4, area=10.0, label="holder")
-    problem = replace(problem_of(O3), background=Background(4, (line,)))
+    problem = replace(problem_of(O3), background=Background(terms=4, lines=(line,)))
     pattern = noisy(problem_of(O3), (1.0,), seed=7)
     area, extra = 400.0, np.zeros_like(GRID)
     from layerscope.diffraction.rietveld.engines.gsas2_engine import line_images
@@ -303,7 +303,7 @@ def hardware_case() -> tuple[Problem, PowderPattern, float]:
     return problem, PowderPattern.from_counts(GRID, pattern.counts + extra), area
 
 
-PLAN_LINES = RefinementPlan((Stage("s", ("scale", "background", "lines")), Stage("c", ("cell",))))
+PLAN_LINES = RefinementPlan.of(("s", ("scale", "background", "lines")), ("c", ("cell",)))
 
 
 def test_a_fixed_extra_line_is_taken_out_with_its_area() -> None:
@@ -331,19 +331,19 @@ def test_pseudo_voigt_widths_invert_thompson_cox_hastings(fwhm: float, eta: floa
 def test_le_bail_finds_the_cell_without_atoms() -> None:
     problem = replace(problem_of(O3.scaled_cell(1.0005)), le_bail=True)
     pattern = noisy(problem_of(O3), (1.0,), seed=9)
-    plan = RefinementPlan((Stage("b", ("background",)), Stage("c", ("cell",))))
+    plan = RefinementPlan.of(("b", ("background",)), ("c", ("cell",)))
     result = refine(pattern, problem, plan=plan)
     found = result.phases[0].cell["c"]
     assert found.sigma is not None
     assert abs(found.value - O3.cell[2]) < 5 * found.sigma
 
 
-EXTRACTION = RefinementPlan((Stage("b", ("background",)), Stage("c", ("cell",)), Stage("w", ("w", "x", "y"))))
+EXTRACTION = RefinementPlan.of(("b", ("background",)), ("c", ("cell",)), ("w", ("w", "x", "y")))
 
 
 def extracted(seed: int, *phases: Phase, instrument: Instrument = INSTRUMENT, start: float = 1.0004) -> RietveldResult:
     """Cells without atoms from a mixture of equal parts on a level of 100."""
-    truth = Problem(phases, instrument, Background(4))
+    truth = Problem(phases, instrument, Background(terms=4))
     pattern = noisy(truth, (1 / len(phases),) * len(phases), seed)
     return refine(
         pattern, replace(truth.with_phases([p.scaled_cell(start) for p in phases]), le_bail=True), plan=EXTRACTION
@@ -363,7 +363,7 @@ def cell_pulls(result: RietveldResult, *phases: Phase) -> list[float]:
 @pytest.mark.parametrize("width", [1.0, 10.0], ids=["sharp", "broad"])
 def test_extracted_cells_of_overlapping_phases_scatter_as_their_errors_say(width: float) -> None:
     """Partitioned intensities are off by tens of errors where the lines are broad."""
-    instrument = replace(INSTRUMENT, x=width * INSTRUMENT.x, y=width * INSTRUMENT.y)
+    instrument = INSTRUMENT.model_copy(update={"x": width * INSTRUMENT.x, "y": width * INSTRUMENT.y})
     results = [extracted(seed, O3, LI2MNO3, instrument=instrument) for seed in range(4)]
     pulls = np.array([cell_pulls(r, O3, LI2MNO3) for r in results])
     # 20 pulls, correlated within a pattern; were they as few as 8, these would be the 1e-4 quantiles of chi-square
@@ -411,7 +411,7 @@ def test_two_phases_of_one_cell_are_pointed_out() -> None:
 def test_a_cell_with_too_many_lines_for_the_pattern_is_flagged() -> None:
     pattern = noisy(problem_of(O3), (1.0,), seed=1).within((30.0, 40.0))
     large = replace(O3, space_group="P -1", cell=(11.0, 12.0, 13.0, 91.0, 92.0, 93.0))
-    plan = RefinementPlan((Stage("b", ("background",)),))
+    plan = RefinementPlan.of(("b", ("background",)))
     found = refine(pattern, replace(problem_of(large), le_bail=True), plan=plan)
     assert "INTENSITIES_NOT_REFINED" in found.flags
 

@@ -23,12 +23,10 @@ from layerscope.diffraction.rietveld.model import (
     Site,
     SiteMixing,
 )
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 
 GRID = np.arange(16.0, 80.0, 0.04)
-PLAN = RefinementPlan(
-    (Stage("s", ("scale", "background")), Stage("c", ("cell",)), Stage("o", ("occupancy",)), Stage("b", ("b_iso",)))
-)
+PLAN = RefinementPlan.of(("s", ("scale", "background")), ("c", ("cell",)), ("o", ("occupancy",)), ("b", ("b_iso",)))
 
 
 def mixed(guest: str, amount: float) -> Problem:
@@ -36,7 +34,7 @@ def mixed(guest: str, amount: float) -> Problem:
     li, co, o = base.sites
     sites = (replace(li, occupancy=1.0 - amount), Site("G", guest, *li.xyz, amount, li.b_iso), co, o)
     phase = Phase("O3", base.space_group, base.cell, sites, (SiteMixing(("Li", "G")),))
-    return Problem((phase,), Instrument(sh_l=0.002, x=0.03, y=0.03), Background(4))
+    return Problem((phase,), Instrument(sh_l=0.002, x=0.03, y=0.03), Background(terms=4))
 
 
 @pytest.mark.parametrize("engine", ["rietx", "gsas2"])

@@ -18,9 +18,10 @@ from layerscope.diffraction.rietveld.model import (
     Site,
     SiteMixing,
 )
-from layerscope.diffraction.rietveld.plan import Stage, full_plan
+from layerscope.diffraction.rietveld.plan import PlanTable, full_plan
 
 from layerscope.errors import DataError, ReaderError, RecipeError
+from layerscope.runs.recipe import parse_recipe
 
 gemmi = pytest.importorskip("gemmi", reason="gemmi is not installed")
 
@@ -242,8 +243,9 @@ def test_wavelength_in_nanometres_is_refused() -> None:
 
 
 def test_unknown_group_in_a_plan_is_refused() -> None:
-    with pytest.raises(RecipeError, match="unknown parameter group"):
-        Stage("s", ("lattice",))
+    stages = [{"name": "s", "free": ["lattice"]}]
+    with pytest.raises(RecipeError, match=r"stages\[0\]\.free: unknown parameter group 'lattice'"):
+        parse_recipe(PlanTable, {"kind": "stages", "stages": stages}, "r.toml")
     assert full_plan().frees("cell")
     assert not full_plan(atoms=False).frees("b_iso")
 

@@ -17,10 +17,11 @@ from layerscope.diffraction.rietveld.crystal import phase_from_cif
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions, get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.frame import SeriesOptions, SeriesState, fit_frame
+from layerscope.diffraction.rietveld.frame import SeriesState, fit_frame
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
-from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.options import SeriesOptions
+from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.sequence import SeriesResult, calibrate, persistent, refine_series
 
 from layerscope.errors import FitError
@@ -49,7 +50,7 @@ def frames() -> list[PowderPattern]:
 
 @pytest.fixture(scope="module")
 def series() -> SeriesResult:
-    problem = Problem((O3, H13), INSTRUMENT, Background(4))
+    problem = Problem((O3, H13), INSTRUMENT, Background(terms=4))
     return refine_series(frames(), problem, SeriesOptions(bic_margin=6.0))
 
 
@@ -107,15 +108,15 @@ class BreaksOnTwoPhases:
 
 
 def test_a_phase_whose_trial_the_engine_did_not_finish_is_not_called_absent() -> None:
-    state = SeriesState(Problem((O3, H13), INSTRUMENT, Background(4)), active=(O3.name,))
+    state = SeriesState(Problem((O3, H13), INSTRUMENT, Background(terms=4)), active=(O3.name,))
     found = fit_frame(cast(Engine, BreaksOnTwoPhases()), frames()[BROKEN + 1], state, SeriesOptions())
     assert found.active == (O3.name,)
     assert found.untried == (H13.name,)
 
 
 def test_a_refinement_that_does_not_end_is_stopped_at_its_time_limit() -> None:
-    plan = RefinementPlan((Stage("a", ("scale", "background")), Stage("b", ("cell", "displacement", "w"))))
-    problem = Problem((O3, H13), INSTRUMENT, Background(4))
+    plan = RefinementPlan.of(("a", ("scale", "background")), ("b", ("cell", "displacement", "w")))
+    problem = Problem((O3, H13), INSTRUMENT, Background(terms=4))
     with pytest.raises(FitError, match=r"did not finish within 0\.001 s") as caught:
         get_engine("rietx").refine(frames()[BROKEN + 1], problem, plan, RefineOptions(time_limit_s=0.001))
     assert "time_limit_s" in (caught.value.hint or "")
@@ -152,7 +153,7 @@ def real_series(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             patterns.append(PowderPattern.from_counts(x, y, s, name=f"f{k:02d}"))
     phases = (phase_from_cif(folder / "O3.cif", name="O3"), phase_from_cif(folder / "H13.cif", name="H1-3"))
     instrument = Instrument.from_instprm((folder / "cu.instprm").read_text())
-    return patterns, Problem(phases, instrument, Background(4), (15.0, 50.0))
+    return patterns, Problem(phases, instrument, Background(terms=4), (15.0, 50.0))
 
 
 @pytest.mark.parametrize("engine", ["rietx", "gsas2"])
@@ -162,10 +163,10 @@ def test_onset_of_h13_in_the_simulated_series_is_exact_with_either_engine(
     if engine == "gsas2" and find_interpreter() is None:
         pytest.skip("GSAS-II is not installed on this machine")
     patterns, problem = real_series
-    plan = RefinementPlan(
-        (Stage("a", ("scale", "background")), Stage("b", ("cell", "displacement")), Stage("c", ("size", "strain")))
+    plan = RefinementPlan.of(("a", ("scale", "background")), ("b", ("cell", "displacement")), ("c", ("size", "strain")))
+    known = calibrate(
+        patterns[0], problem.only(["O3"]), plan, engine=engine, options=RefineOptions(folder=tmp_path / "calibration")
     )
-    known = calibrate(patterns[0], problem.only(["O3"]), plan, engine=engine, folder=tmp_path / "calibration")
     size, strain = known.phases[0].size_nm, known.phases[0].microstrain_ppm
     start = known.with_phases([*known.phases, replace(problem.phases[1], size_nm=size, microstrain_ppm=strain)])
     options = SeriesOptions(engine=engine, both_directions=False, folder=tmp_path / "frames")

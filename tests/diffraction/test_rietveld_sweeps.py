@@ -16,16 +16,17 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 from layerscope.diffraction.rietveld import sweeps
 from layerscope.diffraction.rietveld.engines.interface import Engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.frame import FrameFit, SeriesOptions, SeriesState
+from layerscope.diffraction.rietveld.frame import FrameFit, SeriesState
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
+from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.sequence import refine_series
 
 from layerscope.errors import DataError
 
 GRID = np.arange(17.0, 40.0, 0.05)
 O3 = replace(load_phase("LiCoO2_O3_delithiated"), texture_axis=None)
-PROBLEM = Problem((O3,), Instrument(sh_l=0.002, x=0.04, y=0.03), Background(3))
+PROBLEM = Problem((O3,), Instrument(sh_l=0.002, x=0.04, y=0.03), Background(terms=3))
 
 
 def pattern(c: float, seed: int) -> PowderPattern:
@@ -41,7 +42,7 @@ def test_results_do_not_depend_on_the_number_of_processes() -> None:
     patterns.insert(4, broken)
     options = SeriesOptions(chunk=3)
     alone = refine_series(patterns, PROBLEM, options)
-    together = refine_series(patterns, PROBLEM, replace(options, workers=2))
+    together = refine_series(patterns, PROBLEM, options.model_copy(update={"workers": 2}))
     for one, two in zip(alone.frames, together.frames, strict=True):
         assert (one.result is None) == (two.result is None) == (one.name == "zeros")
         assert one.direction == two.direction

@@ -45,7 +45,7 @@ SYMMETRY = "_symmetry_space_group_name_H-M 'R -3 m'"
 
 def good(seed: int = 0) -> np.ndarray:
     """Return a pattern of LiCoO2, shape (n, 2)."""
-    problem = Problem((load_phase("LiCoO2_O3"),), Instrument(sh_l=0.01, x=0.03, y=0.03), Background(4))
+    problem = Problem((load_phase("LiCoO2_O3"),), Instrument(sh_l=0.01, x=0.03, y=0.03), Background(terms=4))
     truth = simulate(problem, GRID, fractions=(1.0,), strongest=2000.0, level=80.0)
     return np.column_stack([GRID, np.random.default_rng(seed).poisson(truth)])
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +30,8 @@ _SHIFT = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0])  # off the corners of the grid, the
 _DEGREE = 180.0 / math.pi
 _SPECTRUM = 0.02  # the spectrum is followed over this relative range of wavelength to either side
 _LEAST_REACH, _MOST_REACH, _KERNEL_REACH = 1.2, 8.0, 0.8  # degrees
+_LENGTHS = ("source_length_mm", "specimen_length_mm", "slit_length_mm")
+_TRACED = (*_LENGTHS, "divergence_deg", "soller_deg", "attenuation_per_mm")
 _FIRST_ANGLE, _LAST_ANGLE = 0.5, 179.5
 
 
@@ -74,7 +75,7 @@ def ray_offsets(
     specimen = geometry.specimen_length_mm * (unit[2] - 0.5)
     slit = geometry.slit_length_mm * (unit[3] - 0.5)
     depth = np.zeros_like(angle)
-    if math.isfinite(geometry.attenuation_per_mm):  # in and out under θ: exp(−2 μ t / sin θ)
+    if geometry.attenuation_per_mm is not None:  # in and out under θ: exp(−2 μ t / sin θ)
         depth = -np.log1p(-unit[4]) * math.sin(theta) / (2.0 * geometry.attenuation_per_mm)
     # surface along x, its normal y, axis z; the focus stands left, the slit right, both at the radius
     far, high = radius_mm * math.cos(theta), radius_mm * math.sin(theta)
@@ -109,10 +110,7 @@ def _traced(geometry: Geometry, two_theta: float, radius_mm: float, size: int) -
 
 def _traced_part(geometry: Geometry) -> Geometry:
     """Keep what rays depend on, so that a change of anything else finds the traced kernel again."""
-    plain = Geometry()
-    names = ("source_width_mm", "slit_width_mm", "tail_low_mm", "tail_high_mm", "tail_share", "emission_width")
-    same = {name: getattr(plain, name) for name in (*names, "passband_per_ev")}
-    return replace(geometry, refine=(), **same)
+    return Geometry(**{name: getattr(geometry, name) for name in _TRACED})
 
 
 def _widths(geometry: Geometry, frequency: FloatArray, radius_mm: float) -> NDArray[np.complex128]:

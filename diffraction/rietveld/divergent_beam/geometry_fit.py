@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -91,7 +91,6 @@ def fit_geometry(
     start = geometry or instrument.geometry
     if start is None:
         raise RecipeError("the instrument has no geometry to refine")
-    start.check()
     return _Model(pattern, phase, instrument, start, zero).solve()
 
 
@@ -145,7 +144,7 @@ class _Model:
     def design(self, p: FloatArray) -> FloatArray:
         """Lines of unit intensity and background terms, shape (n, m)."""
         value = dict(zip(self.names, p, strict=True))
-        geometry = replace(self.geometry, refine=(), **{n: float(value[n]) for n in self.geometry.refine})
+        geometry = self.geometry.with_values(value)
         size = 1.0 / value["inverse_size"] if value["inverse_size"] > 1e-9 else math.inf
         x = self.pattern.two_theta
         columns = [
@@ -216,7 +215,7 @@ class _Model:
         value = dict(zip(self.names, p.tolist(), strict=True))
         inverse_size = value["inverse_size"]
         return GeometryFit(
-            replace(self.geometry, refine=(), **{n: value[n] for n in self.geometry.refine}),
+            self.geometry.with_values(value),
             value,
             dict(zip(self.names, sigma.tolist(), strict=True)),
             1.0 / inverse_size if inverse_size > 1e-9 else math.inf,

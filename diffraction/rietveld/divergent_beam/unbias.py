@@ -131,7 +131,7 @@ def refine_unbiased(pattern: PowderPattern, problem: Problem, run: Run) -> Unbia
         The engine or the fit of the geometry failed.
     """
     geometry = _checked(problem)
-    plain = replace(problem, instrument=replace(problem.instrument, geometry=None))
+    plain = replace(problem, instrument=problem.instrument.model_copy(update={"geometry": None}))
     raw = run(pattern, plain)
     found = update_problem(plain, raw)
     calibration = None
@@ -214,7 +214,7 @@ def _moved(found: Problem, raw: RietveldResult, bias: Mapping[str, float]) -> Pr
         for key in ("displacement_mm", "zero")
         if f"instrument/{key}" in bias
     }
-    instrument = replace(found.instrument, **shifted)
+    instrument = found.instrument.model_copy(update=shifted)
     return replace(found, phases=tuple(phases), instrument=instrument)
 
 

@@ -243,7 +243,7 @@ def write_job(folder: Path, pattern: PowderPattern, problem: Problem, plan: Refi
     np.savetxt(folder / "pattern.xye", table, fmt="%.7f %.8g %.8g")
     spec = {
         "phases": [_phase_spec(p) for p in problem.phases],
-        "instrument": {k: getattr(problem.instrument, k) for k in problem.instrument.__dataclass_fields__},
+        "instrument": problem.instrument.model_dump(exclude={"geometry"}),
         "terms": problem.background.terms,
         "level": float(np.quantile(pattern.counts, 0.2)),
         "lines": [_line_spec(line, problem) for line in problem.background.lines],

@@ -25,7 +25,7 @@ from layerscope.errors import FitError, MissingDependencyError
 
 from ..crystal import cell_content
 from ..model import FloatArray, Phase, PowderPattern, Problem
-from ..plan import RefinementPlan, Stage
+from ..plan import RefinementPlan
 from ..result import RietveldResult, update_problem
 from ..threads import one_blas_thread
 from .interface import EngineStatus, RefineOptions
@@ -169,8 +169,8 @@ def _without_axial(
     if not tokens:
         return found
     start = update_problem(problem, found)
-    start = replace(start, instrument=replace(start.instrument, sh_l=0.0))
-    last = RefinementPlan((Stage("without axial divergence", tokens),))
+    start = replace(start, instrument=start.instrument.model_copy(update={"sh_l": 0.0}))
+    last = RefinementPlan.of(("without axial divergence", tokens))
     again = _solve(pattern, start, last, found.engine_version, cancel)
     return replace(again, flags=(*again.flags, _SYMMETRIC))
 
@@ -205,7 +205,7 @@ def simulate(
     dummy = PowderPattern(two_theta, np.ones_like(two_theta), np.ones_like(two_theta))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        job = _Job(dummy, scaled, RefinementPlan((Stage("none", ("scale",)),)))
+        job = _Job(dummy, scaled, RefinementPlan.of(("none", ("scale",))))
         shape = np.asarray(job.refinement.predict(two_theta), dtype=np.float64)
     return np.asarray(shape * (strongest / shape.max()) + level, dtype=np.float64)
 
@@ -280,7 +280,7 @@ class _Job:
         out.geometry.sample_displacement.value = ours.displacement_mm
         out.zero_shift.value = ours.zero
         out.background = BackgroundChebyshev.with_terms(self.problem.background.terms)
-        for coefficient, value in zip(out.background.coefficients, self.problem.background.start, strict=False):
+        for coefficient, value in zip(out.background.coefficients, self.problem.background_start, strict=False):
             coefficient.value = value
         out.extra_components = [
             PeakComponent(
