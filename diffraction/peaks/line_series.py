@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from layerscope.options import RecipeModel
 
 from ..radiation import FloatArray
 from .components import ComponentSet, HardwareLine, lco_003
@@ -15,9 +19,18 @@ from .model import HeldLine
 from .onset import PhaseEvent
 from .selection import Guard
 
-__all__ = ["LineSeries", "SeriesOptions", "factor_of"]
+__all__ = ["FitOptions", "LineSeries", "SeriesOptions", "factor_of"]
 
 BoolArray = NDArray[np.bool_]
+
+
+class FitOptions(RecipeModel):
+    """How the lines of a series are fitted."""
+
+    background: Annotated[int, Field(ge=0, le=8)] = Field(default=2, description="degree of the polynomial")
+    axial: bool = Field(default=True, description="lines are smeared by axial divergence")
+    guard: Guard = Field(default=Guard(), description="what a phase must show besides a lower BIC")
+    max_lines: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="of the phases, in one frame")
 
 
 @dataclass(frozen=True)
@@ -26,20 +39,14 @@ class SeriesOptions:
 
     Attributes
     ----------
+    fit : FitOptions
     components : ComponentSet
     hardware : tuple of HardwareLine
         Lines of the cell to look for.
     window : (float, float), optional
         Range of 2theta in which phases are looked for (degrees); that of the components where nothing is given.
-    background : int
-        Degree of the polynomial.
-    axial : bool
-        Whether lines are smeared by axial divergence.
     reference_frames : tuple of int
         Frames of a single phase that the first shape is taken from.
-    guard : Guard
-    max_lines : int
-        Most lines of a frame.
     noise_factor : float
         Variance over mean of the intensities: 1 for counts, k for counts multiplied by k.
     intensity_per_weight : mapping of str to float, optional
@@ -48,14 +55,11 @@ class SeriesOptions:
         Most frames that the intermediate joint fit of the shapes uses.
     """
 
+    fit: FitOptions = field(default_factory=FitOptions)
     components: ComponentSet = field(default_factory=lco_003)
     hardware: tuple[HardwareLine, ...] = ()
     window: tuple[float, float] | None = None
-    background: int = 2
-    axial: bool = True
     reference_frames: tuple[int, ...] = (0, 1, 2, 3, 4)
-    guard: Guard = field(default_factory=Guard)
-    max_lines: int = 4
     noise_factor: float = 1.0
     intensity_per_weight: dict[str, float] | None = None
     shape_frames: int = 120

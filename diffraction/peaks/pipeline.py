@@ -43,7 +43,6 @@ from .quantities import (
 from .readings import read_intergrowth
 from .recipe import PeaksRecipe
 from .sample_records import Analysed, difference_record
-from .selection import Guard
 from .series import LineSeries, SeriesOptions, analyse_series
 
 if TYPE_CHECKING:
@@ -232,14 +231,11 @@ def _options(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation, factor: 
     if not reference:
         raise DataError("none of the reference frames can be used", hint="choose others: reference_frames")
     return SeriesOptions(
+        fit=recipe,
         components=components,
         hardware=lines,
         window=_window(recipe, components, radiation),
-        background=recipe.background,
-        axial=recipe.axial,
         reference_frames=reference,
-        guard=Guard(**recipe.guard.model_dump()),
-        max_lines=recipe.max_lines,
         noise_factor=factor,
         intensity_per_weight=_intensities(recipe, components, radiation),
     )

@@ -9,21 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from layerscope.options import RecipeModel, not_empty
 
 from ..recipe_series import DiffractionRecipe, Range, unique
+from .line_series import FitOptions
 
-__all__ = ["ComparisonTable", "GuardTable", "PeaksRecipe", "ReflectionTable"]
-
-
-class GuardTable(RecipeModel):
-    """What a phase must show; see `layerscope.diffraction.peaks.selection.Guard`."""
-
-    least_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.004, description="share of the intensity of all phases below which a line is a ripple of another one"
-    )
-    least_separation: Annotated[float, Field(ge=0)] = Field(default=0.5, description="from any other line, in widths")
-    persistence: Annotated[int, Field(ge=1)] = Field(default=3, description="frames in a row")
-    switch_cost: Annotated[float, Field(ge=0)] = Field(
-        default=6.0, description="BIC that each appearance and disappearance must earn on top"
-    )
+__all__ = ["ComparisonTable", "PeaksRecipe", "ReflectionTable"]
 
 
 class ReflectionTable(RecipeModel):
@@ -66,7 +54,7 @@ def _none(name: Any) -> Any:
     return None if name == "none" else name
 
 
-class PeaksRecipe(DiffractionRecipe):
+class PeaksRecipe(FitOptions, DiffractionRecipe):
     """Recipe of the pipeline ``xrd_peaks``."""
 
     components: Annotated[str | None, BeforeValidator(_none)] = Field(
@@ -74,11 +62,7 @@ class PeaksRecipe(DiffractionRecipe):
     )
     window: Range | None = Field(default=None, description="where phases are looked for; that of the set by default")
     hardware: bool | tuple[str, ...] = Field(default=True, description="lines of the cell: all in range, or these")
-    background: Annotated[int, Field(ge=0, le=8)] = Field(default=2, description="degree of the polynomial")
-    axial: bool = Field(default=True, description="lines are smeared by axial divergence")
     reference_frames: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="frames of a single phase")
-    guard: GuardTable = Field(default=GuardTable(), description="what a phase must show besides a lower BIC")
-    max_lines: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="of the phases, in one frame")
     intensity_per_weight: dict[str, float] = Field(
         default_factory=dict, description="calculated intensity per weight of a component, over the library's"
     )

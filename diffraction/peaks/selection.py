@@ -15,9 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from layerscope.options import RecipeModel
 
 from ..radiation import FloatArray
 from .frames import FrameBatch, FrameData, fit_frames
@@ -38,27 +42,17 @@ REACH_FRAMES = 10
 IMPOSSIBLE = 1e12
 
 
-@dataclass(frozen=True)
-class Guard:
-    """What a phase must show in a frame, besides a lower BIC.
+class Guard(RecipeModel):
+    """What a phase must show in a frame, besides a lower BIC."""
 
-    Attributes
-    ----------
-    least_share : float
-        Least share of the intensity of all phases: below it a line is a ripple of another one's profile, however
-        large the gain in BIC.
-    least_separation : float
-        Least distance to any other line, in widths.
-    persistence : int
-        Frames in a row.
-    switch_cost : float
-        BIC that each appearance and disappearance must earn on top.
-    """
-
-    least_share: float = 0.004
-    least_separation: float = 0.5
-    persistence: int = 3
-    switch_cost: float = 6.0
+    least_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.004, description="share of the intensity of all phases below which a line is a ripple of another one"
+    )
+    least_separation: Annotated[float, Field(ge=0)] = Field(default=0.5, description="from any other line, in widths")
+    persistence: Annotated[int, Field(ge=1)] = Field(default=3, description="frames in a row")
+    switch_cost: Annotated[float, Field(ge=0)] = Field(
+        default=6.0, description="BIC that each appearance and disappearance must earn on top"
+    )
 
 
 @dataclass(frozen=True)

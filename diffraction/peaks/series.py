@@ -83,18 +83,20 @@ def analyse_series(
     """
     options = options or SeriesOptions()
     x, y, time, voltage = _checked(two_theta, intensity, time_s, voltage_V, options)
-    line = DiffractionLine(radiation, axial=options.axial)
+    line = DiffractionLine(radiation, axial=options.fit.axial)
     window = options.window or (options.components.low_deg, options.components.high_deg)
     start_variance = options.noise_factor * np.maximum(_smooth(y), 1.0 / max(options.noise_factor, 1e-9))
     data = FrameData(x, y, start_variance, np.ones(y.shape, bool))
     reference = np.array([f for f in options.reference_frames if f < len(y)], dtype=np.intp)
-    shape, held = fit_reference(data, reference, line, options.hardware, polynomial=options.background, window=window)
+    shape, held = fit_reference(
+        data, reference, line, options.hardware, polynomial=options.fit.background, window=window
+    )
     state = State(data, line, shape, held, options, window)
     refine_reference(state, reference.size)
     found, expected, state.dispersion = search_lines(state)
     state.data = with_variance(data, expected, options.noise_factor)
     tracks = link_lines(
-        found, persistence=options.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.shape.width("line")
+        found, persistence=options.fit.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.shape.width("line")
     )
     named, notes = label_tracks(tracks, options.components)
     if not named:
@@ -220,7 +222,7 @@ def _result(
         fwhm=np.array([fit.value(f"{lines[i]}_fwhm")[0] for i in k]),
         fwhm_sigma=np.array([fit.sigma(f"{lines[i]}_fwhm")[0] for i in k]),
         mixing=_shared(joint, "mixing"),
-        axial=_shared(joint, "axial") if state.options.axial else (0.0, 0.0),
+        axial=_shared(joint, "axial") if state.options.fit.axial else (0.0, 0.0),
         area=areas,
         area_covariance=covariance,
         area_fraction=area_fraction,

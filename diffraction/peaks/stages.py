@@ -89,7 +89,7 @@ def refine_reference(state: State, few: int) -> None:
         single,
         state.line,
         options.hardware,
-        polynomial=options.background,
+        polynomial=options.fit.background,
         window=state.window,
     )
 
@@ -114,9 +114,9 @@ def search_lines(state: State) -> tuple[list[list[FoundLine]], FloatArray, float
         state.line,
         state.shape,
         state.held,
-        polynomial=state.options.background,
+        polynomial=state.options.fit.background,
         window=state.window,
-        max_lines=state.options.max_lines,
+        max_lines=state.options.fit.max_lines,
     )
     dispersion = typical_misfit(coarse, expected)
     if together > 1:
@@ -151,7 +151,7 @@ def first_sets(names: Sequence[str], named: dict[str, Track], state: State) -> t
         position_sigma[k, at] = [f.position_sigma for f in lines]
         area[k, at], area_sigma[k, at] = [f.area for f in lines], [f.area_sigma for f in lines]
         courses.append(trajectory(name, at, position[k, at], position_sigma[k, at], size[1]))
-    present = keep_persistent(area_sigma > 0, state.options.guard.persistence)
+    present = keep_persistent(area_sigma > 0, state.options.fit.guard.persistence)
     position = np.where(area_sigma > 0, position, np.stack([c.position for c in courses]))
     margin = np.full(size[1], np.inf)
     sets = PhaseSets(
@@ -167,13 +167,13 @@ def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only
         state.line,
         state.shape,
         state.held,
-        polynomial=state.options.background,
-        guard=state.options.guard,
+        polynomial=state.options.fit.background,
+        guard=state.options.fit.guard,
         certain=certain,
         dispersion=state.dispersion,
         only_presence=only_presence,
     )
-    return replace(sets, present=keep_persistent(sets.present, state.options.guard.persistence))
+    return replace(sets, present=keep_persistent(sets.present, state.options.fit.guard.persistence))
 
 
 def fit_shapes(state: State, courses: list[Trajectory], sets: PhaseSets) -> LineShape:
@@ -236,7 +236,7 @@ def fit_final(
         state.line,
         state.shape,
         state.held,
-        polynomial=state.options.background,
+        polynomial=state.options.fit.background,
         start=_settle(state, names, present, place, spread),
     )
 
@@ -259,7 +259,7 @@ def _settle(
             state.line,
             state.shape,
             state.held,
-            state.options.background,
+            state.options.fit.background,
             place[index],
             prior_sigma=spread[index],
             errors=False,
@@ -297,7 +297,7 @@ def free_amounts(
             state.line,
             state.shape,
             state.held,
-            state.options.background,
+            state.options.fit.background,
             where,
             prior_sigma=np.full(where.shape, 1e-4),
         )
