@@ -42,14 +42,15 @@ def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
     tuple of str
         One entry per artist: panel number, label and the first missing point; empty when all is listed.
     """
-    grids = [column.cells for column in table.columns if isinstance(column.cells, np.ndarray)]
+    rows = _Rows([column.cells for column in table.columns if isinstance(column.cells, np.ndarray)])
     missing = []
     for number, axes in enumerate(figure.get_axes(), start=1):
         for label, points in _drawn(axes):
             finite = points[np.isfinite(points).all(axis=1)]
-            lost = _first_unlisted(finite, grids)
-            if lost is not None:
-                missing.append(f"panel {number}, {label!r} at x = {lost[0]!r}, y = {lost[1]!r}")
+            listed = rows.hold(finite)
+            if not listed.all():
+                x, y = (float(value) for value in finite[np.argmin(listed)])
+                missing.append(f"panel {number}, {label!r} at x = {x!r}, y = {y!r}")
     return tuple(missing)
 
 
@@ -85,17 +86,37 @@ def _shows_data(artist: Artist, axes: Axes) -> bool:
     return not str(artist.get_label()).startswith(GUIDE) and artist.get_transform() == axes.transData
 
 
-def _first_unlisted(points: Points, grids: list[Points]) -> tuple[float, float] | None:
-    """Return the first point that no row holds, or None."""
-    whole = [any(np.array_equal(points[:, axis], column) for column in grids) for axis in (0, 1)]
-    if all(whole):  # the usual case, without looking at single points: one column is all of x, another all of y
-        return None
-    found: set[tuple[float, float]] = set()
-    xs = np.unique(points[:, 0])
-    for x in grids:
-        if not np.isin(xs, x).all():
-            continue
-        for y in grids:
-            shared = min(len(x), len(y))
-            found.update(zip(x[:shared].tolist(), y[:shared].tolist(), strict=True))
-    return next(((float(x), float(y)) for x, y in points if (float(x), float(y)) not in found), None)
+class _Rows:
+    """The rows of a table, sorted by value: whether one of them holds two numbers is a look-up, whatever its columns.
+
+    Every number of the table has a place in `values`; a cell is the pair (place, row), written as the one integer
+    place * rows + row, so that all rows of a number stand beside each other in `cells`.
+    """
+
+    def __init__(self, columns: list[Points]) -> None:
+        self.count = max((len(column) for column in columns), default=1)
+        numbers = np.concatenate([np.empty(0), *columns])
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(len(column)) for column in columns)])
+        self.values, places = np.unique(numbers, return_inverse=True)
+        self.cells = np.unique(places * self.count + rows)
+
+    def hold(self, points: Points) -> NDArray[np.bool_]:
+        """Return whether a row holds both numbers of each point, shape (n,), of points of shape (n, 2)."""
+        if not self.values.size:
+            return np.zeros(len(points), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(self.values, points), self.values.size - 1)
+        known = (self.values[places] == points).all(axis=1)
+        starts, ends = (np.searchsorted(self.cells, (places + k) * self.count) for k in (0, 1))
+        fewer = np.argmin(ends - starts, axis=1)  # of the two numbers, the one that stands in fewer rows
+        each = np.arange(len(points))
+        start, end, other = starts[each, fewer], ends[each, fewer], places[each, 1 - fewer]
+        found = np.zeros(len(points), dtype=np.bool_)
+        open_ = np.flatnonzero(known)
+        while open_.size:
+            wanted = other[open_] * self.count + self.cells[start[open_]] % self.count
+            at = np.minimum(np.searchsorted(self.cells, wanted), self.cells.size - 1)
+            hit = self.cells[at] == wanted
+            found[open_[hit]] = True
+            start[open_] += 1
+            open_ = open_[~hit & (start[open_] < end[open_])]
+        return found

@@ -9,7 +9,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from layerscope import __version__
 from layerscope.errors import DataError, StoreError
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["FigureProvenance", "save_figure"]
+
+SETTLED = 1e-6
+"""Share of the page by which nothing moves any more."""
+ROUNDED = 1e-5
+"""Share of the page to which places are rounded."""
+MOST_LAYOUTS = 10
+PNG_EFFORT = {"compress_level": 3}
+"""A fifth more bytes than zlib's best, in two thirds of the time."""
 
 
 @dataclass(frozen=True)
@@ -111,20 +122,20 @@ def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
     from matplotlib import style as mpl_style
 
     description = "records: " + " ".join(provenance.record_ids)
-    metadata: dict[str, dict[str, str | None]] = {
-        "pdf": {"Title": provenance.title, "Subject": description, "CreationDate": None},
-        "svg": {"Title": provenance.title, "Description": description, "Date": None},
-        "png": {"Title": provenance.title, "Description": description},
+    options: dict[str, dict[str, Any]] = {
+        "pdf": {"metadata": {"Title": provenance.title, "Subject": description, "CreationDate": None}},
+        "svg": {"metadata": {"Title": provenance.title, "Description": description, "Date": None}},
+        "png": {"metadata": {"Title": provenance.title, "Description": description}, "pil_kwargs": PNG_EFFORT},
     }
     contents = {}
-    with mpl_style.context([str(path) for path in sheets()], after_reset=True):
+    with mpl_style.context([*map(str, sheets()), {"figure.constrained_layout.use": False}], after_reset=True):
         engine = figure.get_layout_engine()
         _settle(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # not "none": of a placeholder every format would make a dry draw first
         try:
-            for ending in metadata:
+            for ending in options:
                 buffer = io.BytesIO()
-                figure.savefig(buffer, format=ending, metadata=metadata[ending])
+                figure.savefig(buffer, format=ending, **options[ending])
                 contents[ending] = buffer.getvalue()
         finally:
             figure.set_layout_engine(engine)
@@ -135,21 +146,35 @@ def _settle(figure: Figure) -> None:
     """Lay the figure out until nothing moves.
 
     Constrained layout starts from the last positions and approaches its end only step by step; without this a figure
-    saved twice would differ in the last digits of its coordinates. Rounding (2 µm on 183 mm) takes the rest away.
+    saved twice would differ in the last digits of its coordinates. Rounding (2 µm on 183 mm) takes the rest away, and
+    a figure that moves by no more than that stays as it is. The layout asks only for the size of things: nothing is
+    drawn.
     """
-    previous: list[list[float]] = []
-    for _ in range(20):
-        figure.draw_without_rendering()
-        current = [list(axes.get_position(original=True).bounds) for axes in figure.get_axes()]
-        moves = [abs(a - b) for old, new in zip(previous, current, strict=False) for a, b in zip(old, new, strict=True)]
-        if previous and max(moves, default=0.0) < 1e-9:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)  # keeps its renderer, where a bare canvas makes one for every layout
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    first = places = _places(figure)
+    for _ in range(MOST_LAYOUTS):
+        engine.execute(figure)
+        previous, places = places, _places(figure)
+        if np.abs(places - previous).max(initial=0.0) < SETTLED:
             break
-        previous = current
-    for axes in figure.get_axes():
-        left, bottom, width, height = (round(value, 5) for value in axes.get_position(original=True).bounds)
+    if np.abs(places - first).max(initial=0.0) < ROUNDED:
+        places = first
+    for axes, place in zip(figure.get_axes(), places, strict=True):
+        left, bottom, width, height = (round(value, 5) for value in place.tolist())
         takes_part = axes.get_in_layout()
         axes.set_position((left, bottom, width, height))
         axes.set_in_layout(takes_part)  # set_position takes the axes out of later layouts
+
+
+def _places(figure: Figure) -> NDArray[np.float64]:
+    """Return left, bottom, width and height of all axes in shares of the page, shape (n, 4)."""
+    places = [axes.get_position(original=True).bounds for axes in figure.get_axes()]
+    return np.array(places, dtype=np.float64).reshape(-1, 4)
 
 
 def _describe(
@@ -157,7 +182,6 @@ def _describe(
 ) -> bytes:
     """Return the provenance as canonical JSON: sorted keys, no NaN, a line feed at the end."""
     import matplotlib
-    import numpy as np
 
     width, height = millimetres(figure)
     document = {

@@ -296,6 +296,33 @@ def test_a_plotted_point_that_is_not_in_the_table_is_refused_by_name(tmp_path, a
     assert not list(tmp_path.iterdir())
 
 
+def test_a_point_is_listed_where_one_row_holds_both_its_numbers_and_nowhere_else():
+    generator = np.random.default_rng(7)
+    x, y, z = generator.integers(0, 9, (3, 40)).astype(float)  # few numbers in many rows
+    table = FigureTable((Column.numbers("x", "s", x), Column.numbers("y", "1", y), Column.numbers("z", "1", z[:25])))
+    rows = [{a, b, *z[k : k + 1].tolist()} if k < 25 else {a, b} for k, (a, b) in enumerate(zip(x, y, strict=True))]
+    for point in [(float(a), float(b)) for a in range(-1, 10) for b in range(-1, 10)]:
+        with style("single") as sheet:
+            figure = sheet.figure(40)
+            figure.subplots().plot(*([value] for value in point), "o")
+        assert (unlisted_artists(figure, table) == ()) == any(set(point) <= row for row in rows), point
+
+
+def test_the_first_point_that_is_missing_is_named_of_every_artist():
+    x = np.arange(5.0)
+    table = FigureTable.from_curves([Curve("", "data", x, x**2, "x", "s", "y", "1")])
+    with style("single") as sheet:
+        figure = sheet.figure(40)
+        axes = figure.subplots()
+        axes.plot(x, np.where(x == 3.0, 10.0, x**2), label="one")
+        axes.plot(x**2, x, label="turned")  # a band beside a map runs upwards
+        axes.plot([np.nan, 7.0], [1.0, 1.0], label="two")
+    assert unlisted_artists(figure, table) == (
+        "panel 1, 'one' at x = 3.0, y = 10.0",
+        "panel 1, 'two' at x = 7.0, y = 1.0",
+    )
+
+
 def test_guides_and_lines_across_the_axes_need_no_table(draw):
     figure, table = draw()
     axes = figure.axes[0]
