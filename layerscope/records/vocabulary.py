@@ -114,6 +114,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("charge.shift", "energy", "correction added to measured binding energies"),
     ("charge.reference_position", "energy", "measured position of the line that the charge reference rests on"),
     ("attenuation.length", "length", "inelastic mean free path or effective attenuation length"),
+    ("attenuation.probing_depth", "length", "depth from which 95 % of a line's signal comes in a uniform solid"),
     ("etch.rate", "etch_rate", "depth removed per unit of etch time"),
     ("etch.depth", "length", "depth reached by etching"),
     ("overlap.p2s_area", "energy_area", "area of P 2s inside the B 1s region, foretold from P 2p"),

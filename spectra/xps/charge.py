@@ -1,7 +1,7 @@
-"""The charge reference as a parameter with an error, not as a constant.
+"""The charge reference: a line whose binding energy is believed to be known, with the error of that belief.
 
-A charging sample shifts all lines; a reference line whose binding energy is believed known brings them back. The belief
-has an error of its own, common to all levels, which goes into every corrected position and so into the assignments.
+A charging sample shifts all lines; a reference line brings them back. The error of its energy is common to all levels
+and goes into every corrected position and so into the assignments.
 
 References
 ----------
@@ -11,177 +11,115 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import isfinite
-from typing import Literal
+import difflib
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-import numpy.typing as npt
+from pydantic import Field, ValidationError, model_validator
 
 from layerscope.errors import DataError, RecipeError
+from layerscope.options import RecipeModel
+from layerscope.reference import read_tables
 
-from .dataset import FloatArray, normalise_region
+from .dataset import normalise_region
 
-__all__ = ["REFERENCES", "ChargeReference", "ChargeShift", "charge_shift", "correct_positions"]
-
-
-@dataclass(frozen=True)
-class ChargeReference:
-    """What the energy scale rests on.
-
-    Attributes
-    ----------
-    kind : str
-        ``"none"`` leaves the scale as measured; ``"line"`` puts a named line at a given energy.
-    line : str or None
-        Core level of the reference line, e.g. ``"C 1s"``.
-    component : str or None
-        Species of that line, e.g. ``"C-C/C-H"``.
-    energy_eV : float or None
-        Its binding energy by definition (eV).
-    sigma_eV : float
-        Standard error of that energy, or of the scale as measured for ``"none"`` (eV).
-    source : str
-        Where energy and error come from.
-    """
-
-    kind: Literal["none", "line"] = "none"
-    line: str | None = None
-    component: str | None = None
-    energy_eV: float | None = None
-    sigma_eV: float = 0.0
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("none", "line"):
-            raise RecipeError(f"unknown charge reference {self.kind!r}", source="charge", hint="known: none, line")
-        if not (isfinite(self.sigma_eV) and self.sigma_eV >= 0.0):
-            raise RecipeError("sigma_eV of the charge reference must not be negative", source="charge")
-        if self.kind == "line" and (self.line is None or self.energy_eV is None or not isfinite(self.energy_eV)):
-            raise RecipeError("a charge reference by a line needs line and energy_eV", source="charge")
-
-    @property
-    def contested(self) -> bool:
-        """Whether the reference is one that the literature warns of [1]_: adventitious carbon."""
-        return self.kind == "line" and self.line is not None and normalise_region(self.line) == "C 1s"
+__all__ = ["ChargeReference", "ChargeTable", "get_reference", "load_references"]
 
 
-REFERENCES: dict[str, ChargeReference] = {
-    "C 1s": ChargeReference(
-        "line", "C 1s", "C-C/C-H", 284.8, 0.2, "customary 284.8; contested, Greczynski and Hultman 2020"
-    ),
-    "Au 4f7/2": ChargeReference("line", "Au 4f7/2", "Au", 83.96, 0.02, "ISO 15472 (unverified)"),
-    "F 1s LiF": ChargeReference("line", "F 1s", "LiF", 685.1, 0.5, "NIST SRD 20, 684.8-686.5"),
-    "O 1s lattice": ChargeReference("line", "O 1s", "lattice oxide", 529.6, 0.3, "NIST SRD 20, 528.8-530.4"),
-}
-"""References to start from; each can be given in a recipe with another energy and error."""
+class ChargeReference(RecipeModel):
+    """One entry of ``reference_data/charge``."""
+
+    name: str = Field(description="what recipes call it, such as 'Au 4f7/2'")
+    region: str = Field(description="core level that holds the line, as files call it")
+    species: str = Field(description="id in the species library")
+    energy_eV: float = Field(gt=0, description="binding energy by definition; of a doublet, of its first line")
+    sigma_eV: float = Field(gt=0, description="standard error of that definition")
+    source: str = Field(min_length=1, description="citation")
+    status: Literal["read", "secondary", "unverified"] = Field(description="whether the source was opened")
 
 
-@dataclass(frozen=True)
-class ChargeShift:
-    """Correction to add to measured binding energies, per level.
-
-    Attributes
-    ----------
-    shift_eV : ndarray, shape (L,)
-        Reference energy minus measured position (eV).
-    statistical_eV : ndarray, shape (L,)
-        Standard error of the measured reference position (eV), independent between levels.
-    systematic_eV : float
-        Standard error of the reference energy (eV), common to all levels.
-    contested : bool
-        True for adventitious carbon; goes into the record as a note.
-    """
-
-    shift_eV: FloatArray
-    statistical_eV: FloatArray
-    systematic_eV: float
-    contested: bool
-
-    @property
-    def sigma_eV(self) -> FloatArray:
-        """Total standard error per level (eV), shape (L,)."""
-        return np.hypot(self.statistical_eV, self.systematic_eV)
-
-    @property
-    def covariance(self) -> FloatArray:
-        """Covariance between levels (eV^2), shape (L, L)."""
-        common = np.full((self.shift_eV.size, self.shift_eV.size), self.systematic_eV**2)
-        return common + np.diag(self.statistical_eV**2)
-
-
-def charge_shift(
-    reference: ChargeReference, position_eV: npt.ArrayLike, sigma_eV: npt.ArrayLike | None = None
-) -> ChargeShift:
-    """Return the shift of every level.
-
-    Parameters
-    ----------
-    reference : ChargeReference
-        What to rest on.
-    position_eV : array-like, shape (L,)
-        Measured position of the reference line per level (eV). For ``kind="none"`` only its shape is used.
-    sigma_eV : array-like, shape (L,) or scalar, optional
-        Standard error of these positions (eV); needed for ``kind="line"``.
-
-    Returns
-    -------
-    ChargeShift
-        Shifts with errors.
+@lru_cache(maxsize=1)
+def load_references() -> Mapping[str, ChargeReference]:
+    """Return the shipped references by name, read once and checked.
 
     Raises
     ------
     DataError
-        If a reference position or its error is missing or not finite: that level has no energy scale.
+        If an entry is not complete.
     """
-    measured = np.atleast_1d(np.asarray(position_eV, dtype=float))
-    if reference.kind == "none" or reference.energy_eV is None:
-        zero = np.zeros_like(measured)
-        return ChargeShift(zero, zero.copy(), reference.sigma_eV, contested=False)
-    if sigma_eV is None:
-        raise DataError("the position of the reference line has no error", source=reference.line)
-    sigma = np.broadcast_to(np.asarray(sigma_eV, dtype=float), measured.shape)
-    bad = ~(np.isfinite(measured) & np.isfinite(sigma) & (sigma >= 0.0))
-    if np.any(bad):
-        levels = ", ".join(str(level) for level in np.flatnonzero(bad))
-        raise DataError(
-            f"the reference line has no usable position at level {levels}",
-            source=reference.line,
-            hint="choose a line that is present at every level, or kind = 'none'",
-        )
-    return ChargeShift(reference.energy_eV - measured, sigma.copy(), reference.sigma_eV, reference.contested)
+    rows = [row for table in read_tables("charge").values() for row in table["reference"]]
+    try:
+        found = [ChargeReference.model_validate(row) for row in rows]
+    except ValidationError as error:
+        raise DataError(str(error), source="charge/*.toml") from error
+    return MappingProxyType({entry.name: entry for entry in found})
 
 
-def correct_positions(
-    position_eV: npt.ArrayLike, sigma_eV: npt.ArrayLike, shift: ChargeShift, correlation: npt.ArrayLike = 0.0
-) -> tuple[FloatArray, FloatArray]:
-    """Add the shift to fitted positions and propagate the errors.
-
-    Parameters
-    ----------
-    position_eV, sigma_eV : array-like, shape (L,) or (L, N)
-        Positions as fitted and their standard errors (eV).
-    shift : ChargeShift
-        From `charge_shift`.
-    correlation : array-like, default 0
-        Correlation of a position with the measured reference position; 1 for the reference line itself, whose
-        corrected position then carries the error of the reference energy only.
-
-    Returns
-    -------
-    position, sigma : ndarray
-        Corrected positions and total standard errors (eV), shape of the input.
+def get_reference(name: str) -> ChargeReference:
+    """Return a shipped reference by name.
 
     Raises
     ------
-    DataError
-        If the number of levels differs.
+    RecipeError
+        Unknown name; the message names the nearest ones.
     """
-    position, sigma = np.asarray(position_eV, dtype=float), np.asarray(sigma_eV, dtype=float)
-    if position.shape != sigma.shape or position.shape[:1] != shift.shift_eV.shape:
-        raise DataError(f"{position.shape} positions and {sigma.shape} errors for {shift.shift_eV.size} levels")
-    per_level = (slice(None),) + (None,) * (position.ndim - 1)
-    own, reference = sigma, shift.statistical_eV[per_level]
-    variance = own**2 + reference**2 - 2.0 * np.asarray(correlation, dtype=float) * own * reference
-    total = np.sqrt(np.maximum(variance, 0.0) + shift.systematic_eV**2)
-    return position + shift.shift_eV[per_level], total
+    known = load_references()
+    if name in known:
+        return known[name]
+    nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.4) or list(known)
+    raise RecipeError(f"unknown charge reference {name!r}", hint="known: " + ", ".join(nearest))
+
+
+class ChargeTable(RecipeModel):
+    """Charge reference."""
+
+    reference: str | None = Field(
+        default=None,
+        description="line of the library of references, such as 'Au 4f7/2': it gives kind, region, species, energy_eV "
+        "and sigma_eV as far as they are not said",
+    )
+    kind: Literal["none", "line"] = Field(
+        default="none",
+        description="none: energies stay as measured; line: they are shifted so that a line lies at its energy",
+    )
+    region: str | None = Field(default=None, description="region that holds the reference line")
+    species: str | None = Field(default=None, description="component that is the reference line")
+    energy_eV: float | None = Field(default=None, description="its binding energy by definition")
+    sigma_eV: Annotated[float, Field(ge=0)] = Field(default=0.2, description="error of that definition")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_library(cls, raw: Any) -> Any:
+        """Put the library's values in the place of what is not said, so that the resolved recipe holds them."""
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("reference"), str):
+            return raw
+        try:
+            entry = get_reference(raw["reference"].strip())
+        except RecipeError as error:
+            raise ValueError(f"{error.message} ({error.hint})") from error
+        if raw.get("kind") == "none":
+            raise ValueError(f"kind = 'none' leaves energies as measured, but reference = {entry.name!r} shifts them")
+        if raw.get("energy_eV") is not None and raw.get("sigma_eV") is None:
+            raise ValueError("an energy other than the library's needs its error: give sigma_eV beside energy_eV")
+        library = entry.model_dump(include={"region", "species", "energy_eV", "sigma_eV"})
+        return {"kind": "line"} | library | {k: v for k, v in raw.items() if v is not None}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kind == "line" and (self.region is None or self.species is None or self.energy_eV is None):
+            raise ValueError("a charge reference by a line needs region, species and energy_eV, or a reference")
+        return self
+
+    @property
+    def text(self) -> str:
+        """What the energies of records refer to, in words."""
+        words = f"energies refer to {self.species} at {self.energy_eV} eV"
+        if self.region is not None and normalise_region(self.region) == "C 1s":
+            words += " (contested for alkali-bearing samples)"  # [1]_
+        if self.reference is None:
+            return words
+        entry = get_reference(self.reference)
+        source = entry.source if entry.energy_eV == self.energy_eV else "energy of the recipe"
+        return f"{words}, standard error {self.sigma_eV} eV; {source}"

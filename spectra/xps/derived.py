@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, Quantity, ResultRecord
 
+from .attenuation import imfp_tpp2m, information_depth
 from .dataset import normalise_region
 from .depth.profile_fit import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
-from .quantify import Composition, atomic_fractions
+from .quantify import Alternatives, Composition, Lines, atomic_fractions
 from .quantities import fractions, limit, profile_quantities
 from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
@@ -41,7 +42,12 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         return []  # the failed records of the other regions say why
     missing = [n for n in wanted if n not in names]
     rows = _common_levels(profile, names)
-    lines = [_line(profile, n) for n in names]
+    lines = Lines(
+        tuple(_line(profile, n) for n in names),
+        _kinetic_energies(profile, names),
+        _transmission(profile, names),
+        table.material or table.attenuation_exponent,
+    )
     rsf = _rsf_set(table)
     others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
     area, covariance = _areas(profile, names, rows)
@@ -50,16 +56,17 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         area,
         covariance,
         rsf,
-        _kinetic_energies(profile, names),
-        transmission=_transmission(profile, names),
-        attenuation=table.attenuation_exponent,
-        background_areas=_other_backgrounds(profile, names, rows),
-        alternative_sets=[s for s in others if s.name != rsf.name and all(s.has(n) for n in lines)],
+        Alternatives(
+            _other_backgrounds(profile, names, rows),
+            [s for s in others if s.name != rsf.name and all(s.has(n) for n in lines.names)],
+        ),
         charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
+        path_sigma=table.path_sigma,
         confidence=profile.recipe.confidence,
     )
+    depths = _probing_depths(table, lines)
     records = [
-        _composition_record(profile, {n: rows[n][level] for n in names}, composition, level, missing)
+        _composition_record(profile, {n: rows[n][level] for n in names}, composition, level, missing, depths)
         for level in range(area.shape[0])
     ]
     whole = _composition_profile(profile, _times(profile, names[0], rows), composition, records)
@@ -127,6 +134,27 @@ def _per_time(profile: Profile, name: str, result: RegionFit) -> tuple[FloatArra
     return area / live, np.diag(covariance) / live**2
 
 
+def _probing_depths(table: QuantificationTable, lines: Lines) -> list[Quantity]:
+    """Return the mean free path of every line's electrons, and the depth that 95 % of its signal comes from."""
+    if table.material is None:
+        return []
+    path = imfp_tpp2m(lines.kinetic_energy_eV, table.material)
+    depth = information_depth(path, emission_angle_deg=table.emission_angle_deg)
+    return [
+        Quantity(
+            name=name,
+            value=float(value),
+            sigma=table.path_sigma * float(value),
+            sigma_kind="systematic",
+            unit="nm",
+            component=line,
+            role="derived",
+        )
+        for name, values in (("attenuation.length", path), ("attenuation.probing_depth", depth))
+        for line, value in zip(lines.names, values, strict=True)
+    ]
+
+
 def _other_backgrounds(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
     """Return the areas on every alternative background."""
     table = profile.recipe.quantification
@@ -181,7 +209,12 @@ def _transmission(profile: Profile, names: list[str]) -> FloatArray | None:
 
 
 def _composition_record(
-    profile: Profile, rows: dict[str, int], composition: Composition, level: int, missing: list[str]
+    profile: Profile,
+    rows: dict[str, int],
+    composition: Composition,
+    level: int,
+    missing: list[str],
+    depths: list[Quantity],
 ) -> ResultRecord:
     quantities = []
     names = list(rows)
@@ -210,7 +243,7 @@ def _composition_record(
         state=profile.state(None, None if first.times is None else float(first.times[rows[names[0]]])),
         inputs=profile.inputs(f"composition@level={number}", files),
         method="xps.composition",
-        quantities=tuple(quantities),
+        quantities=(*quantities, *depths),
         parents=tuple(profile.record_ids[n, row] for n, row in rows.items()),
         status="warning" if missing else "ok",
         notes=(f"RSF set {composition.rsf_set}", *composition.notes, *notes),

@@ -1,4 +1,4 @@
-"""P 2s inside the B 1s region: foretold from P 2p, to be subtracted with its error.
+"""P 2s inside the B 1s region: foretold from P 2p, with its error.
 
 Phosphates and LiPF6 put their P 2s at 189 to 195 eV, on top of B 1s. P 2p is measured apart, so the area of P 2s
 follows from the ratio of the sensitivities, and its position from the distance of the two lines, which hardly depends
@@ -17,7 +17,7 @@ from layerscope.errors import DataError
 
 from .attenuation import Material
 from .dataset import FloatArray
-from .quantify import AVERAGE_EXPONENT, Transmission, sensitivities
+from .quantify import AVERAGE_EXPONENT, Lines
 from .rsf import RsfSet
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "P2S_MINUS_P2P3_SIGMA_EV",
     "P2sPrediction",
     "predict_p2s",
-    "subtract_overlap",
 ]
 
 P2S_MINUS_P2P3_EV = 57.45
@@ -72,7 +71,6 @@ def predict_p2s(
     *,
     excitation_energy_eV: float = 1486.6,
     alternative_sets: Sequence[RsfSet] = (),
-    transmission: Transmission = None,
     attenuation: float | Material = AVERAGE_EXPONENT,
 ) -> P2sPrediction:
     """Foretell area and position of P 2s from a fitted P 2p doublet.
@@ -91,8 +89,8 @@ def predict_p2s(
         Photon energy (eV).
     alternative_sets : sequence of RsfSet, optional
         Other sets; the standard deviation of all ratios is the error of the ratio.
-    transmission, attenuation : optional
-        See `quantify.sensitivities`; the transmission values of an array are for P 2p, then P 2s.
+    attenuation : float or Material, optional
+        See `quantify.Lines`.
 
     Returns
     -------
@@ -113,10 +111,8 @@ def predict_p2s(
     p2s_position = position + P2S_MINUS_P2P3_EV
     # one ratio for the series: a shift of a few eV changes it by less than 0.3 %
     energy = excitation_energy_eV - np.array([position.mean(), p2s_position.mean()])
-    ratios = [
-        float(sensitivities(("P 2p", "P 2s"), entry, energy, transmission, attenuation)[1])
-        for entry in (rsf, *alternative_sets)
-    ]
+    lines = Lines(("P 2p", "P 2s"), energy, attenuation=attenuation)
+    ratios = [float(lines.sensitivities(entry)[1]) for entry in (rsf, *alternative_sets)]
     ratio, ratio_sigma = ratios[0], float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
     total = ratio**2 * covariance + ratio_sigma**2 * np.outer(area, area)
     return P2sPrediction(
@@ -130,44 +126,6 @@ def predict_p2s(
         position_eV=p2s_position,
         position_sigma_eV=np.hypot(position_sigma, P2S_MINUS_P2P3_SIGMA_EV),
     )
-
-
-def subtract_overlap(
-    region_area: npt.ArrayLike, region_covariance: npt.ArrayLike, foreign: P2sPrediction, share: npt.ArrayLike = 1.0
-) -> tuple[FloatArray, FloatArray]:
-    """Subtract P 2s from the area of the B 1s region.
-
-    Parameters
-    ----------
-    region_area : array-like, shape (L,)
-        Area above background in the B 1s region, same unit as the P 2p area.
-    region_covariance : array-like, shape (L, L) or (L,)
-        Its covariance, or the standard errors of independent levels.
-    foreign : P2sPrediction
-        From `predict_p2s`; measured apart, hence independent of the region.
-    share : array-like, default 1
-        Share of the P 2s area that falls inside the region, 0 to 1.
-
-    Returns
-    -------
-    area : ndarray, shape (L,)
-        What remains for B 1s; not cut at zero, so that a limit can be stated from it.
-    covariance : ndarray, shape (L, L)
-        Its covariance.
-
-    Raises
-    ------
-    DataError
-        Shapes that do not fit, values that are not finite, or a share outside 0 to 1.
-    """
-    area = np.atleast_1d(np.asarray(region_area, dtype=float))
-    if area.shape != foreign.area.shape or not np.all(np.isfinite(area)):
-        raise DataError(f"{area.size} areas of the region for {foreign.area.size} levels of P 2p", source="B 1s")
-    inside = np.broadcast_to(np.asarray(share, dtype=float), area.shape)
-    if not np.all((inside >= 0.0) & (inside <= 1.0)):
-        raise DataError("the share of P 2s inside the region must lie between 0 and 1", source="B 1s")
-    covariance = _as_covariance(region_covariance, area.size) + np.outer(inside, inside) * foreign.covariance
-    return area - inside * foreign.area, covariance
 
 
 def _as_covariance(values: npt.ArrayLike, levels: int) -> FloatArray:

@@ -23,6 +23,7 @@ from .dataset import XpsDataset, normalise_region
 from .energyscale import align, fit_reference, matching_rows
 from .overlap import P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
+from .quantify import AVERAGE_EXPONENT
 from .quantities import EnergyScale
 from .recipe import RegionTable, SeriesTable, XpsRecipe
 from .recipecheck import recipe_problems, require_sound
@@ -288,6 +289,7 @@ def _foretell_p2s(profile: Profile, region: RegionTable, result: RegionFit, spec
         rsf,
         excitation_energy_eV=energy,
         alternative_sets=tuple(s for s in _other_sets(profile, ("P 2p", "P 2s")) if s.name != rsf.name),
+        attenuation=(quantification and quantification.material) or AVERAGE_EXPONENT,
     )
 
 

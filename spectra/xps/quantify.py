@@ -4,13 +4,13 @@ For a homogeneous sample x_i = (A_i / S_i) / sum_j (A_j / S_j), where the sensit
 factor, analyser transmission and attenuation length, as far as the factor does not contain them already. Fractions are
 a composition: they sum to one, so their errors are correlated and every part of the covariance has rows that sum to
 zero. Four parts are kept: counting (from the fit), the choice of background, the choice of the RSF set, and the charge
-reference.
+reference; where paths are those of TPP-2M, their error is a fifth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -19,20 +19,99 @@ import numpy.typing as npt
 from layerscope.errors import DataError, RecipeError
 from layerscope.fitting.limits import feldman_cousins
 
-from .attenuation import Material, imfp_tpp2m
+from .attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, TPP2M_RELATIVE_SIGMA, Material, imfp_tpp2m
 from .dataset import FloatArray, normalise_region
 from .rsf import RsfSet
 
-__all__ = ["AVERAGE_EXPONENT", "BUDGET_PARTS", "Composition", "Transmission", "atomic_fractions", "sensitivities"]
+__all__ = ["AVERAGE_EXPONENT", "BUDGET_PARTS", "Alternatives", "Composition", "Lines", "atomic_fractions"]
 
 AVERAGE_EXPONENT = 0.666
 """Exponent of the mean free path against kinetic energy, averaged over many solids (Tanuma, Powell, Penn)."""
 
 BUDGET_PARTS = ("counting", "background", "rsf_set", "charge_reference")
-"""Parts of the error budget, in this order."""
+"""Parts of the error budget, in this order; with TPP-2M comes ``"attenuation"`` behind them."""
 
-Transmission = Callable[[FloatArray], FloatArray] | npt.ArrayLike | None
-"""Analyser transmission: a function of kinetic energy (eV), one value per line, or None if it is not known."""
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines that elements are quantified by, and what the sample and the analyser do to their electrons.
+
+    Attributes
+    ----------
+    names : tuple of str, length M
+        Core levels; ``"Mn 2p"`` is the whole doublet, ``"Sn 3d5/2"`` one component.
+    kinetic_energy_eV : ndarray, shape (M,)
+        Kinetic energies (eV).
+    transmission : ndarray, shape (M,), or None
+        Transmission of the analyser, any scale. None: taken as constant, or as the set assumes it.
+    attenuation : float or Material
+        Exponent n of a mean free path ~ E^n, or the solid for TPP-2M; used only if a set does not contain it.
+    """
+
+    names: tuple[str, ...]
+    kinetic_energy_eV: FloatArray
+    transmission: FloatArray | None = None
+    attenuation: float | Material = AVERAGE_EXPONENT
+
+    def sensitivities(self, rsf: RsfSet, *, shift_eV: float = 0.0, slope: float = 0.0) -> FloatArray:
+        """Return the sensitivity of every line, with the corrections that the set does not contain.
+
+        Parameters
+        ----------
+        rsf : RsfSet
+            Sensitivity factors and their conventions.
+        shift_eV : float, default 0
+            Added to all kinetic energies.
+        slope : float, default 0
+            Added to d ln(path) / d ln(E), where the set does not contain the attenuation.
+
+        Returns
+        -------
+        ndarray, shape (M,)
+            Sensitivities relative to the first line.
+
+        Raises
+        ------
+        RecipeError
+            If the set has no factor for a line.
+        DataError
+            If an energy or a transmission is not positive.
+        """
+        count = len(self.names)
+        energy = np.asarray(self.kinetic_energy_eV, dtype=float) + shift_eV
+        if energy.shape != (count,) or not np.all(np.isfinite(energy) & (energy > 0.0)):
+            raise DataError(f"{count} positive kinetic energies are needed, one a line")
+        result = np.array([rsf.factor(line).value for line in self.names])
+        if not rsf.includes_attenuation:
+            path = self.attenuation
+            result *= imfp_tpp2m(energy, path) if isinstance(path, Material) else energy**path
+            result *= energy**slope
+        if self.transmission is not None and rsf.transmission != "instrument":
+            values = np.asarray(self.transmission, dtype=float)
+            if values.shape != energy.shape or not np.all(np.isfinite(values) & (values > 0.0)):
+                raise DataError("the transmission must be positive, one value a line")
+            # a set made for T ~ 1/E holds that factor already: only the ratio to it is missing
+            result *= values * energy if rsf.transmission == "inverse-energy" else values
+        return np.asarray(result / result[0])
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """What could have been chosen as well; the spread of the results is an error.
+
+    Attributes
+    ----------
+    background_areas : mapping of str to array-like, shape (L, M)
+        Areas of the same lines with other backgrounds.
+    rsf_sets : sequence of RsfSet
+        Other defensible sets.
+    """
+
+    background_areas: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    rsf_sets: Sequence[RsfSet] = ()
+
+
+NO_ALTERNATIVES = Alternatives()
 
 
 @dataclass(frozen=True)
@@ -48,7 +127,7 @@ class Composition:
     covariance : ndarray, shape (L, M, M)
         Total covariance; rows sum to zero.
     parts : mapping of str to ndarray, shape (L, M, M)
-        Covariance of each of `BUDGET_PARTS`; they add up to `covariance`.
+        Covariance by its causes, see `BUDGET_PARTS`; they add up to `covariance`.
     detected : ndarray of bool, shape (L, M)
         Whether the interval from counting and background alone excludes zero.
     upper_limit : ndarray, shape (L, M)
@@ -57,8 +136,6 @@ class Composition:
         Of the limits.
     rsf_set : str
         Name of the set that gave `fraction`.
-    sensitivity : ndarray, shape (M,)
-        Sensitivities used, first line = 1.
     notes : tuple of str
         What was assumed: derived factors, missing transmission.
     """
@@ -73,7 +150,6 @@ class Composition:
     upper_limit: FloatArray
     confidence: float
     rsf_set: str
-    sensitivity: FloatArray
     notes: tuple[str, ...]
 
     def budget(self, level: int, element: str) -> dict[str, float]:
@@ -92,94 +168,38 @@ class Composition:
             Part -> standard deviation (1), in the order of `BUDGET_PARTS`; their squares sum to sigma squared.
         """
         index = self.elements.index(element)
-        return {part: float(np.sqrt(self.parts[part][level, index, index])) for part in BUDGET_PARTS}
-
-
-def sensitivities(
-    lines: Sequence[str],
-    rsf: RsfSet,
-    kinetic_energy_eV: npt.ArrayLike,
-    transmission: Transmission = None,
-    attenuation: float | Material = AVERAGE_EXPONENT,
-) -> FloatArray:
-    """Return the sensitivity of every line, with the corrections that the set does not contain.
-
-    Parameters
-    ----------
-    lines : sequence of str, length M
-        Core levels.
-    rsf : RsfSet
-        Sensitivity factors and their conventions.
-    kinetic_energy_eV : array-like, shape (M,)
-        Kinetic energies of the lines (eV).
-    transmission : callable, array-like of shape (M,), or None
-        Transmission of the analyser, any scale. None: taken as constant, or as the set assumes it.
-    attenuation : float or Material
-        Exponent n of a mean free path ~ E^n, or the solid for TPP-2M; used only if the set does not contain it.
-
-    Returns
-    -------
-    ndarray, shape (M,)
-        Sensitivities relative to the first line.
-
-    Raises
-    ------
-    RecipeError
-        If the set has no factor for a line.
-    DataError
-        If an energy or a transmission is not positive.
-    """
-    energy = np.asarray(kinetic_energy_eV, dtype=float)
-    if energy.shape != (len(lines),) or not np.all(np.isfinite(energy) & (energy > 0.0)):
-        raise DataError(f"{len(lines)} positive kinetic energies are needed, one a line")
-    result = np.array([rsf.factor(line).value for line in lines])
-    if not rsf.includes_attenuation:
-        result *= imfp_tpp2m(energy, attenuation) if isinstance(attenuation, Material) else energy**attenuation
-    if transmission is not None and rsf.transmission != "instrument":
-        values = np.asarray(transmission(energy) if callable(transmission) else transmission, dtype=float)
-        if values.shape != energy.shape or not np.all(np.isfinite(values) & (values > 0.0)):
-            raise DataError("the transmission must be positive, one value a line")
-        # a set made for T ~ 1/E holds that factor already: only the ratio to it is missing
-        result *= values * energy if rsf.transmission == "inverse-energy" else values
-    return np.asarray(result / result[0])
+        return {part: float(np.sqrt(matrices[level, index, index])) for part, matrices in self.parts.items()}
 
 
 def atomic_fractions(
-    lines: Sequence[str],
+    lines: Lines,
     area: npt.ArrayLike,
     covariance: npt.ArrayLike,
     rsf: RsfSet,
-    kinetic_energy_eV: npt.ArrayLike,
+    alternatives: Alternatives = NO_ALTERNATIVES,
     *,
-    transmission: Transmission = None,
-    attenuation: float | Material = AVERAGE_EXPONENT,
-    background_areas: Mapping[str, npt.ArrayLike] | None = None,
-    alternative_sets: Sequence[RsfSet] = (),
     charge_sigma_eV: float = 0.0,
+    path_sigma: float = TPP2M_RELATIVE_SIGMA,
     confidence: float = 0.95,
 ) -> Composition:
     """Quantify a batch of levels.
 
     Parameters
     ----------
-    lines : sequence of str, length M
-        One core level per element; ``"Mn 2p"`` is the area of the whole doublet, ``"Sn 3d5/2"`` of one component.
+    lines : Lines
+        One line per element.
     area : array-like, shape (L, M) or (M,)
         Peak areas, all in the same unit (counts*eV or counts/s*eV at equal dwell).
     covariance : array-like, shape (L, M, M) or (M, M)
         Covariance of the areas from the fit.
     rsf : RsfSet
         Set that gives the values.
-    kinetic_energy_eV : array-like, shape (M,)
-        Kinetic energies (eV).
-    transmission, attenuation : optional
-        See `sensitivities`.
-    background_areas : mapping of str to array-like, shape of `area`, optional
-        Areas of the same lines with other backgrounds; their spread is the background part of the error.
-    alternative_sets : sequence of RsfSet, optional
-        Other defensible sets; the spread of their results is the RSF part of the error.
+    alternatives : Alternatives, optional
+        Other backgrounds and sets, whose spread is an error.
     charge_sigma_eV : float, default 0
         Standard error of the charge reference (eV); it moves all kinetic energies together.
+    path_sigma : float, default 0.11
+        Relative standard error of mean free paths by TPP-2M.
     confidence : float, default 0.95
         Of the upper limits.
 
@@ -196,29 +216,31 @@ def atomic_fractions(
     RecipeError
         The same element twice, or a set without a factor for a line.
     """
-    names, elements = _elements(lines)
-    areas, area_covariance = _checked(area, covariance, len(names))
-    energy = np.asarray(kinetic_energy_eV, dtype=float)
+    lines, elements = _elements(lines)
+    areas, area_covariance = _checked(area, covariance, len(elements))
 
-    def composition(areas: FloatArray, rsf: RsfSet = rsf, shift_eV: float = 0.0) -> FloatArray:
-        return _close(areas / sensitivities(names, rsf, energy + shift_eV, transmission, attenuation))
+    def composition(areas: FloatArray, rsf: RsfSet = rsf, *, shift_eV: float = 0.0, slope: float = 0.0) -> FloatArray:
+        return _close(areas / lines.sensitivities(rsf, shift_eV=shift_eV, slope=slope))
 
     fraction = composition(areas)
-    sensitivity = sensitivities(names, rsf, energy, transmission, attenuation)
-    jacobian = _jacobian(areas, sensitivity, fraction)
-    others = [_like(areas, other, name) for name, other in (background_areas or {}).items()]
-    half = 0.5 * (composition(areas, shift_eV=-charge_sigma_eV) - composition(areas, shift_eV=charge_sigma_eV))
+    jacobian = _jacobian(areas, lines.sensitivities(rsf), fraction)
+    others = [_like(areas, other, name) for name, other in alternatives.background_areas.items()]
     parts = {
         "counting": jacobian @ area_covariance @ np.swapaxes(jacobian, 1, 2),
         "background": _spread([fraction, *(composition(other) for other in others)]),
-        "rsf_set": _spread([fraction, *(composition(areas, rsf=other) for other in alternative_sets)]),
-        "charge_reference": half[:, :, None] * half[:, None, :],
+        "rsf_set": _spread([fraction, *(composition(areas, other) for other in alternatives.rsf_sets)]),
+        "charge_reference": _common(
+            composition(areas, shift_eV=-charge_sigma_eV), composition(areas, shift_eV=charge_sigma_eV)
+        ),
     }
+    if isinstance(lines.attenuation, Material):
+        slope = path_sigma * EXPONENT_SIGMA_PER_PATH_SIGMA
+        parts["attenuation"] = _common(composition(areas, slope=-slope), composition(areas, slope=slope))
     total = sum(parts.values(), start=np.zeros_like(parts["counting"]))
     sigma, from_data = (np.sqrt(_diagonal(part)) for part in (total, parts["counting"] + parts["background"]))
     return Composition(
         elements=elements,
-        lines=names,
+        lines=lines.names,
         fraction=fraction,
         sigma=sigma,
         covariance=total,
@@ -227,20 +249,19 @@ def atomic_fractions(
         upper_limit=feldman_cousins(fraction, sigma, confidence).high,
         confidence=confidence,
         rsf_set=rsf.name,
-        sensitivity=sensitivity,
-        notes=_notes(names, rsf, transmission),
+        notes=_notes(lines, rsf),
     )
 
 
-def _elements(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return normalised lines and their elements, each element once."""
-    names = tuple(normalise_region(line) for line in lines)
+def _elements(lines: Lines) -> tuple[Lines, tuple[str, ...]]:
+    """Return the lines with their names normalised, and their elements, each element once."""
+    names = tuple(normalise_region(line) for line in lines.names)
     elements = tuple(name.split()[0] for name in names)
     if len(elements) < 2:
         raise DataError("a composition needs at least two elements", hint="one element alone is always 100 %")
     if twice := sorted({element for element in elements if elements.count(element) > 1}):
         raise RecipeError(f"{', '.join(twice)} is quantified by two lines", hint="choose one line per element")
-    return names, elements
+    return replace(lines, names=names), elements
 
 
 def _checked(area: npt.ArrayLike, covariance: npt.ArrayLike, count: int) -> tuple[FloatArray, FloatArray]:
@@ -288,19 +309,29 @@ def _spread(compositions: list[FloatArray]) -> FloatArray:
     return np.asarray(np.einsum("kli,klj->lij", deviation, deviation) / max(len(compositions) - 1, 1))
 
 
+def _common(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Covariance (L, M, M) of an error that moves all fractions together, from one below to one above (both (L, M))."""
+    half = 0.5 * (low - high)
+    return np.asarray(half[:, :, None] * half[:, None, :])
+
+
 def _diagonal(matrices: FloatArray) -> FloatArray:
     """Diagonals (L, M) of a stack of matrices."""
     return np.diagonal(matrices, axis1=1, axis2=2)
 
 
-def _notes(lines: Sequence[str], rsf: RsfSet, transmission: Transmission) -> tuple[str, ...]:
+def _notes(lines: Lines, rsf: RsfSet) -> tuple[str, ...]:
     """Say what was assumed."""
-    derived = [line for line in lines if rsf.factor(line).derived]
+    derived = [line for line in lines.names if rsf.factor(line).derived]
     notes = [f"RSF of {', '.join(derived)} derived by the statistical ratio of the doublet"] if derived else []
     if rsf.transmission == "instrument":
         notes.append(f"RSF set {rsf.name} holds the transmission of its analyser; none was applied")
-    elif transmission is None:
+    elif lines.transmission is None:
         notes.append(
             "transmission not known: taken as " + ("1/E" if rsf.transmission == "inverse-energy" else "constant")
         )
+    if isinstance(lines.attenuation, Material):
+        path = f"mean free paths by TPP-2M in {lines.attenuation.formula}; density and gap: {lines.attenuation.source}"
+        held = f", not applied to the fractions: RSF set {rsf.name} holds the attenuation of an average solid"
+        notes.append(path + (held if rsf.includes_attenuation else ""))
     return tuple(notes)

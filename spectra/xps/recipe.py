@@ -12,6 +12,8 @@ from layerscope.fitting.expressions import Expression
 from layerscope.options import RecipeModel, RecipePath, not_empty
 from layerscope.runs.recipe import PipelineRecipe
 
+from .attenuation import TPP2M_RELATIVE_SIGMA, MaterialByName
+from .charge import ChargeTable
 from .dataset import normalise_region
 
 __all__ = [
@@ -156,25 +158,6 @@ class RegionTable(RecipeModel):
         return self
 
 
-class ChargeTable(RecipeModel):
-    """Charge reference."""
-
-    kind: Literal["none", "line"] = Field(
-        default="none",
-        description="none: energies stay as measured; line: they are shifted so that a line lies at its energy",
-    )
-    region: str | None = Field(default=None, description="region that holds the reference line")
-    species: str | None = Field(default=None, description="component that is the reference line")
-    energy_eV: float | None = Field(default=None, description="its binding energy by definition")
-    sigma_eV: Annotated[float, Field(ge=0)] = Field(default=0.2, description="error of that definition")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.kind == "line" and (self.region is None or self.species is None or self.energy_eV is None):
-            raise ValueError("a charge reference by a line needs region, species and energy_eV")
-        return self
-
-
 class ColumnsTable(RecipeModel):
     """What the columns of a plain text file mean; see `layerscope.spectra.xps.readers.columns.ColumnMap`."""
 
@@ -230,6 +213,9 @@ class SeriesTable(RecipeModel):
         return self
 
 
+_OF_PATHS = ("attenuation_exponent", "path_sigma", "emission_angle_deg")
+
+
 class QuantificationTable(RecipeModel):
     """Atomic fractions."""
 
@@ -246,6 +232,17 @@ class QuantificationTable(RecipeModel):
     attenuation_exponent: float = Field(
         default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
     )
+    material: MaterialByName | None = Field(
+        default=None,
+        description="solid whose mean free paths by TPP-2M take the place of the exponent and give probing depths: a "
+        "formula of the library, or a table",
+    )
+    path_sigma: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=TPP2M_RELATIVE_SIGMA, description="relative standard error of a mean free path by TPP-2M"
+    )
+    emission_angle_deg: Annotated[float, Field(ge=0, lt=90)] = Field(
+        default=0.0, description="angle between surface normal and analyser, for the probing depth"
+    )
     alternative_backgrounds: tuple[BackgroundTable, ...] = Field(
         default=(
             BackgroundTable(kind="shirley", mode="static"),
@@ -258,6 +255,11 @@ class QuantificationTable(RecipeModel):
     def _consistent(self) -> Self:
         if self.factors and not self.factors_source:
             raise ValueError("factors need factors_source: where do they come from?")
+        told = {name: getattr(self, name) != type(self).model_fields[name].default for name in _OF_PATHS}
+        if self.material is not None and told["attenuation_exponent"]:
+            raise ValueError("paths follow either a material or attenuation_exponent")
+        if self.material is None and (told["path_sigma"] or told["emission_angle_deg"]):
+            raise ValueError("path_sigma and emission_angle_deg say something of mean free paths: name a material")
         return self
 
 

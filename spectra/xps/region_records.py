@@ -173,10 +173,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     if profile.recipe.charge.kind == "line":
-        contested = " (contested for alkali-bearing samples)" if profile.recipe.charge.region == "C 1s" else ""
-        notes.append(
-            f"energies refer to {profile.recipe.charge.species} at {profile.recipe.charge.energy_eV} eV{contested}"
-        )
+        notes.append(profile.recipe.charge.text)
     more, models, found, remarks = _species_profiles(profile, result, spectra.times)
     quantities += more
     alternatives += models

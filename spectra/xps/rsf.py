@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from layerscope.errors import DataError, RecipeError
+from layerscope.reference import read_tables
 
-from ._tables import read_tables
 from .dataset import normalise_region
 
 __all__ = ["RsfFactor", "RsfSet", "TransmissionConvention", "custom_rsf_set", "get_rsf_set", "load_rsf_sets"]

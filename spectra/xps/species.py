@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.records import Assignment
+from layerscope.reference import read_tables
 
-from ._tables import read_tables
 from .dataset import normalise_region
 
 __all__ = [
@@ -60,6 +60,8 @@ class Species:
         Area of the second line over that of the first, if it is known.
     partner : str or None
         Name of the second line, e.g. ``"In 3d3/2"``.
+    standard : bool
+        A metal that is put there to carry the energy scale: it competes with no assignment.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Species:
     splitting_sigma_eV: float | None = None
     ratio: float | None = None
     partner: str | None = None
+    standard: bool = False
 
     def __post_init__(self) -> None:
         where = f"species {self.id!r} of {self.line}"
@@ -114,7 +117,7 @@ def parse_species(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Species, ...
         Unknown or missing key, positions out of order, no source, the same id twice for a line.
     """
     known = {entry.name for entry in fields(Species)}
-    required = known - {"position_eV", "notes", "splitting_eV", "splitting_sigma_eV", "ratio", "partner"}
+    required = {"id", "line", "label", "low_eV", "high_eV", "spread_eV", "source", "status"}
     found: dict[tuple[str, str], Species] = {}
     for name, table in tables.items():
         for row in table.get("species", ()):
@@ -240,7 +243,7 @@ def competing(
     left_out = {exclude} if isinstance(exclude, str) else set(exclude)
     own = normalise_region(line)
     found: list[tuple[tuple[float, bool, float], Assignment]] = []
-    for entry in load_species():
+    for entry in (species for species in load_species() if not species.standard):
         for name, low, high, spread in _ranges(entry):
             distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
             is_own = _same_line(name, own)

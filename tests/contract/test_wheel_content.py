@@ -54,9 +54,10 @@ def test_the_wheel_contains_every_module(wheel_names: set[str]) -> None:
 
 
 def test_the_wheel_contains_the_data_needed_at_run_time(wheel_names: set[str]) -> None:
-    for folder in ("species", "rsf", "phases"):
-        for file in (ROOT / "reference_data" / folder).glob("*.toml"):
-            assert f"layerscope/reference_data/{folder}/{file.name}" in wheel_names
+    files = [file for file in (ROOT / "reference_data").glob("*/*.toml") if not file.name.startswith("recipe")]
+    assert {file.parent.name for file in files} >= {"species", "rsf", "phases", "peaks", "materials", "charge"}
+    for file in files:
+        assert f"layerscope/reference_data/{file.parent.name}/{file.name}" in wheel_names
     assert "layerscope/py.typed" in wheel_names
     assert "layerscope/records/result_record.schema.json" in wheel_names
     assert any(n.endswith(".mplstyle") for n in wheel_names)

@@ -1,10 +1,10 @@
-"""P 2s foretold from P 2p and taken out of B 1s."""
+"""P 2s foretold from P 2p."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.overlap import predict_p2s, subtract_overlap
+from layerscope.spectra.xps.overlap import predict_p2s
 from layerscope.spectra.xps.quantify import AVERAGE_EXPONENT
 from layerscope.spectra.xps.rsf import get_rsf_set
 
@@ -41,35 +41,7 @@ def test_disagreement_of_the_sets_is_an_error_common_to_all_levels() -> None:
     assert p2s.covariance[0, 1] == pytest.approx(p2s.area_ratio_sigma**2 * 500.0 * 1000.0)
 
 
-def test_subtraction_agrees_with_a_simulation() -> None:
-    rng = np.random.default_rng(4)
-    n = 50_000
-    p2p, region = np.array([800.0, 300.0]), np.array([900.0, 700.0])
-    base = predict_p2s(p2p, [25.0, 20.0], 133.5, 0.1, SCOFIELD, alternative_sets=OTHERS)
-    area, covariance = subtract_overlap(region, [15.0, 12.0], base)
-    ratio = rng.normal(base.area_ratio, base.area_ratio_sigma, (n, 1))
-    draws = rng.normal(region, [15.0, 12.0], (n, 2)) - ratio * rng.normal(p2p, [25.0, 20.0], (n, 2))
-    np.testing.assert_allclose(area, draws.mean(axis=0), atol=2.0)
-    np.testing.assert_allclose(covariance, np.cov(draws.T), rtol=0.05)
-
-
-def test_only_the_share_inside_the_region_is_subtracted() -> None:
-    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
-    area, _ = subtract_overlap([500.0], [5.0], p2s, share=0.25)
-    assert area[0] == pytest.approx(500.0 - 0.25 * p2s.area[0])
-
-
-def test_what_remains_is_not_cut_at_zero() -> None:
-    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
-    assert subtract_overlap([10.0], [5.0], p2s)[0][0] < 0.0
-
-
 def test_unusable_input_is_refused() -> None:
-    p2s = predict_p2s([100.0], [1.0], 133.5, 0.1, SCOFIELD)
-    with pytest.raises(DataError, match="2 areas of the region for 1 levels"):
-        subtract_overlap([1.0, 2.0], [1.0, 1.0], p2s)
-    with pytest.raises(DataError, match="share"):
-        subtract_overlap([1.0], [1.0], p2s, share=1.5)
     with pytest.raises(DataError, match="positive variance"):
         predict_p2s([100.0], [0.0], 133.5, 0.1, SCOFIELD)
     with pytest.raises(DataError, match="not finite"):

@@ -17,7 +17,7 @@ def read_tables(folder: str) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     folder : str
-        ``"species"`` or ``"rsf"``.
+        For example ``"elements"``.
 
     Returns
     -------
