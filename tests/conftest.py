@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,22 @@ def shared_data() -> Path:
 def reference_data() -> Path:
     """Return the folder of the cases with known truth that ship with the repository."""
     return ROOT / "reference_data"
+
+
+@pytest.fixture(scope="session")
+def reference_run(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Run a reference recipe with its figures, once a session, and return the run folder: read it, change nothing."""
+    done: dict[str, Path] = {}
+
+    def run(recipe: str) -> Path:
+        from layerscope.runs.execute import execute
+
+        if recipe not in done:
+            done[recipe] = tmp_path_factory.mktemp("reference") / "run"
+            execute(reference_data / recipe, done[recipe])
+        return done[recipe]
+
+    return run
 
 
 @pytest.fixture
