@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
-from layerscope.errors import DataError, LayerscopeError, ReaderError
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.measured.archive import one_member
+from layerscope.measured.delimited import parse_table
 from layerscope.measured.files import load
-from layerscope.measured.text import decode
 from layerscope.records import InputFile, file_sha256
 
 from .frames import Frame
-from .radiation import FloatArray
 from .recipe_series import CyclerTable, DiffractionRecipe, FramesTable
 
-__all__ = ["aligned", "by_clock", "read_text", "timed"]
-
-
-def read_text(recipe: DiffractionRecipe, path: str, member: str | None) -> str:
-    """Return a text file of a recipe, or the one file of that name in an archive.
-
-    Raises
-    ------
-    ReaderError
-        If it cannot be read, or the archive does not hold it.
-    """
-    from layerscope.measured.archive import member_names, open_archive, read_member
-
-    raw = load(recipe.resolve(path))
-    if member is not None:
-        with open_archive(raw) as archive:
-            names = [n for n in member_names(archive) if n == member or n.rsplit("/", 1)[-1] == member]
-            if len(names) != 1:
-                raise ReaderError(f"{len(names)} members are called {member!r}", source=path)
-            raw = read_member(raw, archive, names[0])
-    return decode(raw.data)
+__all__ = ["aligned", "by_clock", "timed"]
 
 
 def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], total: int) -> list[Frame]:
@@ -73,24 +50,15 @@ def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], to
         frames = _logged(recipe, table, frames)
     if table.table is None:
         return frames
-    rows = list(csv.DictReader(io.StringIO(read_text(recipe, table.table, table.member))))
-    if len(rows) != total:
-        raise DataError(f"the table has {len(rows)} rows for {total} frames", source=table.table)
+    rows = parse_table(one_member(load(recipe.resolve(table.table)), table.member), table, cells="any", least=1)
+    if len(rows.rows) != total:
+        raise DataError(f"the table has {len(rows.rows)} rows for {total} frames", source=table.table)
     wanted = {"time_s": table.time_s, "voltage_V": table.voltage_V, "capacity_mAh_g": table.capacity_mAh_g}
-    columns = {key: _column(rows, name, table.table) for key, name in wanted.items() if name is not None}
+    columns = {key: rows.numbers(name) for key, name in wanted.items() if name is not None}
+    for key, values in columns.items():
+        if not np.isfinite(values).all():
+            raise DataError(f"column {wanted[key]!r} holds NaN or infinity", source=table.table)
     return [replace(f, **{k: float(v[f.index]) for k, v in columns.items()}) for f in frames]  # type: ignore[arg-type]
-
-
-def _column(rows: Sequence[dict[str, str]], name: str, source: str) -> FloatArray:
-    if name not in rows[0]:
-        raise DataError(f"the table has no column {name!r}", source=source, hint=f"columns: {', '.join(rows[0])}")
-    try:
-        values = np.array([float(row[name]) for row in rows])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"column {name!r} holds something that is no number: {error}", source=source) from error
-    if not np.isfinite(values).all():
-        raise DataError(f"column {name!r} holds NaN or infinity", source=source)
-    return values
 
 
 def _logged(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame]) -> list[Frame]:
@@ -104,6 +72,7 @@ def _logged(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame]) 
         start=table.log_start,
         end=table.log_end,
         member=table.log_member,
+        columns=table,
     )
     patterns = tuple(f.pattern for f in frames)
     series = with_log(PatternSeries(Path(table.log), "", "", "", "", 0, patterns), log)
@@ -135,14 +104,13 @@ def aligned(
     ReaderError, DataError
         If the record is missing, cannot be read or aligned; the error names it as the recipe does.
     """
-    from .cycler import CyclerColumns, align, read_cycler
+    from .cycler import align, read_cycler
 
-    columns = None if table.columns is None else CyclerColumns(**table.columns.model_dump(exclude_unset=True))
     try:
         cell = read_cycler(
             recipe.resolve(table.file),
-            format="auto" if columns is not None else table.format,
-            columns=columns,
+            format="auto" if table.columns is not None else table.format,
+            columns=table.columns,
             member=table.member,
         )
         found = align(

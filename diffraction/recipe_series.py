@@ -7,22 +7,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import RecipeModel, RecipePath, not_empty
 from layerscope.runs.recipe import PipelineRecipe
 
 __all__ = [
-    "ColumnsTable",
     "CyclerColumnsTable",
     "CyclerTable",
     "DiffractionRecipe",
     "FramesTable",
+    "PatternColumnsTable",
     "RadiationTable",
     "Range",
     "SeriesTable",
     "unique",
 ]
-
-Column = int | str
 
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
@@ -47,8 +46,8 @@ def unique(names: list[str], what: str) -> None:
         raise ValueError(f"two {what} are called {twice[0]!r}")
 
 
-class ColumnsTable(RecipeModel):
-    """What the columns of a plain text pattern mean; see `layerscope.diffraction.readers.ColumnMap`."""
+class PatternColumnsTable(ColumnsTable):
+    """What the columns of a plain text pattern mean, and how they are written."""
 
     axis: Column | None = Field(
         default=0,
@@ -64,9 +63,6 @@ class ColumnsTable(RecipeModel):
     )
     start: float | None = Field(default=None, description="first position, for intensities only")
     step: float | None = Field(default=None, description="of the axis, for intensities only")
-    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
-    skip_lines: Annotated[int, Field(ge=0)] = Field(default=0, description="lines to leave out at the top")
-    points: int | None = Field(default=None, description="rows that the file must have: shows one that was cut off")
 
 
 class RadiationTable(RecipeModel):
@@ -91,8 +87,8 @@ class RadiationTable(RecipeModel):
         return self
 
 
-class CyclerColumnsTable(RecipeModel):
-    """What the columns of a cycler's text file mean; see `layerscope.diffraction.cycler.CyclerColumns`."""
+class CyclerColumnsTable(ColumnsTable):
+    """What the columns of a cycler's text file mean, and how they are written."""
 
     time: Column = Field(default=0, description="column: number from 0, or name in the header")
     voltage: Column = Field(default=1, description="column of the cell voltage")
@@ -120,9 +116,6 @@ class CyclerColumnsTable(RecipeModel):
         default=False,
         description="the column is the net charge since the first record; otherwise the current is integrated",
     )
-    encoding: str | None = Field(default=None, description="of the text; found out if not given")
-    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
-    skip_lines: Annotated[int, Field(ge=0)] = Field(default=0, description="lines before the header or the first row")
 
 
 class CyclerTable(RecipeModel):
@@ -146,7 +139,7 @@ class CyclerTable(RecipeModel):
     mass_mg: Annotated[float, Field(gt=0)] | None = Field(default=None, description="active mass: mAh become mAh/g")
 
 
-class FramesTable(RecipeModel):
+class FramesTable(ColumnsTable):
     """When the frames were measured and at which voltage, where their files do not say."""
 
     table: RecipePath | None = Field(default=None, description="CSV with a header and one row a frame, in order")
@@ -189,7 +182,7 @@ class SeriesTable(RecipeModel):
         default="auto",
         description="found by the content if 'auto'; else the reader's name, e.g. xrdml, bruker_raw, columns",
     )
-    columns: ColumnsTable | None = Field(default=None, description="meaning of the columns of text files")
+    columns: PatternColumnsTable | None = Field(default=None, description="meaning of the columns of text files")
     radiation: RadiationTable | None = Field(default=None, description="over the recipe's and the files'")
     leave_out: tuple[int, ...] = Field(default=(), description="frames that are not to be used")
     cycler: CyclerTable | None = Field(default=None, description="record of the cycler")

@@ -9,7 +9,7 @@ from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.records import InputFile
 
 from .dataset import Pattern
-from .frame_clock import aligned, by_clock, read_text, timed
+from .frame_clock import aligned, by_clock, timed
 from .frames import Frame, FrameFailure, FrameSeries, levels_of, times_of, voltages_of
 from .radiation import Radiation, tube_radiation
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
@@ -23,7 +23,6 @@ __all__ = [
     "levels_of",
     "load_series",
     "noise_factor",
-    "read_text",
     "stack",
     "times_of",
     "voltages_of",
@@ -77,12 +76,8 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
 def _read_files(
     recipe: DiffractionRecipe, table: SeriesTable
 ) -> tuple[list[Frame], list[FrameFailure], list[InputFile]]:
-    from .readers import ColumnMap, read
+    from .readers import read
 
-    columns = None
-    if table.columns is not None:
-        given = table.columns.model_dump(exclude_unset=True)
-        columns = ColumnMap(**given)
     frames: list[Frame] = []
     failures: list[FrameFailure] = []
     files: list[InputFile] = []
@@ -90,7 +85,11 @@ def _read_files(
     for number, path in enumerate(table.files):
         try:
             found = read(
-                recipe.resolve(path), format=table.format, columns=columns, members=table.members, on_error="collect"
+                recipe.resolve(path),
+                format=table.format,
+                columns=table.columns,
+                members=table.members,
+                on_error="collect",
             )
         except MissingDependencyError:
             raise

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from layerscope.measured.delimited import ColumnsTable
 from layerscope.runs.pipeline import find_pipeline
 from layerscope.runs.recipe import StudyRecipe
 
@@ -20,6 +21,7 @@ Made from the models that check recipes, by `python docs/make_recipe_keys.py`; w
 [recipes.md](recipes.md). A key without a default has to be given where it says *required*; a dash means that nothing is
 assumed. `[name]` is a table, `[[name]]` one of several.
 """
+WRITTEN = ColumnsTable.model_fields  # what tables of columns share stands last
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 Schema = Mapping[str, Any]
@@ -80,7 +82,7 @@ def key_table(schema: Schema) -> str:
     """Return the keys of one table as a table of Markdown."""
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     required = set(schema.get("required", ()))
-    for key, entry in schema["properties"].items():
+    for key, entry in sorted(schema["properties"].items(), key=lambda item: item[0] in WRITTEN):
         cells = (f"`{key}`", kind(entry), default(key, entry, key in required), entry.get("description", ""))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)

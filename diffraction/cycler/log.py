@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,13 +9,14 @@ from datetime import datetime
 from pathlib import Path
 
 from layerscope.errors import DataError
-from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode
+from layerscope.measured.archive import one_member
+from layerscope.measured.delimited import ColumnsTable, parse_table
+from layerscope.measured.files import load
+from layerscope.measured.text import moment
 
 from ..dataset import PatternSeries
-from ..readers._base import iso_time
 
-__all__ = ["FrameLog", "parse_frame_log", "with_log"]
+__all__ = ["FrameLog", "read_frame_log", "with_log"]
 
 
 @dataclass(frozen=True)
@@ -36,43 +35,44 @@ class FrameLog:
     times: Mapping[str, tuple[datetime, datetime]]
 
 
-def parse_frame_log(
-    raw: RawFile, *, key: str = "scan_number", start: str = "start_time", end: str = "end_time"
+def read_frame_log(
+    path: str | Path,
+    *,
+    key: str = "scan_number",
+    start: str = "start_time",
+    end: str = "end_time",
+    member: str | None = None,
+    columns: ColumnsTable | None = None,
 ) -> FrameLog:
-    """Read a log in CSV with a header line.
+    """Read start and end of frames from a table with a line of names.
 
     Parameters
     ----------
-    raw : RawFile
-        The file's bytes.
+    path : str or Path
+        The log, or a zip archive that holds it.
     key, start, end : str
-        Names of the columns.
+        Names of its columns.
+    member : str, optional
+        Name or pattern of the one file in an archive.
+    columns : ColumnsTable, optional
+        How the table is written; found out without it.
 
     Returns
     -------
     FrameLog
-        Times in ISO 8601, aware or naive as written.
+        Times aware or naive as written.
 
     Raises
     ------
     ReaderError
         If a column is missing, a time cannot be read, a key is there twice, or a row is cut off.
     """
-    text = decode(raw.data)
-    if "\0" in text:
-        raise raw.error("the file is binary, not text")
-    try:
-        rows = list(csv.DictReader(io.StringIO(text)))
-    except csv.Error as error:
-        raise raw.error(f"the log cannot be read: {error}") from error
-    names = list(rows[0]) if rows else []
-    missing = [name for name in (key, start, end) if name not in names]
-    if missing:
-        raise raw.error(f"the log has no column {', '.join(missing)}", hint=f"columns: {', '.join(map(str, names))}")
+    raw = one_member(load(path), member)
+    table = parse_table(raw, columns, cells="any")
     times: dict[str, tuple[datetime, datetime]] = {}
-    for number, row in enumerate(rows, start=2):
-        begin, finish = iso_time(row[start]), iso_time(row[end])
-        label = (row[key] or "").strip()
+    cells = zip(table.lines, table.texts(key), table.texts(start), table.texts(end), strict=True)
+    for (number, _), label, *moments in cells:
+        begin, finish = map(moment, moments)
         if begin is None or finish is None or not label:
             raise raw.error(f"line {number} does not give {key}, {start} and {end}", hint="it may be cut off")
         if label in times:

@@ -15,11 +15,11 @@ from layerscope.measured.files import RawFile, load
 
 from ..dataset import FrameProblem, Pattern, PatternSeries
 from ..radiation import Radiation
+from ..recipe_series import PatternColumnsTable
 from ._base import READER_VERSION
-from .columns import ColumnMap
 from .series import Bundle, bundle_of_archive, bundle_of_folder
 
-__all__ = ["FORMATS", "ColumnMap", "read"]
+__all__ = ["FORMATS", "read"]
 
 FORMATS = (
     "xrdml",
@@ -51,7 +51,7 @@ def read(
     path: str | Path,
     *,
     format: str = "auto",
-    columns: ColumnMap | None = None,
+    columns: PatternColumnsTable | None = None,
     members: str | None = None,
     radiation: Radiation | float | None = None,
     on_error: OnError = "raise",
@@ -65,7 +65,7 @@ def read(
         A file with one or several scans, a folder of frames, or a zip archive of frames.
     format : str, default "auto"
         ``"auto"`` looks at the content, whatever the extension; or one of `FORMATS`.
-    columns : ColumnMap, optional
+    columns : PatternColumnsTable, optional
         What the columns of a CSV, XY or text file mean. Giving it selects the format ``"columns"``.
     members : str, optional
         Which files of a folder or archive are frames, for instance ``"*.xye"``. Without it those of the largest group
@@ -134,7 +134,7 @@ class _Task:
     def __init__(
         self,
         format: str,
-        columns: ColumnMap | None,
+        columns: PatternColumnsTable | None,
         radiation: Radiation | None,
         on_error: OnError,
         small_angle: bool,

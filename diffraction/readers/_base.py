@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from datetime import datetime
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,7 +14,6 @@ from ..radiation import FloatArray
 __all__ = [
     "READER_VERSION",
     "ascending",
-    "iso_time",
     "local_name",
     "parse_xml",
     "regular_axis",
@@ -69,18 +66,6 @@ def variance_of_errors(intensity: FloatArray, sigma: FloatArray) -> FloatArray:
     filler = 1.0 if poisson else np.inf
     empty = (sigma == 0) & (intensity == 0)
     return np.asarray(np.where(empty, filler, sigma.astype(np.float64) ** 2))
-
-
-def iso_time(text: str | None) -> datetime | None:
-    """Return an ISO 8601 time, aware if it names a zone; None if it is none or the year 1 (unset in .NET)."""
-    if not text:
-        return None
-    # .NET writes seven digits of a second, which Python 3.11 cuts itself.
-    try:
-        value = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.strip()))
-    except ValueError:
-        return None
-    return value if value.year > 1900 else None
 
 
 def parse_xml(raw: RawFile, data: bytes | None = None) -> ElementTree.Element:

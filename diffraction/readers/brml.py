@@ -10,11 +10,11 @@ import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import number
+from layerscope.measured.text import moment, number
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import ascending, iso_time, local_name, parse_xml
+from ._base import ascending, local_name, parse_xml
 
 __all__ = ["FORMAT", "read", "sniff"]
 
@@ -114,8 +114,8 @@ def _raw_data(raw: RawFile, root: Element, scan: int, source: str) -> Pattern:
         variance=None if variance is None else turned,
         time_per_step_s=time if time is not None and time > 0 else None,
         radiation=_radiation(root),
-        start_time=iso_time(_text(root, "TimeStampStarted")),
-        end_time=iso_time(_text(root, "TimeStampFinished")),
+        start_time=moment(_text(root, "TimeStampStarted")),
+        end_time=moment(_text(root, "TimeStampFinished")),
         sample=_sample(root),
         source=source,
         scan=scan,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.text import moment
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
@@ -156,7 +157,7 @@ def _read_2(raw: RawFile) -> list[Pattern]:
     ranges = int(_field(raw, "H", 4, "number of ranges"))
     anode = _text(raw, 188, 2, "anode")
     alpha1, alpha2, ratio = (_rounded(_field(raw, "f", at, "wavelengths")) for at in (190, 194, 198))
-    date = _date(_text(raw, 168, 20, "date"))
+    date = moment(_text(raw, 168, 20, "date"))
     patterns: list[Pattern] = []
     position = 256
     for scan in range(ranges):
@@ -190,7 +191,7 @@ def _read_3(raw: RawFile) -> list[Pattern]:
     ranges = int(_field(raw, "I", 12, "number of ranges"))
     if ranges * _RANGE_3 > raw.size:
         raise raw.error(f"{ranges} ranges are declared, for which {raw.size} bytes are too few", hint="it is cut off")
-    date = _date(f"{_text(raw, 16, 10, 'date')} {_text(raw, 26, 10, 'time')}")
+    date = moment(f"{_text(raw, 16, 10, 'date')} {_text(raw, 26, 10, 'time')}")
     alpha1, alpha2, beta, ratio = (float(_field(raw, "d", at, "wavelengths")) for at in (624, 632, 640, 648))
     radiation = _radiation(alpha1, alpha2, ratio, beta, _text(raw, 608, 4, "anode"))
     sample = _text(raw, 326, 60, "sample")
@@ -230,7 +231,7 @@ def _read_3(raw: RawFile) -> list[Pattern]:
 
 
 def _read_4(raw: RawFile) -> list[Pattern]:
-    date = _date(f"{_text(raw, 12, 12, 'date')} {_text(raw, 24, 10, 'time')}")
+    date = moment(f"{_text(raw, 12, 12, 'date')} {_text(raw, 24, 10, 'time')}")
     tags: dict[str, str] = {}
     radiation: Radiation | None = None
     position = _HEADER_4
@@ -284,12 +285,3 @@ def _dated(pattern: Pattern, date: datetime | None) -> Pattern:
     from dataclasses import replace
 
     return replace(pattern, start_time=date)
-
-
-def _date(text: str) -> datetime | None:
-    for layout in ("%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%d-%b-%y %H:%M:%S"):
-        try:
-            return datetime.strptime(" ".join(text.split()), layout)
-        except ValueError:
-            continue
-    return None

@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 
+from layerscope.measured.delimited import COMMENT_MARKS
 from layerscope.measured.files import RawFile
 from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
 from ._base import ascending, regular_axis, variance_of_errors, whole_counts
-from ._text import COMMENT_MARKS, radiation_of_header
+from ._text import radiation_of_header
 
 __all__ = ["FORMAT", "read", "sniff"]
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.text import moment
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
-from ._base import ascending, iso_time, whole_counts
+from ._base import ascending, whole_counts
 
 __all__ = ["FORMAT", "read", "sniff"]
 
@@ -160,8 +161,8 @@ def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
                 intensity_unit=unit,
                 variance=None if variance is None else turned,
                 radiation=_radiation(raw, entry),
-                start_time=iso_time(_text(raw, entry, "start_time")),
-                end_time=iso_time(_text(raw, entry, "end_time")),
+                start_time=moment(_text(raw, entry, "start_time")),
+                end_time=moment(_text(raw, entry, "end_time")),
                 temperature_K=_temperature(raw, entry),
                 sample=_text(raw, entry, "sample/name"),
                 source=raw.name,

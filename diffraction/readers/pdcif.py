@@ -16,11 +16,11 @@ import numpy as np
 
 from layerscope.errors import DataError, MissingDependencyError
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number
+from layerscope.measured.text import decode, moment, number
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import AxisKind, FloatArray, Radiation, tube_radiation
-from ._base import ascending, iso_time
+from ._base import ascending
 
 __all__ = ["FORMAT", "read", "sniff"]
 
@@ -246,4 +246,4 @@ def _temperature(blocks: Sequence[Any]) -> float | None:
 
 
 def _start(block: Any) -> datetime | None:
-    return iso_time(_text(block, "_pd_meas_datetime_initiated"))
+    return moment(_text(block, "_pd_meas_datetime_initiated"))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, natural_key, open_archive, read_member
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number
+from layerscope.measured.text import decode, moment, number
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation
-from ._base import ascending, iso_time, local_name, parse_xml
+from ._base import ascending, local_name, parse_xml
 
 __all__ = ["FORMAT", "read", "read_rasx", "sniff", "sniff_rasx"]
 
@@ -176,8 +175,8 @@ def _pattern(raw: RawFile, header: Mapping[str, str], text: str, scan: int) -> P
         intensity_unit=unit,
         variance=None if variance is None else turned,
         radiation=_radiation(header),
-        start_time=_time(header.get("MEAS_SCAN_START_TIME")),
-        end_time=_time(header.get("MEAS_SCAN_END_TIME")),
+        start_time=moment(header.get("MEAS_SCAN_START_TIME")),
+        end_time=moment(header.get("MEAS_SCAN_END_TIME")),
         sample=header.get("FILE_SAMPLE", ""),
         source=raw.name,
         scan=scan,
@@ -206,12 +205,3 @@ def _radiation(header: Mapping[str, str]) -> Radiation | None:
     alpha2 = None if single else number(header.get("HW_XG_WAVE_LENGTH_ALPHA2"))
     beta = number(header.get("HW_XG_WAVE_LENGTH_BETA"))
     return Radiation(alpha1, alpha2, None, beta, header.get("HW_XG_TARGET_NAME", "").capitalize())
-
-
-def _time(text: str | None) -> datetime | None:
-    for layout in ("%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S", "%Y/%m/%d %H:%M:%S"):
-        try:
-            return datetime.strptime((text or "").strip(), layout)
-        except ValueError:
-            continue
-    return iso_time(text)

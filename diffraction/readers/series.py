@@ -6,13 +6,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from layerscope.errors import ReaderError
 from layerscope.measured.archive import (
     LARGEST_ARCHIVE,
     LARGEST_MEMBER,
+    fitting_names,
     member_names,
     natural_key,
     open_archive,
@@ -141,7 +141,7 @@ def _collect(names: Sequence[str], get: Getter) -> Iterator[RawFile | ReaderErro
 
 def _choose(where: Path, names: list[str], members: str | None, knows: Knows, get: Getter) -> list[str]:
     if members is not None:
-        chosen = [n for n in names if fnmatchcase(n, members) or fnmatchcase(n.rsplit("/", 1)[-1], members)]
+        chosen = fitting_names(names, members)
         if not chosen:
             raise ReaderError(f"no file fits {members!r}", source=where, hint=f"files: {', '.join(names[:8])}")
         return chosen

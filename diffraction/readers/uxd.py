@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number, numbers
+from layerscope.measured.text import decode, moment, number, numbers
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import Radiation
@@ -123,7 +122,7 @@ def _pattern(raw: RawFile, scan: int, common: dict[str, str], part: _Range) -> P
         intensity_unit=unit,
         time_per_step_s=_positive(settings.get("_STEPTIME")),
         radiation=_radiation(settings),
-        start_time=_date(settings.get("_DATEMEASURED")),
+        start_time=moment(settings.get("_DATEMEASURED")),
         temperature_K=_temperature(settings.get("_TEMPERATURE")),
         sample=settings.get("_SAMPLE", ""),
         source=raw.name,
@@ -172,12 +171,3 @@ def _radiation(settings: dict[str, str]) -> Radiation | None:
         _positive(settings.get("_WL3")),
         settings.get("_ANODE", "").strip().capitalize(),
     )
-
-
-def _date(text: str | None) -> datetime | None:
-    for pattern in ("%d-%b-%Y %H:%M:%S", "%d-%b-%y %H:%M:%S", "%m/%d/%Y %H:%M:%S"):
-        try:
-            return datetime.strptime((text or "").strip(), pattern)
-        except ValueError:
-            continue
-    return None

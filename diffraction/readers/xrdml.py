@@ -7,11 +7,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import number, numbers
+from layerscope.measured.text import moment, number, numbers
 
 from ..dataset import IntensityUnit, Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import ascending, iso_time, local_name, parse_xml, regular_axis
+from ._base import ascending, local_name, parse_xml, regular_axis
 
 __all__ = ["FORMAT", "read", "sniff"]
 
@@ -112,8 +112,8 @@ def _scan(raw: RawFile, scan: Element, index: int, sample: str, radiation: Radia
         variance=None if variance is None else turned,
         time_per_step_s=common,
         radiation=radiation,
-        start_time=iso_time(_path_text(header, "startTimeStamp") if header is not None else ""),
-        end_time=iso_time(_path_text(header, "endTimeStamp") if header is not None else ""),
+        start_time=moment(_path_text(header, "startTimeStamp") if header is not None else ""),
+        end_time=moment(_path_text(header, "endTimeStamp") if header is not None else ""),
         sample=sample,
         source=raw.name,
         scan=index,

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.errors import LayerscopeError, RecipeError
+from layerscope.measured.archive import one_member
+from layerscope.measured.files import load
+from layerscope.measured.text import decode
 
 from ..radiation import Radiation
-from ..series import Frame, FrameSeries, read_text
+from ..series import Frame, FrameSeries
 from .checks import check_phase
 from .crystal import crystal_system
 from .library import available_phases, load_phase
@@ -209,7 +212,7 @@ def _loaded(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
         return load_phase(str(path), name=table.name)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(table.member).name
-        copy.write_text(read_text(recipe, table.file, table.member), encoding="utf-8")
+        copy.write_bytes(one_member(load(path), table.member).data)
         return load_phase(str(copy), name=table.name)
 
 
@@ -233,7 +236,7 @@ def with_instrument(recipe: RietveldRecipe, radiation: Radiation) -> RietveldRec
     table = recipe.instrument
     if table.instprm is None:
         return recipe
-    text = read_text(recipe, table.instprm, table.instprm_member)
+    text = decode(one_member(load(recipe.resolve(table.instprm)), table.instprm_member).data)
     if not recipe.le_bail and re.search(r"^\s*Type\s*:\s*PN", text, re.MULTILINE):
         raise RecipeError(f"the instrument is one for neutrons: {_NEUTRONS}", source=table.instprm, hint=_NEUTRONS_HINT)
     found = Instrument.from_instprm(text)

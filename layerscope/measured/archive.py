@@ -9,12 +9,23 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from layerscope.errors import ReaderError
 from layerscope.measured.files import RawFile
 
-__all__ = ["LARGEST_ARCHIVE", "LARGEST_MEMBER", "is_zip", "member_names", "natural_key", "open_archive", "read_member"]
+__all__ = [
+    "LARGEST_ARCHIVE",
+    "LARGEST_MEMBER",
+    "fitting_names",
+    "is_zip",
+    "member_names",
+    "natural_key",
+    "one_member",
+    "open_archive",
+    "read_member",
+]
 
 LARGEST_MEMBER = 1 << 28
 """256 MiB: no frame is larger."""
@@ -107,3 +118,28 @@ def read_member(raw: RawFile, archive: zipfile.ZipFile, name: str) -> RawFile:
     if not data:
         raise ReaderError("the member is empty", source=f"{raw.path}: {label}")
     return RawFile(raw.path, data, hashlib.sha256(data).hexdigest(), label)
+
+
+def fitting_names(names: list[str], pattern: str) -> list[str]:
+    """Return the names that fit a pattern such as ``*.xye``, with or without their folders."""
+    return [n for n in names if any(p == pattern or fnmatchcase(p, pattern) for p in (n, n.rsplit("/", 1)[-1]))]
+
+
+def one_member(raw: RawFile, member: str | None) -> RawFile:
+    """Return the one file of an archive that a name or pattern means; without one, the file itself.
+
+    Raises
+    ------
+    ReaderError
+        If the file is no archive, or not exactly one of its members fits.
+    """
+    if member is None:
+        return raw
+    if not is_zip(raw):
+        raise raw.error("a member only goes with a zip archive")
+    with open_archive(raw) as archive:
+        names = member_names(archive)
+        found = fitting_names(names, member)
+        if len(found) != 1:
+            raise raw.error(f"{len(found)} members fit {member!r}", hint=f"files: {', '.join(names[:8])}")
+        return read_member(raw, archive, found[0])

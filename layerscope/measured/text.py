@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["decode", "number", "numbers"]
+__all__ = ["clock_seconds", "decode", "moment", "number", "numbers"]
+
+_CLOCK = re.compile(r"(?:(\d+)[d\s-]+)?(\d+):([0-5]?\d)(?::([0-5]?\d(?:[.,]\d+)?))?")
+_LAYOUTS = (
+    "%m/%d/%Y %H:%M:%S.%f",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%y %H:%M:%S",
+)
 
 
-def decode(data: bytes) -> str:
-    """Decode text as UTF-8 or UTF-16 by its mark, as plain UTF-8, or else as Windows-1252, which vendors write."""
+def decode(data: bytes, encoding: str | None = None) -> str:
+    """Decode text as UTF-8 or UTF-16 by its mark, as plain UTF-8, or else as Windows-1252, which vendors write.
+
+    Parameters
+    ----------
+    data : bytes
+        The text.
+    encoding : str, optional
+        Decode it as this, without looking.
+
+    Raises
+    ------
+    LookupError, UnicodeDecodeError
+        If the encoding that is given is not known, or not that of the text.
+    """
+    if encoding is not None:
+        return data.decode(encoding).removeprefix("\ufeff")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     try:
@@ -47,3 +75,31 @@ def numbers(texts: Sequence[str]) -> NDArray[np.float64]:
             except ValueError:
                 raise ValueError(f"value {index + 1} is {text.strip()[:40]!r}, not a number") from None
         raise
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return a time of day with its date, aware if it names a zone; None if the text is none.
+
+    ISO 8601 also with slashes, and the month first as American, the day first as German and Bruker programs write it.
+    The year 1, which .NET writes for a time that was never set, is none.
+    """
+    words = " ".join((text or "").split())
+    if len(words) < 8 or not words[0].isdigit():
+        return None
+    # .NET writes seven digits of a second, which Python 3.11 cuts itself.
+    with suppress(ValueError):
+        value = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", words.replace("/", "-")))
+        return value if value.year > 1900 else None
+    for layout in _LAYOUTS:
+        with suppress(ValueError):
+            return datetime.strptime(words, layout)
+    return None
+
+
+def clock_seconds(text: str) -> float | None:
+    """Return the seconds of ``12:30``, ``26:40:01`` or ``2d 03:00:01.5`` (hours may exceed 24); None if it is none."""
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        return None
+    days, hours, minutes = int(match[1] or 0), int(match[2]), int(match[3])
+    return 86400.0 * days + 3600.0 * hours + 60.0 * minutes + float((match[4] or "0").replace(",", "."))

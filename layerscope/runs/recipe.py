@@ -136,7 +136,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_RECIPE_BYTES:
             raise RecipeError(f"is larger than {MAX_RECIPE_BYTES} bytes: this is no recipe", source=path)
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with a byte order mark
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror or error}", source=path) from error
     except UnicodeDecodeError as error:

@@ -105,13 +105,9 @@ class XpsPipeline(PipelineBase):
 
 def _read(recipe: XpsRecipe, series: SeriesTable, path: str) -> XpsDataset:
     from .readers import read
-    from .readers.columns import ColumnMap
 
-    columns = None
-    if series.columns is not None:
-        columns = ColumnMap(**series.columns.model_dump(exclude_none=True))
     try:
-        dataset = read(recipe.resolve(path), format=series.format, columns=columns)
+        dataset = read(recipe.resolve(path), format=series.format, columns=series.columns)
     except LayerscopeError as error:
         error.source = path  # the record names the file as the recipe does, wherever the data lie
         raise

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.errors import RecipeError
 from layerscope.fitting.expressions import Expression
+from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import RecipeModel, RecipePath, not_empty
 from layerscope.runs.recipe import PipelineRecipe
 
@@ -19,7 +20,6 @@ from .dataset import normalise_region
 __all__ = [
     "BackgroundTable",
     "ChargeTable",
-    "ColumnsTable",
     "ComponentTable",
     "DepthTable",
     "MnValenceTable",
@@ -28,6 +28,7 @@ __all__ = [
     "QuantificationTable",
     "RegionTable",
     "SeriesTable",
+    "SpectrumColumnsTable",
     "XpsRecipe",
     "identifier",
 ]
@@ -158,28 +159,39 @@ class RegionTable(RecipeModel):
         return self
 
 
-class ColumnsTable(RecipeModel):
-    """What the columns of a plain text file mean; see `layerscope.spectra.xps.readers.columns.ColumnMap`."""
+class SpectrumColumnsTable(ColumnsTable):
+    """What the columns of a plain text file mean, and how they are written."""
 
     region: str = Field(description="core level that was measured, e.g. 'O 1s'")
-    energy: str | int = Field(default=0, description="column of the energy: name in the header line, or number from 0")
-    counts: str | int | tuple[str | int, ...] = Field(
+    energy: Column = Field(default=0, description="column of the energy: name in the header line, or number from 0")
+    counts: Column | tuple[Column, ...] = Field(
         default=1, description="column of the intensity; a list of columns makes the levels of a profile"
     )
     kind: Literal["binding", "kinetic"] = Field(
         default="binding", description="what the energies are; kinetic ones need excitation_energy_eV"
     )
     unit: Literal["counts", "counts/s"] = Field(default="counts", description="of the intensity")
-    transmission: str | int | None = Field(default=None, description="column of the analyser's transmission")
+    transmission: Column | None = Field(default=None, description="column of the analyser's transmission")
     excitation_energy_eV: float | None = Field(default=None, description="photon energy")
     pass_energy_eV: float | None = Field(default=None, description="of the analyser; kept with the data")
     dwell_time_s: float | None = Field(default=None, description="time per point and scan: what makes a rate counts")
     scans: int | None = Field(default=None, description="number of scans that were added up")
+    etch_time_s: float | tuple[float, ...] | None = Field(
+        default=None, description="total etch time, of each column of counts if there are several"
+    )
     sample: str = Field(default="", description="name, if the file is of another sample than the recipe's")
-    points: int | None = Field(default=None, description="rows that the file must have: shows one that was cut off")
-    delimiter: str | None = Field(default=None, description="between columns; found out if not given")
-    comment: str = Field(default="#", description="lines that begin with it are left out")
-    skip_lines: int = Field(default=0, description="lines to leave out at the top")
+
+    @property
+    def count_columns(self) -> tuple[Column, ...]:
+        """The intensity columns as a tuple."""
+        return self.counts if isinstance(self.counts, tuple) else (self.counts,)
+
+    @property
+    def etch_times_s(self) -> tuple[float | None, ...]:
+        """The etch times as a tuple; one None a column of counts if there are none."""
+        if self.etch_time_s is None:
+            return (None,) * len(self.count_columns)
+        return self.etch_time_s if isinstance(self.etch_time_s, tuple) else (self.etch_time_s,)
 
 
 class SeriesTable(RecipeModel):
@@ -194,7 +206,7 @@ class SeriesTable(RecipeModel):
     format: str = Field(
         default="auto", description="found by the content if 'auto'; or vamas, phi, vgd, specs, scienta, columns"
     )
-    columns: ColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
+    columns: SpectrumColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
     etch_times_s: tuple[float, ...] | None = Field(default=None, description="etch time of each level, over the file's")
     times_s: tuple[float, ...] | None = Field(
         default=None, description="time of each level, where the levels are moments and not etch steps"

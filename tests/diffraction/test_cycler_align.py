@@ -155,10 +155,10 @@ def test_the_coin_cell_is_aligned_by_its_log(shared_data: Path) -> None:
 
 
 def test_a_period_aligns_the_operando_series(shared_data: Path) -> None:
-    from layerscope.diffraction.cycler import CyclerColumns
+    from layerscope.diffraction.recipe_series import CyclerColumnsTable
 
     path = shared_data / "xrd/operando_spinel_lab/rybakov_operando_raw.zip"
-    plan = CyclerColumns(time=0, voltage=1, current=2, time_unit="hms", signed=False)
+    plan = CyclerColumnsTable(time=0, voltage=1, current=2, time_unit="hms", signed=False)
     cell = read_cycler(path, member="charge.txt", columns=plan)
     series = read(path).with_period(START, 1140.0)
     result = align(series, cell, clock_sigma_s=60.0, cycler_start=START)
@@ -180,8 +180,8 @@ LOG = (
     ("text", "reason"),
     [
         ("", "empty"),
-        ("a,b\n1,2\n", "no column scan_number, start_time, end_time"),
-        (LOG + "3,2024-01-01 12:2", "line 4 does not give"),
+        ("a,b\n1,2\n", "column 'scan_number' is missing"),
+        (LOG + "3,2024-01-01 12:2", "line 4 has 2 columns"),
         (LOG + "1,2024-01-01 12:00:00,2024-01-01 12:10:00\n", "1 is there twice"),
         (LOG + "3,2024-01-01 12:30:00,2024-01-01 12:25:00\n", "ends at"),
         ("\0\0\0", "binary"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.cycler import CyclerColumns, CyclerData, integrate_charge, read_cycler, signed_current
+from layerscope.diffraction.cycler import CyclerData, integrate_charge, read_cycler, signed_current
+from layerscope.diffraction.recipe_series import CyclerColumnsTable
 
 from layerscope.errors import DataError, LayerscopeError, ReaderError
 
@@ -45,7 +46,7 @@ def test_a_header_less_file_with_hours_beyond_a_day_needs_a_map(tmp_path: Path) 
     text = "\n".join(f"{s} {3 + 0.01 * i:.3f} 39.000" for i, s in enumerate(stamps))
     with pytest.raises(ReaderError, match="cannot be told"):
         read_text(tmp_path, text)
-    data = read_text(tmp_path, text, columns=CyclerColumns(time=0, voltage=1, current=2))
+    data = read_text(tmp_path, text, columns=CyclerColumnsTable(time=0, voltage=1, current=2))
     np.testing.assert_allclose(data.time_s, 600.0 * np.arange(24))
 
 
@@ -71,7 +72,7 @@ def test_ec_lab_text_is_read_from_its_declared_header(tmp_path: Path) -> None:
 def test_a_map_that_contradicts_the_header_is_refused(tmp_path: Path) -> None:
     text = table("Time (s),Voltage (mV)", TIME, VOLTAGE * 1e3)
     with pytest.raises(ReaderError, match="is in mV, the column map says V"):
-        read_text(tmp_path, text, columns=CyclerColumns("Time (s)", "Voltage (mV)", voltage_unit="V"))
+        read_text(tmp_path, text, columns=CyclerColumnsTable(time="Time (s)", voltage="Voltage (mV)", voltage_unit="V"))
 
 
 def test_a_voltage_in_millivolt_read_as_volt_is_refused(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_charge_is_the_integral_of_the_current() -> None:
 
 def test_the_operando_record_is_read_as_it_stands(shared_data: Path) -> None:
     path = shared_data / "xrd/operando_spinel_lab/rybakov_operando_raw.zip"
-    plan = CyclerColumns(time=0, voltage=1, current=2, time_unit="hms", signed=False, encoding="cp1251")
+    plan = CyclerColumnsTable(time=0, voltage=1, current=2, time_unit="hms", signed=False, encoding="cp1251")
     data = read_cycler(path, member="charge.txt", columns=plan)
     assert data.time_s.size == 1613
     assert data.time_s[-1] == 26 * 3600 + 40 * 60 + 1

@@ -259,7 +259,7 @@ def test_the_003_line_can_be_followed_alone_beside_the_series_of_its_components(
         (("hardware = false", 'total = ["IGX"]'), "IGX"),
         (("hardware = false", 'components = "lco_004"'), "lco_004"),
         (('files = ["P.zip"]', 'files = ["absent.zip"]'), "no such file"),
-        (('voltage_V = "voltage_V"', 'voltage_V = "U"'), "no column"),
+        (('voltage_V = "voltage_V"', 'voltage_V = "U"'), "column 'U' is missing"),
     ],
 )
 def test_check_says_what_is_wrong_before_anything_runs(tmp_path: Path, change: tuple[str, str], words: str) -> None:

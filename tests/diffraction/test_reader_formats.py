@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xrd_files as files
 from layerscope.diffraction.dataset import Pattern, PatternSeries
-from layerscope.diffraction.readers import ColumnMap, read
+from layerscope.diffraction.readers import read
+from layerscope.diffraction.recipe_series import PatternColumnsTable
 from xrd_files import ALPHA1, ALPHA2, AXIS, COUNTS, FORMATS, POINTS, START, STEP
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
@@ -150,7 +151,7 @@ def test_radians_without_a_word_are_refused(tmp_path: Path) -> None:
     lines = "\n".join(f"{np.radians(x):.10f} {y:.0f}" for x, y in zip(AXIS, COUNTS, strict=True))
     with pytest.raises(DataError, match="radians, not degrees"):
         read_bytes(tmp_path, lines.encode())
-    given = read_bytes(tmp_path, lines.encode(), columns=ColumnMap(axis_unit="two_theta_rad"))
+    given = read_bytes(tmp_path, lines.encode(), columns=PatternColumnsTable(axis_unit="two_theta_rad"))
     np.testing.assert_allclose(only(given).axis, AXIS, atol=1e-6)
 
 
@@ -159,7 +160,9 @@ def test_more_than_three_columns_need_a_map(tmp_path: Path) -> None:
     data = ("x,y_obs,weight,y_calc\n" + text).encode()
     with pytest.raises(ReaderError, match="what the 4 columns mean is not certain"):
         read_bytes(tmp_path, data)
-    frame = only(read_bytes(tmp_path, data, columns=ColumnMap("x", "y_obs", intensity_unit="counts")))
+    frame = only(
+        read_bytes(tmp_path, data, columns=PatternColumnsTable(axis="x", intensity="y_obs", intensity_unit="counts"))
+    )
     np.testing.assert_array_equal(frame.intensity, COUNTS)
 
 
@@ -173,7 +176,7 @@ def test_intensities_alone_need_start_and_step(tmp_path: Path) -> None:
     data = "\n".join(f"{y:.0f}" for y in COUNTS).encode()
     with pytest.raises(ReaderError, match="no known format"):
         read_bytes(tmp_path, data)
-    plan = ColumnMap(axis=None, intensity=0, start=START, step=STEP)
+    plan = PatternColumnsTable(axis=None, intensity=0, start=START, step=STEP)
     np.testing.assert_allclose(only(read_bytes(tmp_path, data, columns=plan)).axis, AXIS)
 
 
@@ -507,6 +510,6 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReaderError, match="unknown format 'xml'"):
         read_bytes(tmp_path, files.xye(), format="xml")
     with pytest.raises(ReaderError, match="does not go with"):
-        read_bytes(tmp_path, files.xye(), format="uxd", columns=ColumnMap())
+        read_bytes(tmp_path, files.xye(), format="uxd", columns=PatternColumnsTable())
     with pytest.raises(DataError, match="in nm, not in Å"):
         read_bytes(tmp_path, files.xye(), radiation=0.15406)

@@ -322,8 +322,9 @@ def test_intensity_per_weight_of_the_series_follows_from_the_structures(truth: d
 def test_readers_and_alignment_of_layerscope_see_what_was_simulated(
     folder: Path, truth: dict[str, Any], sample: str
 ) -> None:
-    from layerscope.diffraction.cycler import CyclerColumns, align, read_cycler, read_frame_log, with_log
+    from layerscope.diffraction.cycler import align, read_cycler, read_frame_log, with_log
     from layerscope.diffraction.readers import read
+    from layerscope.diffraction.recipe_series import CyclerColumnsTable
 
     key, own, clocks = SAMPLES[sample], truth["samples"][sample], truth["clocks"]
     series = read(folder / f"{key}_frames.zip")
@@ -333,22 +334,22 @@ def test_readers_and_alignment_of_layerscope_see_what_was_simulated(
     for frame, columns in zip(series.frames, frames_of(folder, sample), strict=True):
         assert np.array_equal(np.stack([frame.axis, frame.intensity], axis=1), columns)
     timed = with_log(series, read_frame_log(folder / f"{key}_frames.csv"))
-    columns = CyclerColumns(
+    columns = CyclerColumnsTable(
         time="Time [s]",
         voltage="Voltage [V]",
         current="Current [mA]",
         capacity="Capacity [mAh/g]",
         step="Step",
         capacity_is_net=True,
-        start=datetime.fromisoformat(clocks["cycler_start"][sample]),
     )
     cycler = read_cycler(folder / f"{key}_cycler.csv", columns=columns)
-    offset = {"clock_offset_s": clocks["clock_offset_s"], "clock_sigma_s": clocks["clock_sigma_s"]}
+    start = {"cycler_start": datetime.fromisoformat(clocks["cycler_start"][sample])}
+    offset = {"clock_offset_s": clocks["clock_offset_s"], "clock_sigma_s": clocks["clock_sigma_s"], **start}
     aligned = align(timed, cycler, **offset)
     assert aligned.capacity_unit == "mAh/g"
     voltage = np.array([frame["voltage_mean_V"] for frame in own["frames"]])
     assert np.abs(aligned.voltages()[0] - voltage).max() < 1e-4
-    late = align(timed, cycler, clock_offset_s=0.0, clock_sigma_s=2.0).voltages()[0]
+    late = align(timed, cycler, clock_offset_s=0.0, clock_sigma_s=2.0, **start).voltages()[0]
     assert np.abs(late - voltage)[1:].max() > 3e-4  # who forgets the offset notices
 
 

@@ -190,3 +190,8 @@ def test_unions_without_a_tag_are_narrowed_by_their_name() -> None:
 
     with pytest.raises(RecipeError, match=r"table\.bta: unknown key, did you mean 'beta'\?"):
         parse_recipe(Outer, {"table": {"bta": 1}}, "r")
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes("layerscope = 1\n".encode("utf-8-sig"))
+    assert read_toml(tmp_path / "r.toml") == {"layerscope": 1}

@@ -10,9 +10,9 @@ from layerscope.errors import ReaderError
 from layerscope.measured.files import RawFile, load
 
 from ..dataset import XpsDataset
-from .columns import ColumnMap
+from ..recipe import SpectrumColumnsTable
 
-__all__ = ["FORMATS", "ColumnMap", "read"]
+__all__ = ["FORMATS", "read"]
 
 FORMATS = ("vamas", "phi", "vgd", "specs", "scienta", "columns")
 """Known formats, in the order in which their signatures are tried."""
@@ -24,7 +24,7 @@ class _Reader(Protocol):
     def read(self, raw: RawFile) -> XpsDataset: ...
 
 
-def read(path: str | Path, *, format: str = "auto", columns: ColumnMap | None = None) -> XpsDataset:
+def read(path: str | Path, *, format: str = "auto", columns: SpectrumColumnsTable | None = None) -> XpsDataset:
     """Read an XPS file.
 
     Parameters
@@ -33,7 +33,7 @@ def read(path: str | Path, *, format: str = "auto", columns: ColumnMap | None = 
         A file; for Thermo ``.vgd``, also a folder with one file a level.
     format : str, default "auto"
         ``"auto"`` looks at the content, whatever the extension; or one of `FORMATS`.
-    columns : ColumnMap, optional
+    columns : SpectrumColumnsTable, optional
         What the columns of a CSV, XY or text file mean. Giving it selects the format ``"columns"``.
 
     Returns
@@ -57,7 +57,7 @@ def read(path: str | Path, *, format: str = "auto", columns: ColumnMap | None = 
     return dataset
 
 
-def _read(path: Path, format: str, columns: ColumnMap | None) -> XpsDataset:
+def _read(path: Path, format: str, columns: SpectrumColumnsTable | None) -> XpsDataset:
     if path.is_dir() and format in ("auto", "vgd"):
         from .vgd import read_folder
 
