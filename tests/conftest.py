@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # The same examples in every run: a check that fails now and then says nothing of the change it is run for.
@@ -39,17 +40,23 @@ def reference_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference_run(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Run a reference recipe with its figures, once a session, and return the run folder: read it, change nothing."""
-    done: dict[str, Path] = {}
+def reference_run(
+    reference_data: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str], Path]:
+    """Run a reference recipe with its figures, once for all processes, and return the run folder: change nothing."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
 
     def run(recipe: str) -> Path:
         from layerscope.runs.execute import execute
 
-        if recipe not in done:
-            done[recipe] = tmp_path_factory.mktemp("reference") / "run"
-            execute(reference_data / recipe, done[recipe])
-        return done[recipe]
+        folder = shared / "reference_runs" / recipe.replace("/", "_").removesuffix(".toml")
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not (folder / "done").exists():
+                execute(reference_data / recipe, folder / "run")
+                (folder / "done").touch()
+        return folder / "run"
 
     return run
 
