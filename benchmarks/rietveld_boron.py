@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from layerscope.diffraction.rietveld.checks import contrast_warnings
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (

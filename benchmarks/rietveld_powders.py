@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 from layerscope.diffraction.readers import read
 from layerscope.diffraction.rietveld.compare import compare
-from layerscope.diffraction.rietveld.divergent_beam.geometry import Geometry
 from layerscope.diffraction.rietveld.divergent_beam.geometry_fit import GeometryFit, fit_geometry
 from layerscope.diffraction.rietveld.divergent_beam.unbias import refine_unbiased
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.geometry import Geometry
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, full_plan
+from layerscope.diffraction.rietveld.refinement import refine
 from layerscope.diffraction.rietveld.result import RietveldResult
 
 DATA = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "xrd"

@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from layerscope.diffraction.rietveld.crystal import phase_from_cif
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.library import phase_from_cif
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.plan import RefinementPlan

@@ -12,7 +12,16 @@ import numpy.typing as npt
 
 from layerscope.errors import DataError
 
-__all__ = ["TUBE_LINES", "AxisKind", "FloatArray", "Radiation", "TubeLine", "convert_axis", "tube_radiation"]
+__all__ = [
+    "TUBE_LINES",
+    "AxisKind",
+    "FloatArray",
+    "Radiation",
+    "TubeLine",
+    "convert_axis",
+    "lorentz_polarisation",
+    "tube_radiation",
+]
 
 FloatArray = npt.NDArray[np.float64]
 AxisKind = Literal["two_theta", "q", "d"]
@@ -154,6 +163,21 @@ def tube_radiation(anode: str, *, lines: Literal["doublet", "alpha1"] = "doublet
     if lines == "alpha1":
         return Radiation(line.alpha1, anode=symbol, source="anode")
     return Radiation(line.alpha1, line.alpha2, DOUBLET_RATIO, line.beta, symbol, "anode")
+
+
+def lorentz_polarisation(two_theta: npt.ArrayLike, polarisation: float = 0.5) -> FloatArray:
+    """Return (K + (1 − K) cos² 2θ) / (sin² θ cos θ), the factor of a Bragg–Brentano powder line.
+
+    Parameters
+    ----------
+    two_theta : array_like of float
+        Degrees.
+    polarisation : float
+        K: 0.5 without a monochromator, ``1 / (1 + cos² 2θ_M)`` with one.
+    """
+    theta = np.radians(np.asarray(two_theta, dtype=np.float64) / 2.0)
+    polarised = polarisation + (1.0 - polarisation) * np.cos(2.0 * theta) ** 2
+    return np.asarray(polarised / (np.sin(theta) ** 2 * np.cos(theta)))
 
 
 def convert_axis(values: npt.ArrayLike, kind: AxisKind, to: AxisKind, wavelength: float | None = None) -> FloatArray:

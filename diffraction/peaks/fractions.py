@@ -14,26 +14,10 @@ from numpy.typing import ArrayLike
 
 from layerscope.errors import DataError
 
-from ..radiation import FloatArray
+from ..radiation import FloatArray, lorentz_polarisation
 from .components import ComponentSet
 
-__all__ = ["factor_covariance", "fractions_of", "intensity_per_weight", "lorentz_polarisation", "spread_of_factors"]
-
-
-def lorentz_polarisation(two_theta: ArrayLike, *, monochromator_deg: float | None = None) -> FloatArray:
-    """Return (1 + P cos^2 2theta) / (sin^2 theta cos theta), the factor of a Bragg-Brentano powder line.
-
-    Parameters
-    ----------
-    two_theta : array-like
-        Degrees.
-    monochromator_deg : float, optional
-        2theta of a monochromator crystal: P = cos^2 of it; 1 without.
-    """
-    angle = np.radians(np.asarray(two_theta, float))
-    p = 1.0 if monochromator_deg is None else float(np.cos(np.radians(monochromator_deg)) ** 2)
-    result = (1 + p * np.cos(angle) ** 2) / (np.sin(angle / 2) ** 2 * np.cos(angle / 2))
-    return np.asarray(result)
+__all__ = ["factor_covariance", "fractions_of", "intensity_per_weight", "spread_of_factors"]
 
 
 def intensity_per_weight(

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from .engines.interface import RefineOptions, refine
-from .model import PowderPattern, Problem
-from .plan import RefinementPlan
 from .result import Estimate, RietveldResult
 
-__all__ = ["Comparison", "Difference", "compare", "is_judged", "refine_both"]
+__all__ = ["Comparison", "Difference", "compare", "is_judged"]
 
 # Engine-dependent by construction: scales have engine units, backgrounds and resolution trade against each other and
 # are judged by the profile, not one by one.
@@ -117,19 +114,3 @@ def _verdict(first: RietveldResult, second: RietveldResult, rows: list[Differenc
     judged = [abs(r.in_sigma) for r in rows if r.judged]
     largest = max(judged, default=0.0)
     return "agree", f"all {len(judged)} judged parameters agree within {largest:.1f} sigma (Rwp ratio {ratio:.3f})"
-
-
-def refine_both(
-    pattern: PowderPattern,
-    problem: Problem,
-    *,
-    plan: RefinementPlan | None = None,
-    options: RefineOptions | None = None,
-    limit: float = 3.0,
-) -> Comparison:
-    """Refine with rietx and with GSAS-II from the same start and compare."""
-    chosen = options or RefineOptions()
-    first = refine(pattern, problem, engine="rietx", plan=plan, options=chosen)
-    folder = None if chosen.folder is None else chosen.folder / "gsas2"
-    second = refine(pattern, problem, engine="gsas2", plan=plan, options=replace(chosen, folder=folder))
-    return compare(first, second, limit=limit)

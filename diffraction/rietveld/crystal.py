@@ -1,17 +1,16 @@
-"""Crystallography through gemmi, the only file that imports it: symmetry, reflections, bonds, masses, CIF."""
+"""Crystallography through gemmi, the only file that imports it: symmetry, reflections, bonds, masses."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from layerscope.errors import DataError, MissingDependencyError, ReaderError, RecipeError
+from layerscope.errors import MissingDependencyError, RecipeError
 
-from .model import FloatArray, Phase, Site
+from .model import FloatArray, Phase
 
 __all__ = [
     "Contact",
@@ -19,12 +18,10 @@ __all__ = [
     "cell_content",
     "contacts",
     "crystal_system",
-    "phase_from_cif",
+    "load_gemmi",
     "reflections",
     "scattering_power",
 ]
-
-_MAX_CIF_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,14 @@ class Contact:
     count: int
 
 
-def _gemmi() -> Any:
+def load_gemmi() -> Any:
+    """Return gemmi.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
     try:
         import gemmi
     except ImportError as error:
@@ -61,7 +65,7 @@ def _gemmi() -> Any:
 
 
 def _space_group(phase: Phase) -> Any:
-    group = _gemmi().find_spacegroup_by_name(phase.space_group, phase.cell[3], phase.cell[5])
+    group = load_gemmi().find_spacegroup_by_name(phase.space_group, phase.cell[3], phase.cell[5])
     if group is None:
         raise RecipeError(f"phase {phase.name}: unknown space group {phase.space_group!r}")
     return group
@@ -73,7 +77,7 @@ def crystal_system(phase: Phase) -> str:
 
 
 def _structure(phase: Phase) -> Any:
-    gemmi = _gemmi()
+    gemmi = load_gemmi()
     small = gemmi.SmallStructure()
     small.cell = gemmi.UnitCell(*phase.cell)
     small.spacegroup = _space_group(phase)
@@ -102,7 +106,7 @@ def reflections(phase: Phase, d_min: float) -> Reflections:
 
     Friedel mates are merged, so the multiplicity is that of the powder line's own orbit.
     """
-    gemmi = _gemmi()
+    gemmi = load_gemmi()
     small = _structure(phase)
     small.change_occupancies_to_crystallographic()  # gemmi sums over all operations, also those that fix a site
     group = small.spacegroup
@@ -125,7 +129,7 @@ def reflections(phase: Phase, d_min: float) -> Reflections:
 
 def cell_content(phase: Phase) -> tuple[float, float]:
     """Mass of the unit cell in g/mol (occupancies included) and its volume in Å³."""
-    gemmi = _gemmi()
+    gemmi = load_gemmi()
     small = _structure(phase)
     order = len(list(small.spacegroup.operations()))
     mass = 0.0
@@ -138,7 +142,7 @@ def cell_content(phase: Phase) -> tuple[float, float]:
 
 def scattering_power(element: str, s: float) -> float:
     """X-ray form factor (electrons) at ``s = sinθ/λ`` in 1/Å, International Tables coefficients."""
-    coefficients = _gemmi().Element(_bare(element)).it92
+    coefficients = load_gemmi().Element(_bare(element)).it92
     if coefficients is None:
         raise RecipeError(f"no X-ray form factor for {element!r}")
     return float(coefficients.calculate_sf(s * s))
@@ -169,64 +173,3 @@ def contacts(phase: Phase, max_distance: float = 3.2) -> tuple[Contact, ...]:
                         found[key] = found.get(key, 0) + 1
     rows = (Contact(a, b, d, n) for (a, b, d), n in found.items())
     return tuple(sorted(rows, key=lambda c: (c.distance, c.first, c.second)))
-
-
-def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Phase:
-    """Read one phase from a CIF.
-
-    Raises
-    ------
-    ReaderError
-        No such file, not a CIF, or larger than 20 MB.
-    DataError
-        No symmetry, no cell, no atoms, unknown coordinates or overlapping atoms.
-    """
-    gemmi = _gemmi()
-    if not path.is_file():
-        raise ReaderError("no such CIF", source=path)
-    if path.stat().st_size > _MAX_CIF_BYTES:
-        raise ReaderError("the CIF is larger than 20 MB", source=path)
-    try:
-        document = gemmi.cif.read_string(path.read_text(encoding="utf-8", errors="replace"))
-        small = gemmi.make_small_structure_from_block(document[block])
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise ReaderError(f"not a readable CIF: {error}", source=path) from error
-    table = document[block]
-    symbol = _declared_symmetry(table, small)
-    if symbol is None:
-        raise DataError("the CIF declares no symmetry", source=path, hint="add _space_group_name_H-M_alt")
-    cell = tuple(float(v) for v in small.cell.parameters)
-    if cell[:3] == (1.0, 1.0, 1.0):
-        raise DataError("the CIF has no unit cell", source=path)
-    if not len(small.sites):
-        raise DataError("the CIF has no atom sites", source=path)
-    sites = tuple(_site_from_cif(s, k, path) for k, s in enumerate(small.sites))
-    phase = Phase(name or table.name or path.stem, symbol, cell, sites, source=path.name)
-    from .checks import check_phase
-
-    check_phase(phase, source=str(path))
-    return phase
-
-
-def _declared_symmetry(table: Any, small: Any) -> str | None:
-    """Symbol of the CIF's space group, from its name or its operators; None when it declares neither."""
-    tags = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_IT_number")
-    named = any(table.find_value(t) not in (None, "?", ".") for t in (*tags, "_symmetry_Int_Tables_number"))
-    listed = any(len(table.find_loop(t)) for t in ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"))
-    if not (named or listed):
-        return None
-    group = small.spacegroup
-    if group is None and listed:
-        gemmi = _gemmi()
-        column = table.find_loop("_symmetry_equiv_pos_as_xyz") or table.find_loop("_space_group_symop_operation_xyz")
-        operations = gemmi.GroupOps([gemmi.Op(gemmi.cif.as_string(v)) for v in column])
-        group = gemmi.find_spacegroup_by_ops(operations)
-    return None if group is None else str(group.xhm())
-
-
-def _site_from_cif(site: Any, number: int, path: Path) -> Site:
-    x, y, z = site.fract.x, site.fract.y, site.fract.z
-    if not all(math.isfinite(v) for v in (x, y, z)):
-        raise DataError(f"site {site.label} has unknown coordinates", source=path)
-    b = 8.0 * math.pi**2 * site.u_iso if site.u_iso > 0 else 0.5
-    return Site(site.label or f"{site.element.name}{number}", site.element.name, x, y, z, site.occ, b)

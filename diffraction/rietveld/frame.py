@@ -12,11 +12,12 @@ import numpy as np
 
 from layerscope.errors import DataError, FitError
 
+from ..radiation import lorentz_polarisation
 from .crystal import cell_content, reflections
 from .engines.interface import Engine, RefineOptions
 from .model import Instrument, Phase, PowderPattern, Problem
 from .options import SeriesOptions
-from .plan import RefinementPlan, Stage
+from .plan import RefinementPlan
 from .prealign import prealign
 from .profile import absent_phase_test
 from .result import RietveldResult, update_problem
@@ -79,9 +80,7 @@ def intensity_per_weight(phase: Phase, instrument: Instrument, limits: tuple[flo
     lines = reflections(phase, wavelength / (2.0 * math.sin(math.radians(limits[1] / 2.0))))
     angle = lines.two_theta(wavelength)
     inside = (angle >= limits[0]) & (angle <= limits[1])
-    theta = np.radians(angle[inside] / 2.0)
-    k = instrument.polarisation
-    factor = (k + (1.0 - k) * np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+    factor = lorentz_polarisation(angle[inside], instrument.polarisation)
     mass, volume = cell_content(phase)
     return float(np.sum(lines.multiplicity[inside] * lines.f2[inside] * factor) / (mass * volume))
 
@@ -106,7 +105,7 @@ def bic(result: RietveldResult, noise: float = 1.0) -> float:
 def _plan(state: SeriesState, names: tuple[str, ...], options: SeriesOptions, strong: set[str]) -> RefinementPlan:
     tokens = ["scale", *options.free]
     tokens += [f"{group}:{name}" for name in names if name in strong for group in options.free_when_strong]
-    return RefinementPlan((Stage(name="frame", free=tuple(tokens)),))
+    return RefinementPlan.of(("frame", tuple(tokens)))
 
 
 def _run(

@@ -13,7 +13,7 @@ from layerscope.runs.pipeline import RunContext
 
 from ..recipe_series import SeriesTable
 from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
-from .engines.interface import get_engine
+from .engines.registry import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
 from .recipe import RietveldRecipe

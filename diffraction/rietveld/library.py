@@ -1,20 +1,22 @@
-"""The phase library: crystal structures as data with their sources, in ``reference_data/phases``."""
+"""Structures: the library in ``reference_data/phases``, with sources, and those of the user's CIF and TOML files."""
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from layerscope.errors import RecipeError
+from layerscope.errors import DataError, ReaderError, RecipeError
 
 from .checks import check_phase
-from .crystal import phase_from_cif
+from .crystal import load_gemmi
 from .model import Phase, Site, SiteMixing
 
-__all__ = ["available_phases", "load_phase", "phase_from_table"]
+__all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table"]
 
+_MAX_CIF_BYTES = 20_000_000
 _PHASE_KEYS = {"name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing"}
 
 
@@ -74,3 +76,62 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
         raise RecipeError("a cell has six constants", source=source)
     check_phase(phase, source=source)
     return phase
+
+
+def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Phase:
+    """Read one phase from a CIF.
+
+    Raises
+    ------
+    ReaderError
+        No such file, not a CIF, or larger than 20 MB.
+    DataError
+        No symmetry, no cell, no atoms, unknown coordinates or overlapping atoms.
+    """
+    gemmi = load_gemmi()
+    if not path.is_file():
+        raise ReaderError("no such CIF", source=path)
+    if path.stat().st_size > _MAX_CIF_BYTES:
+        raise ReaderError("the CIF is larger than 20 MB", source=path)
+    try:
+        document = gemmi.cif.read_string(path.read_text(encoding="utf-8", errors="replace"))
+        small = gemmi.make_small_structure_from_block(document[block])
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise ReaderError(f"not a readable CIF: {error}", source=path) from error
+    table = document[block]
+    symbol = _declared_symmetry(table, small)
+    if symbol is None:
+        raise DataError("the CIF declares no symmetry", source=path, hint="add _space_group_name_H-M_alt")
+    cell = tuple(float(v) for v in small.cell.parameters)
+    if cell[:3] == (1.0, 1.0, 1.0):
+        raise DataError("the CIF has no unit cell", source=path)
+    if not len(small.sites):
+        raise DataError("the CIF has no atom sites", source=path)
+    sites = tuple(_site_from_cif(s, k, path) for k, s in enumerate(small.sites))
+    phase = Phase(name or table.name or path.stem, symbol, cell, sites, source=path.name)
+    check_phase(phase, source=str(path))
+    return phase
+
+
+def _declared_symmetry(table: Any, small: Any) -> str | None:
+    """Symbol of the CIF's space group, from its name or its operators; None when it declares neither."""
+    tags = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_IT_number")
+    named = any(table.find_value(t) not in (None, "?", ".") for t in (*tags, "_symmetry_Int_Tables_number"))
+    listed = any(len(table.find_loop(t)) for t in ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz"))
+    if not (named or listed):
+        return None
+    group = small.spacegroup
+    if group is None and listed:
+        gemmi = load_gemmi()
+        column = table.find_loop("_symmetry_equiv_pos_as_xyz") or table.find_loop("_space_group_symop_operation_xyz")
+        operations = gemmi.GroupOps([gemmi.Op(gemmi.cif.as_string(v)) for v in column])
+        group = gemmi.find_spacegroup_by_ops(operations)
+    return None if group is None else str(group.xhm())
+
+
+def _site_from_cif(site: Any, number: int, path: Path) -> Site:
+    x, y, z = site.fract.x, site.fract.y, site.fract.z
+    if not all(math.isfinite(v) for v in (x, y, z)):
+        raise DataError(f"site {site.label} has unknown coordinates", source=path)
+    b = 8.0 * math.pi**2 * site.u_iso if site.u_iso > 0 else 0.5
+    return Site(site.label or f"{site.element.name}{number}", site.element.name, x, y, z, site.occ, b)

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import Positive, RecipeModel
 
-from .divergent_beam.geometry import Geometry
+from .geometry import Geometry
 
 if TYPE_CHECKING:
     from ..dataset import Pattern

@@ -20,7 +20,7 @@ from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
-from .engines.interface import RefineOptions, refine
+from .engines.interface import RefineOptions
 from .events import event_quantities
 from .frame import Tested
 from .from_recipe import resolved_phase
@@ -30,6 +30,7 @@ from .options import SequenceTable, SeriesOptions
 from .profile import absent_phase_test
 from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
 from .recipe import RietveldRecipe
+from .refinement import refine
 from .result import RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..radiation import lorentz_polarisation
 from .crystal import Reflections, crystal_system, reflections
 from .model import FloatArray, Phase, PowderPattern, Problem
 
@@ -74,9 +75,7 @@ def _sticks(phase: Phase, problem: Problem, top: float) -> _Sticks:
     wavelength = problem.instrument.wavelengths[0]
     lines: Reflections = reflections(phase, wavelength / (2.0 * math.sin(math.radians(top / 2.0))) * (1.0 - _SPAN))
     angle = np.clip(lines.two_theta(wavelength), 2.0, 178.0)
-    theta = np.radians(np.nan_to_num(angle, nan=178.0) / 2.0)
-    lorentz = (1.0 + np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
-    power = lines.multiplicity * lines.f2 * lorentz
+    power = lines.multiplicity * lines.f2 * lorentz_polarisation(np.nan_to_num(angle, nan=178.0))
     keep = np.argsort(-power)[:_MAX_LINES]
     return _Sticks(lines.hkl[keep], np.sqrt(power[keep]))
 

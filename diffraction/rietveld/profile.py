@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..radiation import lorentz_polarisation
 from .crystal import cell_content, reflections
 from .model import FloatArray, Instrument, Phase, Problem
 from .result import RietveldResult
@@ -54,8 +55,7 @@ def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatAr
         angle = lines.two_theta(wavelength)
         use = np.isfinite(angle) & (lines.f2 > 1e-6 * lines.f2.max())
         theta = np.radians(angle[use] / 2.0)
-        k = instrument.polarisation
-        lorentz = (k + (1.0 - k) * np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+        lorentz = lorentz_polarisation(angle[use], instrument.polarisation)
         area = share * lines.multiplicity[use] * lines.f2[use] * lorentz / (mass * volume)
         area *= texture_factor(phase, lines.hkl[use])
         shift = -2.0 * instrument.displacement_mm / instrument.radius_mm * np.cos(theta) * _DEGREE + instrument.zero

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from layerscope.errors import DataError, FitError, LayerscopeError
 
-from .engines.interface import Engine, RefineOptions, refine
+from .engines.interface import Engine, RefineOptions
 from .frame import FrameFit, SeriesState, Tested, fit_frame
 from .model import PowderPattern, Problem
 from .options import SeriesOptions
 from .plan import RefinementPlan
+from .refinement import refine
 from .result import RietveldResult, update_problem
 from .sweeps import Answer, Direction, Way, opened, walk
 

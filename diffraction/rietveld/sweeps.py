@@ -24,7 +24,8 @@ from typing import Any, Literal
 
 from layerscope.errors import LayerscopeError
 
-from .engines.interface import Engine, get_engine
+from .engines.interface import Engine
+from .engines.registry import get_engine
 from .frame import FrameFit, SeriesState, fit_frame
 from .model import PowderPattern, Problem
 from .options import SeriesOptions

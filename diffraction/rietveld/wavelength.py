@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..radiation import TUBE_LINES
+from ..radiation import TUBE_LINES, lorentz_polarisation
 from .crystal import reflections
 from .model import FloatArray, PowderPattern, Problem
 from .prealign import excess
@@ -113,14 +113,13 @@ def _correlation(
     """Correlation of the observed pattern with the calculated one at a wavelength."""
     sine = wavelength / (2.0 * d)
     inside = sine < 1.0
-    theta = np.arcsin(sine[inside])
-    angle = np.degrees(2.0 * theta)
-    lorentz = (1.0 + np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+    angle = np.degrees(2.0 * np.arcsin(sine[inside]))
+    strength = power[inside] * lorentz_polarisation(angle)
     x = pattern.two_theta
     kept = (angle >= x[0]) & (angle <= x[-1])
     if kept.sum() < 3:  # one line lies on something at many wavelengths
         return 0.0
     height = np.zeros_like(x)
-    np.add.at(height, np.searchsorted(x, angle[kept]).clip(0, x.size - 1), (power[inside] * lorentz)[kept])
+    np.add.at(height, np.searchsorted(x, angle[kept]).clip(0, x.size - 1), strength[kept])
     calculated = np.sqrt(np.convolve(height, _kernel(pattern), mode="same"))
     return float(observed @ _unit(calculated))

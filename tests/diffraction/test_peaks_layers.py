@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from layerscope.diffraction.peaks.components import component_set, hardware_lines, lco_003
-from layerscope.diffraction.peaks.fractions import fractions_of, intensity_per_weight, lorentz_polarisation
+from layerscope.diffraction.peaks.fractions import fractions_of, intensity_per_weight
 from layerscope.diffraction.peaks.layers import layer_fraction, random_stack_intensity
 from layerscope.diffraction.peaks.widths import gaussian_and_lorentzian, without_instrument
+from layerscope.diffraction.radiation import lorentz_polarisation
 from scipy import optimize, special
 
 from layerscope.errors import DataError

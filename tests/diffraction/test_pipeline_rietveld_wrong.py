@@ -11,10 +11,11 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.compare import compare
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
+from layerscope.diffraction.rietveld.refinement import refine
 from layerscope.diffraction.rietveld.wavelength import likely_wavelength
 from pipeline_refined import (
     GRID,

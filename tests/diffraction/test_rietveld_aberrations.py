@@ -17,14 +17,16 @@ from layerscope.diffraction.rietveld.divergent_beam.emission import (
     EmissionLine,
     spectral_density,
 )
-from layerscope.diffraction.rietveld.divergent_beam.geometry import Geometry
 from layerscope.diffraction.rietveld.divergent_beam.geometry_fit import fit_geometry
 from layerscope.diffraction.rietveld.divergent_beam.unbias import fundamental_pattern, refine_unbiased
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine, refine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import get_engine
+from layerscope.diffraction.rietveld.geometry import Geometry
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.recipe import InstrumentTable
+from layerscope.diffraction.rietveld.refinement import refine
 
 from layerscope.errors import RecipeError
 from layerscope.runs.recipe import parse_recipe

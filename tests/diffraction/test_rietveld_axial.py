@@ -17,7 +17,8 @@ from layerscope.diffraction.rietveld.engines import gsas2_axial
 from layerscope.diffraction.rietveld.engines.gsas2_axial import axial_nodes, install
 from layerscope.diffraction.rietveld.engines.gsas2_engine import Gsas2Engine, find_interpreter
 from layerscope.diffraction.rietveld.engines.gsas2_result import _converged
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
@@ -176,8 +177,8 @@ def test_engines_mean_the_same_by_axial_divergence(gsas2: Gsas2Engine, tmp_path:
     counts = np.random.default_rng(8).poisson(clean).astype(float)
     pattern = PowderPattern.from_counts(GRID, counts)
     first = (("scale", ("scale", "background")), ("cell", ("cell",)))
-    held = gsas2.refine(pattern, problem, RefinementPlan(first), RefineOptions(folder=tmp_path / "held"))
-    rietx = get_engine("rietx").refine(pattern, problem, RefinementPlan(first), RefineOptions())
+    held = gsas2.refine(pattern, problem, RefinementPlan.of(*first), RefineOptions(folder=tmp_path / "held"))
+    rietx = get_engine("rietx").refine(pattern, problem, RefinementPlan.of(*first), RefineOptions())
     a, b = held.phases[0].cell["c"], rietx.phases[0].cell["c"]
     assert a.sigma is not None
     assert abs(a.value - b.value) < 0.5 * a.sigma
@@ -225,9 +226,9 @@ def test_axial_divergence_at_zero_leaves_the_other_errors_as_if_it_were_held(
     """At S/L = 0 its column vanishes: its error is without bound, and would take that of the cell with it."""
     pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
     pattern, problem = leaning_the_other_way
-    free = get_engine("rietx").refine(pattern, problem, RefinementPlan(TO_THE_FLOOR), RefineOptions())
+    free = get_engine("rietx").refine(pattern, problem, RefinementPlan.of(*TO_THE_FLOOR), RefineOptions())
     symmetric = replace(problem, instrument=problem.instrument.model_copy(update={"sh_l": 0.0}))
-    held = get_engine("rietx").refine(pattern, symmetric, RefinementPlan(TO_THE_FLOOR[:3]), RefineOptions())
+    held = get_engine("rietx").refine(pattern, symmetric, RefinementPlan.of(*TO_THE_FLOOR[:3]), RefineOptions())
     assert "AT_BOUND:instrument/sh_l" in free.flags
     assert free.instrument["sh_l"].sigma is None
     for name in ("a", "c"):
@@ -242,7 +243,7 @@ def test_axial_divergence_that_is_not_there_ends_at_its_floor_and_is_said(
 ) -> None:
     """GSAS-II would go below zero, where it calculates with its floor and is lost."""
     pattern, problem = leaning_the_other_way
-    found = gsas2.refine(pattern, problem, RefinementPlan(TO_THE_FLOOR), RefineOptions(folder=tmp_path))
+    found = gsas2.refine(pattern, problem, RefinementPlan.of(*TO_THE_FLOOR), RefineOptions(folder=tmp_path))
     assert found.instrument["sh_l"].value >= 0.002
     assert found.instrument["sh_l"].sigma is None
     assert "AT_BOUND:instrument/sh_l" in found.flags

@@ -20,9 +20,10 @@ from layerscope.diffraction.rietveld.engines.gsas2_engine import (
     ENVIRONMENT_VARIABLE,
     Gsas2Engine,
     find_interpreter,
-    pseudo_voigt_widths,
 )
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, engine_statuses, get_engine, refine
+from layerscope.diffraction.rietveld.engines.gsas2_units import pseudo_voigt_widths
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import engine_statuses, get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (
@@ -35,6 +36,7 @@ from layerscope.diffraction.rietveld.model import (
     Problem,
 )
 from layerscope.diffraction.rietveld.plan import RefinementPlan, Stage
+from layerscope.diffraction.rietveld.refinement import refine
 from layerscope.diffraction.rietveld.result import RietveldResult
 
 from layerscope.errors import FitError, MissingDependencyError, RecipeError
@@ -294,7 +296,7 @@ def hardware_case() -> tuple[Problem, PowderPattern, float]:
     problem = replace(problem_of(O3), background=Background(terms=4, lines=(line,)))
     pattern = noisy(problem_of(O3), (1.0,), seed=7)
     area, extra = 400.0, np.zeros_like(GRID)
-    from layerscope.diffraction.rietveld.engines.gsas2_engine import line_images
+    from layerscope.diffraction.rietveld.engines.gsas2_units import line_images
 
     for centre, share in line_images(line, problem):
         t = (GRID - centre) / line.fwhm

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
-from layerscope.diffraction.rietveld.engines.interface import RefineOptions, refine
+from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import (
@@ -24,6 +24,7 @@ from layerscope.diffraction.rietveld.model import (
     SiteMixing,
 )
 from layerscope.diffraction.rietveld.plan import RefinementPlan
+from layerscope.diffraction.rietveld.refinement import refine
 
 GRID = np.arange(16.0, 80.0, 0.04)
 PLAN = RefinementPlan.of(("s", ("scale", "background")), ("c", ("cell",)), ("o", ("occupancy",)), ("b", ("b_iso",)))

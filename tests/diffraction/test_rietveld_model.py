@@ -29,12 +29,11 @@ from layerscope.diffraction.rietveld.checks import check_phase, contrast_warning
 from layerscope.diffraction.rietveld.crystal import (  # noqa: E402
     cell_content,
     contacts,
-    phase_from_cif,
     reflections,
     scattering_power,
 )
 from layerscope.diffraction.rietveld.frame import intensity_per_weight  # noqa: E402
-from layerscope.diffraction.rietveld.library import available_phases, load_phase  # noqa: E402
+from layerscope.diffraction.rietveld.library import available_phases, load_phase, phase_from_cif  # noqa: E402
 from layerscope.diffraction.rietveld.prealign import prealign  # noqa: E402
 
 O3_CIF = """data_LCO

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
-from layerscope.diffraction.rietveld.crystal import phase_from_cif
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
-from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions, get_engine
+from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions
+from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.frame import SeriesState, fit_frame
-from layerscope.diffraction.rietveld.library import load_phase
+from layerscope.diffraction.rietveld.library import load_phase, phase_from_cif
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.plan import RefinementPlan

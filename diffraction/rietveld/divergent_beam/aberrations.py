@@ -17,9 +17,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ...radiation import FloatArray
+from ...radiation import FloatArray, lorentz_polarisation
+from ..geometry import Geometry
 from .emission import CU_K_ALPHA, EmissionLine, spectral_density
-from .geometry import Geometry
 
 __all__ = ["line_profile", "ray_offsets"]
 
@@ -189,8 +189,9 @@ def _mapped(
     grid: FloatArray, d: float, lines: Sequence[EmissionLine], about: float, geometry: Geometry, polarisation: float
 ) -> FloatArray:
     """Spectrum per degree of true 2θ, with the Lorentz and polarisation factor relative to the middle of the grid."""
-    theta = np.radians(np.clip(grid, _FIRST_ANGLE, _LAST_ANGLE)) / 2.0
-    factor = (polarisation + (1.0 - polarisation) * np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+    angle = np.clip(grid, _FIRST_ANGLE, _LAST_ANGLE)
+    theta = np.radians(angle) / 2.0
+    factor = lorentz_polarisation(angle, polarisation)
     factor /= factor[grid.size // 2]
     factor *= (grid > _FIRST_ANGLE) & (grid < _LAST_ANGLE)
     density = spectral_density(

@@ -17,10 +17,10 @@ from layerscope.errors import DataError, FitError, RecipeError
 
 from ..agreement import agreement
 from ..crystal import crystal_system, reflections
+from ..geometry import REFINABLE, Geometry
 from ..model import FloatArray, Instrument, Phase, PowderPattern
 from ..prealign import FREE_LENGTHS, inverse_d_squared
 from .aberrations import line_profile
-from .geometry import REFINABLE, Geometry
 
 __all__ = ["GeometryFit", "fit_geometry", "reflection_spacings"]
 

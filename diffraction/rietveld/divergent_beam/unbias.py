@@ -20,12 +20,13 @@ import numpy as np
 
 from layerscope.errors import DataError, RecipeError
 
+from ...radiation import lorentz_polarisation
 from ..crystal import reflections
+from ..geometry import Geometry
 from ..model import FloatArray, Instrument, Phase, PowderPattern, Problem
 from ..profile import texture_factor
 from ..result import Estimate, RietveldResult, update_problem
 from .aberrations import line_profile
-from .geometry import Geometry
 from .geometry_fit import GeometryFit, fit_geometry
 
 __all__ = ["Run", "Unbiased", "fundamental_pattern", "refine_unbiased"]
@@ -94,19 +95,21 @@ def fundamental_pattern(
     for d, strength in zip(listed.d, power, strict=True):
         if strength < _WEAKEST * power.max() or wave >= 2.0 * d:
             continue
-        theta = math.asin(wave / (2.0 * d))
-        k = instrument.polarisation
-        lorentz = (k + (1.0 - k) * math.cos(2.0 * theta) ** 2) / (math.sin(theta) ** 2 * math.cos(theta))
-        out += (strength * lorentz) * line_profile(
-            two_theta,
-            float(d),
-            geometry,
-            radius_mm=instrument.radius_mm,
-            displacement_mm=instrument.displacement_mm,
-            zero=instrument.zero,
-            size_nm=size_nm,
-            microstrain_ppm=phase.microstrain_ppm,
-            polarisation=k,
+        angle = 2.0 * math.degrees(math.asin(wave / (2.0 * d)))
+        out += (
+            strength
+            * lorentz_polarisation(angle, instrument.polarisation)
+            * line_profile(
+                two_theta,
+                float(d),
+                geometry,
+                radius_mm=instrument.radius_mm,
+                displacement_mm=instrument.displacement_mm,
+                zero=instrument.zero,
+                size_nm=size_nm,
+                microstrain_ppm=phase.microstrain_ppm,
+                polarisation=instrument.polarisation,
+            )
         )
     return out
 

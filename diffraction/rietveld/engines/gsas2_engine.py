@@ -30,6 +30,7 @@ from ..model import EIGHT_LN2, ExtraLine, Phase, PowderPattern, Problem
 from ..plan import RefinementPlan
 from ..result import RietveldResult
 from .gsas2_result import read_result
+from .gsas2_units import line_images, pseudo_voigt_widths
 from .interface import EngineStatus, RefineOptions
 
 __all__ = ["ENVIRONMENT_VARIABLE", "Gsas2Engine", "Gsas2Process", "find_interpreter"]
@@ -271,20 +272,6 @@ def _phase_spec(phase: Phase) -> dict[str, Any]:
     }
 
 
-def pseudo_voigt_widths(fwhm: float, eta: float) -> tuple[float, float]:
-    """Gaussian and Lorentzian FWHM that give a pseudo-Voigt of ``fwhm`` and ``eta``.
-
-    Inverts Thompson, Cox & Hastings 1987, J. Appl. Cryst. 20, 79, equations (8) and (9).
-    """
-    q = np.linspace(0.0, 1.0, 2001)
-    mixing = 1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3
-    lorentz = float(np.interp(eta, mixing, q)) * fwhm
-    gauss = np.linspace(0.0, fwhm, 4001)
-    total = gauss**5 + 2.69269 * gauss**4 * lorentz + 2.42843 * gauss**3 * lorentz**2
-    total += 4.47163 * gauss**2 * lorentz**3 + 0.07842 * gauss * lorentz**4 + lorentz**5
-    return float(np.interp(fwhm, total**0.2, gauss)), lorentz
-
-
 def _line_spec(line: ExtraLine, problem: Problem) -> dict[str, Any]:
     gauss, lorentz = pseudo_voigt_widths(line.fwhm, line.eta)
     images = line_images(line, problem)
@@ -295,22 +282,3 @@ def _line_spec(line: ExtraLine, problem: Problem) -> dict[str, Any]:
         "sig": 1e4 * gauss**2 / EIGHT_LN2,
         "gam": 100.0 * lorentz,
     }
-
-
-def line_images(line: ExtraLine, problem: Problem) -> list[tuple[float, float]]:
-    """Angles of an extra line for each wavelength and its share of the Kα1 area (ratio × Lorentz-polarisation)."""
-    instrument = problem.instrument
-    out = [(line.two_theta, 1.0)]
-    if len(instrument.wavelengths) == 2:
-        s = math.sin(math.radians(line.two_theta / 2)) * instrument.wavelengths[1] / instrument.wavelengths[0]
-        if s < 1.0:
-            angle = 2.0 * math.degrees(math.asin(s))
-            share = instrument.ratio * _lorentz(angle, instrument.polarisation)
-            out.append((angle, share / _lorentz(line.two_theta, instrument.polarisation)))
-    return out
-
-
-def _lorentz(angle: float, polarisation: float) -> float:
-    t = math.radians(angle / 2.0)
-    factor = polarisation + (1.0 - polarisation) * math.cos(2 * t) ** 2
-    return factor / (math.sin(t) ** 2 * math.cos(t))

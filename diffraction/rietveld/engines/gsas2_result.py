@@ -17,6 +17,7 @@ from ..agreement import agreement, serial_correlation_factor, strong_correlation
 from ..crystal import cell_content
 from ..model import EIGHT_LN2, FloatArray, Phase, PowderPattern, Problem, Site
 from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
+from .gsas2_units import line_images
 
 __all__ = ["read_result"]
 
@@ -153,8 +154,6 @@ def _instrument(answer: Mapping[str, Any], problem: Problem, sigmas: _Sigmas) ->
 
 
 def _lines(answer: Mapping[str, Any], problem: Problem, sigmas: _Sigmas) -> tuple[Estimate, ...]:
-    from .gsas2_engine import line_images
-
     out, position = [], 0
     for line in problem.background.lines:
         out.append(sigmas.estimate(answer["lines"][position], f":0:BkPkint;{position}", _AREA, line.area))
