@@ -4,8 +4,7 @@
 
 Profiles are drawn from known transitions with normal errors and given to `fit_depth_profile`. Per case and time:
 how often the 68.27 % and the 95 % interval hold the true value, among the profiles whose chosen model states that time;
-the same with the thresholds of the normal law, where the case is a ramp from zero (its model held, so all profiles
-count); how often the true model was chosen; and how often anything was found in profiles where there is nothing.
+how often the true model was chosen; and how often anything was found in profiles where there is nothing.
 An open end (None) counts as reaching beyond the profile, as it says.
 """
 
@@ -19,7 +18,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
-from layerscope.spectra.xps.depth.profile_fit import ChangePoint, fit_depth_profile, fit_ramp
+from layerscope.spectra.xps.depth import ChangePoint, fit_depth_profile
 from scipy.special import ndtr
 
 FloatArray = npt.NDArray[np.float64]
@@ -105,12 +104,6 @@ def run(case: Case, profiles: int) -> None:
     for name, value in case.truth.items():
         hits = [contains(p, value) for fit in fits if (p := getattr(fit, name)) is not None]
         report(f"  {name}, chosen model", hits)
-    if case.model == "ramp_up":
-        for label, bartlett in (("normal law", False), ("simulated", True)):
-            ramps = [fit_ramp(case.time, values, sigma, bartlett=bartlett) for values in drawn]
-            for name, value in case.truth.items():
-                points = [fit.first if name == "onset" else fit.second for fit in ramps]
-                report(f"  {name}, {label}", [contains(point, value) for point in points])
 
 
 def report(label: str, hits: list[tuple[bool, bool]]) -> None:

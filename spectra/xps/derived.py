@@ -10,7 +10,7 @@ from layerscope.records import FitQuality, Quantity, ResultRecord
 
 from .attenuation import imfp_tpp2m, information_depth
 from .dataset import normalise_region
-from .depth.profile_fit import fit_depth_profile
+from .depth import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Alternatives, Composition, Lines, atomic_fractions

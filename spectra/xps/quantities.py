@@ -13,7 +13,7 @@ from layerscope.fitting.limits import feldman_cousins
 from layerscope.records import Alternative, FitQuality, Quantity
 from layerscope.runs.fitted import fit_quality, record_flag
 
-from .depth.profile_fit import ChangePoint, DepthProfileFit
+from .depth import ChangePoint, DepthProfileFit
 from .recipe import ComponentTable
 from .regionfit import RegionFit
 from .species import competing

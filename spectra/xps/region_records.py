@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from layerscope.errors import LayerscopeError
 from layerscope.records import Alternative, Quantity, ResultRecord
 
-from .depth.profile_fit import fit_depth_profile
+from .depth import fit_depth_profile
 from .profile import Profile
 from .quantities import (
     DETECTED,

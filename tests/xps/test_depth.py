@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.depth.profile_fit import ChangePoint, RampFit, fit_depth_profile, fit_ramp
+from layerscope.spectra.xps.depth import ChangePoint, fit_depth_profile
+from layerscope.spectra.xps.depth.intervals import Levels, describe
+from layerscope.spectra.xps.depth.models import Optimum, coarse, optimum
+from layerscope.spectra.xps.depth.shapes import SPECS, Data
+from layerscope.spectra.xps.depth.zoom import zoom
 from scipy.optimize import minimize
 
 from layerscope.errors import DataError
@@ -15,6 +19,17 @@ TIMES = np.linspace(0.0, 100.0, 21)
 
 def ramp(time: np.ndarray, first: float, second: float, plateau: float) -> np.ndarray:
     return plateau * np.clip((time - first) / (second - first), 0.0, 1.0)
+
+
+def ramp_data(time: np.ndarray, values: np.ndarray, sigma: float | np.ndarray) -> Data:
+    covariance = np.diag(np.full(time.size, sigma) ** 2) if np.ndim(sigma) == 0 else np.asarray(sigma)
+    return Data.of(time, values, covariance)
+
+
+def fit_ramp(data: Data, key: str = "ramp_up") -> tuple[Optimum, Levels]:
+    """The ramp alone, whatever the other models say: its best fit and its intervals."""
+    best = optimum(data, SPECS[key], coarse(data, "ramp"))
+    return best, describe(data, key, best, {}, 1.0, (1.0, 3.841458820694124))
 
 
 def contains(low: float | None, high: float | None, truth: float) -> bool:
@@ -28,17 +43,19 @@ def naive_chi2(values: np.ndarray, sigma: float, first: float, second: float) ->
 
 
 def test_noise_free_ramp_gives_its_kinks_and_its_plateau_back() -> None:
-    fit = fit_ramp(TIMES, ramp(TIMES, 22.0, 57.0, 0.4), np.full(21, 0.005))
+    best, fit = fit_ramp(ramp_data(TIMES, ramp(TIMES, 22.0, 57.0, 0.4), 0.005))
     assert fit.first.value == pytest.approx(22.0, abs=0.1)
     assert fit.second.value == pytest.approx(57.0, abs=0.1)
-    assert fit.plateau == pytest.approx(0.4, abs=1e-3)
-    assert fit.chi2 < 0.01
+    assert fit.end == pytest.approx(0.4, abs=1e-3)
+    assert best.chi2 < 0.01
 
 
 def test_optimum_and_interval_agree_with_a_general_minimiser() -> None:
     sigma = 0.03
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(6).normal(0.0, sigma, 21)
-    fit = fit_ramp(TIMES, values, np.full(21, sigma), bartlett=False)
+    data = ramp_data(TIMES, values, sigma)
+    optimal, fit = fit_ramp(data)
+    raised = zoom(data, SPECS["ramp_up"], optimal, 8.0).bartlett[0]  # thresholds over those of the normal law
 
     def lowest(fixed: float | None) -> float:
         starts = [(10.0, 50.0), (20.0, 55.0), (25.0, 60.0), (30.0, 70.0), (22.0, 40.0)]
@@ -51,8 +68,9 @@ def test_optimum_and_interval_agree_with_a_general_minimiser() -> None:
         return min(float(run.fun) for run in runs)
 
     best = lowest(None)
-    assert fit.chi2 == pytest.approx(best, abs=0.005)
-    for end, rise in ((fit.first.low_68, 1.0), (fit.first.high_68, 1.0), (fit.first.high_95, 3.84)):
+    assert optimal.chi2 == pytest.approx(best, abs=0.005)
+    rises = raised[0], raised[0], 3.84 * raised[1]
+    for end, rise in zip((fit.first.low_68, fit.first.high_68, fit.first.high_95), rises, strict=True):
         assert end is not None
         assert lowest(end) - best == pytest.approx(rise, abs=0.08)
 
@@ -62,7 +80,7 @@ def test_intervals_cover_the_true_kinks_as_often_as_they_say() -> None:
     runs, hits = 200, np.zeros((2, 2))
     for _ in range(runs):
         values = ramp(TIMES, 22.0, 57.0, 0.4) + rng.normal(0.0, 0.03, 21)
-        fit = fit_ramp(TIMES, values, np.full(21, 0.03))
+        _, fit = fit_ramp(ramp_data(TIMES, values, 0.03))
         for row, (point, truth) in enumerate(((fit.first, 22.0), (fit.second, 57.0))):
             hits[row] += contains(point.low_68, point.high_68, truth), contains(point.low_95, point.high_95, truth)
     coverage = hits / runs
@@ -73,7 +91,7 @@ def test_intervals_cover_the_true_kinks_as_often_as_they_say() -> None:
 
 def test_a_step_between_two_levels_is_located_between_them_and_no_better() -> None:
     values = np.where(TIMES > 42.0, 0.3, 0.0)
-    fit = fit_ramp(TIMES, values, np.full(21, 0.002))
+    _, fit = fit_ramp(ramp_data(TIMES, values, 0.002))
     for point in (fit.first, fit.second):
         assert point.value is not None
         assert 40.0 <= point.value <= 45.0
@@ -132,9 +150,9 @@ def test_a_falling_species_is_gone_at_its_time() -> None:
 def test_falling_is_rising_backwards_in_time() -> None:
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(9).normal(0.0, 0.02, 21)
     covariance = 0.02**2 * (np.eye(21) + 0.2 * (np.eye(21, k=1) + np.eye(21, k=-1)))
-    up = fit_ramp(TIMES, values, covariance)
-    down = fit_ramp(TIMES, values[::-1], covariance, falling=True)
-    assert down.chi2 == pytest.approx(up.chi2, abs=0.01)
+    best_up, up = fit_ramp(ramp_data(TIMES, values, covariance))
+    best_down, down = fit_ramp(ramp_data(TIMES, values[::-1], covariance), "ramp_down")
+    assert best_down.chi2 == pytest.approx(best_up.chi2, abs=0.01)
     assert up.first.value is not None
     assert down.second.value == pytest.approx(100.0 - up.first.value, abs=0.3)
     assert up.second.low_95 is not None
@@ -206,19 +224,18 @@ def test_correlated_levels_are_weighted_with_their_full_covariance() -> None:
 
 def test_units_of_time_and_of_fraction_do_not_matter() -> None:
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(14).normal(0.0, 0.03, 21)
-    base = fit_ramp(TIMES, values, np.full(21, 0.03))
-    scaled = fit_ramp(TIMES / 60.0, 100.0 * values, np.full(21, 3.0))
+    best, base = fit_ramp(ramp_data(TIMES, values, 0.03))
+    best_scaled, scaled = fit_ramp(ramp_data(TIMES / 60.0, 100.0 * values, 3.0))
     assert base.first.value is not None
     assert scaled.first.value == pytest.approx(base.first.value / 60.0, rel=1e-6)
-    assert scaled.plateau == pytest.approx(100.0 * base.plateau)
-    assert scaled.chi2 == pytest.approx(base.chi2)
+    assert scaled.end == pytest.approx(100.0 * base.end)
+    assert best_scaled.chi2 == pytest.approx(best.chi2)
 
 
 def test_same_input_gives_bit_identical_results() -> None:
     values = ramp(TIMES, 22.0, 57.0, 0.4) + np.random.default_rng(15).normal(0.0, 0.03, 21)
-    first, second = (fit_ramp(TIMES, values, np.full(21, 0.03)) for _ in range(2))
-    assert isinstance(first, RampFit)
-    assert (first.first, first.second, first.chi2) == (second.first, second.second, second.chi2)
+    first, second = (fit_ramp(ramp_data(TIMES, values, 0.03)) for _ in range(2))
+    assert first == second
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.depth.profile_fit import DepthProfileFit, fit_depth_profile
+from layerscope.spectra.xps.depth import DepthProfileFit, fit_depth_profile
 from scipy.special import ndtr
 
 FINE = np.linspace(0.0, 100.0, 21)

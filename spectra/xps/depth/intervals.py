@@ -81,8 +81,6 @@ def describe(
     others: Mapping[str, _Fitted],
     inflation: float,
     rises: tuple[float, float],
-    *,
-    bartlett: bool = True,
 ) -> Levels:
     """Find all intervals of one model.
 
@@ -99,8 +97,6 @@ def describe(
         Factor on all variances.
     rises : tuple of float
         Rise of chi2 at the ends of 68.27 % and 95 % intervals, before inflation and simulation.
-    bartlett : bool, default True
-        Whether to raise them by simulation.
 
     Returns
     -------
@@ -108,7 +104,7 @@ def describe(
     """
     spec = SPECS[key]
     limits = inflation * rises[0], inflation * rises[1]
-    area = zoom(data, spec, best, 2.0 * max(limits[1], 4.0 * inflation), bartlett=bartlett, dispersion=inflation)
+    area = zoom(data, spec, best, 2.0 * max(limits[1], 4.0 * inflation), inflation)
     points = []
     for k in (0, 1):
         factor = area.bartlett[k]

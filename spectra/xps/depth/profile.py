@@ -10,7 +10,7 @@ from layerscope.records import Alternative
 from ..dataset import FloatArray
 from .intervals import ChangePoint
 
-__all__ = ["DepthProfileFit", "ModelName", "RampFit"]
+__all__ = ["DepthProfileFit", "ModelName"]
 
 ModelName = Literal[
     "absent",
@@ -28,30 +28,6 @@ ModelName = Literal[
     "approach_rise",
     "approach_fall",
 ]
-
-
-@dataclass(frozen=True)
-class RampFit:
-    """Least-squares fit of a ramp between zero and a plateau.
-
-    Attributes
-    ----------
-    plateau, plateau_sigma : float
-        Level of the plateau, >= 0, and half its 68 % interval.
-    first, second : ChangePoint
-        Start and end of the ramp: onset and saturation, or start of the fall and gone.
-    chi2 : float
-        Weighted sum of squares at the optimum.
-    curve : ndarray, shape (L,)
-        Fitted fraction at the measured times.
-    """
-
-    plateau: float
-    plateau_sigma: float
-    first: ChangePoint
-    second: ChangePoint
-    chi2: float
-    curve: FloatArray
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ zero, or an approach to a level. Where a smooth model is not better by 2 than th
 them apart, and the one with kinks is taken, because it states the times that are asked for; a flag names the other.
 
 Kinks have no regular standard error, because chi2 is flat between two levels and has corners; so all times come with
-profile-likelihood intervals with simulated thresholds (see `depth_zoom`; `benchmarks/depth_profile_coverage.py`
+profile-likelihood intervals with simulated thresholds (see `zoom`; `benchmarks/depth_profile_coverage.py`
 measures the coverage). A time outside the measured range is not a number: the end of the interval is then open (None).
 
 Where no model describes the profile (its chi2 has a probability below 1e-3), the errors are too small or the shape is
@@ -37,17 +37,15 @@ from .choice import (
     alternatives,
     bic_of,
     choose,
-    curve_of,
     fit_candidates,
     improbable,
     straight_line,
 )
 from .intervals import ChangePoint, Levels, describe
-from .models import coarse, optimum
-from .profile import DepthProfileFit, ModelName, RampFit
+from .profile import DepthProfileFit
 from .shapes import SPECS, Data
 
-__all__ = ["ChangePoint", "DepthProfileFit", "ModelName", "RampFit", "fit_depth_profile", "fit_ramp"]
+__all__ = ["fit_depth_profile"]
 
 # Rise of chi2 at the ends of a 68.27 % and a 95 % interval of one parameter with known errors
 _RISES = (1.0, 3.841458820694124)
@@ -140,43 +138,6 @@ def fit_depth_profile(
 _TIME_NAMES = (
     "onset", "rise_start", "saturation", "fall", "gone", "settled", "half_time", "edge_width", "decay_time",
 )  # fmt: skip
-
-
-def fit_ramp(
-    etch_time_s: npt.ArrayLike,
-    fraction: npt.ArrayLike,
-    covariance: npt.ArrayLike,
-    *,
-    falling: bool = False,
-    bartlett: bool = True,
-) -> RampFit:
-    """Fit a ramp from zero to a plateau (or from a plateau to zero) and profile its two kinks.
-
-    Parameters
-    ----------
-    etch_time_s, fraction, covariance : array-like
-        See `fit_depth_profile`.
-    falling : bool, default False
-        True for a species that falls from a plateau to zero.
-    bartlett : bool, default True
-        False for thresholds of the normal law, not raised by simulation.
-
-    Returns
-    -------
-    RampFit
-        Plateau, kinks with intervals, chi2 and curve.
-
-    Raises
-    ------
-    DataError
-        See `fit_depth_profile`.
-    """
-    data = _checked(etch_time_s, fraction, covariance)
-    key = "ramp_down" if falling else "ramp_up"
-    best = optimum(data, SPECS[key], coarse(data, "ramp"))
-    found = describe(data, key, best, {}, 1.0, _RISES, bartlett=bartlett)
-    plateau = (found.start, found.start_sigma) if falling else (found.end, found.end_sigma)
-    return RampFit(*plateau, found.first, found.second, best.chi2, curve_of(data, key, best))
 
 
 def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike) -> Data:

@@ -59,9 +59,7 @@ class Zoomed:
     bartlett: tuple[tuple[float, float], tuple[float, float]]
 
 
-def zoom(
-    data: Data, spec: Spec, best: Optimum, reach: float, *, bartlett: bool = True, dispersion: float = 1.0
-) -> Zoomed:
+def zoom(data: Data, spec: Spec, best: Optimum, reach: float, dispersion: float = 1.0) -> Zoomed:
     """Map where chi2 is within `reach` of its optimum.
 
     Parameters
@@ -71,10 +69,8 @@ def zoom(
     best : Optimum
     reach : float
         Rise of chi2 that the map must contain.
-    bartlett : bool, default True
-        Simulate the thresholds; all factors are 1 otherwise.
     dispersion : float, default 1
-        Factor on the variances, for the simulation.
+        Factor on the variances, for the simulation of the thresholds.
 
     Returns
     -------
@@ -95,9 +91,7 @@ def zoom(
         if done or stage == _STAGES:
             break
         box = (smaller[0], smaller[1])
-    factors = ((1.0, 1.0), (1.0, 1.0))
-    if bartlett:
-        factors = _bartlett(data, spec, best, grid, (axes[0], axes[1]), dispersion, np.isfinite(found.chi2))
+    factors = _bartlett(data, spec, best, grid, (axes[0], axes[1]), dispersion, np.isfinite(found.chi2))
     low = min(float(table.min()), best.chi2)
     sigmas = _level_sigma(data, spec, grid)
     start, end, start_sigma, end_sigma = (a.reshape(table.shape) for a in (found.start, found.end, *sigmas))
