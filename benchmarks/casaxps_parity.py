@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from layerscope.spectra.xps.casaxps.redraw import StoredFit, weigh_stored
-from layerscope.spectra.xps.casaxps.refit import CasaRefit, refit
+from layerscope.spectra.xps.casaxps.refitted import CasaRefit, refit
 from layerscope.spectra.xps.casaxps.stored_fit import redraw
+from layerscope.spectra.xps.casaxps.weigh import StoredFit, weigh_stored
 from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.readers import read
 
@@ -50,9 +50,9 @@ def show_areas(name: str, stored: StoredFit) -> bool:
     """Print areas of drawn curves; return whether they keep 1.5 % on the measured range and 0.01 % with their tails."""
     good = True
     print(f"{name}: areas of drawn curves against the stored numbers")
-    for row, outside in zip(stored.parity(), stored.outside, strict=True):
-        whole = row.difference / row.casaxps
-        print(f"  {row.component:<12} whole {whole:+.4%}, on the measured range {(1 + whole) * (1 - outside) - 1:+.2%}")
+    for i, (label, outside) in enumerate(zip(stored.problem.labels, stored.outside, strict=True)):
+        whole = stored.areas[i][0] / stored.problem.components[i].parameters["area"].value - 1.0
+        print(f"  {label:<12} whole {whole:+.4%}, on the measured range {(1 + whole) * (1 - outside) - 1:+.2%}")
         good &= abs(whole) < 1e-4 and (name == "FeO" or outside < 0.015)
     (area, sigma), drawn = stored.net_area, stored.net_area_drawn
     print(
@@ -68,12 +68,16 @@ def show_refit(name: str, result: CasaRefit, weights: str) -> bool:
     squares = float(np.sum((result.stored.curves.counts - result.stored.curves.envelope)[inside] ** 2))
     ours = float(np.sum((result.fit.y[0] - result.fit.expected[0]) ** 2))
     print(f"{name}: refit, {weights} weights, background {result.model.background}")
-    for row in result.parity():
-        index = result.model.problem.labels.index(row.component)
+    problem = result.model.problem
+    for (i, name), (value, sigma) in sorted(result.values.items(), key=lambda item: item[0][0]):
+        stored = problem.components[i].parameters[name].value
+        scale = problem.area_scale if name == "area" else 1.0
+        shift = problem.shift_eV if name == "center" else 0.0
         print(
-            f"  {row.component:<12} {row.parameter:<7} CasaXPS {row.casaxps:<11.7g} ours {row.ours:<11.7g}"
-            f" sigma {row.sigma:<8.2g} difference {row.difference:<+9.2g} {row.difference_in_sigma:+6.2f} sigma"
-            f"  {result.states[index, row.parameter]}"
+            f"  {problem.labels[i]:<12} {name:<7} CasaXPS {stored / scale + shift:<11.7g}"
+            f" ours {value / scale + shift:<11.7g} sigma {sigma / scale:<8.2g}"
+            f" difference {(value - stored) / scale:<+9.2g} {(value - stored) / sigma:+6.2f} sigma"
+            f"  {result.states[i, name]}"
         )
     if weights == "poisson":
         print(
@@ -103,7 +107,11 @@ def main() -> int:
             result = refit(spectrum, weights=weights)
             good &= show_refit(name, result, weights)
             if weights == "equal":
-                good &= all(not abs(row.difference_in_sigma) > 1.5 for row in result.parity())
+                components = result.model.problem.components
+                good &= all(
+                    not abs(value - components[i].parameters[name].value) > 1.5 * sigma
+                    for (i, name), (value, sigma) in result.values.items()
+                )
         if arguments.active:
             good &= show_refit(name, refit(spectrum, background="active"), "poisson")
     print("all wanted figures reached" if good else "a wanted figure was missed")

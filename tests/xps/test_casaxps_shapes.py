@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layerscope.spectra.xps.casaxps.lines import CasaLine
 from layerscope.spectra.xps.casaxps.shapes import (
     end_level,
     linear_background,
     parse_line_shape,
     shirley_background,
     tougaard_background,
-    unit_area_curve,
 )
 from scipy.special import voigt_profile
 
@@ -29,7 +29,7 @@ SHAPES = [
 
 
 def curve(text: str, energy: np.ndarray = ENERGY) -> np.ndarray:
-    return unit_area_curve(parse_line_shape(text), energy, POSITION, FWHM)
+    return CasaLine(parse_line_shape(text)).evaluate(-energy, [-POSITION, FWHM], derivatives=False).value[0]
 
 
 def test_gl_is_the_product_and_sgl_the_sum_of_the_two_curves() -> None:

@@ -33,10 +33,11 @@ from .quantities import (
     shape_notes,
     stored_quantities,
 )
-from .redraw import StoredFit, weigh_stored
-from .refit import CasaRefit, refit
-from .stored_fit import CasaFit, SeriesProblem, parse_casa_fit
+from .refitted import CasaRefit, refit
+from .stored_fit import SeriesProblem
 from .tables import METHODS, REDRAW, REFIT, parity_tables
+from .text import CasaFit, parse_casa_fit
+from .weigh import StoredFit, weigh_stored
 
 __all__ = ["PIPELINE", "CasaPipeline", "CasaRecipe"]
 
@@ -73,7 +74,7 @@ class CasaPipeline(PipelineBase):
     """Fits of CasaXPS from VAMAS file to record."""
 
     name = "casaxps"
-    version = "1"
+    version = "2"
     technique = "xps"
     recipe_model = CasaRecipe
 

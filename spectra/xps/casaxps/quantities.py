@@ -11,9 +11,9 @@ from layerscope.records import Quantity
 from layerscope.runs.arrays import SeriesParameter
 
 from .model import Key
-from .redraw import StoredFit
-from .refit import CasaRefit
+from .refitted import CasaRefit
 from .stored_fit import SeriesProblem
+from .weigh import StoredFit
 
 __all__ = ["NAMES", "array_parameters", "calibration", "net_areas", "refined", "shape_notes", "stored_quantities"]
 

@@ -24,10 +24,8 @@ from typing import Literal
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
-from scipy.special import gammaln
 
 from layerscope.errors import DataError
-from layerscope.fitting.shapes.registry import get_shape, sgl_to_mixing
 from layerscope.fitting.tougaard import TougaardKernel
 
 from ..dataset import FloatArray
@@ -43,14 +41,12 @@ __all__ = [
     "reduced_line",
     "shirley_background",
     "tougaard_background",
-    "unit_area_curve",
 ]
 
 ShapeKind = Literal["GL", "SGL", "LA", "LF"]
 
 _TEXT = re.compile(r"\s*(GL|SGL|LA|LF)\s*\(([^()]*)\)\s*$")
 _TAIL_DAMPING = 2.6  # what LF adds to an exponent far from the line; found from one file, at w = 80
-_LARGEST_REACH = 20000.0  # of a grid, in units of f
 _STEP = 0.01  # of the grid, in units of f; the Gaussians in use are at least ten steps wide
 
 
@@ -132,58 +128,14 @@ def _in_range(shape: LineShape) -> bool:
     )
 
 
-def unit_area_curve(shape: LineShape, kinetic_energy: FloatArray, position: float, fwhm: float) -> FloatArray:
-    """Return a component of unit area.
-
-    Parameters
-    ----------
-    shape : LineShape
-        Its shape.
-    kinetic_energy : ndarray, shape (n,)
-        In eV, in any order.
-    position, fwhm : float
-        As CasaXPS stores them, in eV.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In 1/eV; the area is that of the whole curve.
-
-    Raises
-    ------
-    DataError
-        If the width is not above zero, or too small for the range.
-    """
-    if not (math.isfinite(fwhm) and fwhm > 0 and math.isfinite(position)):
-        raise DataError(f"a component at {position:g} eV has the width {fwhm:g} eV")
-    if shape.kind in ("GL", "SGL"):
-        return _symmetric(shape, kinetic_energy, position, fwhm)
-    offset = kinetic_energy - position
-    core = fwhm / (2.0 * half_width(shape))
-    reach = float(np.max(np.abs(offset), initial=0.0)) / core
-    if not reach <= _LARGEST_REACH:
-        raise DataError(f"a component of the width {fwhm:g} eV is too narrow for the range of the spectrum")
-    curve, _ = _asymmetric(shape, _grid_reach(shape, reach))
-    return np.asarray(curve(offset / core) / (_area(shape) * core))
-
-
-def _symmetric(shape: LineShape, kinetic_energy: FloatArray, position: float, fwhm: float) -> FloatArray:
-    if shape.kind == "GL":
-        engine, mixing = get_shape("gl_product"), shape.mixing
-    else:  # SGL mixes heights, the engine's pseudo-Voigt areas
-        engine, mixing = get_shape("pseudo_voigt"), sgl_to_mixing(100.0 * shape.mixing)
-    parameters = np.array([[position, fwhm, mixing]])
-    return np.asarray(engine.evaluate(kinetic_energy[np.newaxis, :], parameters, derivatives=False).value[0])
-
-
 def gaussian_sigma(shape: LineShape) -> float:
     """Return the standard deviation of the Gaussian in units of f."""
     return shape.gauss / 100.0 * math.sqrt(shape.passes / 12.0)
 
 
-def _grid_reach(shape: LineShape, reach: float) -> int:
-    """Return how far a grid must go, in steps of 50 so that few grids are made."""
-    return 50 * math.ceil((reach + 12.0 * gaussian_sigma(shape) + 10.0) / 50.0)
+def _core_reach(shape: LineShape) -> int:
+    """Return how far a grid must go for the core of a line, in units of f, in steps of 50."""
+    return 50 * math.ceil((12.0 * gaussian_sigma(shape) + 10.0) / 50.0)
 
 
 @lru_cache(maxsize=32)
@@ -204,7 +156,7 @@ def _asymmetric(shape: LineShape, reach: int) -> tuple[CubicSpline, FloatArray]:
 @lru_cache(maxsize=128)
 def half_width(shape: LineShape) -> float:
     """Return the distance from maximum to half height towards high kinetic energy, in units of f."""
-    curve, u = _asymmetric(shape, _grid_reach(shape, 0.0))
+    curve, u = _asymmetric(shape, _core_reach(shape))
     values = curve(u)
     top = int(np.argmax(values))
     peak = float(u[top])
@@ -250,7 +202,7 @@ def reduced_line(shape: LineShape) -> ReducedLine:
     """
     if not math.isfinite(shape.damping):
         raise DataError("a line without damping has no end within a grid")
-    reach = max(_damped_reach(shape), _grid_reach(shape, 0.0))
+    reach = max(_damped_reach(shape), _core_reach(shape))
     curve, u = _asymmetric(shape, reach)
     integral = curve.antiderivative()
     area = float(integral(reach))
@@ -261,18 +213,6 @@ def reduced_line(shape: LineShape) -> ReducedLine:
 def _damped_reach(shape: LineShape) -> int:
     """Return how far the tails of an LF line are followed for its area, in units of f."""
     return 50 * math.ceil(10.0 * shape.damping / 50.0)
-
-
-@lru_cache(maxsize=128)
-def _area(shape: LineShape) -> float:
-    """Return the area under the curve over u; the Gaussian does not change it."""
-    if not math.isfinite(shape.damping):
-        return sum(
-            0.25 * math.sqrt(math.pi) * math.exp(gammaln(exponent - 0.5) - gammaln(exponent))
-            for exponent in (shape.alpha, shape.beta)
-        )
-    curve, u = _asymmetric(shape, _damped_reach(shape))
-    return float(np.trapezoid(curve(u), u))
 
 
 def end_level(counts: FloatArray, index: int, average_width: float) -> float:

@@ -1,19 +1,20 @@
 """The fit that CasaXPS stores in the comments of a VAMAS block: read it, redraw it, pose it again for the fit engine.
 
-The lines themselves are read in `casaxps_text`, the line shapes and backgrounds are in `casaxps_shapes`.
+The comments themselves are read in `text`; line shapes and backgrounds are in `shapes`, their curves in `lines`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from layerscope.errors import DataError
 
 from ..dataset import FloatArray, Spectrum
+from .lines import CasaLine
 from .shapes import (
     LineShape,
     end_level,
@@ -21,177 +22,19 @@ from .shapes import (
     parse_line_shape,
     shirley_background,
     tougaard_background,
-    unit_area_curve,
 )
-from .text import (
-    CasaCalibration,
-    CasaComponent,
-    CasaFit,
-    CasaRegion,
-    CasaValue,
-    parse_casa_fit,
-)
+from .text import CasaComponent, CasaFit, CasaRegion, CasaValue, parse_casa_fit
 
 __all__ = [
-    "CasaCalibration",
-    "CasaComponent",
-    "CasaFit",
     "CasaFitCurves",
-    "CasaRegion",
-    "CasaValue",
-    "ParityRow",
     "SeriesComponent",
     "SeriesParameter",
     "SeriesProblem",
-    "parity_table",
-    "parse_casa_fit",
     "redraw",
     "to_series_problem",
 ]
 
-
-@dataclass(frozen=True, eq=False)
-class CasaFitCurves:
-    """A stored fit, redrawn on the axis of the data.
-
-    Parameters
-    ----------
-    region : CasaRegion
-        The region it belongs to.
-    binding_energy : ndarray, shape (n,)
-        Axis of the spectrum, as in the file, in eV.
-    counts : ndarray, shape (n,)
-        Data, in the unit of the spectrum.
-    inside : ndarray of bool, shape (n,)
-        True within the region.
-    background : ndarray, shape (n,)
-        The background within the region; outside it the data, as CasaXPS draws it.
-    names : tuple of str
-        Names of the components; they need not differ.
-    components : ndarray, shape (components, n)
-        Component curves without background, in the unit of the counts.
-    envelope : ndarray, shape (n,)
-        Background and components.
-    shift : float
-        What the calibration adds to `binding_energy`, in eV.
-    notes : tuple of str
-        What could not be drawn as CasaXPS does.
-    """
-
-    region: CasaRegion
-    binding_energy: FloatArray
-    counts: FloatArray
-    inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    background: FloatArray
-    names: tuple[str, ...]
-    components: FloatArray
-    envelope: FloatArray
-    shift: float
-    notes: tuple[str, ...] = ()
-
-
-def redraw(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -> CasaFitCurves:
-    """Draw the fit that CasaXPS stored with a spectrum.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        A spectrum with CasaXPS comments and a photon energy.
-    fit : CasaFit, optional
-        Read from the spectrum's comments if not given.
-    region : int, default 0
-        Which region; the components whose position lies in it belong to it.
-
-    Returns
-    -------
-    CasaFitCurves
-        Curves in the unit of the spectrum: stored areas, in counts/s*eV, are multiplied by dwell time and scans where
-        it is counts.
-
-    Raises
-    ------
-    DataError
-        If there is no such region, a line shape or background is not supported, or dwell time or photon energy is
-        missing.
-    """
-    fit = fit or parse_casa_fit(spectrum.comments)
-    photon = spectrum.excitation_energy_eV
-    if not 0 <= region < len(fit.regions):
-        raise DataError(f"the comments hold {len(fit.regions)} CasaXPS regions; number {region} is not among them")
-    if photon is None:
-        raise DataError("CasaXPS positions are kinetic energies: the photon energy is needed")
-    chosen, shift = fit.regions[region], fit.shift(spectrum)
-    kinetic = photon - spectrum.binding_energy - shift
-    inside = (kinetic >= chosen.start - 1e-6) & (kinetic <= chosen.end + 1e-6)
-    if int(inside.sum()) < 3:
-        raise DataError(f"the CasaXPS region {chosen.name!r} holds {int(inside.sum())} points of the spectrum")
-    scale = _area_scale(spectrum)
-    members = _members(fit, chosen)
-    curves = np.array(
-        [
-            c.area.value
-            * scale
-            * unit_area_curve(parse_line_shape(c.line_shape), kinetic, c.position.value, c.fwhm.value)
-            for c in members
-        ]
-    ).reshape(len(members), kinetic.size)
-    background = np.array(spectrum.counts)
-    background[inside] = _background(spectrum, chosen, inside)
-    return CasaFitCurves(
-        region=chosen,
-        binding_energy=spectrum.binding_energy,
-        counts=spectrum.counts,
-        inside=inside,
-        background=background,
-        names=tuple(c.name for c in members),
-        components=curves,
-        envelope=np.asarray(background + curves.sum(axis=0)),
-        shift=shift,
-        notes=_notes(fit, chosen),
-    )
-
-
-def _members(fit: CasaFit, region: CasaRegion) -> tuple[CasaComponent, ...]:
-    if len(fit.regions) == 1:
-        return fit.components
-    return tuple(c for c in fit.components if region.start <= c.position.value <= region.end)
-
-
-def _area_scale(spectrum: Spectrum) -> float:
-    if spectrum.intensity_unit == "counts/s":
-        return 1.0
-    scale = spectrum.count_scale
-    if scale is None:
-        raise DataError("CasaXPS areas are rates: dwell time and number of scans are needed to draw them in counts")
-    return scale
-
-
-def _background(
-    spectrum: Spectrum, region: CasaRegion, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> FloatArray:
-    energy, counts = spectrum.binding_energy[inside], spectrum.counts[inside]
-    first, last = (int(i) for i in np.nonzero(inside)[0][[0, -1]])
-    low = end_level(spectrum.counts, first, region.average_width)
-    high = end_level(spectrum.counts, last, region.average_width)
-    name = region.background.lower()
-    if "shirley" in name and "spline" not in name:
-        return shirley_background(energy, counts, low, high)
-    if "tougaard" in name:
-        return tougaard_background(energy, counts, low, *region.cross_section)
-    if name == "linear":
-        return linear_background(energy, low, high)
-    if name in ("none", "zero"):
-        return np.zeros_like(counts)
-    raise DataError(f"the CasaXPS background {region.background!r} is not supported")
-
-
-def _notes(fit: CasaFit, region: CasaRegion) -> tuple[str, ...]:
-    notes = [f"not read: {line}" for line in fit.unread]
-    notes += [f"processing not applied: {line}" for line in fit.processing]
-    notes += [f"shifts nothing, no energy is assigned: {c.text}" for c in fit.calibrations if c.assigned is None]
-    if any(region.offsets):
-        notes.append(f"the offsets {region.offsets} of the region's ends are not applied")
-    return tuple(notes)
+_NARROWEST = 1e-4  # width of a component that can be drawn, as part of the spectrum's range
 
 
 @dataclass(frozen=True)
@@ -342,83 +185,136 @@ def _scaled(component: CasaComponent, value: CasaValue, scale: float, index: Map
     return SeriesParameter(value.value * scale, value.lower * scale, value.upper * scale)
 
 
-@dataclass(frozen=True)
-class ParityRow:
-    """One number of ours beside CasaXPS'.
+@dataclass(frozen=True, eq=False)
+class CasaFitCurves:
+    """A stored fit, redrawn on the axis of the data.
 
     Parameters
     ----------
-    component, parameter : str
-        ``"C 1s 1"`` and ``"center"``, ``"fwhm"`` or ``"area"``.
-    ours, casaxps, sigma : float
-        Our value, theirs, and our standard error; `sigma` is NaN for a parameter that was not refined.
-    unit : str
-        Unit of the three.
+    region : CasaRegion
+        The region it belongs to.
+    problem : SeriesProblem
+        Its components in the frame and unit of the file.
+    binding_energy : ndarray, shape (n,)
+        Axis of the spectrum, as in the file, in eV.
+    counts : ndarray, shape (n,)
+        Data, in the unit of the spectrum.
+    inside : ndarray of bool, shape (n,)
+        True within the region.
+    background : ndarray, shape (n,)
+        The background within the region; outside it the data, as CasaXPS draws it.
+    components : ndarray, shape (components, n)
+        Component curves without background, in the unit of the counts.
+    notes : tuple of str
+        What could not be drawn as CasaXPS does.
     """
 
-    component: str
-    parameter: str
-    ours: float
-    casaxps: float
-    sigma: float
-    unit: str
-    difference: float = field(init=False)
-    difference_in_sigma: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        difference = self.ours - self.casaxps
-        object.__setattr__(self, "difference", difference)
-        object.__setattr__(self, "difference_in_sigma", difference / self.sigma if self.sigma > 0 else math.nan)
+    region: CasaRegion
+    problem: SeriesProblem
+    binding_energy: FloatArray
+    counts: FloatArray
+    inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    background: FloatArray
+    components: FloatArray
+    notes: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """Component and parameter, ``"C 1s 1 area"``."""
-        return f"{self.component} {self.parameter}"
+    def envelope(self) -> FloatArray:
+        """Background and components, shape (n,)."""
+        return np.asarray(self.background + self.components.sum(axis=0))
 
 
-def parity_table(
-    problem: SeriesProblem,
-    refined: Mapping[tuple[int, str], tuple[float, float]],
-    *,
-    area_unit: str = "counts*eV",
-    as_stored: bool = False,
-) -> tuple[ParityRow, ...]:
-    """Set refined parameters beside the stored ones.
+def redraw(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -> CasaFitCurves:
+    """Draw the fit that CasaXPS stored with a spectrum.
 
     Parameters
     ----------
-    problem : SeriesProblem
-        The stored fit.
-    refined : mapping
-        ``(component index, "center" | "fwhm" | "area")`` to value and standard error, in the units of `problem`.
-    area_unit : str
-        Unit of the areas of `problem`.
-    as_stored : bool
-        State both in CasaXPS' own terms: calibrated binding energies, and areas in counts/s*eV.
+    spectrum : Spectrum
+        A spectrum with CasaXPS comments and a photon energy.
+    fit : CasaFit, optional
+        Read from the spectrum's comments if not given.
+    region : int, default 0
+        Which region; the components whose position lies in it belong to it.
 
     Returns
     -------
-    tuple of ParityRow
-        A row for each parameter of each component that was refined, in the order of the components.
+    CasaFitCurves
+        Curves in the unit of the spectrum: stored areas, in counts/s*eV, are multiplied by dwell time and scans where
+        it is counts.
 
     Raises
     ------
     DataError
-        If a key names no parameter of the problem.
+        As `to_series_problem`; or if the region holds no spectrum, a component has no width to draw, or the background
+        is not supported.
     """
-    known = {(i, name) for i, component in enumerate(problem.components) for name in component.parameters}
-    unknown = set(refined) - known
-    if unknown:
-        raise DataError(f"the problem has no parameter {sorted(unknown)[0]}")
-    rows: list[ParityRow] = []
-    area = (problem.area_scale, 0.0, "counts/s*eV") if as_stored else (1.0, 0.0, area_unit)
-    center = (1.0, problem.shift_eV if as_stored else 0.0, "eV")
-    frames = {"center": center, "fwhm": (1.0, 0.0, "eV"), "area": area}
-    for i, (label, component) in enumerate(zip(problem.labels, problem.components, strict=True)):
-        for name, parameter in component.parameters.items():
-            if (i, name) in refined:
-                value, sigma = refined[i, name]
-                scale, shift, unit = frames[name]
-                stored = parameter.value / scale + shift
-                rows.append(ParityRow(label, name, value / scale + shift, stored, sigma / scale, unit))
-    return tuple(rows)
+    fit = fit or parse_casa_fit(spectrum.comments)
+    problem = to_series_problem(spectrum, fit, region=region)
+    chosen, axis = fit.regions[region], spectrum.binding_energy
+    inside = (axis >= problem.range_eV[0] - 1e-6) & (axis <= problem.range_eV[1] + 1e-6)
+    if int(inside.sum()) < 3:
+        raise DataError(f"the CasaXPS region {chosen.name!r} holds {int(inside.sum())} points of the spectrum")
+    background = np.array(spectrum.counts)
+    background[inside] = _background(spectrum, chosen, inside)
+    return CasaFitCurves(
+        region=chosen,
+        problem=problem,
+        binding_energy=axis,
+        counts=spectrum.counts,
+        inside=inside,
+        background=background,
+        components=np.array([_curve(c, axis) for c in problem.components]).reshape(-1, axis.size),
+        notes=_notes(fit, chosen),
+    )
+
+
+def _curve(component: SeriesComponent, axis: FloatArray) -> FloatArray:
+    center, fwhm, area = (component.parameters[name].value for name in ("center", "fwhm", "area"))
+    if not fwhm > 0:
+        raise DataError(f"component {component.name!r} has the width {fwhm:g} eV")
+    if fwhm < _NARROWEST * np.ptp(axis):
+        raise DataError(f"component {component.name!r}, {fwhm:g} eV wide, is too narrow for the range of the spectrum")
+    return np.asarray(area * CasaLine(component.shape).evaluate(axis, [center, fwhm], derivatives=False).value[0])
+
+
+def _members(fit: CasaFit, region: CasaRegion) -> tuple[CasaComponent, ...]:
+    if len(fit.regions) == 1:
+        return fit.components
+    return tuple(c for c in fit.components if region.start <= c.position.value <= region.end)
+
+
+def _area_scale(spectrum: Spectrum) -> float:
+    if spectrum.intensity_unit == "counts/s":
+        return 1.0
+    scale = spectrum.count_scale
+    if scale is None:
+        raise DataError("CasaXPS areas are rates: dwell time and number of scans are needed to draw them in counts")
+    return scale
+
+
+def _background(
+    spectrum: Spectrum, region: CasaRegion, inside: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> FloatArray:
+    energy, counts = spectrum.binding_energy[inside], spectrum.counts[inside]
+    first, last = (int(i) for i in np.nonzero(inside)[0][[0, -1]])
+    low = end_level(spectrum.counts, first, region.average_width)
+    high = end_level(spectrum.counts, last, region.average_width)
+    name = region.background.lower()
+    if "shirley" in name and "spline" not in name:
+        return shirley_background(energy, counts, low, high)
+    if "tougaard" in name:
+        return tougaard_background(energy, counts, low, *region.cross_section)
+    if name == "linear":
+        return linear_background(energy, low, high)
+    if name in ("none", "zero"):
+        return np.zeros_like(counts)
+    raise DataError(f"the CasaXPS background {region.background!r} is not supported")
+
+
+def _notes(fit: CasaFit, region: CasaRegion) -> tuple[str, ...]:
+    notes = [f"not read: {line}" for line in fit.unread]
+    notes += [f"processing not applied: {line}" for line in fit.processing]
+    notes += [f"shifts nothing, no energy is assigned: {c.text}" for c in fit.calibrations if c.assigned is None]
+    if any(region.offsets):
+        notes.append(f"the offsets {region.offsets} of the region's ends are not applied")
+    return tuple(notes)

@@ -14,16 +14,8 @@ from layerscope.fitting.quality import durbin_watson, poisson_deviance, structur
 from ..dataset import FloatArray, Spectrum, count_quantum
 from .lines import CasaLine
 from .model import tied_areas
-from .stored_fit import (
-    CasaFit,
-    CasaFitCurves,
-    ParityRow,
-    SeriesProblem,
-    parity_table,
-    parse_casa_fit,
-    redraw,
-    to_series_problem,
-)
+from .stored_fit import CasaFitCurves, SeriesProblem, redraw
+from .text import CasaFit
 
 __all__ = ["StoredFit", "electrons_per_unit", "weigh_stored"]
 
@@ -34,10 +26,8 @@ class StoredFit:
 
     Parameters
     ----------
-    problem : SeriesProblem
-        Its parameters, bounds and ties.
     curves : CasaFitCurves
-        Its curves over the whole spectrum.
+        Its parameters, bounds and ties, and its curves over the whole spectrum.
     areas : mapping of int to (float, float)
         Area of each drawn curve and the standard error that counting alone gives it at held shapes, in the unit of the
         spectrum times eV. What a line has beyond the ends of the spectrum is added by its running integral.
@@ -51,7 +41,6 @@ class StoredFit:
         Parameters that CasaXPS left free.
     """
 
-    problem: SeriesProblem
     curves: CasaFitCurves
     areas: Mapping[int, tuple[float, float]]
     outside: tuple[float, ...]
@@ -59,6 +48,11 @@ class StoredFit:
     chi2: float
     deviance: float
     n_free: int
+
+    @property
+    def problem(self) -> SeriesProblem:
+        """Parameters, bounds and ties."""
+        return self.curves.problem
 
     @property
     def n_data(self) -> int:
@@ -95,10 +89,6 @@ class StoredFit:
         """``RESIDUAL_STRUCTURE`` if the residual is not noise."""
         return ("RESIDUAL_STRUCTURE",) if structured(self.residual) else ()
 
-    def parity(self) -> tuple[ParityRow, ...]:
-        """Return a row for the area of each component, in CasaXPS' terms."""
-        return parity_table(self.problem, {(i, "area"): a for i, a in self.areas.items()}, as_stored=True)
-
 
 def weigh_stored(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -> StoredFit:
     """Draw a stored fit, take its areas and compare it with the counts.
@@ -119,10 +109,10 @@ def weigh_stored(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int 
     Raises
     ------
     DataError
-        As `redraw` and `to_series_problem`; or if the region has no component.
+        As `redraw`; or if the region has no component.
     """
-    fit = fit or parse_casa_fit(spectrum.comments)
-    curves, problem = redraw(spectrum, fit, region=region), to_series_problem(spectrum, fit, region=region)
+    curves = redraw(spectrum, fit, region=region)
+    problem = curves.problem
     if not problem.components:
         raise DataError(f"the CasaXPS region {curves.region.name!r} has no components")
     axis, inside, exposure = spectrum.binding_energy, curves.inside, electrons_per_unit(spectrum)
@@ -136,7 +126,6 @@ def weigh_stored(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int 
     drawn = [float(np.trapezoid(c, axis)) / s for c, s in zip(curves.components, shares, strict=True)]
     counts = curves.counts[inside]
     return StoredFit(
-        problem=problem,
         curves=curves,
         areas=dict(enumerate(zip(drawn, sigmas, strict=True))),
         outside=tuple(1.0 - share for share in shares),

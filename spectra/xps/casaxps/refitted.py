@@ -24,8 +24,8 @@ from layerscope.fitting import Series, SeriesFit, fit_series
 from ..dataset import FloatArray, Spectrum
 from .lines import CasaLine
 from .model import BackgroundChoice, CasaModel, Key, build_model
-from .redraw import StoredFit, electrons_per_unit, weigh_stored
-from .stored_fit import CasaFit, ParityRow, parity_table
+from .text import CasaFit
+from .weigh import StoredFit, electrons_per_unit, weigh_stored
 
 __all__ = ["CasaRefit", "State", "WeightsChoice", "refit"]
 
@@ -70,10 +70,6 @@ class CasaRefit:
     def binding_energy(self) -> FloatArray:
         """Axis in the region, in the file's frame, in eV, shape (n,)."""
         return np.asarray(self.fit.x[0])
-
-    def parity(self) -> tuple[ParityRow, ...]:
-        """Return a row for each position, width and area, in CasaXPS' terms."""
-        return parity_table(self.model.problem, self.values, as_stored=True)
 
     @property
     def flags(self) -> tuple[str, ...]:
