@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layerscope.records import Quantity, ResultRecord
-from layerscope.records.formatting import format_limit
 from layerscope.runs.summary import sorted_records
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FrameRow", "PhaseSeries", "TextTable", "collect_series", "number_columns", "phase_label", "text_table"]
+__all__ = ["FrameRow", "PhaseSeries", "collect_series", "number_columns", "phase_label"]
 
 FRACTION, TOTAL = "phase.fraction", "phase.total_fraction"
 
@@ -42,21 +41,7 @@ _SHORT = {
     "phase.microstrain": "microstrain",
 }
 """Quantities of the table in the order of its columns, and what the columns are called."""
-_IN_PRINT = {
-    FRACTION: "w",
-    TOTAL: "total",
-    "lattice.a": "a",
-    "lattice.b": "b",
-    "lattice.c": "c",
-    "lattice.beta": "β",
-    "lattice.d_spacing": "d",
-    "peak.fwhm": "FWHM",
-    "phase.crystallite_size": "size",
-    "phase.microstrain": "strain",
-}
-"""Columns of the printed table; the numeric one has all."""
 _SHARED = ("peak.fwhm", "peak.sample_fwhm")
-_UNITS = {"angstrom": "Å", "deg": "°", "angstrom^3": "Å³"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +179,6 @@ def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.\-]+", "_", text).strip("_.-") or "series"
 
 
-# --- numbers, for programs ---------------------------------------------------------------------------------------
-
-
 def _columns(series: Sequence[PhaseSeries]) -> list[tuple[str, str, str]]:
     """Return name, component and unit of every column, in order."""
     found: dict[tuple[str, str], str] = {}
@@ -264,81 +246,3 @@ def number_columns(series: Sequence[PhaseSeries]) -> pa.Table:
     twice = [name for name in table.column_names if table.column_names.count(name) > 1]
     assert not twice, twice  # noqa: S101 - names differ by quantity and component
     return table
-
-
-# --- text, for people --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A printed table: headings and as many cells a row, all text.
-
-    Attributes
-    ----------
-    title, note : str
-    columns : tuple of str
-    rows : tuple of tuple of str
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
-
-
-def text_table(series: PhaseSeries) -> TextTable:
-    """Return the table of one series as it is printed: ``0.123(4)``, limits, R factors in per cent, flags.
-
-    A column that holds nothing, what was held in all frames (cell constants, sizes), and b where it is a are left out.
-    """
-    columns: list[tuple[str, list[str]]] = []
-    frames = [row.frame for row in series.rows]
-    if any(frame is not None for frame in frames):
-        columns.append(("frame", ["" if frame is None else str(frame) for frame in frames]))
-    volts = [row.voltage_V for row in series.rows]
-    if any(v is not None for v in volts):
-        columns.append(("U / V", ["" if v is None else f"{v:.3f}" for v in volts]))
-    confidences: set[float] = set()
-    for name, component, unit in _columns([series]):
-        if name not in _IN_PRINT:
-            continue
-        cells = [row.quantities.get((name, component)) for row in series.rows]
-        if name not in (FRACTION, TOTAL) and all(q is None or q.role == "fixed" for q in cells):
-            continue
-        if name == "lattice.b" and all(_follows(row, component) for row in series.rows):
-            continue
-        confidences |= {q.limit_confidence for q in cells if q is not None and q.limit_confidence}
-        columns.append((_printed_head(name, component, unit), [_printed(q) for q in cells]))
-    for merit, head, digits in (("rwp", "Rwp / %", 2), ("rexp", "Rexp / %", 2), ("gof", "GoF", 2)):
-        values = [row.merit(merit) for row in series.rows]
-        if any(v is not None for v in values):
-            scale = 1.0 if merit == "gof" else 100.0
-            columns.append((head, ["" if v is None else f"{scale * v:.{digits}f}" for v in values]))
-    flags = [", ".join(row.flags) for row in series.rows]
-    if any(flags):
-        columns.append(("flags", flags))
-    note = "In brackets: one standard error in units of the last digits."
-    if confidences:
-        note += f" <: not detected, upper limit at {100 * max(confidences):g} % confidence."
-    rows = tuple(zip(*(cells for _, cells in columns), strict=True))
-    return TextTable(f"{series.sample} ({series.method})", tuple(head for head, _ in columns), rows, note)
-
-
-def _follows(row: FrameRow, phase: str) -> bool:
-    """Tell whether b is a by symmetry."""
-    a, b = (row.quantities.get((f"lattice.{key}", phase)) for key in "ab")
-    return b is None or (a is not None and a.value == b.value)
-
-
-def _printed_head(name: str, component: str, unit: str) -> str:
-    words = f"{_IN_PRINT[name]}({phase_label(component)})" if component else _IN_PRINT[name]
-    return words if unit == "1" else f"{words} / {_UNITS.get(unit, unit)}"
-
-
-def _printed(quantity: Quantity | None) -> str:
-    if quantity is None:
-        return "–"
-    if quantity.upper_limit is not None:
-        limit = format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
-        return limit.partition(" (")[0]
-    return quantity.text()

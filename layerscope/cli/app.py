@@ -99,28 +99,38 @@ def check(recipe: RecipeArgument, data: DataOption = None) -> None:
 @app.command()
 def show(
     folder: FolderArgument,
-    component: Annotated[str | None, typer.Option("--component", "-c", help="Only this species, phase...")] = None,
-    quantity: Annotated[
-        str | None, typer.Option("--quantity", "-q", help="Only this quantity, e.g. peak.position, or peak for all.")
-    ] = None,
+    sample: Annotated[str | None, typer.Option("--sample", "-s", help="Only this sample, or part of its name.")] = None,
     region: Annotated[str | None, typer.Option("--region", "-r", help="Only this region, e.g. 'B 1s'.")] = None,
+    technique: Annotated[
+        str | None, typer.Option("--technique", "-t", help="Only this technique, pipeline or method.")
+    ] = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only ok, warning or failed.")] = None,
+    component: Annotated[
+        str | None, typer.Option("--component", "-c", help="A row a quantity, of this species, phase...")
+    ] = None,
+    quantity: Annotated[
+        str | None,
+        typer.Option("--quantity", "-q", help="A row a quantity, of this name, e.g. peak.position, or peak for all."),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Every quantity, every row.")] = False,
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown or latex.")
+    ] = "text",
 ) -> None:
-    """Print the results of a run as a table, values as 1.234(5)."""
+    """Print the results of a run as tables, values as 1.234(5)."""
     from layerscope.cli.render import print_failures, print_tables
     from layerscope.runs.load import load_run
-    from layerscope.runs.present import filtered_table, summary_tables
+    from layerscope.runs.present import narrowed, quantity_tables, summary_tables
 
-    loaded = load_run(folder)
-    if everything or component or quantity or region:
-        table = filtered_table(loaded, component=component, quantity=quantity, region=region)
-        print_tables([table], most_rows=None)
-        if not table.rows:
-            typer.echo("no quantity matches", err=True)
-            raise typer.Exit(1)
+    loaded = narrowed(load_run(folder), sample=sample, region=region, technique=technique, status=status)
+    single = everything or component is not None or quantity is not None
+    tables = quantity_tables(loaded, component=component, quantity=quantity) if single else summary_tables(loaded)
+    print_tables(tables, whole=single, form=form)
+    if not tables:
+        typer.echo("no quantity matches" if single else "no record matches", err=True)
+        raise typer.Exit(1)
+    if single and form == "text":
         print_failures(loaded)
-    else:
-        print_tables(summary_tables(loaded))
 
 
 @app.command()
@@ -144,8 +154,8 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="csv (default), xlsx, nexus, or one of the technique's own, such as pdcif, phases, markdown, latex and"
-            " nxmonopd of diffraction; may be repeated.",
+            help="csv (default), xlsx, nexus, markdown, latex, or one of the technique (an unknown name lists all);"
+            " may be repeated.",
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,

@@ -2,74 +2,87 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from layerscope.runs.present import summary_tables
-from layerscope.runs.summary import SummaryTable, failures_table
+from layerscope.errors import LayerscopeError
+from layerscope.runs.present import overview, summary_tables
+from layerscope.runs.summary import SummaryTable, failures_table, words_table
+from layerscope.runs.table_text import as_text
 
 if TYPE_CHECKING:
-    from layerscope.runs.doctor import Finding
     from layerscope.runs.execute import RunSummary
+    from layerscope.runs.hooks import Finding
     from layerscope.runs.load import Run
 
 __all__ = ["print_failures", "print_figures", "print_findings", "print_run", "print_tables", "warn"]
 
 MOST_ROWS = 60
-_WIDEST_UNBROKEN = 24
-_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "missing": "yellow", "broken": "red"}
+MOST_LINES = 60
+"""Lines that the end of a run may take; beyond them there is a summary instead of the tables."""
+PIPED_WIDTH = 100
+_STYLES = {"ok": "32", "warning": "33", "failed": "31", "missing": "33", "broken": "31", "title": "1"}
 
 
-def _console() -> Console:
-    # a pipe or a file has no width: never break a table for it
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
+def _page_width() -> int:
+    """Return the width of the terminal, or of ``COLUMNS``; a pipe or a file has none, and is given a readable one."""
+    return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
 
 
-def print_tables(tables: Iterable[SummaryTable], *, most_rows: int | None = MOST_ROWS) -> None:
-    """Print tables.
+def _paint(text: str, kind: str) -> str:
+    """Colour titles and states on a terminal."""
+    style = _STYLES.get("title" if kind == "title" else text.strip())
+    if style is None or not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m"
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print lines; a sign that the terminal cannot show becomes a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in lines:
+        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def print_tables(tables: Iterable[SummaryTable], *, whole: bool = False, form: str = "text") -> None:
+    """Print tables, none wider than the page.
 
     Parameters
     ----------
     tables : iterable of SummaryTable
         What to print; empty ones are left out.
-    most_rows : int or None, optional
-        Rows shown of each table; None for all.
+    whole : bool, optional
+        Print every row.
+    form : str, optional
+        ``text``, or one of `layerscope.runs.table_formats.TABLE_FORMATS`, which is always whole.
+
+    Raises
+    ------
+    LayerscopeError
+        If there is no such form.
     """
-    console = _console()
-    for table in tables:
-        if not table.rows:
-            continue
-        shown = table.rows if most_rows is None else table.rows[:most_rows]
-        console.print(Text(table.title, style="bold"))
-        console.print(_rich_table(table, shown))
-        if len(shown) < len(table.rows):
-            console.print(f"... and {len(table.rows) - len(shown)} rows more (layerscope show --all)")
-        if table.note:
-            console.print(Text(table.note))
-        console.print()
+    if form == "text":
+        _say(_lines(tables, None if whole else MOST_ROWS))
+        return
+    from layerscope.runs.table_formats import TABLE_FORMATS
+
+    if form not in TABLE_FORMATS:
+        known = ", ".join(("text", *TABLE_FORMATS))
+        raise LayerscopeError(f"unknown format {form!r}", source="--format", hint=f"one of {known}")
+    sys.stdout.write("\n".join(TABLE_FORMATS[form](table) for table in tables if table.rows))
 
 
-def _rich_table(table: SummaryTable, rows: Sequence[tuple[str, ...]]) -> Table:
-    grid = Table(header_style="bold")
-    for index, heading in enumerate(table.columns):
-        cells = [row[index] for row in rows]
-        # a number is never broken over two lines; long reasons are
-        unbroken = min(max(map(len, [heading, *cells])), _WIDEST_UNBROKEN)
-        grid.add_column(Text(heading), overflow="fold", min_width=unbroken, justify=_justify(cells))
-    for row in rows:
-        grid.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    return grid
-
-
-def _justify(cells: Sequence[str]) -> Literal["left", "right"]:
-    numeric = [cell for cell in cells if cell]
-    return "right" if numeric and all(cell[0] in "-+<>0123456789" for cell in numeric) else "left"
+def _lines(tables: Iterable[SummaryTable], most_rows: int | None = MOST_ROWS) -> list[str]:
+    return [
+        line
+        for table in tables
+        if table.rows
+        for line in (*as_text(table, _page_width(), most_rows=most_rows, paint=_paint), "")
+    ]
 
 
 def print_failures(run: Run) -> None:
@@ -80,7 +93,7 @@ def print_failures(run: Run) -> None:
 
 
 def print_run(summary: RunSummary, *, quiet: bool = False) -> None:
-    """Print the end of a run: tables, where records and figures lie, and one line for each thing that failed.
+    """Print the end of a run: tables or their summary, where records and figures lie, and a line for each failure.
 
     Parameters
     ----------
@@ -89,10 +102,15 @@ def print_run(summary: RunSummary, *, quiet: bool = False) -> None:
     quiet : bool, optional
         Only the lines about failures.
     """
-    run = summary.run
     if not quiet:
-        print_tables(summary_tables(run))
-        print_places(summary)
+        places = _places(summary)
+        tables = summary_tables(summary.run)
+        lines = _lines(tables)
+        if len(lines) + len(places) > MOST_LINES:
+            more = f"All tables: layerscope show {summary.folder}  (--sample, --region, --technique, --status, --all)"
+            most = MOST_LINES - len(places) - 2
+            lines = [*overview(summary.run, tables, width=_page_width(), most=most), "", more]
+        _say([*lines, *places])
     for record in summary.failed:
         problem = record.problem
         assert problem is not None  # noqa: S101
@@ -103,33 +121,38 @@ def print_run(summary: RunSummary, *, quiet: bool = False) -> None:
     warn(summary.warnings)
 
 
-def print_places(summary: RunSummary) -> None:
-    """Print how many records there are, and where everything lies."""
+def _places(summary: RunSummary) -> list[str]:
+    """Say how many records there are, and where everything lies."""
     counts = summary.run.info["counts"]
-    console = _console()
     state = ", ".join(f"{counts[key]} {key}" for key in ("ok", "warning", "failed") if counts[key]) or "none"
     work = f"{summary.done} done now, {summary.reused} found done"
-    console.print(Text(f"{counts['records']} records ({state}); tasks: {work}"))
     folder = summary.folder
     places = [("records", folder / "records"), ("table", folder / "quantities.parquet")]
     if summary.run.info["arrays"]:
         places.append(("arrays", folder / "arrays"))
     if counts["failed"]:
         places.append(("failures", folder / "quarantine.json"))
-    for name, path in places:
-        console.print(Text(f"  {name:<9}{path}"))
-    print_figures(summary.run)
+    figures = _figures(summary.run)
+    return [
+        f"{counts['records']} records ({state}); tasks: {work}",
+        *(f"  {name:<9}{path}" for name, path in places),
+        *(figures if len(figures) <= 3 else [f"  {'figures':<9}{folder / 'figures'} ({len(figures)})"]),
+    ]
 
 
 def print_figures(run: Run) -> None:
     """Print each figure once, with the endings of its files."""
-    console = _console()
+    _say(_figures(run))
+
+
+def _figures(run: Run) -> list[str]:
     figures: dict[Path, list[str]] = {}
     for path in run.figures:
         figures.setdefault(path.with_suffix(""), []).append(path.suffix.removeprefix("."))
-    for stem, endings in figures.items():
-        names = f"{stem}.{endings[0]}" if len(endings) == 1 else f"{stem}.{{{','.join(endings)}}}"
-        console.print(Text(f"  {'figure':<9}{names}"))
+    return [
+        f"  {'figure':<9}{stem}.{endings[0]}" if len(endings) == 1 else f"  {'figure':<9}{stem}.{{{','.join(endings)}}}"
+        for stem, endings in figures.items()
+    ]
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -139,8 +162,9 @@ def warn(warnings: Iterable[str]) -> None:
         sys.stderr.write(f"warning: {' '.join(warning.split())}\n")
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
     """Print what ``doctor`` found."""
-    rows = tuple((found.group, found.name, found.state, found.detail, found.hint) for found in findings)
-    table = SummaryTable("layerscope doctor", ("kind", "name", "state", "found", "how to get it"), rows)
-    print_tables([table], most_rows=None)
+    rows = [(found.group, found.name, found.state, found.detail, found.hint) for found in findings]
+    print_tables(
+        [words_table("layerscope doctor", ("kind", "name", "state", "found", "how to get it"), rows)], whole=True
+    )

@@ -1,4 +1,4 @@
-"""A run for other programs: the table as CSV or XLSX, arrays as NeXus files, and what a technique adds of its own."""
+"""A run for other programs and for papers: its tables, its arrays, and what a technique adds of its own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ from layerscope.runs.pipeline import Pipeline, find_pipeline
 from layerscope.runs.present import pipeline_of, summary_tables
 from layerscope.runs.store import write_atomic
 from layerscope.runs.table import COLUMNS, table_rows
+from layerscope.runs.table_formats import TABLE_FORMATS
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
-__all__ = ["FORMATS", "Writer", "export_csv", "export_nexus", "export_run", "export_xlsx", "formats_of"]
+__all__ = [
+    "FORMATS",
+    "Writer",
+    "export_csv",
+    "export_latex",
+    "export_markdown",
+    "export_nexus",
+    "export_run",
+    "export_xlsx",
+    "formats_of",
+]
 
 #: Writes a run, or the records of one pipeline, into a folder and returns the files.
 Writer = Callable[[Run, Path], list[Path]]
@@ -32,7 +43,7 @@ def export_run(run: Run, format_name: str, folder: Path, pipelines: Mapping[str,
     run : Run
         What to write.
     format_name : str
-        ``csv``, ``xlsx`` or ``nexus``, or a format of a pipeline of the run; see `formats_of`.
+        One of `FORMATS`, or a format of a pipeline of the run; see `formats_of`.
     folder : Path
         Where to; made when missing.
     pipelines : mapping, optional
@@ -121,7 +132,7 @@ def export_csv(run: Run, folder: Path) -> list[Path]:
 
 
 def export_xlsx(run: Run, folder: Path) -> list[Path]:
-    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints."""
+    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints, in numbers."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
@@ -130,12 +141,31 @@ def export_xlsx(run: Run, folder: Path) -> list[Path]:
     for table in summary_tables(run):
         name = _sheet_name(table.title, names)
         names.add(name)
-        _add_sheet(book, name, list(table.columns), [list(row) for row in table.rows])
+        columns = list(table.numbers())
+        rows = list(zip(*(values for _, values in columns), strict=True))
+        _add_sheet(book, name, [heading for heading, _ in columns], rows)
     buffer = io.BytesIO()
     book.save(buffer)
     path = folder / "quantities.xlsx"
     write_atomic(path, buffer.getvalue())
     return [path]
+
+
+def export_markdown(run: Run, folder: Path) -> list[Path]:
+    """Write ``tables.md``: each table that ``layerscope show`` prints, whole."""
+    return _written(run, folder / "tables.md", "markdown")
+
+
+def export_latex(run: Run, folder: Path) -> list[Path]:
+    """Write ``tables.tex``: each table that ``layerscope show`` prints, with the rules of booktabs."""
+    return _written(run, folder / "tables.tex", "latex")
+
+
+def _written(run: Run, path: Path, form: str) -> list[Path]:
+    tables = summary_tables(run)
+    if tables:
+        write_atomic(path, "\n".join(TABLE_FORMATS[form](table) for table in tables).encode())
+    return [path] if tables else []
 
 
 def _add_sheet(book: Workbook, name: str, columns: list[str], rows: Sequence[Sequence[str | float | None]]) -> None:
@@ -188,4 +218,7 @@ FORMATS: dict[str, Writer] = {
     "csv": export_csv,
     "xlsx": export_xlsx,
     "nexus": export_nexus,
+    "markdown": export_markdown,
+    "latex": export_latex,
 }
+"""Formats that every run can be written in."""

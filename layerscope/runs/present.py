@@ -1,19 +1,26 @@
-"""Which tables a person sees for a run: those that each technique's pipeline makes, and what failed."""
+"""Which tables a person sees for a run: those that each technique declares, a summary of them, and what failed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import Pipeline, find_pipeline
 from layerscope.runs.summary import SummaryTable, failures_table, long_table
+from layerscope.runs.table_text import NO_BREAK, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["filtered_table", "pipeline_of", "summary_tables"]
+__all__ = ["narrowed", "overview", "pipeline_of", "quantity_tables", "summary_tables"]
+
+TABLES_GROUP = "layerscope.tables"
+"""Entry points of pipelines' tables by the pipeline's name: to show a run, what made it need not be loaded."""
 
 
 def summary_tables(run: Run, pipelines: Mapping[str, Pipeline] | None = None) -> list[SummaryTable]:
@@ -38,7 +45,11 @@ def summary_tables(run: Run, pipelines: Mapping[str, Pipeline] | None = None) ->
             by_pipeline.setdefault((pipeline_of(record), record.technique), []).append(record)
     tables = []
     for (name, technique), records in by_pipeline.items():
-        tables += _tables_of(technique, name, records, pipelines)
+        try:
+            tables += list(_maker(name, pipelines)(records))
+        except (LayerscopeError, KeyError, ValueError) as error:
+            note = f"plain table, for the summary of pipeline {name!r} cannot be made: {error}"
+            tables.append(replace(long_table(records, title=technique), note=note))
     failures = failures_table(run.records)
     return tables if failures is None else [*tables, failures]
 
@@ -48,49 +59,128 @@ def pipeline_of(record: ResultRecord) -> str:
     return str(record.recipe.get("pipeline") or record.technique)
 
 
-def _tables_of(
-    technique: str, name: str, records: Sequence[ResultRecord], pipelines: Mapping[str, Pipeline] | None
-) -> list[SummaryTable]:
-    try:
-        return list(find_pipeline(name, pipelines).summary(records))
-    except (LayerscopeError, KeyError, ValueError) as error:
-        table = long_table(records, title=technique)
-        note = f"plain table, for the summary of pipeline {name!r} cannot be made: {error}"
-        return [SummaryTable(table.title, table.columns, table.rows, note)]
+def _maker(
+    name: str, pipelines: Mapping[str, Pipeline] | None
+) -> Callable[[Sequence[ResultRecord]], Sequence[SummaryTable]]:
+    """Return what makes the tables of a pipeline: its entry point for tables where it has one, else the pipeline."""
+    if name not in (pipelines or {}):
+        for point in entry_points(group=TABLES_GROUP, name=name):
+            maker: Callable[[Sequence[ResultRecord]], Sequence[SummaryTable]] = point.load()
+            return maker
+    return find_pipeline(name, pipelines).summary
 
 
-def filtered_table(
+def narrowed(
     run: Run,
     *,
-    component: str | None = None,
-    quantity: str | None = None,
+    sample: str | None = None,
     region: str | None = None,
-) -> SummaryTable:
-    """Return the long table of chosen quantities.
+    technique: str | None = None,
+    status: str | None = None,
+) -> Run:
+    """Return the run with fewer records; capitals and spaces do not matter.
+
+    Parameters
+    ----------
+    run : Run
+    sample, region : str, optional
+        Name of the sample or region; a part of the name, where none is called so.
+    technique : str, optional
+        Technique, pipeline or method.
+    status : str, optional
+        ``ok``, ``warning`` or ``failed``.
+    """
+    for field, wanted in (("sample", sample), ("region", region)):
+        if wanted is not None:
+            names = {getattr(record.state, field) for record in run.records}
+            called = {name for name in names if _plain(name) == _plain(wanted)}
+            kept = called or {name for name in names if _plain(wanted) in _plain(name)}
+            run = run.select(lambda r, field=field, kept=kept: getattr(r.state, field) in kept)  # type: ignore[misc]
+    if technique is not None:
+        run = run.select(lambda r: _plain(technique) in map(_plain, (r.technique, pipeline_of(r), r.method)))
+    return run if status is None else run.select(status=status)
+
+
+def _plain(text: str | None) -> str:
+    return "".join((text or "").split()).casefold()
+
+
+def quantity_tables(run: Run, *, component: str | None = None, quantity: str | None = None) -> list[SummaryTable]:
+    """Return long tables of chosen quantities, one for each technique, sample and region.
 
     Parameters
     ----------
     run : Run
         The run.
-    component, region : str, optional
-        Keep only this component, this region; capitals and spaces do not matter.
+    component : str, optional
+        Keep only this component; capitals and spaces do not matter.
     quantity : str, optional
         Keep only this name, or every name that begins with it, e.g. ``peak``.
     """
-
-    def plain(text: str | None) -> str:
-        return "".join((text or "").split()).casefold()
-
-    chosen = []
+    chosen: dict[tuple[str, ...], list[ResultRecord]] = {}
     for record in run.records:
-        if region is not None and plain(record.state.region) != plain(region):
-            continue
         kept = tuple(
             item
             for item in record.quantities
-            if (component is None or plain(item.component) == plain(component))
+            if (component is None or _plain(item.component) == _plain(component))
             and (quantity is None or item.name == quantity or item.name.startswith(f"{quantity}."))
         )
         if kept:
-            chosen.append(record.model_copy(update={"quantities": kept}))
-    return long_table(chosen)
+            names = (record.state.sample, record.state.region or "", record.method)
+            chosen.setdefault(names, []).append(record.model_copy(update={"quantities": kept}))
+    return [long_table(records, title=", ".join(filter(None, names))) for names, records in chosen.items()]
+
+
+# --- the short summary -------------------------------------------------------------------------------------------
+
+
+def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int) -> list[str]:
+    """Return a short summary of a run: for each sample how its records stand, and what its headlines say.
+
+    Parameters
+    ----------
+    run : Run
+    tables : sequence of SummaryTable
+        Its tables; those that are the headline of a sample are told by their first and last row.
+    width, most : int
+        Columns of the page, and lines that there may be.
+
+    Returns
+    -------
+    list of str
+        Where there are too many samples for their headlines, a line a sample, and how many are left out.
+    """
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for record in run.records:
+        counts.setdefault((record.technique, record.state.sample), Counter())[record.status] += 1
+    heads, lines = [], []
+    for (technique, sample), states in counts.items():
+        text = ", ".join(f"{states[key]} {key}" for key in ("ok", "warning", "failed") if states[key])
+        heads += wrapped(f"{sample} ({technique}): {text}", width)
+        lines.append(heads[-1])
+        for table in tables:
+            if table.headline == (technique, sample) and (gist := _gist(table)):
+                lines += [f"  {line}" for line in wrapped(gist, width - 2)]
+    if len(lines) > most:
+        lines = heads
+    if len(lines) > most:
+        lines = [*heads[: most - 1], f"... and {len(heads) - most + 1} more"]
+    return lines
+
+
+def _gist(table: SummaryTable) -> str:
+    """Return the values of the first and the last row in words, or the first value of each component."""
+    values = [n for n, column in enumerate(table.fields) if column.kind == "value" and column.quantity]
+    name = table.title.rpartition(": ")[2]
+    if not table.rows or not values:
+        return ""
+    column_of = {column.head: n for n, column in enumerate(table.fields) if column.kind == "key"}
+    if "component" in column_of:
+        name = f"{name}, {table.fields[values[0]].head}"
+        found = [(row[column_of["component"]], values[0], [row[values[0]]]) for row in table.rows if row[values[0]]]
+    else:
+        ends = ((n, [row[n] for row in table.rows if row[n]]) for n in values)
+        found = [(table.fields[n].head, n, [cells[0], *cells[1:][-1:]]) for n, cells in ends if cells]
+    items = (f"{head} {' → '.join(cells)} {table.fields[n].unit_sign}".rstrip() for head, n, cells in found)
+    # what belongs together stays on one line
+    return f"{name}: " + ", ".join(item.replace(" ", NO_BREAK) for item in items)

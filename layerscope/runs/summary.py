@@ -1,54 +1,181 @@
-"""Tables for people: made from records, shown by ``layerscope show`` and at the end of a run."""
+"""Tables of results: `table` turns records into rows and columns; every table of a run is declared with it.
+
+A cell holds what it means (a quantity, a number, words, flags), not how it looks: a person sees ``1.234(5)``, a
+spreadsheet a number and its error. How a table is laid out on a page is the business of
+`layerscope.runs.table_text`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Literal, TypeAlias
 
 from layerscope.records import Quantity, ResultRecord
-from layerscope.records.formatting import format_limit
+from layerscope.records.formatting import format_confidence, format_limit
 
-__all__ = ["SummaryTable", "failures_table", "long_table", "pivot_table", "record_sort_key", "sorted_records"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Shown",
+    "SummaryTable",
+    "failures_table",
+    "long_table",
+    "merits",
+    "record_sort_key",
+    "records_table",
+    "sorted_records",
+    "table",
+    "words_table",
+]
 
-_STATE_COLUMNS = {
-    "sample": "sample",
-    "region": "region",
-    "cycle": "cycle",
-    "step": "step",
-    "frame": "frame",
-    "voltage_V": "voltage / V",
-    "capacity_mAh_g": "capacity / mAh/g",
-    "elapsed_s": "time / s",
-    "etch_time_s": "etch time / s",
-    "depth_nm": "depth / nm",
-    "temperature_K": "temperature / K",
+#: What stands in one place of a table; flags are a tuple.
+Cell: TypeAlias = Quantity | str | float | int | tuple[str, ...] | None
+
+#: Fields of the sample state that may number rows: how they are called, and their unit.
+_STATE = {
+    "sample": ("sample", ""),
+    "region": ("region", ""),
+    "cycle": ("cycle", ""),
+    "step": ("step", ""),
+    "frame": ("frame", ""),
+    "voltage_V": ("voltage", "V"),
+    "capacity_mAh_g": ("capacity", "mAh/g"),
+    "elapsed_s": ("time", "s"),
+    "etch_time_s": ("etch time", "s"),
+    "depth_nm": ("depth", "nm"),
+    "temperature_K": ("temperature", "K"),
 }
+_NAMES = ("sample", "region", "cycle", "step")
+"""Fields that say which series a row is of; the others say where in the series it stands."""
+_UNIT_SIGNS = {"angstrom": "Å", "angstrom^3": "Å³", "deg": "°"}
+ANY = "*"
+"""The quantity of a row, whatever its name, in a table with a row a quantity."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the cells of one column are.
+
+    Attributes
+    ----------
+    head : str
+        What they are called, without the unit.
+    unit : str
+        Unit of all cells; empty for words and plain numbers.
+    kind : {"key", "value", "text", "status", "flags"}
+        ``key``: tells rows apart; ``text``: words that may break over lines.
+    quantity, component : str
+        What the column shows, where it shows a quantity.
+    digits : int or None
+        Decimals of plain numbers; six digits in all where None.
+    """
+
+    head: str
+    unit: str = ""
+    kind: Literal["key", "value", "text", "status", "flags"] = "value"
+    quantity: str = ""
+    component: str = ""
+    digits: int | None = None
+
+    @property
+    def unit_sign(self) -> str:
+        """The unit as it is printed: ``Å`` for angstrom."""
+        return _UNIT_SIGNS.get(self.unit, self.unit)
+
+    @property
+    def heading(self) -> str:
+        """Head and unit on one line: ``etch time / s``."""
+        return f"{self.head} / {self.unit_sign}" if self.unit else self.head
+
+    def text(self, cell: Cell) -> str:
+        """Return a cell as people write it: ``1.234(5)``, ``< 0.018``, ``0.35``; nothing for None."""
+        if cell is None:
+            return ""
+        if isinstance(cell, Quantity):
+            return _quantity_text(cell)
+        if isinstance(cell, tuple):
+            return ", ".join(cell)
+        if isinstance(cell, float):
+            return f"{cell:.6g}" if self.digits is None else f"{cell:.{self.digits}f}"
+        return str(cell)
 
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """A table of text: every cell is formatted as people write it.
+    """A table of results.
 
     Attributes
     ----------
     title : str
         Shown above.
-    columns : tuple of str
-        Headings, with units.
-    rows : tuple of tuple of str
-        As many cells a row as there are columns.
+    fields : tuple of Column
+        What the columns are.
+    cells : tuple of tuple
+        As many a row as there are columns.
     note : str
         Shown below; empty for none.
+    headline : tuple of (str, str), optional
+        Technique and sample that it stands for in the short summary of a run.
     """
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    fields: tuple[Column, ...]
+    cells: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    headline: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"table {self.title!r}: every row needs {len(self.columns)} cells")
+        if any(len(row) != len(self.fields) for row in self.cells):
+            raise ValueError(f"table {self.title!r}: every row needs {len(self.fields)} cells")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings, with units."""
+        return tuple(column.heading for column in self.fields)
+
+    @cached_property
+    def rows(self) -> tuple[tuple[str, ...], ...]:
+        """Cells as people write them."""
+        return tuple(
+            tuple(column.text(cell) for column, cell in zip(self.fields, row, strict=True)) for row in self.cells
+        )
+
+    def numbers(self) -> Iterator[tuple[str, list[str | float | int | None]]]:
+        """Yield the columns for programs: values as numbers, and beside them their errors and limits as columns.
+
+        Yields
+        ------
+        (str, list)
+            Heading, such as ``B / %``, ``B sigma / %`` or ``B upper limit / %``, and a cell a row. An interval
+            without a value stays text, and so do words and flags.
+        """
+        for index, column in enumerate(self.fields):
+            cells = [row[index] for row in self.cells]
+            yield column.heading, [_plain(column, cell) for cell in cells]
+            for part in ("sigma", "upper_limit"):
+                values = [getattr(cell, part) if isinstance(cell, Quantity) else None for cell in cells]
+                if any(value is not None for value in values):
+                    yield replace(column, head=f"{column.head} {part.replace('_', ' ')}").heading, values
+
+
+def _plain(column: Column, cell: Cell) -> str | float | int | None:
+    if isinstance(cell, Quantity):
+        return column.text(cell) if cell.value is None and cell.upper_limit is None else cell.value
+    return column.text(cell) if isinstance(cell, tuple) else cell
+
+
+def _quantity_text(quantity: Quantity) -> str:
+    """Return the value with its error, or the limit alone where nothing was detected."""
+    if quantity.upper_limit is not None:
+        limit = format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
+        return limit.partition(" (")[0]  # the confidence stands below the table
+    return quantity.text()
+
+
+# --- the order of records ----------------------------------------------------------------------------------------
 
 
 def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
@@ -72,14 +199,269 @@ def sorted_records(records: Iterable[ResultRecord]) -> list[ResultRecord]:
     return sorted(records, key=record_sort_key)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+# --- the one maker of tables -------------------------------------------------------------------------------------
 
 
-def _used_columns(records: Sequence[ResultRecord]) -> list[str]:
-    return [key for key in _STATE_COLUMNS if any(getattr(record.state, key) is not None for record in records)]
+@dataclass(frozen=True)
+class Shown:
+    """A column as it is asked for: a quantity, one column a component, or something of the record itself.
+
+    Attributes
+    ----------
+    what : str or callable
+        Name of a quantity, or what to show of a record.
+    head : str
+        What the column is called; ``{}`` stands for the component.
+    held : bool
+        Whether to show it although every value was held at a number.
+    components : tuple of str, optional
+        Columns and their order; by default every component in the order of its first appearance.
+    cell : callable, optional
+        What to show of the quantity; the quantity itself by default.
+    kind, unit, digits
+        As in `Column`; the unit of a quantity is its own.
+    """
+
+    what: str | Callable[[ResultRecord], Cell]
+    head: str = "{}"
+    held: bool = True
+    components: tuple[str, ...] | None = None
+    cell: Callable[[Quantity], Cell] | None = None
+    kind: Literal["value", "text"] = "value"
+    unit: str = ""
+    digits: int | None = None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row in the making: its record, and the quantities that may stand in it by name and component."""
+
+    record: ResultRecord
+    quantities: Mapping[tuple[str, str], Quantity]
+    component: str = ""
+    quantity: str = ""
+
+
+def table(
+    records: Iterable[ResultRecord],
+    rows: Sequence[str],
+    columns: Iterable[str | Shown],
+    *,
+    title: str,
+    note: str = "",
+    by_component: bool = False,
+    headline: bool = False,
+) -> SummaryTable:
+    """Return a table of records.
+
+    Parameters
+    ----------
+    records : iterable of ResultRecord
+        A record that holds nothing of what is asked for gives no row.
+    rows : sequence of str
+        What tells rows apart: fields of the sample state, such as ``etch_time_s``; with ``component`` among them there
+        is a row for each component of a record, with ``quantity`` one for each of its quantities. What no record has
+        is left out. Sample, region, cycle and step appear by themselves where they differ, and the file or the series
+        where rows would look alike without it.
+    columns : iterable of str or Shown
+        Names of quantities, or columns described in full. What no record has is left out; components go across
+        unless they number the rows. Values of different units never share a column.
+    title, note : str
+        Shown above and below. What a limit means is said below by itself.
+    by_component : bool, optional
+        Put all columns of one component side by side.
+    headline : bool, optional
+        Whether the table stands for its sample in the short summary of a run.
+
+    Returns
+    -------
+    SummaryTable
+        Status and flags stand at the end of every row.
+    """
+    shown = [Shown(column) if isinstance(column, str) else column for column in columns]
+    parts = [part for record in sorted_records(records) for part in _rows(record, rows, shown)]
+    values = [made for one in shown for made in _values(one, parts)]
+    if any(column.quantity for column, _ in values):
+        kept = [
+            n for n in range(len(parts)) if any(column.quantity and cells[n] is not None for column, cells in values)
+        ]
+        parts = [parts[n] for n in kept]
+        values = [(column, [cells[n] for n in kept]) for column, cells in values]
+    keys = _keys(parts, rows)
+    if by_component:
+        order = list(dict.fromkeys(column.component for column, _ in values if column.component))
+        values.sort(key=lambda made: order.index(made[0].component) if made[0].component else len(order))
+    both = [*keys, *values]
+    body = [(part.record, tuple(cells[number] for _, cells in both)) for number, part in enumerate(parts)]
+    return records_table(title, [column for column, _ in both], body, note=note, headline=headline)
+
+
+def records_table(
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[tuple[ResultRecord, tuple[Cell, ...]]],
+    *,
+    note: str = "",
+    headline: bool = False,
+) -> SummaryTable:
+    """Return a table of cells that are made already, with names that tell rows apart, status and flags.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of Column
+    rows : sequence of (ResultRecord, tuple of cells)
+        What a row is about, and its cells.
+    note : str, optional
+    headline : bool, optional
+        As in `table`; of the first row's sample.
+    """
+    columns, rows = _named_apart(list(columns), rows)
+    flagged = any(record.quality and record.quality.flags for record, _ in rows)
+    end = [Column("status", kind="status"), *([Column("flags", kind="flags")] if flagged else [])]
+    body = []
+    for record, cells in rows:
+        flags = (record.quality.flags if record.quality else (),) if flagged else ()
+        body.append((*cells, record.status, *flags))
+    limits = {c.limit_confidence for row in body for c in row if isinstance(c, Quantity) and c.limit_confidence}
+    meaning = f"< is an upper limit at {format_confidence(max(limits))} confidence: not detected." if limits else ""
+    below = " ".join(filter(None, (note, meaning)))
+    first = rows[0][0] if rows and headline else None
+    stands_for = None if first is None else (first.technique, first.state.sample)
+    return SummaryTable(title, (*columns, *end), tuple(body), below, stands_for)
+
+
+def words_table(
+    title: str, columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]], *, note: str = ""
+) -> SummaryTable:
+    """Return a table that rests on no records, such as what the doctor found.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str or Column
+        A bare heading is a column of words; the first is the key.
+    rows : iterable of sequences
+    note : str, optional
+    """
+    fields = [
+        Column(c, kind="text" if number else "key") if isinstance(c, str) else c for number, c in enumerate(columns)
+    ]
+    return SummaryTable(title, tuple(fields), tuple(tuple(row) for row in rows), note)
+
+
+def _rows(record: ResultRecord, rows: Sequence[str], shown: Sequence[Shown]) -> list[_Row]:
+    """Return the rows of a record: one, one a component, or one a quantity."""
+    names = {one.what for one in shown if isinstance(one.what, str)}
+    wanted = [q for q in record.quantities if ANY in names or q.name in names]
+    if not wanted and names:
+        return []
+    if "quantity" in rows:
+        return [_Row(record, {(ANY, ""): q}, q.component or "", q.name) for q in wanted]
+    if "component" in rows:
+        parts: dict[str, dict[tuple[str, str], Quantity]] = {}
+        for q in wanted:
+            parts.setdefault(q.component or "", {})[q.name, ""] = q
+        return [_Row(record, quantities, component) for component, quantities in parts.items()]
+    return [_Row(record, {(q.name, q.component or ""): q for q in wanted})]
+
+
+def _keys(parts: Sequence[_Row], rows: Sequence[str]) -> list[tuple[Column, list[Cell]]]:
+    """Return the columns that number the rows, those first that say which series a row is of."""
+    apart = [
+        name for name in _NAMES if name not in rows and len({getattr(part.record.state, name) for part in parts}) > 1
+    ]
+    found = []
+    for name in (*apart, *rows):
+        if name in _STATE:
+            cells: list[Cell] = [getattr(part.record.state, name) for part in parts]
+            head, unit = _STATE[name]
+        else:
+            cells, head, unit = [getattr(part, name) for part in parts], name, ""
+        if any(cell not in (None, "") for cell in cells):
+            found.append((Column(head, unit, "key"), cells))
+    return found
+
+
+def _values(one: Shown, parts: Sequence[_Row]) -> list[tuple[Column, list[Cell]]]:
+    """Return the columns of what is asked for: one for each component and unit, or one of the records."""
+    if not isinstance(one.what, str):
+        cells = [one.what(part.record) for part in parts]
+        column = Column(one.head, one.unit, one.kind, digits=one.digits)
+        return [(column, cells)] if any(cell is not None for cell in cells) else []
+    found: dict[str, dict[str, list[Quantity | None]]] = {component: {} for component in one.components or ()}
+    for number, part in enumerate(parts):
+        for (name, component), quantity in part.quantities.items():
+            if name == one.what and (one.components is None or component in one.components):
+                unit = "" if quantity.unit == "1" or name == ANY or one.cell is not None else quantity.unit
+                units = found.setdefault(component, {})
+                units.setdefault(unit, [None] * len(parts))[number] = quantity
+    return [
+        _quantity_column(one, component, unit, quantities)
+        for component, units in found.items()
+        for unit, quantities in (units or {"": [None] * len(parts)}).items()
+        if one.held or any(q is not None and q.role != "fixed" for q in quantities)
+    ]
+
+
+def _quantity_column(
+    one: Shown, component: str, unit: str, quantities: Sequence[Quantity | None]
+) -> tuple[Column, list[Cell]]:
+    assert isinstance(one.what, str)  # noqa: S101 - a function of the record has no components
+    head = one.head.replace("{}", component) if component else one.head.replace("{}", "").strip(" :()")
+    column = Column(head or one.what, unit or one.unit, one.kind, one.what, component, one.digits)
+    return column, [q if one.cell is None or q is None else one.cell(q) for q in quantities]
+
+
+def _named_apart(
+    columns: list[Column], rows: Sequence[tuple[ResultRecord, tuple[Cell, ...]]]
+) -> tuple[list[Column], Sequence[tuple[ResultRecord, tuple[Cell, ...]]]]:
+    """Put the name of the file, the series or the record before rows that would look alike without it."""
+    keys = [number for number, column in enumerate(columns) if column.kind == "key"]
+
+    def alike(names: Sequence[str]) -> bool:
+        seen = {(name, *(cells[k] for k in keys)) for name, (_, cells) in zip(names, rows, strict=True)}
+        return len(seen) < len(rows)
+
+    if not alike([""] * len(rows)):
+        return columns, rows
+    ways: tuple[tuple[str, Callable[[ResultRecord], str]], ...] = (
+        ("file", _file),
+        ("series", _series),
+        ("record", lambda record: record.record_id[:8]),
+    )
+    telling = [(head, names) for head, name_of in ways if not alike(names := [name_of(record) for record, _ in rows])]
+    if not telling:
+        return columns, rows
+    # a file of its own for each frame says less than the name of their series
+    head, names = next((way for way in telling if len(set(way[1])) < len(rows)), telling[0])
+    named = sorted(zip(names, rows, strict=True), key=lambda pair: pair[0])
+    return [Column(head, kind="key"), *columns], [(record, (name, *cells)) for name, (record, cells) in named]
+
+
+def _file(record: ResultRecord) -> str:
+    return record.inputs[0].path if record.inputs else ""
+
+
+def _series(record: ResultRecord) -> str:
+    return PurePosixPath(record.arrays[0].file).stem if record.arrays else ""
+
+
+def merits() -> tuple[Shown, ...]:
+    """Return the columns of the agreement of a profile: Rwp and Rexp in per cent, and their ratio."""
+
+    def merit(name: str, scale: float) -> Callable[[ResultRecord], Cell]:
+        def value(record: ResultRecord) -> Cell:
+            found = getattr(record.quality, name) if record.quality else None
+            return None if found is None else scale * float(found)
+
+        return value
+
+    return (
+        Shown(merit("rwp", 100.0), "Rwp", unit="%", digits=2),
+        Shown(merit("rexp", 100.0), "Rexp", unit="%", digits=2),
+        Shown(merit("gof", 1.0), "gof", digits=2),
+    )
 
 
 def long_table(records: Iterable[ResultRecord], title: str = "Quantities") -> SummaryTable:
@@ -88,107 +470,21 @@ def long_table(records: Iterable[ResultRecord], title: str = "Quantities") -> Su
     Parameters
     ----------
     records : iterable of ResultRecord
-        What to show; state columns that no record uses are left out.
+        What to show; fields of the state that no record has are left out.
     title : str, optional
         Title of the table.
     """
-    ordered = sorted_records(records)
-    state = _used_columns(ordered)
-    rows = [
+    numbers = tuple(name for name in _STATE if name not in _NAMES)
+    return table(
+        records,
+        (*numbers, "component", "quantity"),
         (
-            *(_cell(getattr(record.state, key)) for key in state),
-            quantity.component or "",
-            quantity.name,
-            quantity.text(),
-            quantity.unit,
-            "fixed" if quantity.role == "fixed" else quantity.sigma_kind,
-            record.status,
-        )
-        for record in ordered
-        for quantity in record.quantities
-    ]
-    headings = (*(_STATE_COLUMNS[key] for key in state), "component", "quantity", "value", "unit", "error", "status")
-    return SummaryTable(title, headings, tuple(rows))
-
-
-def pivot_table(
-    records: Iterable[ResultRecord],
-    quantity: str,
-    *,
-    rows: str = "etch_time_s",
-    title: str | None = None,
-    components: Sequence[str] | None = None,
-    note: str = "",
-) -> SummaryTable:
-    """Return a table of one quantity: a row for each value of a state variable, a column for each component.
-
-    Parameters
-    ----------
-    records : iterable of ResultRecord
-        Only those that hold the quantity are used.
-    quantity : str
-        Name in the vocabulary, e.g. ``species.fraction``.
-    rows : str, optional
-        Field of the sample state that numbers the rows, e.g. ``etch_time_s`` or ``voltage_V``.
-    title : str, optional
-        Title; the quantity's name when not given.
-    components : sequence of str, optional
-        Columns and their order; by default every component in the order of its first appearance.
-    note : str, optional
-        Shown below the table.
-
-    Returns
-    -------
-    SummaryTable
-        Empty where no record holds the quantity. Further state columns (sample, region, cycle, ...) appear where the
-        records differ in them.
-    """
-    chosen = [record for record in sorted_records(records) if any(q.name == quantity for q in record.quantities)]
-    found = dict.fromkeys(q.component or "" for record in chosen for q in record.quantities if q.name == quantity)
-    columns = list(found) if components is None else list(components)
-    apart = [key for key in _STATE_COLUMNS if key != rows and len({getattr(r.state, key) for r in chosen}) > 1]
-    body = []
-    for record in chosen:
-        by_component = {q.component or "": q for q in record.quantities if q.name == quantity}
-        state = (_cell(getattr(record.state, key)) for key in (*apart, rows))
-        cells = (_short(by_component.get(column)) for column in columns)
-        body.append((*state, *cells, record.status))
-    if chosen and all(getattr(r.state, rows) is None for r in chosen):  # a single state needs no number for its row
-        body = [(*row[: len(apart)], *row[len(apart) + 1 :]) for row in body]
-        numbered: tuple[str, ...] = ()
-    else:
-        numbered = (rows,)
-    headings = (
-        *(_STATE_COLUMNS.get(key, key) for key in (*apart, *numbered)),
-        *(_heading(column or quantity, column, quantity, chosen) for column in columns),
-        "status",
+            Shown(ANY, "value"),
+            Shown(ANY, "unit", cell=lambda q: q.unit),
+            Shown(ANY, "error", cell=lambda q: "fixed" if q.role == "fixed" else q.sigma_kind),
+        ),
+        title=title,
     )
-    return SummaryTable(
-        title or quantity, headings, tuple(body), " ".join(filter(None, (note, _limit_note(chosen, quantity))))
-    )
-
-
-def _heading(text: str, component: str, quantity: str, records: Sequence[ResultRecord]) -> str:
-    """Return a column's heading with the unit that its values have."""
-    own = (q for r in records for q in r.quantities if q.name == quantity and (q.component or "") == component)
-    unit = next((q.unit for q in own), "1")
-    return text if unit == "1" else f"{text} / {unit}"
-
-
-def _limit_note(records: Sequence[ResultRecord], quantity: str) -> str:
-    """Say what the limits in a table mean."""
-    levels = {q.limit_confidence for r in records for q in r.quantities if q.name == quantity and q.limit_confidence}
-    return f"< is an upper limit at {100 * max(levels):g} % confidence: not detected." if levels else ""
-
-
-def _short(quantity: Quantity | None) -> str:
-    """Return a cell of a pivot: the value with its error, or the limit alone where nothing was detected."""
-    if quantity is None:
-        return ""
-    if quantity.upper_limit is not None:
-        limit = format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
-        return limit.partition(" (")[0]  # the confidence stands below the table
-    return quantity.text()
 
 
 def failures_table(records: Iterable[ResultRecord]) -> SummaryTable | None:
@@ -199,13 +495,10 @@ def failures_table(records: Iterable[ResultRecord]) -> SummaryTable | None:
     records : iterable of ResultRecord
         All records of a run.
     """
-    failed = [record for record in sorted_records(records) if record.problem is not None and record.status == "failed"]
-    if not failed:
-        return None
     rows = []
-    for record in failed:
+    for record in sorted_records(records):
         problem = record.problem
-        assert problem is not None  # noqa: S101
-        source = problem.source or (record.inputs[0].path if record.inputs else record.state.sample)
-        rows.append((source, problem.kind, problem.message, problem.hint or ""))
-    return SummaryTable("Quarantined", ("file", "kind", "reason", "hint"), tuple(rows))
+        if problem is not None and record.status == "failed":
+            source = problem.source or _file(record) or record.state.sample
+            rows.append((source, problem.kind, problem.message, problem.hint or ""))
+    return words_table("Quarantined", ("file", "kind", "reason", "hint"), rows) if rows else None

@@ -5,65 +5,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.records import ResultRecord
-from layerscope.runs.summary import SummaryTable, long_table, pivot_table
+from layerscope.runs.summary import Shown, SummaryTable, table
 
 __all__ = ["summary_tables"]
 
 #: What a person asks of a profile; plateaus and limits stand in the records.
 KINKS = tuple(
-    f"species.{word}_{unit}"
+    Shown(f"species.{word}_{scale}", f"{word.replace('_', ' ')} {scale}")
     for word in ("onset", "saturation", "fall", "gone", "rise", "settled", "half", "edge", "decay")
-    for unit in ("time", "depth")
+    for scale in ("time", "depth")
 )
+_ROWS = ("elapsed_s", "etch_time_s", "depth_nm")
+_BUDGET = "Errors: counting, background, RSF set and charge reference together; apart in the records."
+_SHARES = (
+    ("share of each species", (Shown("species.fraction"),)),
+    ("the same, every level fitted alone", (Shown("species.fraction_single_level"),)),
+)
+_ONE_LINE = ("position and area", (Shown("peak.position", "{} position"), Shown("peak.area", "{} area")))
 
 
 def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
-    """Return the tables of all XPS records, sample by sample."""
+    """Return the tables of all XPS records, sample by sample; one that nothing stands in is left out."""
+    good = [r for r in records if r.status != "failed"]
     tables: list[SummaryTable] = []
-    for sample in dict.fromkeys(r.state.sample for r in records):
-        own = [r for r in records if r.state.sample == sample and r.status != "failed"]
-        tables += _sample_tables(sample, own)
-    return tables
-
-
-def _row(records: Sequence[ResultRecord]) -> str:
-    return "elapsed_s" if any(r.state.elapsed_s is not None for r in records) else "etch_time_s"
-
-
-def _sample_tables(sample: str, records: list[ResultRecord]) -> list[SummaryTable]:
-    found = []
-    at_percent = [r for r in records if r.method == "xps.composition"]
-    if at_percent:
-        found.append(
-            pivot_table(
-                at_percent,
-                "composition.atomic_fraction",
-                rows=_row(at_percent),
+    for sample in dict.fromkeys(r.state.sample for r in good):
+        own = [r for r in good if r.state.sample == sample]
+        tables.append(
+            table(
+                _of(own, "xps.composition"),
+                _ROWS,
+                ("composition.atomic_fraction",),
                 title=f"{sample}: atomic fractions",
-                note="Errors: counting, background, RSF set and charge reference together; apart in the records.",
+                note=_BUDGET,
+                headline=True,
             )
         )
-    levels = [r for r in records if r.method == "xps.region"]
-    for region in dict.fromkeys(r.state.region for r in levels):
-        own = [r for r in levels if r.state.region == region]
-        for quantity, words in (
-            ("species.fraction", "share of each species"),
-            ("species.fraction_single_level", "the same, every level fitted alone"),
-        ):
-            table = pivot_table(own, quantity, rows=_row(own), title=f"{sample}, {region}: {words}")
-            if table.rows:
-                found.append(table)
-    profiles = [_only(r, KINKS) for r in records if r.method in ("xps.series", "xps.composition_profile")]
-    profiles = [r for r in profiles if r.quantities]
-    if profiles:
-        found.append(long_table(profiles, title=f"{sample}: along the profile"))
-    valence = [r for r in records if r.method == "xps.valence"]
-    if valence:
-        found.append(pivot_table(valence, "valence.mn", title=f"{sample}: mean oxidation state of Mn"))
-    return found
+        levels = _of(own, "xps.region")
+        for region in dict.fromkeys(r.state.region for r in levels):
+            tables += _region_tables(f"{sample}, {region}", [r for r in levels if r.state.region == region])
+        profiles = _of(own, "xps.series", "xps.composition_profile")
+        tables.append(table(profiles, ("component",), KINKS, title=f"{sample}: along the profile"))
+        valence = _of(own, "xps.valence")
+        tables.append(table(valence, _ROWS, ("valence.mn",), title=f"{sample}: mean oxidation state of Mn"))
+    return [made for made in tables if made.rows]
 
 
-def _only(record: ResultRecord, prefixes: tuple[str, ...]) -> ResultRecord:
-    """Return a record with those quantities only."""
-    chosen = tuple(q for q in record.quantities if q.name.startswith(prefixes))
-    return record.model_copy(update={"quantities": chosen})
+def _of(records: Sequence[ResultRecord], *methods: str) -> list[ResultRecord]:
+    return [record for record in records if record.method in methods]
+
+
+def _region_tables(name: str, levels: Sequence[ResultRecord]) -> list[SummaryTable]:
+    """Return the shares of the species along the levels, or the line itself where there is one species only."""
+    shared = any(q.name == "species.fraction" for record in levels for q in record.quantities)
+    asked = _SHARES if shared else (_ONE_LINE,)
+    return [table(levels, _ROWS, columns, title=f"{name}: {words}") for words, columns in asked]

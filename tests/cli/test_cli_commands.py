@@ -204,6 +204,8 @@ def test_long_tables_are_cut_with_a_word_and_shown_whole_on_request(
     lines = "".join(f"{time} 100 300\n" for time in range(70))
     (recipe_folder / "one.txt").write_text(lines)
     main(["run", str(recipe_folder / "recipe.toml"), "--out", str(tmp_path / "run")])
+    capsys.readouterr()
+    main(["show", str(tmp_path / "run")])
     assert "... and 11 rows more (layerscope show --all)" in capsys.readouterr().out
     main(["show", str(tmp_path / "run"), "--all"])
     assert capsys.readouterr().out.count("signal.total") == 71

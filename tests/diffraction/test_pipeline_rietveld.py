@@ -137,7 +137,7 @@ def test_curves_voltages_and_ticks_lie_in_the_arrays(sequence: Run) -> None:
 def test_the_table_has_a_row_a_frame_with_both_phases(sequence: Run) -> None:
     table = next(t for t in summary_tables(sequence) if "rietx" in t.title)
     assert len(table.rows) == 6
-    assert {"H1-3: wt", "O3: a", "Rwp / %", "gof"} <= set(table.columns)
+    assert {"H1-3: wt", "O3: a / Å", "Rwp / %", "gof"} <= set(table.columns)
 
 
 def test_real_lithium_cobalt_oxide_fits_better_than_the_expert(shared_data: Path, tmp_path: Path) -> None:

@@ -15,8 +15,11 @@ from layerscope.diffraction.rietveld.library import load_phase
 from pipeline_refined import ONE, WIDE, columns, counts, pull, run_of, write_recipe
 
 from layerscope.errors import RecipeError
+from layerscope.runs.export import FORMATS as CORE_FORMATS
 from layerscope.runs.load import Run
 from layerscope.runs.plan import check_plan, make_plan
+
+ALL_FORMATS = {**CORE_FORMATS, **FORMATS}
 
 GSAS2 = find_interpreter()
 ENGINES = [
@@ -58,7 +61,7 @@ def test_nothing_is_said_of_amounts_and_atoms(extracted: Run, engine: str) -> No
 
 
 def test_exports_hold_the_cells(extracted: Run, tmp_path: Path) -> None:
-    written = [p for name in ("phases", "markdown", "pdcif") for p in FORMATS[name](extracted, tmp_path)]
+    written = [p for name in ("phases", "markdown", "pdcif") for p in ALL_FORMATS[name](extracted, tmp_path)]
     texts = {p.suffix: p.read_text() for p in written if p.suffix != ".parquet"}
     a = extracted.select(method="rietveld.rietx").records[0].get("lattice.a", "layered")
     assert "a_layered_angstrom_sigma" in texts[".csv"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.records import Quantity, ResultRecord, SampleState
-from layerscope.runs.summary import pivot_table, sorted_records
+from layerscope.runs.summary import sorted_records, table
 from layerscope.runs.table import table_frame
 
 
@@ -25,6 +25,6 @@ def test_records_of_a_series_follow_the_frames_and_not_the_voltage() -> None:
 
 
 def test_a_table_by_frame_shows_frame_and_voltage() -> None:
-    table = pivot_table([record(10, 4.2), record(2, 4.6)], "phase.fraction", rows="voltage_V")
-    assert table.columns[:2] == ("frame", "voltage / V")
-    assert [row[:2] for row in table.rows] == [("2", "4.6"), ("10", "4.2")]
+    made = table([record(10, 4.2), record(2, 4.6)], ("frame", "voltage_V"), ("phase.fraction",), title="fractions")
+    assert made.columns[:2] == ("frame", "voltage / V")
+    assert [row[:2] for row in made.rows] == [("2", "4.6"), ("10", "4.2")]

@@ -10,9 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from layerscope.diffraction.exports import FORMATS
-from layerscope.diffraction.phase_table import collect_series, number_columns, text_table
+from layerscope.diffraction.phase_table import collect_series, number_columns
+from layerscope.diffraction.tables import peaks_tables, rietveld_tables
 
 from layerscope.records.formatting import parse_value
+from layerscope.runs.export import FORMATS as CORE_FORMATS
 
 _SPEC = importlib.util.spec_from_file_location("xrd_case", Path(__file__).with_name("xrd_case.py"))
 assert _SPEC is not None
@@ -91,9 +93,8 @@ def test_columns_carry_unit_and_quantity(run):
 
 
 def test_printed_values_read_back_within_their_rounding(run):
-    series = next(s for s in collect_series(run.records) if s.sample == "P-LCO")
-    table = text_table(series)
-    column = table.columns.index("w(H1-3)")
+    table = next(t for t in peaks_tables(run.records) if t.title == "P-LCO: weight fractions")
+    column = table.columns.index("H1-3")
     for row, frame in zip(table.rows, case.USED, strict=True):
         assert row[0] == str(frame)
         truth = case.shares("P", frame)["H1-3"]
@@ -102,52 +103,66 @@ def test_printed_values_read_back_within_their_rounding(run):
         else:
             assert parse_value(row[column]) == (pytest.approx(truth), pytest.approx(0.002))
     assert [row[table.columns.index("flags")] for row in table.rows] == [""] * 5 + ["GHOST:H1-3", ""]
-    assert table.rows[0][table.columns.index("Rwp / %")] == "5.00"
+    spacings = next(t for t in peaks_tables(run.records) if t.title == "P-LCO: spacings")
+    assert spacings.rows[0][spacings.columns.index("Rwp / %")] == "5.00"
+    assert spacings.rows[0][spacings.columns.index("d(O3') / Å")] == "4.7000(4)"
 
 
 def test_held_constants_and_b_equal_to_a_are_not_printed(refined):
     (series,) = collect_series(refined.records)
-    columns = text_table(series).columns
-    assert "a(O3) / Å" in columns
-    assert "c(H1-3) / Å" in columns
-    assert not [c for c in columns if c.startswith(("b(", "γ", "gamma"))]
+    (table,) = rietveld_tables(refined.records)
+    assert "O3: a / Å" in table.columns
+    assert "H1-3: c / Å" in table.columns
+    assert not [c for c in table.columns if ": b" in c or "gamma" in c]
     assert "gamma_O3_deg" in number_columns([series]).column_names
 
 
-def test_markdown_has_as_many_cells_in_every_row(run, tmp_path):
-    (path,) = FORMATS["markdown"](run, tmp_path)
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    assert len(lines) == 2 * (len(case.USED) + 2)
-    assert len({line.count("|") for line in lines}) == 1
-    assert "**P-LCO (xrd_peaks.frame)**" in path.read_text(encoding="utf-8")
+def test_few_patterns_have_a_row_a_phase(tmp_path):
+    run = case.rietveld_run(tmp_path / "run", frames=3)
+    (table,) = rietveld_tables(run.records)
+    assert table.columns[:3] == ("frame", "voltage / V", "time / s")
+    found = {(row[0], row[table.columns.index("component")]): row for row in table.rows}
+    assert set(found) == {(str(frame), phase) for frame in range(3) for phase in ("O3", "H1-3")}
+    assert found["2", "H1-3"][table.columns.index("c / Å")] == "27.0900(10)"
+    assert found["0", "H1-3"][table.columns.index("wt")] == "< 0.0073"
+
+
+def test_markdown_has_as_many_cells_in_every_row_of_a_table(run, tmp_path):
+    (path,) = CORE_FORMATS["markdown"](run, tmp_path)
+    text = path.read_text(encoding="utf-8")
+    for table in peaks_tables(run.records):
+        own = text.partition(f"**{table.title}**\n\n")[2].partition("\n\n")[0].splitlines()
+        assert len(own) == len(table.rows) + 2
+        assert len({line.count("|") for line in own}) == 1
 
 
 def test_latex_is_ascii_escaped_and_has_the_rules_of_booktabs(run, tmp_path):
-    (path,) = FORMATS["latex"](run, tmp_path)
+    (path,) = CORE_FORMATS["latex"](run, tmp_path)
     text = path.read_text(encoding="utf-8")
     assert text.isascii()
-    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 2
-    assert "xrd\\_peaks.frame" in text
+    tables = len(peaks_tables(run.records))
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == tables
     assert "$<$ 0.0073" in text
-    columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]
-    body = [line for line in text.splitlines() if line.endswith(r" \\")]
-    assert {line.replace(r"\&", "").count("&") + 1 for line in body} == {len(columns)}
+    for part in text.split(r"\begin{tabular}{")[1:]:
+        body = [line for line in part.splitlines() if line.endswith(r" \\")]
+        assert {line.replace(r"\&", "").count("&") + 1 for line in body} == {len(part.partition("}")[0])}
 
 
 def test_a_long_latex_table_breaks_over_pages(tmp_path):
     run = case.rietveld_run(tmp_path / "run", frames=50)
-    (path,) = FORMATS["latex"](run, tmp_path)
+    (path,) = CORE_FORMATS["latex"](run, tmp_path)
     text = path.read_text()
     assert r"\begin{longtable}" in text
     assert r"\begin{tabular}" not in text
 
 
 def test_the_same_records_give_the_same_bytes(run, tmp_path):
-    names = ("phases", "markdown", "latex")
-    first = [p.read_bytes() for name in names for p in FORMATS[name](run, tmp_path)]
-    assert first == [p.read_bytes() for name in names for p in FORMATS[name](run, tmp_path)]
+    writers = (FORMATS["phases"], CORE_FORMATS["markdown"], CORE_FORMATS["latex"])
+    first = [p.read_bytes() for write in writers for p in write(run, tmp_path)]
+    assert first == [p.read_bytes() for write in writers for p in write(run, tmp_path)]
 
 
-def test_records_without_fractions_give_no_table(run, tmp_path):
+def test_records_without_fractions_give_no_table_of_them(run, tmp_path):
     nothing = run.select(method="xrd_peaks.series")
-    assert all(not FORMATS[name](nothing, tmp_path) for name in ("phases", "markdown", "latex"))
+    assert not FORMATS["phases"](nothing, tmp_path)
+    assert not [table for table in peaks_tables(nothing.records) if "fractions" in table.title]

@@ -10,14 +10,12 @@ import pytest
 
 import layerscope
 from layerscope.errors import LayerscopeError, StoreError
-from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs import doctor
 from layerscope.runs.execute import execute
 from layerscope.runs.export import export_run, formats_of
 from layerscope.runs.load import Run
-from layerscope.runs.present import filtered_table, summary_tables
+from layerscope.runs.present import narrowed, quantity_tables, summary_tables
 from layerscope.runs.recipe import PipelineRecipe
-from layerscope.runs.summary import SummaryTable, pivot_table
 
 
 @pytest.fixture
@@ -75,58 +73,35 @@ def test_a_record_is_found_by_the_first_digits_of_its_id(run: Run) -> None:
 def test_the_summary_is_a_pivot_of_species_against_etch_time(run: Run) -> None:
     tables = summary_tables(run)
     assert [table.title for table in tables] == ["Species", "Quarantined"]
-    assert tables[0].columns == ("etch time / s", "A", "B", "status")
-    rows = {row[0]: row for row in tables[0].rows if row[1].startswith("0.5")}
-    assert rows["10"] == ("10", "0.50(4)", "0.50(4)", "ok")
+    # both files have a level at 0 s
+    assert tables[0].columns == ("file", "etch time / s", "A", "B", "status")
+    rows = {row[:2]: row for row in tables[0].rows}
+    assert rows["one.txt", "10"] == ("one.txt", "10", "0.50(4)", "0.50(4)", "ok")
 
 
 def test_a_run_of_a_technique_that_is_not_installed_is_still_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layerscope.runs.pipeline.installed_pipelines", dict)
     tables = summary_tables(run)
     assert "not installed" in tables[0].note
-    assert "signal.total" in {row[-5] for row in tables[0].rows}
+    assert "signal.total" in {row[tables[0].columns.index("quantity")] for row in tables[0].rows}
 
 
 def test_filters_choose_components_quantities_and_regions(run: Run) -> None:
-    assert len(filtered_table(run).rows) == 9
-    assert len(filtered_table(run, component="a").rows) == 3
-    assert len(filtered_table(run, quantity="signal.total", region="t1s").rows) == 3
-    assert len(filtered_table(run, quantity="species").rows) == 6
-    assert filtered_table(run, region="B 1s").rows == ()
+    def rows(chosen: Run, **asked: str) -> int:
+        return sum(len(table.rows) for table in quantity_tables(chosen, **asked))
+
+    assert rows(run) == 9
+    assert rows(run, component="a") == 3
+    assert rows(narrowed(run, region="t1s"), quantity="signal.total") == 3
+    assert rows(run, quantity="species") == 6
+    assert quantity_tables(narrowed(run, region="B 1s")) == []
 
 
-def test_a_pivot_shows_units_limits_gaps_and_the_columns_asked_for() -> None:
-    def level(number: int, *quantities: Quantity) -> ResultRecord:
-        return ResultRecord(
-            record_id=f"{number:064x}",
-            technique="t",
-            method="m",
-            method_version="1",
-            state=SampleState(sample="s", etch_time_s=number),
-            quantities=quantities,
-        )
-
-    limit = Quantity(name="species.fraction", unit="1", component="A", upper_limit=0.0173, limit_confidence=0.95)
-    percent = Quantity(name="species.fraction", unit="%", component="B", value=40.0, sigma=3.0, sigma_kind="covariance")
-    table = pivot_table([level(10, percent), level(0, limit)], "species.fraction", components=["B", "A", "C"])
-    assert table.columns == ("etch time / s", "B / %", "A", "C", "status")
-    assert table.rows == (("0", "", "< 0.018", "", "ok"), ("10", "40(3)", "", "", "ok"))
-    assert "95 %" in table.note
-
-
-def test_a_pivot_of_several_samples_says_which_row_is_whose(run: Run) -> None:
-    other = [
-        record.model_copy(update={"state": SampleState(sample="LCO", etch_time_s=0, region="T 1s")})
-        for record in run.select(status="ok").records[:1]
-    ]
-    table = pivot_table([*run.select(status="ok").records, *other], "species.fraction")
-    assert table.columns == ("sample", "etch time / s", "A", "B", "status")
-    assert [row[0] for row in table.rows] == ["LCO", "LRO", "LRO", "LRO"]
-
-
-def test_a_table_with_a_ragged_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs 2 cells"):
-        SummaryTable("t", ("a", "b"), (("1",),))
+def test_a_run_is_narrowed_by_sample_technique_method_and_status(run: Run) -> None:
+    assert len(narrowed(run, sample="lro")) == len(narrowed(run, technique="Toy")) == 4
+    assert len(narrowed(run, sample="L")) == 4  # a part of the name, where none is called so
+    assert len(narrowed(run, status="failed")) == 1
+    assert len(narrowed(run, sample="LCO")) == len(narrowed(run, technique="xps")) == 0
 
 
 def test_csv_reads_back_the_same_numbers(run: Run, tmp_path: Path) -> None:
@@ -153,6 +128,25 @@ def test_xlsx_holds_the_table_and_the_summary_and_no_formula(recipe_folder: Path
     assert isinstance(sheet[2][heading.index("value")].value, float)
 
 
+def test_the_wide_sheets_hold_numbers_beside_their_errors(run: Run, tmp_path: Path) -> None:
+    (path,) = export_run(run, "xlsx", tmp_path / "out")
+    rows = list(openpyxl.load_workbook(path)["Species"].iter_rows(values_only=True))
+    heading = list(rows[0])
+    assert heading[:4] == ["file", "etch time / s", "A", "A sigma"]
+    at = {row[:2]: row for row in rows[1:]}
+    assert at["one.txt", 10][heading.index("A")] == 0.5
+    assert at["one.txt", 10][heading.index("A sigma")] == pytest.approx(0.035, abs=0.001)
+
+
+def test_markdown_and_latex_hold_every_table_that_is_shown(run: Run, tmp_path: Path) -> None:
+    texts = {n: export_run(run, n, tmp_path / n)[0].read_text(encoding="utf-8") for n in ("markdown", "latex")}
+    for table in summary_tables(run):
+        assert f"**{table.title}**" in texts["markdown"]
+        assert f"\\caption{{{table.title}" in texts["latex"]
+    assert "| 0.50(4) |" in texts["markdown"]
+    assert "& 0.50(4) &" in texts["latex"]
+
+
 def test_nexus_export_copies_every_series(run: Run, tmp_path: Path) -> None:
     paths = export_run(run, "nexus", tmp_path / "out")
     assert [path.name for path in paths] == ["case_one.nxs", "case_two.nxs"]
@@ -175,7 +169,7 @@ def test_a_pipeline_adds_formats_of_its_own_for_its_own_records(
         return [path]
 
     monkeypatch.setattr(layerscope_toy.ToyPipeline, "exports", lambda self: {"toy": write, "csv": None}, raising=False)
-    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "toy"]
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex", "toy"]
     (path,) = export_run(run, "toy", tmp_path / "out")
     assert path.read_text() == "3 records, failed: 0"
     assert export_run(run, "csv", tmp_path / "out")[0].name == "quantities.csv"
@@ -194,7 +188,7 @@ def test_a_format_in_which_nothing_can_be_written_says_so(
 
 def test_a_run_whose_pipeline_is_gone_keeps_the_formats_of_the_core(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layerscope.runs.pipeline.installed_pipelines", dict)
-    assert list(formats_of(run)) == ["csv", "xlsx", "nexus"]
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex"]
 
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ from .quantities import (
 )
 from .refitted import CasaRefit, refit
 from .stored_fit import SeriesProblem
-from .tables import METHODS, REDRAW, REFIT, parity_tables
+from .tables import REDRAW, REFIT, parity_tables
 from .text import CasaFit, parse_casa_fit
 from .weigh import StoredFit, weigh_stored
 
@@ -105,11 +105,8 @@ class CasaPipeline(PipelineBase):
                 yield from part.outputs()
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
-        """Return the tables of parity; those of other XPS records of the run stand before them."""
-        from ..tables import summary_tables
-
-        others = [r for r in records if r.method not in METHODS]
-        return [*summary_tables(others), *parity_tables(records)]
+        """Return the tables of parity."""
+        return parity_tables(records)
 
 
 def _read(recipe: CasaRecipe, path: str) -> XpsDataset:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.records import Quantity, ResultRecord
-from layerscope.records.formatting import format_number
-from layerscope.runs.summary import SummaryTable, sorted_records
+from layerscope.runs.summary import Cell, Column, SummaryTable, records_table, sorted_records
 
 __all__ = ["METHODS", "REDRAW", "REFIT", "parity_tables"]
 
@@ -16,16 +15,16 @@ METHODS = (REDRAW, REFIT)
 _WORDS = {REDRAW: "redrawn, nothing fitted", REFIT: "refitted"}
 _PARAMETERS = ("position", "fwhm", "area", "net_area")
 _COLUMNS = (
-    "region",
-    "component",
-    "parameter",
-    "unit",
-    "CasaXPS",
-    "ours",
-    "sigma",
-    "difference",
-    "difference / sigma",
-    "remark",
+    Column("region", kind="key"),
+    Column("component", kind="key"),
+    Column("parameter", kind="key"),
+    Column("unit"),
+    Column("CasaXPS"),
+    Column("ours"),
+    Column("sigma"),
+    Column("difference"),
+    Column("difference / sigma"),
+    Column("remark"),
 )
 
 
@@ -55,8 +54,8 @@ def parity_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
 
 def _table(title: str, records: Sequence[ResultRecord]) -> SummaryTable:
     ordered = sorted(records, key=_block)
-    rows = [row for record in ordered for row in _rows(record)]
-    return SummaryTable(title, _COLUMNS, tuple(rows), " ".join(_note(record) for record in ordered))
+    rows = [(record, row) for record in ordered for row in _rows(record)]
+    return records_table(title, _COLUMNS, rows, note=" ".join(_note(record) for record in ordered))
 
 
 def _block(record: ResultRecord) -> tuple[int, str]:
@@ -65,9 +64,9 @@ def _block(record: ResultRecord) -> tuple[int, str]:
     return (int(number) if number.isdigit() else 0, selector)
 
 
-def _rows(record: ResultRecord) -> list[tuple[str, ...]]:
+def _rows(record: ResultRecord) -> list[tuple[Cell, ...]]:
     components = dict.fromkeys(q.component for q in record.quantities if q.name.startswith("x.casaxps_"))
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for component in components:
         for parameter in _PARAMETERS:
             try:
@@ -80,7 +79,7 @@ def _rows(record: ResultRecord) -> list[tuple[str, ...]]:
     return rows
 
 
-def _numbers(record: ResultRecord, ours: Quantity, theirs: Quantity) -> tuple[str, ...]:
+def _numbers(record: ResultRecord, ours: Quantity, theirs: Quantity) -> tuple[Cell, ...]:
     assert ours.value is not None  # noqa: S101 - the pipeline writes both
     assert theirs.value is not None  # noqa: S101
     difference = ours.value - theirs.value
@@ -91,8 +90,8 @@ def _numbers(record: ResultRecord, ours: Quantity, theirs: Quantity) -> tuple[st
         remark = "at bound"
     return (
         ours.unit,
-        format_number(theirs.value),
-        ours.text(),
+        theirs,
+        ours,
         _two_digits(ours.sigma) if ours.sigma else "",
         _signed(difference, ours.sigma),
         f"{round(difference / ours.sigma, 2) + 0.0:+.2f}" if ours.sigma else "",

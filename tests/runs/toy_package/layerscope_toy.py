@@ -17,7 +17,7 @@ from layerscope.records import InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
-from layerscope.runs.summary import SummaryTable, pivot_table
+from layerscope.runs.summary import SummaryTable, table
 
 SPECIES = ("A", "B")
 
@@ -110,7 +110,7 @@ class ToyPipeline(PipelineBase):
         )
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
-        return [pivot_table(records, "species.fraction", title="Species")]
+        return [table(records, ("etch_time_s",), ("species.fraction",), title="Species", headline=True)]
 
     def figures(self, run: Any, folder: Path) -> list[Path]:
         if os.environ.get("TOY_FIGURES") == "fail":

@@ -1,0 +1,132 @@
+"""Tables on a page: nothing wider than the page, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layerscope.records import FitQuality, Quantity, ResultRecord, SampleState
+from layerscope.runs.summary import Column, SummaryTable, table, words_table
+from layerscope.runs.table_formats import TABLE_FORMATS, as_latex, as_markdown
+from layerscope.runs.table_text import as_text
+
+WORDS = st.text("abcXYZ 019/-αÅ中", min_size=1, max_size=30).map(str.strip).filter(bool)
+KINDS = st.sampled_from(("key", "value", "value", "value", "text"))
+
+
+def level(seconds: float, components: int, flags: tuple[str, ...] = ()) -> ResultRecord:
+    quantities = tuple(
+        Quantity(
+            name="species.fraction", value=k + seconds / 1e4, sigma=1e-4, sigma_kind="counting", unit="1",
+            component=f"species {k}",
+        )
+        for k in range(components)
+    )  # fmt: skip
+    return ResultRecord(
+        record_id=f"{int(seconds):064x}",
+        technique="t",
+        method="m",
+        method_version="1",
+        state=SampleState(sample="s", etch_time_s=seconds),
+        quantities=quantities,
+        quality=FitQuality(flags=flags),
+    )
+
+
+def fractions(rows: int, components: int, flags: tuple[str, ...] = ()) -> SummaryTable:
+    records = [level(10.0 * k, components, flags) for k in range(rows)]
+    return table(records, ("etch_time_s",), ("species.fraction",), title="shares")
+
+
+@given(st.data(), st.integers(1, 9), st.integers(1, 12), st.sampled_from((60, 80, 120)))
+def test_no_line_is_wider_than_the_page_and_no_value_is_cut(
+    data: st.DataObject, rows: int, columns: int, width: int
+) -> None:
+    fields = tuple(Column(data.draw(WORDS), kind=data.draw(KINDS)) for _ in range(columns))
+    made = words_table("title", fields, [[data.draw(WORDS) for _ in fields] for _ in range(rows)])
+    lines = as_text(made, width)
+    assert max(len(line) + line.count("中") for line in lines) <= width
+    if sum(field.kind == "key" for field in fields) < 2:
+        text = "\n".join(lines)
+        for index, field in enumerate(fields):
+            assert field.kind != "value" or all(row[index] in text for row in made.rows)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_wide_table_goes_on_in_blocks_that_say_which_row_is_which_and_its_status(width: int) -> None:
+    made = fractions(12, 14, flags=("OVERLAP:P 2s with B-O",))
+    lines = as_text(made, width)
+    assert max(map(len, lines)) <= width
+    blocks = "\n".join(lines[1:]).split("\n\n")
+    assert len(blocks) > 1
+    for block in blocks:
+        body = block.splitlines()
+        assert [line.split()[0] for line in body if line.split()[0].isdigit()] == [str(10 * k) for k in range(12)]
+        assert sum(" ok" in line for line in body) == 12
+    for row in made.rows:
+        assert all(cell in "\n".join(lines) for cell in row[:-1])
+    assert sum("OVERLAP" in line for line in lines) >= 12
+
+
+def test_a_wide_table_of_few_rows_is_turned() -> None:
+    made = fractions(2, 14)
+    lines = as_text(made, 80)
+    assert "species 3" in lines[5]
+    assert lines[5].split()[-2:] == ["3.00000(10)", "3.00100(10)"]
+    assert lines[1].split() == ["etch", "time", "/", "s", "0", "10"]
+    assert lines[16].split() == ["status", "ok", "ok"]
+
+
+def test_units_stand_below_the_heads_and_numbers_end_in_one_column() -> None:
+    fields = (Column("etch time", "s", "key"), Column("B", "%"), Column("remark", kind="text"))
+    lines = as_text(words_table("t", fields, [(0, 12.5, "one"), (110.0, 3.0, "two")]), 80)
+    assert lines[1:5] == ["etch", "time     B", "   s     %  remark", "----  ----  ------"]
+    assert lines[5:] == ["   0  12.5  one", " 110     3  two"]
+
+
+def test_long_words_break_at_spaces_and_fill_the_page() -> None:
+    reason = "the file holds no spectrum of this region and no comment that says where it could be found " * 2
+    lines = as_text(words_table("Quarantined", ("file", "kind", "reason"), [("a.vms", "data", reason.strip())]), 80)
+    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) > 70
+    assert " ".join(line[13:].strip() for line in lines[3:]) == reason.strip()
+
+
+def test_rows_beyond_the_most_are_counted() -> None:
+    lines = as_text(fractions(9, 1), 80, most_rows=4)
+    assert "... and 5 rows more (layerscope show --all)" in lines
+    assert not any("80" in line.split() for line in lines)
+
+
+def test_programs_read_the_same_table_as_csv_and_tsv() -> None:
+    made = fractions(3, 2)
+    for name, delimiter in (("csv", ","), ("tsv", "\t")):
+        rows = list(csv.reader(io.StringIO(TABLE_FORMATS[name](made)), delimiter=delimiter))
+        assert rows[0] == ["etch time / s", "species 0", "species 0 sigma", "species 1", "species 1 sigma", "status"]
+        assert [float(row[3]) for row in rows[1:]] == [1.0, 1.001, 1.002]
+
+
+def test_papers_get_dashes_for_gaps_subscripts_for_formulas_and_no_live_sign() -> None:
+    fields = (Column("sample", kind="key"), Column("Li3InCl6", "%"), Column("flags", kind="flags"))
+    made = words_table("LiCoO2 of 50 % & more", fields, [("a_b", None, ("AT_BOUND:x",)), ("c|d", 2.5, ())])
+    latex = as_latex(made)
+    assert r"\caption{LiCoO$_{2}$ of 50 \% \& more.}" in latex
+    assert r"sample & Li$_{3}$InCl$_{6}$ / \% & flags \\" in latex
+    assert r"a\_b & -- & AT\_BOUND:x \\" in latex
+    assert r"\begin{tabular}{lrl}" in latex
+    markdown = as_markdown(made).splitlines()
+    assert markdown[3] == "| --- | ---: | --- |"
+    assert markdown[5] == "| c\\|d | 2.5 |  |"
+
+
+def test_every_form_ends_in_one_line_feed() -> None:
+    for form in TABLE_FORMATS.values():
+        text = form(fractions(2, 2))
+        assert text.endswith("\n")
+        assert not text.endswith("\n\n")
+        assert not any(a == b == "\n" for a, b in pairwise(text[-3:]))
