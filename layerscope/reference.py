@@ -1,14 +1,18 @@
-"""The one place where the tables of `layerscope.reference_data` are read: names in, parsed TOML out."""
+"""The one place where the tables of `layerscope.reference_data` are read, and where a name is looked up in them."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
-from layerscope.errors import DataError
+from layerscope.errors import DataError, RecipeError
 
-__all__ = ["read_tables"]
+__all__ = ["find_entry", "nearest_names", "read_tables"]
+
+T = TypeVar("T")
 
 
 def read_tables(folder: str) -> dict[str, dict[str, Any]]:
@@ -40,3 +44,32 @@ def read_tables(folder: str) -> dict[str, dict[str, Any]]:
             except tomllib.TOMLDecodeError as error:
                 raise DataError(f"not valid TOML: {error}", source=f"{folder}/{entry.name}") from error
     return tables
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three of the known names that look like a name, the most alike first; all where none does."""
+    folded = {entry.casefold(): entry for entry in known}
+    return [folded[k] for k in get_close_matches(name.casefold(), folded, n=3, cutoff=0.4)] or list(folded.values())
+
+
+def find_entry(known: Mapping[str, T], name: str, what: str, hint: str = "") -> T:
+    """Return an entry of a table by its name.
+
+    Parameters
+    ----------
+    known : mapping of str to entry
+    name : str
+        What a recipe says.
+    what : str
+        What the table holds, for the message: ``"RSF set"``.
+    hint : str, optional
+        What else could be done.
+
+    Raises
+    ------
+    RecipeError
+        Unknown name; the message names the nearest ones.
+    """
+    if name in known:
+        return known[name]
+    raise RecipeError(f"unknown {what} {name!r}", hint=f"known: {', '.join(nearest_names(name, known))}{hint}")

@@ -241,10 +241,14 @@ def _ordered(expressions: dict[str, Expression], parameters: lmfit.Parameters) -
     for name, expression in expressions.items():
         for used in expression.names:
             if used not in parameters:
-                raise FitError(f"the constraint of '{name}' uses '{used}', which is not declared")
+                hint = "parameters are " + ", ".join(parameters)
+                raise FitError(f"the constraint of '{name}' uses '{used}', which is no parameter", hint=hint)
     while pending:
         ready = [n for n, e in pending.items() if not set(e.names) & set(pending)]
         if not ready:
-            raise FitError("constraints form a circle: " + ", ".join(pending))
+            chain = [next(iter(pending))]
+            while chain[-1] not in chain[:-1]:
+                chain.append(next(used for used in pending[chain[-1]].names if used in pending))
+            raise FitError("constraints form a circle: " + " -> ".join(chain[chain.index(chain[-1]) :]))
         done.update((n, pending.pop(n)) for n in ready)
     return done

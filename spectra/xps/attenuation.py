@@ -16,7 +16,6 @@ References
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -30,7 +29,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import Positive, RecipeModel
-from layerscope.reference import read_tables
+from layerscope.reference import find_entry, read_tables
 
 from .dataset import FloatArray
 
@@ -123,14 +122,8 @@ def get_material(name: str) -> Material:
     RecipeError
         Unknown name; the message names the nearest ones.
     """
-    known = load_materials()
-    if name in known:
-        return known[name]
-    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or list(known)
-    raise RecipeError(
-        f"unknown material {name!r}",
-        hint=f"known: {', '.join(nearest)}; or give formula, density_g_cm3, valence_electrons and band_gap_eV",
-    )
+    hint = "; or give formula, density_g_cm3, valence_electrons and band_gap_eV"
+    return find_entry(load_materials(), name, "material", hint)
 
 
 def _by_name(value: Any) -> Any:

@@ -11,7 +11,6 @@ References
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import RecipeModel
-from layerscope.reference import read_tables
+from layerscope.reference import find_entry, read_tables
 
 from .dataset import normalise_region
 
@@ -65,11 +64,7 @@ def get_reference(name: str) -> ChargeReference:
     RecipeError
         Unknown name; the message names the nearest ones.
     """
-    known = load_references()
-    if name in known:
-        return known[name]
-    nearest = difflib.get_close_matches(name, known, n=2, cutoff=0.4) or list(known)
-    raise RecipeError(f"unknown charge reference {name!r}", hint="known: " + ", ".join(nearest))
+    return find_entry(load_references(), name, "charge reference")
 
 
 class ChargeTable(RecipeModel):

@@ -9,7 +9,6 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.records import FitQuality, Quantity, ResultRecord
 
 from .attenuation import imfp_tpp2m, information_depth
-from .dataset import normalise_region
 from .depth import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
@@ -17,7 +16,7 @@ from .quantify import Alternatives, Composition, Lines, atomic_fractions
 from .quantities import fractions, limit, profile_quantities
 from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
-from .rsf import RsfSet, custom_rsf_set, get_rsf_set, load_rsf_sets
+from .rsf import sets_with
 from .valence import mn_valence
 
 __all__ = ["composition_records", "valence_records"]
@@ -45,21 +44,18 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     lines = Lines(
         tuple(_line(profile, n) for n in names),
         _kinetic_energies(profile, names),
+        table.paths,
         _transmission(profile, names),
-        table.material or table.attenuation_exponent,
     )
-    rsf = _rsf_set(table)
-    others = [get_rsf_set(n) for n in table.alternative_sets] if table.alternative_sets else load_rsf_sets().values()
+    rsf = table.rsf()
+    others = [other for other in sets_with(lines.names, table.alternative_sets) if other.name != rsf.name]
     area, covariance = _areas(profile, names, rows)
     composition = atomic_fractions(
         lines,
         area,
         covariance,
         rsf,
-        Alternatives(
-            _other_backgrounds(profile, names, rows),
-            [s for s in others if s.name != rsf.name and all(s.has(n) for n in lines.names)],
-        ),
+        Alternatives(_other_backgrounds(profile, names, rows), others),
         charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
         path_sigma=table.path_sigma,
         confidence=profile.recipe.confidence,
@@ -71,20 +67,6 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
     ]
     whole = _composition_profile(profile, _times(profile, names[0], rows), composition, records)
     return [*records, *([whole] if whole is not None else [])]
-
-
-def _rsf_set(table: QuantificationTable) -> RsfSet:
-    """Return the recipe's set, with the factors that the recipe adds or replaces."""
-    base = get_rsf_set(table.rsf_set)
-    if not table.factors:
-        return base
-    return custom_rsf_set(
-        {**base.values, **{normalise_region(k): v for k, v in table.factors.items()}},
-        f"{base.source}; {', '.join(table.factors)}: {table.factors_source}",
-        name=f"{base.name} + recipe",
-        includes_attenuation=base.includes_attenuation,
-        transmission=base.transmission,
-    )
 
 
 def _line(profile: Profile, name: str) -> str:

@@ -17,15 +17,19 @@ from layerscope.errors import DataError
 
 from .attenuation import Material
 from .dataset import FloatArray
-from .quantify import AVERAGE_EXPONENT, Lines
+from .quantify import Lines
 from .rsf import RsfSet
 
 __all__ = [
+    "P2S_FROM",
     "P2S_MINUS_P2P3_EV",
     "P2S_MINUS_P2P3_SIGMA_EV",
     "P2sPrediction",
     "predict_p2s",
 ]
+
+P2S_FROM = ("P 2p", "P 2s")
+"""The line that foretells, and the one that is foretold."""
 
 P2S_MINUS_P2P3_EV = 57.45
 """P 2s minus P 2p3/2 (eV): mean of the 42 pairs of one compound and one author in NIST SRD 20."""
@@ -68,10 +72,10 @@ def predict_p2s(
     p2p3_position_eV: npt.ArrayLike,
     p2p3_position_sigma_eV: npt.ArrayLike,
     rsf: RsfSet,
+    attenuation: float | Material,
     *,
     excitation_energy_eV: float = 1486.6,
     alternative_sets: Sequence[RsfSet] = (),
-    attenuation: float | Material = AVERAGE_EXPONENT,
 ) -> P2sPrediction:
     """Foretell area and position of P 2s from a fitted P 2p doublet.
 
@@ -85,12 +89,12 @@ def predict_p2s(
         Position of P 2p3/2 and its standard error (eV).
     rsf : RsfSet
         Set that gives the ratio.
+    attenuation : float or Material
+        See `quantify.Lines`.
     excitation_energy_eV : float, default 1486.6
         Photon energy (eV).
     alternative_sets : sequence of RsfSet, optional
         Other sets; the standard deviation of all ratios is the error of the ratio.
-    attenuation : float or Material, optional
-        See `quantify.Lines`.
 
     Returns
     -------
@@ -111,7 +115,7 @@ def predict_p2s(
     p2s_position = position + P2S_MINUS_P2P3_EV
     # one ratio for the series: a shift of a few eV changes it by less than 0.3 %
     energy = excitation_energy_eV - np.array([position.mean(), p2s_position.mean()])
-    lines = Lines(("P 2p", "P 2s"), energy, attenuation=attenuation)
+    lines = Lines(P2S_FROM, energy, attenuation=attenuation)
     ratios = [float(lines.sensitivities(entry)[1]) for entry in (rsf, *alternative_sets)]
     ratio, ratio_sigma = ratios[0], float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
     total = ratio**2 * covariance + ratio_sigma**2 * np.outer(area, area)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import RecipeError
+from layerscope.errors import FitError, RecipeError
 from layerscope.fitting.backgrounds import static_shirley
 from layerscope.fitting.expressions import Expression
-from layerscope.fitting.layout import PER_PATTERN, Scope, Smooth
+from layerscope.fitting.layout import PER_PATTERN, Layout, Scope, Smooth
 from layerscope.fitting.model import ActiveBackground, Component, PatternModel
 from layerscope.fitting.tougaard import TOUGAARD_KERNELS, static_tougaard
 
@@ -62,17 +61,7 @@ def library_species(table: ComponentTable, region: str) -> Species | None:
     """
     if table.custom:
         return None
-    line = table.line or region
-    try:
-        return get_species(table.species, line)
-    except RecipeError as error:
-        if table.line is None and line[-1] in "pdf":  # 'In 3d' is the doublet whose first line the library lists
-            for first in {"p": ("3/2",), "d": ("5/2",), "f": ("7/2",)}[line[-1]]:
-                try:
-                    return get_species(table.species, line + first)
-                except RecipeError:
-                    continue
-        raise error
+    return get_species(table.species, table.line or region)
 
 
 def build_model(
@@ -124,7 +113,7 @@ def build_model(
     for c in chosen:
         if c.like is not None and c.like in by_species:
             _tie(c, by_species[c.like], parameters, model)
-    _check_expressions(parameters)
+    _check_expressions(parameters, model)
     if shift != "none":
         parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
         scopes["shift"] = PER_PATTERN
@@ -221,39 +210,18 @@ def _tie(c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters,
         parameters[f"{c.name}_{name}"].set(expr=f"{other.name}_{name}")
 
 
-def _check_expressions(parameters: lmfit.Parameters) -> None:
+def _check_expressions(parameters: lmfit.Parameters, model: PatternModel) -> None:
     """Refuse constraints that name no parameter, form a circle, or have no value at the start values."""
-    known: dict[str, float] = {}
-    for name in parameters:
-        _constrained(name, parameters, known, ())
-
-
-def _constrained(name: str, parameters: lmfit.Parameters, known: dict[str, float], chain: tuple[str, ...]) -> float:
-    if name in known:
-        return known[name]
-    if name in chain:
-        raise RecipeError("constraints form a circle: " + " -> ".join((*chain[chain.index(name) :], name)))
-    p = parameters[name]
-    if not p.expr:
-        known[name] = float(p.value)
-        return known[name]
-    expression = Expression(p.expr)
-    missing = [n for n in expression.names if n not in parameters]
-    if missing:
-        raise RecipeError(
-            f"the constraint of {name!r} uses {missing[0]!r}, which is no parameter",
-            hint="parameters are " + ", ".join(parameters),
-        )
-    values = {n: np.float64(_constrained(n, parameters, known, (*chain, name))) for n in expression.names}
     try:
-        with np.errstate(all="ignore"):
-            value = float(expression(values))
-    except (ArithmeticError, TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise RecipeError(f"the constraint of {name!r}, {p.expr!r}, has no finite value at the start values")
-    known[name] = value
-    return value
+        layout = Layout(parameters, model.nonlinear_names, 1)
+    except FitError as error:
+        raise RecipeError(error.message, hint=error.hint) from error
+    shared, local = layout.start()
+    values, _ = layout.local_values(shared[np.newaxis], local[np.newaxis])
+    for name in layout.expressions:
+        if not np.isfinite(values[name]).all():
+            text = parameters[name].expr
+            raise RecipeError(f"the constraint of {name!r}, {text!r}, has no finite value at the start values")
 
 
 def static_column(background: BackgroundTable, x: FloatArray, y: FloatArray) -> FloatArray:

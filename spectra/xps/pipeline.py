@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,15 @@ from layerscope.runs.summary import SummaryTable
 
 from .dataset import XpsDataset, normalise_region
 from .energyscale import align, fit_reference, matching_rows
-from .overlap import P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
+from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
-from .quantify import AVERAGE_EXPONENT
 from .quantities import EnergyScale
-from .recipe import RegionTable, SeriesTable, XpsRecipe
+from .recipe import QuantificationTable, RegionTable, SeriesTable, XpsRecipe
 from .recipecheck import recipe_problems, require_sound
 from .region_arrays import region_arrays
 from .region_records import level_records, series_record
 from .regionfit import RegionData, RegionFit, fit_region
-from .rsf import get_rsf_set
+from .rsf import sets_with
 from .series import RegionSpectra, region_spectra
 from .tables import summary_tables
 
@@ -48,7 +47,7 @@ class XpsPipeline(PipelineBase):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "1"
+    version = "2"
     technique = "xps"
     recipe_model = XpsRecipe
 
@@ -271,8 +270,8 @@ def _foretell_p2s(profile: Profile, region: RegionTable, result: RegionFit, spec
     area, covariance = result.total_area()
     per_time = 1.0 / spectra.live_time_s
     first = result.own[0].name
-    quantification = profile.recipe.quantification
-    rsf = get_rsf_set(quantification.rsf_set if quantification else "scofield")
+    table = profile.recipe.quantification or QuantificationTable()
+    rsf = table.rsf()
     energy = spectra.spectra[0].excitation_energy_eV
     if energy is None:
         raise DataError("the excitation energy is not known", source=profile.datasets[0].source)
@@ -283,19 +282,10 @@ def _foretell_p2s(profile: Profile, region: RegionTable, result: RegionFit, spec
         np.full(area.size, center),
         np.full(area.size, float(result.fit.sigma(f"{first}_center")[0])),
         rsf,
+        table.paths,
         excitation_energy_eV=energy,
-        alternative_sets=tuple(s for s in _other_sets(profile, ("P 2p", "P 2s")) if s.name != rsf.name),
-        attenuation=(quantification and quantification.material) or AVERAGE_EXPONENT,
+        alternative_sets=[other for other in sets_with(P2S_FROM, table.alternative_sets) if other.name != rsf.name],
     )
-
-
-def _other_sets(profile: Profile, lines: Sequence[str]) -> list[Any]:
-    """Return the sets whose spread is the error of the sensitivities."""
-    from .rsf import load_rsf_sets
-
-    q = profile.recipe.quantification
-    named = [get_rsf_set(n) for n in q.alternative_sets] if q and q.alternative_sets else list(load_rsf_sets().values())
-    return [s for s in named if all(s.has(line) for line in lines)]
 
 
 def _derived(profile: Profile) -> Iterator[PipelineOutput]:

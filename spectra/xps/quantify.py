@@ -23,10 +23,7 @@ from .attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, TPP2M_RELATIVE_SIGMA, Ma
 from .dataset import FloatArray, normalise_region
 from .rsf import RsfSet
 
-__all__ = ["AVERAGE_EXPONENT", "BUDGET_PARTS", "Alternatives", "Composition", "Lines", "atomic_fractions"]
-
-AVERAGE_EXPONENT = 0.666
-"""Exponent of the mean free path against kinetic energy, averaged over many solids (Tanuma, Powell, Penn)."""
+__all__ = ["BUDGET_PARTS", "Alternatives", "Composition", "Lines", "atomic_fractions"]
 
 BUDGET_PARTS = ("counting", "background", "rsf_set", "charge_reference")
 """Parts of the error budget, in this order; with TPP-2M comes ``"attenuation"`` behind them."""
@@ -42,16 +39,16 @@ class Lines:
         Core levels; ``"Mn 2p"`` is the whole doublet, ``"Sn 3d5/2"`` one component.
     kinetic_energy_eV : ndarray, shape (M,)
         Kinetic energies (eV).
-    transmission : ndarray, shape (M,), or None
-        Transmission of the analyser, any scale. None: taken as constant, or as the set assumes it.
     attenuation : float or Material
         Exponent n of a mean free path ~ E^n, or the solid for TPP-2M; used only if a set does not contain it.
+    transmission : ndarray, shape (M,), or None
+        Transmission of the analyser, any scale. None: taken as constant, or as the set assumes it.
     """
 
     names: tuple[str, ...]
     kinetic_energy_eV: FloatArray
+    attenuation: float | Material
     transmission: FloatArray | None = None
-    attenuation: float | Material = AVERAGE_EXPONENT
 
     def sensitivities(self, rsf: RsfSet, *, shift_eV: float = 0.0, slope: float = 0.0) -> FloatArray:
         """Return the sensitivity of every line, with the corrections that the set does not contain.

@@ -13,9 +13,10 @@ from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import RecipeModel, RecipePath, not_empty
 from layerscope.runs.recipe import PipelineRecipe
 
-from .attenuation import TPP2M_RELATIVE_SIGMA, MaterialByName
+from .attenuation import TPP2M_RELATIVE_SIGMA, Material, MaterialByName
 from .charge import ChargeTable
 from .dataset import normalise_region
+from .rsf import RsfSet, custom_rsf_set, get_rsf_set
 
 __all__ = [
     "BackgroundTable",
@@ -273,6 +274,30 @@ class QuantificationTable(RecipeModel):
         if self.material is None and (told["path_sigma"] or told["emission_angle_deg"]):
             raise ValueError("path_sigma and emission_angle_deg say something of mean free paths: name a material")
         return self
+
+    @property
+    def paths(self) -> float | Material:
+        """What mean free paths follow: an exponent, or TPP-2M in a solid."""
+        return self.attenuation_exponent if self.material is None else self.material
+
+    def rsf(self) -> RsfSet:
+        """Return the set, with the factors that the recipe adds or replaces.
+
+        Raises
+        ------
+        RecipeError
+            If the set is not known.
+        """
+        base = get_rsf_set(self.rsf_set)
+        if not self.factors:
+            return base
+        return custom_rsf_set(
+            {**base.values, **{normalise_region(k): v for k, v in self.factors.items()}},
+            f"{base.source}; {', '.join(self.factors)}: {self.factors_source}",
+            name=f"{base.name} + recipe",
+            includes_attenuation=base.includes_attenuation,
+            transmission=base.transmission,
+        )
 
 
 class OverlapTable(RecipeModel):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from layerscope.errors import LayerscopeError, RecipeError
 
-from .dataset import normalise_region
+from .overlap import P2S_FROM
 from .peakmodel import build_model
-from .recipe import RegionTable, XpsRecipe
+from .recipe import QuantificationTable, RegionTable, XpsRecipe
 from .rsf import get_rsf_set
-from .valence import LAWS
+from .valence import get_law
 
 __all__ = ["recipe_problems", "require_sound"]
 
@@ -35,10 +35,11 @@ def recipe_problems(recipe: XpsRecipe) -> list[RecipeError]:
             continue
         problems += _without_optional(region, f"regions[{index}] ({region.name})")
     problems += _quantification(recipe)
-    valence = recipe.mn_valence
-    if valence is not None and valence.law not in LAWS:
-        known = ", ".join(LAWS)
-        problems.append(RecipeError(f"mn_valence.law: unknown Mn 3s law {valence.law!r}", hint=f"known: {known}"))
+    if recipe.mn_valence is not None:
+        try:
+            get_law(recipe.mn_valence.law)
+        except LayerscopeError as error:
+            problems.append(_located(error, "mn_valence.law"))
     return problems
 
 
@@ -56,9 +57,8 @@ def _without_optional(region: RegionTable, where: str) -> list[RecipeError]:
 
 
 def _quantification(recipe: XpsRecipe) -> list[RecipeError]:
-    table, problems = recipe.quantification, []
-    if table is None:
-        return []
+    """Find sets that are not known, and lines that the chosen one has no factor for."""
+    table, problems = recipe.quantification or QuantificationTable(), []
     for key, names in (("rsf_set", (table.rsf_set,)), ("alternative_sets", table.alternative_sets)):
         for name in names:
             try:
@@ -67,17 +67,20 @@ def _quantification(recipe: XpsRecipe) -> list[RecipeError]:
                 problems.append(_located(error, f"quantification.{key}"))
     if problems:
         return problems
-    given = {normalise_region(line) for line in table.factors}
-    for index, region in enumerate(recipe.regions):
-        line = region.rsf_line or region.name
-        if region.quantify and normalise_region(line) not in given:
-            try:
-                get_rsf_set(table.rsf_set).factor(line)
-            except LayerscopeError as error:
+    lines: dict[str, tuple[str, ...]] = {"overlap": P2S_FROM} if recipe.overlap is not None else {}
+    if recipe.quantification is not None:
+        for index, region in enumerate(recipe.regions):
+            if region.quantify:
                 where = f"regions[{index}].rsf_line" if region.rsf_line else f"regions[{index}] ({region.name})"
-                problems.append(
-                    RecipeError(f"{where}: {error.message}", hint="see regions.rsf_line, quantification.factors")
-                )
+                lines[where] = (region.rsf_line or region.name,)
+    rsf = table.rsf()
+    for where, needed in lines.items():
+        for line in needed:
+            try:
+                rsf.factor(line)
+            except LayerscopeError as error:
+                hint = "see regions.rsf_line, quantification.factors"
+                problems.append(RecipeError(f"{where}: {error.message}", hint=hint))
     return problems
 
 

@@ -7,8 +7,7 @@ holds the attenuation length, or one measured on an analyser with its own transm
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
@@ -16,11 +15,19 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from layerscope.errors import DataError, RecipeError
-from layerscope.reference import read_tables
+from layerscope.reference import find_entry, read_tables
 
 from .dataset import normalise_region
 
-__all__ = ["RsfFactor", "RsfSet", "TransmissionConvention", "custom_rsf_set", "get_rsf_set", "load_rsf_sets"]
+__all__ = [
+    "RsfFactor",
+    "RsfSet",
+    "TransmissionConvention",
+    "custom_rsf_set",
+    "get_rsf_set",
+    "load_rsf_sets",
+    "sets_with",
+]
 
 TransmissionConvention = Literal["none", "inverse-energy", "instrument"]
 Kind = Literal["cross-section", "average-matrix", "empirical"]
@@ -108,29 +115,27 @@ class RsfSet:
         RecipeError
             If the set has no value for the line; the message names the sets that have.
         """
+        found = self._find(line)
+        if found is not None:
+            return found
+        others = [name for name, other in load_rsf_sets().items() if other.name != self.name and other.has(line)]
+        hint = f"sets with a value: {', '.join(others)}" if others else "give it in the recipe with its source"
+        raise RecipeError(f"RSF set {self.name!r} has no value for {normalise_region(line)!r}", hint=hint)
+
+    def has(self, line: str) -> bool:
+        """Tell whether the set has a value for a line, listed or derived."""
+        return self._find(line) is not None
+
+    def _find(self, line: str) -> RsfFactor | None:
         wanted = normalise_region(line)
         if wanted in self.values:
             return RsfFactor(wanted, self.values[wanted], derived=False)
         for component, share in _SHARE.items():
-            orbital = component[0]
             if wanted.endswith(component) and (whole := wanted.removesuffix(component[1:])) in self.values:
                 return RsfFactor(wanted, share * self.values[whole], derived=True)
-            if wanted.endswith(orbital) and (part := wanted + component[1:]) in self.values:
+            if wanted.endswith(component[0]) and (part := wanted + component[1:]) in self.values:
                 return RsfFactor(wanted, self.values[part] / share, derived=True)
-        having = [name for name, other in load_rsf_sets().items() if other.name != self.name and other.has(wanted)]
-        hint = f"sets with a value: {', '.join(having)}" if having else "give it in the recipe with its source"
-        raise RecipeError(f"RSF set {self.name!r} has no value for {wanted!r}", hint=hint)
-
-    def has(self, line: str) -> bool:
-        """Tell whether the set has a value for a line, listed or derived."""
-        wanted = normalise_region(line)
-        if wanted in self.values:
-            return True
-        return any(
-            (wanted.endswith(component) and wanted.removesuffix(component[1:]) in self.values)
-            or (wanted.endswith(component[0]) and wanted + component[1:] in self.values)
-            for component in _SHARE
-        )
+        return None
 
 
 @lru_cache(maxsize=1)
@@ -163,11 +168,26 @@ def get_rsf_set(name: str) -> RsfSet:
     RecipeError
         Unknown name; the message names the nearest ones.
     """
-    sets = load_rsf_sets()
-    if name in sets:
-        return sets[name]
-    nearest = difflib.get_close_matches(name.casefold(), sets, n=2, cutoff=0.4) or list(sets)
-    raise RecipeError(f"unknown RSF set {name!r}", hint="known: " + ", ".join(nearest))
+    return find_entry(load_rsf_sets(), name, "RSF set")
+
+
+def sets_with(lines: Collection[str], names: Collection[str] = ()) -> list[RsfSet]:
+    """Return the sets that have a value for all of some lines.
+
+    Parameters
+    ----------
+    lines : collection of str
+        Core levels.
+    names : collection of str, optional
+        Sets to choose from; all that are shipped where nothing is said.
+
+    Raises
+    ------
+    RecipeError
+        Unknown name.
+    """
+    chosen = [get_rsf_set(name) for name in names] if names else load_rsf_sets().values()
+    return [rsf for rsf in chosen if all(rsf.has(line) for line in lines)]
 
 
 def custom_rsf_set(

@@ -7,7 +7,6 @@ the uncertainty, contains the position. The data live in ``reference_data/specie
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -16,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.records import Assignment
-from layerscope.reference import read_tables
+from layerscope.reference import nearest_names, read_tables
 
 from .dataset import normalise_region
 
@@ -192,7 +191,8 @@ def get_species(species_id: str, line: str | None = None) -> Species:
         lines = ", ".join(entry.line for entry in matches)
         raise RecipeError(f"species {species_id!r} has several lines: {lines}", hint="name the line")
     elsewhere = [] if line is None else sorted({entry.line for entry in load_species() if entry.id == species_id})
-    hint = f"known with {', '.join(elsewhere)}" if elsewhere else _nearest_hint(species_id, pool or load_species())
+    near = " or ".join(repr(name) for name in nearest_names(species_id, (entry.id for entry in pool or load_species())))
+    hint = f"known with {', '.join(elsewhere)}" if elsewhere else f"did you mean {near}?"
     place = "" if line is None else f" for {normalise_region(line)}"
     raise RecipeError(f"unknown species {species_id!r}{place}", hint=hint)
 
@@ -285,12 +285,3 @@ def _ranges(entry: Species) -> Iterable[tuple[str, float, float, float]]:
 def _same_line(name: str, wanted: str) -> bool:
     """Tell whether a line is the wanted one, or a component of it: ``"In 3d5/2"`` is part of ``"In 3d"``."""
     return name == wanted or ("/" not in wanted and "/" in name and name.startswith(wanted))
-
-
-def _nearest_hint(species_id: str, pool: Iterable[Species]) -> str:
-    """Name the ids that look most like the wanted one."""
-    by_folded = {entry.id.casefold(): entry.id for entry in pool}
-    nearest = difflib.get_close_matches(species_id.casefold(), by_folded, n=3, cutoff=0.4)
-    if nearest:
-        return "did you mean " + " or ".join(repr(by_folded[name]) for name in nearest) + "?"
-    return "known: " + ", ".join(sorted(by_folded.values()))

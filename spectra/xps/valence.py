@@ -13,11 +13,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.errors import DataError, RecipeError
+from layerscope.errors import DataError
+from layerscope.reference import find_entry
 
 from .dataset import FloatArray
 
-__all__ = ["LAWS", "Mn3sLaw", "MnValence", "mn_valence"]
+__all__ = ["LAWS", "Mn3sLaw", "MnValence", "get_law", "mn_valence"]
 
 # Splittings of the reference oxides, MnO2 to MnO (eV): 4.5 to 6.1 in the compilation at xpsfitting.com.
 SPLITTING_RANGE_EV = (4.5, 6.1)
@@ -52,6 +53,17 @@ LAWS: Mapping[str, Mn3sLaw] = MappingProxyType(
         "beyreuther": Mn3sLaw("beyreuther", 9.67, -1.27, "usually credited to Beyreuther et al. 2006; not opened"),
     }
 )
+
+
+def get_law(name: str) -> Mn3sLaw:
+    """Return a law by its name.
+
+    Raises
+    ------
+    RecipeError
+        Unknown name.
+    """
+    return find_entry(LAWS, name, "Mn 3s law")
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,7 @@ def mn_valence(splitting_eV: npt.ArrayLike, sigma_eV: npt.ArrayLike, law: str = 
     DataError
         If a splitting is not positive and finite, or an error negative.
     """
-    if law not in LAWS:
-        raise RecipeError(f"unknown Mn 3s law {law!r}", hint="known: " + ", ".join(LAWS))
+    chosen = get_law(law)
     splitting, sigma = np.broadcast_arrays(np.asarray(splitting_eV, dtype=float), np.asarray(sigma_eV, dtype=float))
     if not (np.all(np.isfinite(splitting)) and np.all(splitting > 0.0)):
         raise DataError("a Mn 3s splitting must be positive and finite", source="Mn 3s")
@@ -114,7 +125,7 @@ def mn_valence(splitting_eV: npt.ArrayLike, sigma_eV: npt.ArrayLike, law: str = 
         raise DataError("the error of a Mn 3s splitting is missing or negative", source="Mn 3s")
     by_law = {name: entry.intercept + entry.slope_per_eV * splitting for name, entry in LAWS.items()}
     value = by_law[law]
-    statistical = np.abs(LAWS[law].slope_per_eV) * sigma
+    statistical = np.abs(chosen.slope_per_eV) * sigma
     spread = np.std(np.stack(list(by_law.values())), axis=0, ddof=1)
     low, high = SPLITTING_RANGE_EV
     outside = (splitting < low) | (splitting > high) | (value < 2.0) | (value > 4.0)

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from layerscope.spectra.xps.attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, get_material, imfp_tpp2m
-from layerscope.spectra.xps.quantify import AVERAGE_EXPONENT, BUDGET_PARTS, Alternatives, Lines, atomic_fractions
+from layerscope.spectra.xps.quantify import BUDGET_PARTS, Alternatives, Lines, atomic_fractions
 from layerscope.spectra.xps.rsf import custom_rsf_set, get_rsf_set, load_rsf_sets
 
 from layerscope.errors import DataError, RecipeError
 
 LINES = ("C 1s", "O 1s", "Mn 2p", "B 1s")
 ENERGY = 1486.6 - np.array([285.0, 530.0, 642.0, 192.0])
-MEASURED = Lines(LINES, ENERGY)
+EXPONENT = 0.666
+MEASURED = Lines(LINES, ENERGY, EXPONENT)
 SCOFIELD = get_rsf_set("scofield")
 
 
@@ -41,7 +42,7 @@ def test_areas_made_from_a_composition_give_it_back_for_every_level() -> None:
 def test_hand_calculation_with_plain_factors() -> None:
     rsf = custom_rsf_set({"C 1s": 1.0, "O 1s": 2.5}, "test")
     result = atomic_fractions(
-        Lines(("C 1s", "O 1s"), np.array([1200.0, 950.0])), [100.0, 500.0], np.diag([25.0, 100.0]), rsf
+        Lines(("C 1s", "O 1s"), np.array([1200.0, 950.0]), EXPONENT), [100.0, 500.0], np.diag([25.0, 100.0]), rsf
     )
     np.testing.assert_allclose(result.fraction, [[1 / 3, 2 / 3]])
     # x = a / (a + o/2.5): dx/da = (1 - x) / N, dx/do = -x / (2.5 N), N = 300
@@ -147,7 +148,7 @@ def test_each_set_gets_exactly_the_corrections_it_lacks() -> None:
 
     factors = {name: np.array([rsf.factor(line).value for line in LINES]) for name, rsf in load_rsf_sets().items()}
     expected = {
-        "scofield": factors["scofield"] * ENERGY**AVERAGE_EXPONENT * curve,
+        "scofield": factors["scofield"] * ENERGY**EXPONENT * curve,
         "amrsf": factors["amrsf"] * curve,
         "wagner_1981": factors["wagner_1981"] * curve * ENERGY,
         "kratos": factors["kratos"],
@@ -161,7 +162,9 @@ def test_each_set_gets_exactly_the_corrections_it_lacks() -> None:
 
 def test_assumptions_are_stated() -> None:
     wagner = get_rsf_set("wagner_1981")
-    result = atomic_fractions(Lines(("C 1s", "In 3d"), np.array([1200.0, 1040.0])), [10.0, 900.0], np.eye(2), wagner)
+    result = atomic_fractions(
+        Lines(("C 1s", "In 3d"), np.array([1200.0, 1040.0]), EXPONENT), [10.0, 900.0], np.eye(2), wagner
+    )
     assert any("In 3d derived" in note for note in result.notes)
     assert any("1/E" in note for note in result.notes)
 
@@ -192,12 +195,12 @@ def test_unusable_areas_are_refused(
     lines: tuple[str, ...], area: list[float], covariance: np.ndarray, words: str
 ) -> None:
     with pytest.raises(DataError, match=words):
-        atomic_fractions(Lines(lines, np.full(len(lines), 1000.0)), area, covariance, SCOFIELD)
+        atomic_fractions(Lines(lines, np.full(len(lines), 1000.0), EXPONENT), area, covariance, SCOFIELD)
 
 
 def test_two_lines_of_one_element_are_refused() -> None:
     with pytest.raises(RecipeError, match="P is quantified by two lines"):
-        atomic_fractions(Lines(("P 2s", "P 2p"), np.array([1290.0, 1350.0])), [1.0, 2.0], np.eye(2), SCOFIELD)
+        atomic_fractions(Lines(("P 2s", "P 2p"), np.array([1290.0, 1350.0]), EXPONENT), [1.0, 2.0], np.eye(2), SCOFIELD)
 
 
 def test_wrong_transmission_and_background_are_refused() -> None:
@@ -209,4 +212,4 @@ def test_wrong_transmission_and_background_are_refused() -> None:
     with pytest.raises(DataError, match="'linear'"):
         atomic_fractions(MEASURED, areas, covariances(areas), SCOFIELD, Alternatives({"linear": areas[0]}))
     with pytest.raises(DataError, match="kinetic"):
-        atomic_fractions(Lines(LINES, ENERGY - 2000.0), areas, covariances(areas), SCOFIELD)
+        atomic_fractions(Lines(LINES, ENERGY - 2000.0, EXPONENT), areas, covariances(areas), SCOFIELD)
