@@ -99,7 +99,7 @@ def export_monopd(run: Run, folder: Path) -> list[Path]:
     StoreError
         If arrays of the run are missing or damaged.
     """
-    from layerscope.runs.nexus_monopd import write_monopd
+    from .nexus import write_monopd
 
     written: list[Path] = []
     for name in run.arrays:

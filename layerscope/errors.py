@@ -12,7 +12,14 @@ __all__ = [
     "ReaderError",
     "RecipeError",
     "StoreError",
+    "WriteError",
+    "as_text",
 ]
+
+
+def as_text(name: str | Path) -> str:
+    """Return a file name as text: bytes in it that are none are written out, for a record holds nothing but text."""
+    return str(name).encode(errors="backslashreplace").decode()
 
 
 class LayerscopeError(Exception):
@@ -31,10 +38,10 @@ class LayerscopeError(Exception):
     kind = "error"
 
     def __init__(self, message: str, *, source: str | Path | None = None, hint: str | None = None) -> None:
-        self.message = message
-        self.source = None if source is None else str(source)
+        self.message = as_text(message)
+        self.source = None if source is None else as_text(source)
         self.hint = hint
-        super().__init__(message)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         head = self.message if self.source is None else f"{self.source}: {self.message}"
@@ -69,6 +76,10 @@ class StoreError(LayerscopeError):
     """A run folder cannot be read or written."""
 
     kind = "store"
+
+
+class WriteError(StoreError):
+    """A file of a run folder cannot be written: full disk, missing rights. It ends a run, which can be resumed."""
 
 
 class MissingDependencyError(LayerscopeError):

@@ -17,7 +17,8 @@ from layerscope.fitting.layout import Layout
 from layerscope.fitting.solver import Patterns, RowEvaluator, Tolerances, evaluate_rows, minimise
 
 from ..radiation import FloatArray
-from .model import LineModel
+from .lines import DiffractionLine
+from .model import FrameModel, HeldLine, LineShape, frame_parameters
 from .tabulated import TabulatedLine
 
 __all__ = ["FrameBatch", "FrameData", "fit_frames"]
@@ -51,10 +52,6 @@ class FrameData:
     def root_weight(self) -> FloatArray:
         """1/sigma, 0 for points that are left out, shape (F, n)."""
         return np.where(self.use, 1.0 / np.sqrt(self.variance), 0.0)
-
-    def only(self, rows: NDArray[np.intp]) -> FrameData:
-        """Return some of the frames."""
-        return FrameData(self.x, self.y[rows], self.variance[rows], self.use[rows])
 
     @property
     def n_frames(self) -> int:
@@ -91,8 +88,12 @@ class FrameBatch:
 
 def fit_frames(
     data: FrameData,
+    rows: NDArray[np.intp],
     names: Sequence[str],
-    model: LineModel,
+    line: DiffractionLine,
+    shape: LineShape,
+    held: Sequence[HeldLine],
+    polynomial: int,
     start: FloatArray,
     *,
     prior_sigma: FloatArray | None = None,
@@ -100,15 +101,17 @@ def fit_frames(
     errors: bool = True,
     tolerances: Tolerances = ROUGH,
 ) -> FrameBatch:
-    """Fit positions and areas frame by frame, shapes held.
+    """Fit positions and areas of some frames, shapes held.
 
     Parameters
     ----------
     data : FrameData
-        G frames.
+    rows : ndarray of int, shape (G,)
+        Frames to fit.
     names : sequence of str
         Lines, K >= 0.
-    model : LineModel
+    line, shape, held, polynomial
+        Of the model.
     start : ndarray, shape (K, G)
         Positions to start from; with `prior_sigma` also what is known of them.
     prior_sigma : ndarray, shape (K, G), optional
@@ -119,23 +122,23 @@ def fit_frames(
         Whether to compute standard errors.
     tolerances : Tolerances
     """
-    narrowest = min(model.shape.fwhm.values())
-    rough = TabulatedLine.of(model.line.searching(float(data.x.mean()), narrowest, model.shape.axial))
-    drawn, parameters = model.frame(names, rough)
+    rough = TabulatedLine.of(line.searching(float(data.x.mean()), min(shape.fwhm.values()), shape.axial))
+    model = FrameModel(names, rough, held=held, polynomial=polynomial)
+    parameters = frame_parameters(model, shape)
     for k, name in enumerate(names):
         low, high = float(start[k].min()) - reach, float(start[k].max()) + reach
         parameters[f"{name}_center"].set(value=float(start[k, 0]), min=low, max=high)
-    layout = Layout(parameters, drawn.nonlinear_names, 1)
+    layout = Layout(parameters, model.nonlinear_names, 1)
     centers = [f"{n}_center" for n in names]
     first = np.stack([start[centers.index(b.name)] for b in layout.shared], axis=1) if centers else None
-    groups = data.n_frames
+    groups = rows.size
     shared = np.zeros((groups, 0)) if first is None else first
     priors = tuple(centers) if prior_sigma is not None else ()
-    evaluator = RowEvaluator(drawn, layout, None, (), priors)
-    weight = data.root_weight
+    evaluator = RowEvaluator(model, layout, None, (), priors)
+    weight = data.root_weight[rows]
     patterns = Patterns(
         data.x[None],
-        data.y,
+        data.y[rows],
         weight,
         None,
         start.T if priors else None,

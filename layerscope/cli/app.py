@@ -137,7 +137,7 @@ def show(
 def figure(context: typer.Context, folder: FolderArgument) -> None:
     """Draw the figures of a run again from its records."""
     from layerscope.cli.render import print_figures, warn
-    from layerscope.runs.execute import redraw
+    from layerscope.runs.drawing import redraw
 
     run, warnings = redraw(folder, debug=bool(context.obj))
     print_figures(run)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layerscope.runs.execute import ProgressEvent
+    from layerscope.runs.outcome import ProgressEvent
 
 __all__ = ["reporter"]
 

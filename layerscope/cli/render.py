@@ -15,9 +15,9 @@ from layerscope.runs.summary import SummaryTable, failures_table, words_table
 from layerscope.runs.table_text import as_text
 
 if TYPE_CHECKING:
-    from layerscope.runs.execute import RunSummary
     from layerscope.runs.hooks import Finding
     from layerscope.runs.load import Run
+    from layerscope.runs.outcome import RunSummary
 
 __all__ = ["print_failures", "print_figures", "print_findings", "print_run", "print_tables", "warn"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.errors import ReaderError, StoreError
+from layerscope.errors import ReaderError, WriteError
 
-__all__ = ["LARGEST_FILE", "RawFile", "load", "write_atomic"]
+__all__ = ["LARGEST_FILE", "RawFile", "load", "replacing", "sync_folder", "write_atomic", "writing"]
 
 LARGEST_FILE = 1 << 30
 """No file of a measurement is larger than 1 GiB; this guards against being handed a disk image."""
@@ -104,30 +105,67 @@ def write_atomic(path: Path, data: bytes) -> bool:
 
     Raises
     ------
-    StoreError
+    WriteError
         If it cannot be written.
     """
-    try:
+    with writing(path):
         if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
             return False
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-        try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror or error}", source=path) from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can open a folder, and those that cannot do it themselves."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file to write beside `path`; flush it to the disk and put it in place, or remove it on failure.
+
+    Its name is its own (``.<name>.<process>.<random>.tmp``), so that two writers never share one; what a killed process
+    left behind is removed when the run folder is written again.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder must exist.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written; the older file, if there was one, is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    with writing(path):
+        try:
+            yield temporary
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says against writing into an error that names the file or folder.
+
+    Raises
+    ------
+    WriteError
+        Full disk, missing rights, a name too long, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"cannot be written: {error.strerror or error}", source=path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames in a folder survive a power cut; this takes as long as writing a file, so once for many.
+
+    Not every system can open a folder, and those that cannot do it themselves.
+    """
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

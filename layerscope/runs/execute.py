@@ -2,126 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from layerscope import __version__
 from layerscope.errors import LayerscopeError, StoreError
-from layerscope.records import ResultRecord, canonical_json, file_sha256
+from layerscope.measured.files import sync_folder
+from layerscope.records import ResultRecord, file_sha256
 from layerscope.records.model import now_iso
+from layerscope.runs.drawing import draw_figures, figures_are_current, kept_figures
 from layerscope.runs.ledger import Job, Ledger
-from layerscope.runs.load import Run, load_run
-from layerscope.runs.pipeline import Pipeline, find_pipeline, software_versions
+from layerscope.runs.load import Run
+from layerscope.runs.outcome import ProgressEvent, Reporter, RunSummary
+from layerscope.runs.pipeline import Pipeline, software_versions
 from layerscope.runs.plan import Plan, Task, make_plan
-from layerscope.runs.present import pipeline_of
 from layerscope.runs.store import RunStore
+from layerscope.runs.summary import sorted_records
 from layerscope.runs.table import write_table
 from layerscope.runs.work import TaskResult, do_tasks
 
-__all__ = ["ExitCode", "ProgressEvent", "RunSummary", "draw_figures", "execute", "redraw"]
-
-_STALE_AFTER_S = 3600
-
-
-class ExitCode:
-    """What the command line returns."""
-
-    OK = 0
-    USAGE = 1
-    QUARANTINED = 2
-    NOTHING = 3
-
-
-@dataclass(frozen=True)
-class ProgressEvent:
-    """A sign of life.
-
-    Attributes
-    ----------
-    label : str
-        Task, or step at the end.
-    done, total : int
-        Work done and in all, inside the task; 0 and 0 when unknown.
-    message : str
-        What is being done.
-    tasks_done, tasks_total : int
-        Tasks that ended, and all of them.
-    """
-
-    label: str
-    done: int
-    total: int
-    message: str
-    tasks_done: int
-    tasks_total: int
-
-
-Reporter = Callable[[ProgressEvent], None]
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """How a run ended.
-
-    Attributes
-    ----------
-    folder : Path
-        The run folder.
-    run : Run
-        Its records.
-    done, reused : int
-        Tasks that were done now, and that were found done.
-    changed : bool
-        Whether any record or array changed.
-    warnings : tuple of str
-        What went wrong without spoiling a record, such as a figure.
-    """
-
-    folder: Path
-    run: Run
-    done: int
-    reused: int
-    changed: bool
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[ResultRecord, ...]:
-        """Records of what could not be done."""
-        return self.run.failed
-
-    @property
-    def exit_code(self) -> int:
-        """0 all ok, 1 nothing but recipe errors, 2 some quarantined, 3 nothing could be processed."""
-        failed = self.failed
-        if len(failed) < len(self.run.records):
-            return ExitCode.QUARANTINED if failed else ExitCode.OK
-        if failed and all(record.problem is not None and record.problem.kind == "recipe" for record in failed):
-            return ExitCode.USAGE
-        return ExitCode.NOTHING
-
-
-@dataclass
-class _Tally:
-    """What has been gathered so far."""
-
-    records: list[str] = field(default_factory=list)
-    arrays: dict[str, str] = field(default_factory=dict)
-    done: int = 0
-    reused: int = 0
-    changed: bool = False
-
-    def add(self, label: str, records: Sequence[str], arrays: Mapping[str, str]) -> None:
-        for file in arrays:
-            if file in self.arrays:
-                raise StoreError(
-                    f"{file} is written by two tasks", source=label, hint="the pipeline must name its series apart"
-                )
-        self.records += records
-        self.arrays |= arrays
+__all__ = ["execute"]
 
 
 def execute(
@@ -138,7 +39,8 @@ def execute(
     """Run a recipe or a study into a folder.
 
     A task whose recipe, inputs and versions are those of an earlier, successful run is not repeated; files that would
-    not change keep their bytes. Whatever fails becomes a failed record, and the rest is done.
+    not change keep their bytes. Whatever fails becomes a failed record, and the rest is done. A run that was stopped,
+    by whatever and wherever, goes on from there when it is run again.
 
     Parameters
     ----------
@@ -169,235 +71,148 @@ def execute(
     RecipeError
         If the recipe cannot be used.
     StoreError
-        If the folder cannot be used.
+        If the folder cannot be used, or another process writes to it.
+    WriteError
+        If the disk is full, or a file cannot be written for another reason.
     """
     plan = make_plan(Path(recipe), data=data, pipelines=pipelines)
-    store = RunStore.create(Path(out), plan.label)
-    _remove_stale(store)
-    before = store.read_info()
-    tally = _Tally()
-    software = software_versions()
-    for refused in plan.refused:
-        record = refused.record(software)
-        tally.changed |= store.write_record(record)
-        tally.add(refused.label, [record.record_id], {})
-    _do_all(plan, store, tally, software, jobs=jobs, progress=progress, pipelines=pipelines, debug=debug)
-    tally.changed |= bool(store.supersede(tally.records))
-    records = store.read_records()
-    store.write_quarantine(records)
-    write_table(records, store.table_file)
-    info = {**_run_info(plan, store, tally, records, before), **_kept_figures(before)}
-    if figures and not _figures_are_current(store, info):
-        _tell(progress, ProgressEvent("figures", 0, 0, "drawing", len(plan.tasks), len(plan.tasks)))
-        run = Run(store.folder, tuple(records), info)
-        info |= draw_figures(store, run, plan_pipelines(plan), debug=debug)
-    store.write_info(info)
-    return RunSummary(
-        folder=store.folder,
-        run=Run(store.folder, tuple(records), info),
-        done=tally.done,
-        reused=tally.reused,
-        changed=tally.changed,
-        warnings=tuple(info["warnings"]),
-    )
+    with RunStore.writing(Path(out), plan.label) as store:
+        execution = _Execution(plan, store, progress)
+        execution.note_refused()
+        waiting = execution.look_up()
+        execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug)
+        return execution.finish(figures=figures, debug=debug)
 
 
-def plan_pipelines(plan: Plan) -> dict[str, Pipeline]:
-    """Return the pipelines of a plan by name."""
-    return {planned.pipeline.name: planned.pipeline for planned in plan.recipes}
+class _Execution:
+    """One run of a plan into a folder that is held for it, and what has been gathered so far."""
 
+    def __init__(self, plan: Plan, store: RunStore, progress: Reporter | None) -> None:
+        self.plan, self.store, self.progress = plan, store, progress
+        self.before = store.read_info()
+        self.software = software_versions()
+        self.ledger = Ledger(store.ledger_file)
+        self.job_ids: dict[int, str] = {}  # of each task, by its place in the plan
+        self.records: dict[str, ResultRecord | None] = {}  # None: written by this run, not read yet
+        self.arrays: dict[str, str] = {}
+        self.done = self.reused = 0
+        self.changed = False
 
-def _do_all(
-    plan: Plan,
-    store: RunStore,
-    tally: _Tally,
-    software: dict[str, str],
-    *,
-    jobs: int,
-    progress: Reporter | None,
-    pipelines: Mapping[str, Pipeline] | None,
-    debug: bool,
-) -> None:
-    ledger = Ledger(store.ledger_file)
-    known = {job.job_id: job for job in ledger.jobs()}
-    identities: dict[int, str] = {}
-    waiting: list[Task] = []
-    for task in plan.tasks:
-        job_id = task.job_id()
-        job = known.get(job_id) if job_id is not None else None
-        if job is not None and _is_done(job, store):
-            tally.add(task.label, job.records, job.arrays)
-            tally.reused += 1
-            continue
-        waiting.append(task)
+    def note_refused(self) -> None:
+        """Write the failed records of recipes that cannot be used."""
+        for refused in self.plan.refused:
+            record = refused.record(self.software)
+            self.changed |= self.store.write_record(record)
+            self._add(refused.label, [record.record_id], {})
+
+    def look_up(self) -> list[int]:
+        """Take over what an earlier run did, and return the places of the tasks that wait to be done."""
+        known = {job.job_id: job for job in self.ledger.jobs()}
+        waiting = []
+        for place, task in enumerate(self.plan.tasks):
+            job_id = task.job_id()
+            if job_id is not None:
+                self.job_ids[place] = job_id
+            job = known.get(self.job_ids.get(place, ""))
+            records = None if job is None else _whole(job, self.store)
+            if job is None or records is None:
+                waiting.append(place)
+            else:
+                self._add(task.label, job.records, job.arrays)
+                self.records |= {record.record_id: record for record in records}
+                self.reused += 1
+        return waiting
+
+    def do(self, waiting: Sequence[int], *, jobs: int, pipelines: Mapping[str, Pipeline] | None, debug: bool) -> None:
+        """Do the tasks at these places, and note each in the ledger when it is done."""
+        if not waiting:
+            return
+        self.store.write_info({**self.before, "recipe": self.plan.label, "title": self.plan.title, "status": "running"})
+        tasks = [self.plan.tasks[place] for place in waiting]
+        places = {id(task): place for task, place in zip(tasks, waiting, strict=True)}
+        with self.ledger:
+            self.ledger.start(
+                {self.job_ids[k]: self.plan.tasks[k].label for k in waiting if k in self.job_ids}, now_iso()
+            )
+            self._tell(tasks[0].label, 0, 0, "starting")
+            results = do_tasks(
+                tasks, self.store, self.software, jobs=jobs, progress=self._tell, debug=debug, given=pipelines
+            )
+            for task, result in results:
+                self._note(task, self.job_ids.get(places[id(task)]), result)
+
+    def _note(self, task: Task, job_id: str | None, result: TaskResult) -> None:
         if job_id is not None:
-            identities[id(task)] = job_id
-            ledger.start(job_id, task.label, now_iso())
-    if waiting:
-        store.write_info({**store.read_info(), "recipe": plan.label, "title": plan.title, "status": "running"})
-    total = len(plan.tasks)
+            self.ledger.finish(
+                job_id,
+                failed=bool(result.failed),
+                now=now_iso(),
+                records=result.records,
+                arrays=result.arrays,
+                message=result.message,
+            )
+        self.done += 1
+        self.changed |= result.changed
+        self._add(task.label, result.records, result.arrays)
+        self._tell(task.label, 1, 1, "failed" if result.failed else "done")
 
-    def inner(label: str, done: int, of: int, message: str) -> None:
-        _tell(progress, ProgressEvent(label, done, of, message, tally.done + tally.reused, total))
+    def finish(self, *, figures: bool, debug: bool) -> RunSummary:
+        """Put aside what is not of this run, write all that is made from the records, and draw the figures."""
+        store = self.store
+        self.changed |= bool(store.supersede(self.records))
+        # each record that was gathered must be there: nothing is left out without a word
+        records = sorted_records(found or store.read_record(key) for key, found in self.records.items())
+        store.write_quarantine(records)
+        write_table(records, store.table_file)
+        info = {**self._info(records), **kept_figures(self.before)}
+        run = Run(store.folder, tuple(records), info)
+        if figures and not figures_are_current(store, info):
+            self._tell("figures", 0, 0, "drawing")
+            pipelines = {planned.pipeline.name: planned.pipeline for planned in self.plan.recipes}
+            info |= draw_figures(store, run, pipelines, debug=debug)
+        if store.write_info(info):
+            for folder in (store.records_folder, store.arrays_folder, store.figures_folder, store.folder):
+                sync_folder(folder)
+        return RunSummary(store.folder, run, self.done, self.reused, self.changed, tuple(info["warnings"]))
 
-    if waiting:
-        inner(waiting[0].label, 0, 0, "starting")
-    for task, result in do_tasks(waiting, store, software, jobs=jobs, progress=inner, debug=debug, given=pipelines):
-        _note(ledger, identities.get(id(task)), result)
-        tally.done += 1
-        tally.changed |= result.changed
-        tally.add(task.label, result.records, result.arrays)
-        inner(task.label, 1, 1, "failed" if result.failed else "done")
+    def _info(self, records: Sequence[ResultRecord]) -> dict[str, Any]:
+        plan, statuses = self.plan, [record.status for record in records]
+        pipelines = [planned.pipeline for planned in plan.recipes]
+        return {
+            "layerscope": __version__,
+            "recipe": plan.label,
+            "title": plan.title,
+            "status": "finished",
+            "created": self.before.get("created") or now_iso(),
+            "recipes": [planned.label for planned in plan.recipes] + [refused.label for refused in plan.refused],
+            "pipelines": {one.name: {"version": one.version, "technique": one.technique} for one in pipelines},
+            "counts": {"records": len(records), **{key: statuses.count(key) for key in ("ok", "warning", "failed")}},
+            "records": {one.record_id: file_sha256(self.store.record_path(one.record_id)) for one in records},
+            "arrays": dict(sorted(self.arrays.items())),
+        }
+
+    def _add(self, label: str, records: Iterable[str], arrays: Mapping[str, str]) -> None:
+        for file in arrays:
+            if file in self.arrays:
+                raise StoreError(
+                    f"{file} is written by two tasks", source=label, hint="the pipeline must name its series apart"
+                )
+        self.records |= dict.fromkeys(records)
+        self.arrays |= arrays
+
+    def _tell(self, label: str, done: int, total: int, message: str) -> None:
+        if self.progress is not None:
+            tasks = len(self.plan.tasks)
+            self.progress(ProgressEvent(label, done, total, message, self.done + self.reused, tasks))
 
 
-def _note(ledger: Ledger, job_id: str | None, result: TaskResult) -> None:
-    if job_id is not None:
-        ledger.finish(
-            job_id,
-            failed=bool(result.failed),
-            now=now_iso(),
-            records=result.records,
-            arrays=result.arrays,
-            message=result.message,
-        )
-
-
-def _is_done(job: Job, store: RunStore) -> bool:
-    """Tell whether a job was done and everything it left is still there and unharmed."""
+def _whole(job: Job, store: RunStore) -> list[ResultRecord] | None:
+    """Return the records of a job that was done, if everything that it left is still there and unharmed."""
     if job.state != "done" or not job.records:
-        return False
+        return None
     try:
-        for record_id in job.records:
-            store.read_record(record_id)
-        return all(file_sha256(store.folder / file) == sha256 for file, sha256 in job.arrays.items())
+        records = [store.read_record(record_id) for record_id in job.records]
+        whole = all(file_sha256(store.folder / file) == sha256 for file, sha256 in job.arrays.items())
     except LayerscopeError:
-        return False
-
-
-def _kept_figures(before: Mapping[str, Any]) -> dict[str, Any]:
-    return {"figures": {}, "figures_of": "", "warnings": []} | {
-        key: before[key] for key in ("figures", "figures_of", "warnings") if key in before
-    }
-
-
-def _figures_key(info: Mapping[str, Any]) -> str:
-    """Return a hash of all that the figures are drawn from."""
-    drawn_from = {key: info[key] for key in ("layerscope", "pipelines", "records", "arrays")}
-    return hashlib.sha256(canonical_json(drawn_from).encode()).hexdigest()
-
-
-def _figures_are_current(store: RunStore, info: Mapping[str, Any]) -> bool:
-    if info["figures_of"] != _figures_key(info) or info["warnings"]:
-        return False
-    try:
-        return all(file_sha256(store.folder / file) == sha256 for file, sha256 in info["figures"].items())
-    except LayerscopeError:
-        return False
-
-
-def _remove_stale(store: RunStore) -> None:
-    for path in store.stale_temporaries():
-        if time.time() - path.stat().st_mtime > _STALE_AFTER_S:
-            path.unlink(missing_ok=True)
-
-
-def _tell(progress: Reporter | None, event: ProgressEvent) -> None:
-    if progress is not None:
-        progress(event)
-
-
-def _run_info(
-    plan: Plan, store: RunStore, tally: _Tally, records: Sequence[ResultRecord], before: Mapping[str, Any]
-) -> dict[str, Any]:
-    statuses = [record.status for record in records]
-    return {
-        "format": "layerscope-run",
-        "format_version": 1,
-        "layerscope": __version__,
-        "recipe": plan.label,
-        "title": plan.title,
-        "status": "finished",
-        "created": before.get("created") or now_iso(),
-        "recipes": [planned.label for planned in plan.recipes] + [refused.label for refused in plan.refused],
-        "pipelines": {
-            name: {"version": pipeline.version, "technique": pipeline.technique}
-            for name, pipeline in plan_pipelines(plan).items()
-        },
-        "counts": {"records": len(records), **{key: statuses.count(key) for key in ("ok", "warning", "failed")}},
-        "records": {record.record_id: file_sha256(store.record_path(record.record_id)) for record in records},
-        "arrays": dict(sorted(tally.arrays.items())),
-    }
-
-
-def draw_figures(
-    store: RunStore, run: Run, pipelines: Mapping[str, Pipeline], *, debug: bool = False
-) -> dict[str, Any]:
-    """Let each pipeline draw its figures into ``figures/``.
-
-    Parameters
-    ----------
-    store : RunStore
-        The run folder.
-    run : Run
-        Its records.
-    pipelines : mapping
-        Pipelines by name.
-    debug : bool, optional
-        Let errors through.
-
-    Returns
-    -------
-    dict
-        Entries of ``run.json``: ``figures`` (SHA-256 of each file), ``figures_of`` (what they were drawn from) and
-        ``warnings`` (what went wrong: a figure that fails spoils no record).
-    """
-    drawn: dict[str, str] = {}
-    warnings: list[str] = []
-    for name, pipeline in sorted(pipelines.items()):
-        chosen = run.select(
-            lambda record, name=name: record.status != "failed" and pipeline_of(record) == name,  # type: ignore[misc]
-            technique=pipeline.technique,
-        )
-        if not chosen.records:
-            continue
-        try:
-            store.figures_folder.mkdir(exist_ok=True)
-            for file in pipeline.figures(chosen, store.figures_folder):
-                drawn[Path(file).relative_to(store.folder).as_posix()] = file_sha256(Path(file))
-        except Exception as error:
-            if debug:
-                raise
-            warnings.append(f"figures of pipeline {name!r}: {type(error).__name__}: {error}")
-    return {"figures": dict(sorted(drawn.items())), "figures_of": _figures_key(run.info), "warnings": warnings}
-
-
-def redraw(folder: Path, *, debug: bool = False) -> tuple[Run, tuple[str, ...]]:
-    """Draw the figures of a finished run again.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    debug : bool, optional
-        Let errors through.
-
-    Returns
-    -------
-    Run, tuple of str
-        The run with its new figures, and what went wrong.
-
-    Raises
-    ------
-    StoreError
-        If the folder is no finished run.
-    RecipeError, MissingDependencyError
-        If a pipeline of the run is not installed.
-    """
-    store = RunStore.open(folder)
-    run = load_run(folder)
-    if run.info.get("status") != "finished":
-        raise StoreError("the run was not finished", source=folder, hint="run the recipe again")
-    pipelines = {name: find_pipeline(name) for name in run.info["pipelines"]}
-    info = {**run.info, **draw_figures(store, run, pipelines, debug=debug)}
-    store.write_info(info)
-    return Run(store.folder, run.records, info), tuple(info["warnings"])
+        return None
+    return records if whole else None

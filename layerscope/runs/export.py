@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError, StoreError
 from layerscope.runs.load import Run
-from layerscope.runs.pipeline import Pipeline, find_pipeline
-from layerscope.runs.present import pipeline_of, summary_tables
+from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
+from layerscope.runs.present import summary_tables
 from layerscope.runs.store import write_atomic
 from layerscope.runs.table import COLUMNS, table_rows
 from layerscope.runs.table_formats import TABLE_FORMATS
@@ -112,7 +112,7 @@ def _joined(writers: Sequence[tuple[str, Writer]]) -> Writer:
     def write(run: Run, folder: Path) -> list[Path]:
         files: list[Path] = []
         for name, writer in writers:
-            chosen = run.select(lambda r, name=name: r.status != "failed" and pipeline_of(r) == name)  # type: ignore[misc]
+            chosen = run.of_pipeline(name)
             files += writer(chosen, folder) if chosen.records else []
         return files
 

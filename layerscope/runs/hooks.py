@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -22,16 +22,13 @@ class NexusLayout:
     ----------
     add : callable
         ``add(entry, series)`` writes definition, instrument and what else the definition asks for into the NXentry;
-        title, sample, data and fit are there already.
+        title, sample, data and fit are there already, and may be given further attributes.
     axis_field : str or None
         Name that the definition gives the field of the axis; that of the series when None.
-    axis_attributes : mapping of str to str
-        Attributes of that field.
     """
 
     add: Callable[[h5py.Group, SeriesArrays], None]
     axis_field: str | None = None
-    axis_attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

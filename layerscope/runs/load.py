@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import StoreError
 from layerscope.records import ResultRecord
+from layerscope.runs.pipeline import pipeline_of
 from layerscope.runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -152,6 +153,10 @@ class Run:
             )
 
         return Run(self.folder, tuple(record for record in self.records if matches(record)), self.info)
+
+    def of_pipeline(self, name: str) -> Run:
+        """Return the run with the records of one pipeline that did not fail."""
+        return self.select(lambda record: record.status != "failed" and pipeline_of(record) == name)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -1,29 +1,28 @@
 """One NeXus file per series: stacked arrays, written whole or not at all, the same bytes every time.
 
-The entry follows NXxps when the technique is ``xps``, and the base classes otherwise. ``/entry/data`` is the default
-plot: counts against the series variable and the axis, with errors. ``/entry/fit`` (NXfit) holds the curves and the
-parameters. ``/entry/series`` (NXcollection) holds what NeXus has no place for, so that reading gives back every field.
+The entry follows the application definition whose layout the technique hands in, and the base classes otherwise.
+``/entry/data`` is the default plot: counts against the series variable and the axis, with errors. ``/entry/fit``
+(NXfit) holds the curves and the parameters. ``/entry/series`` (NXcollection) holds what NeXus has no place for, so that
+reading gives back every field.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from layerscope import __version__
-from layerscope.errors import StoreError
+from layerscope.errors import StoreError, WriteError
+from layerscope.measured.files import replacing, writing
 from layerscope.records.model import ArrayRef
 
 from .arrays import SeriesArrays
+from .hooks import NexusLayout
 from .nexus_fit import add_fit
 from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, unique_names
 from .nexus_read import LazySeries, read_array, read_series
-from .nexus_xps import add_xps
 
 __all__ = ["LazySeries", "read_array", "read_series", "write_series"]
 
@@ -31,7 +30,9 @@ FORMAT = 1
 """Version of the layout; raised when a reader of the old one would go wrong."""
 
 
-def write_series(path: Path, series: SeriesArrays, *, run_folder: Path | None = None) -> dict[str, ArrayRef]:
+def write_series(
+    path: Path, series: SeriesArrays, *, layout: NexusLayout | None = None, run_folder: Path | None = None
+) -> dict[str, ArrayRef]:
     """Write a series to one NeXus file, replacing an older one in a single step.
 
     The file is written beside its place, flushed to disk and renamed: a killed run leaves the old file or the new one.
@@ -43,6 +44,8 @@ def write_series(path: Path, series: SeriesArrays, *, run_folder: Path | None = 
         File to write, ``<run>/arrays/<series.name>.nxs``; its folder is made when it is missing.
     series : SeriesArrays
         What to store.
+    layout : NexusLayout, optional
+        What the application definition of the technique adds, see `layerscope.runs.pipeline.Pipeline`.
     run_folder : Path, optional
         The folder that the references are relative to; the folder above ``path``'s own when left out.
 
@@ -63,8 +66,19 @@ def write_series(path: Path, series: SeriesArrays, *, run_folder: Path | None = 
     if not path.is_relative_to(folder) or ".." in path.relative_to(folder).parts:
         raise StoreError(f"the file does not lie in the run folder {folder}", source=path)
     index = ArrayIndex(file=path.relative_to(folder).as_posix())
-    names = SeriesNames.of(series)
-    with _replacing(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+    names = SeriesNames.of(series, None if layout is None else layout.axis_field)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        try:
+            _write(temporary, series, names, index, layout)
+        except RuntimeError as error:  # HDF5 reports a full disk as this or as OSError
+            raise WriteError(f"cannot be written: {error}", source=path) from error
+    return index.refs
+
+
+def _write(path: Path, series: SeriesArrays, names: SeriesNames, index: ArrayIndex, layout: NexusLayout | None) -> None:
+    with h5py.File(path, "w", track_order=False) as file:
         file.attrs["NX_class"] = "NXroot"
         file.attrs["default"] = "entry"
         file.attrs["creator"] = "layerscope"
@@ -76,10 +90,9 @@ def write_series(path: Path, series: SeriesArrays, *, run_folder: Path | None = 
         add_field(add_group(entry, "sample", "NXsample"), "name", series.sample)
         _add_data(entry, series, names, index)
         add_fit(entry, series, names, index)
-        if series.technique == "xps":
-            add_xps(entry, series)
+        if layout is not None:
+            layout.add(entry, series)
         _add_series(entry, series, names)
-    return index.refs
 
 
 def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
@@ -97,8 +110,6 @@ def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index
     index.add("counts", signal, counts, unit)
     index.add("counts_sigma", add_field(data, "data_errors", sigma, unit), sigma, unit)
     stored = add_field(data, names.axis, axis, series.axis_unit, long_name=_spoken(series.axis_name, series.axis_unit))
-    if series.technique == "xps":
-        stored.attrs["type"] = "kinetic" if series.axis_name.startswith("kinetic") else "binding"
     index.add("axis", stored, axis, series.axis_unit)
     stored = add_field(
         data, names.level, levels, series.level_unit, long_name=_spoken(series.level_name, series.level_unit)
@@ -136,32 +147,3 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
     known = {key: value for key, value in sorted(series.metadata.items()) if value is not None}
     for key, field in unique_names(known).items():
         add_field(metadata, field, known[key], key=key)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside the target; move it into place once it is safe on disk, remove it on failure.
-
-    Its name is fixed, so that what a killed run left behind is overwritten by the next one.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the folder cannot be made: {error.strerror}", source=path.parent) from error
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"the arrays cannot be written: {error}", source=path) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _flush(path: Path) -> None:
-    """Wait until the content of a file has reached the disk."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())

@@ -73,7 +73,7 @@ class SeriesNames:
     Attributes
     ----------
     axis, level : str
-        Fields of the two axes; NXmpes calls the energy axis ``energy``.
+        Fields of the two axes.
     components : mapping
         Component label to the end of its group name ``peak_...``.
     parameters : mapping
@@ -86,9 +86,9 @@ class SeriesNames:
     parameters: Mapping[str, str]
 
     @classmethod
-    def of(cls, series: SeriesArrays) -> SeriesNames:
-        """Choose the names for a series."""
-        axis = "energy" if series.technique == "xps" else safe_name(series.axis_name)
+    def of(cls, series: SeriesArrays, axis_field: str | None = None) -> SeriesNames:
+        """Choose the names for a series; ``axis_field`` is what its application definition calls the axis."""
+        axis = axis_field or safe_name(series.axis_name)
         axis = f"{axis}_axis" if axis in _TAKEN else axis
         level = safe_name(series.level_name)
         return cls(

@@ -30,6 +30,7 @@ __all__ = [
     "RunContext",
     "find_pipeline",
     "installed_pipelines",
+    "pipeline_of",
     "software_versions",
 ]
 
@@ -365,3 +366,8 @@ def find_pipeline(name: str, pipelines: Mapping[str, Pipeline] | None = None) ->
     if missing:
         raise MissingDependencyError(f"pipeline {name!r} has no {', '.join(missing)}", source=points[name].value)
     return pipeline
+
+
+def pipeline_of(record: ResultRecord) -> str:
+    """Return the name of the pipeline that made a record; two pipelines may share a technique."""
+    return str(record.recipe.get("pipeline") or record.technique)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from layerscope import __version__
-from layerscope.errors import DataError, LayerscopeError, RecipeError
+from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
 from layerscope.records import Problem, ResultRecord, canonical_json, failed_record, file_sha256
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
@@ -72,7 +73,7 @@ class RefusedRecipe:
 
     label: str
     raw: Mapping[str, Any]
-    error: LayerscopeError
+    error: Exception
 
     def record(self, software: dict[str, str]) -> ResultRecord:
         """Return its failed record."""
@@ -125,12 +126,15 @@ class Plan:
 def recipe_label(path: Path) -> str:
     """Return the name of a recipe file with its folder, e.g. ``xps_b1s_li_rich/recipe.toml``."""
     whole = path.resolve()
-    return f"{whole.parent.name}/{whole.name}" if whole.parent.name else whole.name
+    return as_text(f"{whole.parent.name}/{whole.name}" if whole.parent.name else whole.name)
 
 
-def _base(path: Path) -> str:
+def _base(path: Path, taken: Container[str] = ()) -> str:
+    """Return the first part of the names of a recipe's series; a number sets it apart from one that is taken."""
     folder, stem = path.resolve().parent.name, path.stem
-    return folder if stem == "recipe" and folder else f"{folder}_{stem}"
+    base = folder if stem == "recipe" and folder else f"{folder}_{stem}"
+    numbered = (f"{base}_{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([base], numbered) if one not in taken)
 
 
 def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, Pipeline] | None = None) -> Plan:
@@ -159,19 +163,22 @@ def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, P
     if data is not None and not data.is_dir():
         raise RecipeError("there is no such folder", source=data, hint="give --data the folder of the input files")
     if "recipes" not in raw or "pipeline" in raw:
-        planned = _plan_recipe(path.name, _base(path), raw, path.parent if data is None else data, pipelines)
+        planned = _plan_recipe(as_text(path.name), _base(path), raw, path.parent if data is None else data, pipelines)
         return Plan(label, planned.recipe.title or label, (planned,))
     study = parse_recipe(StudyRecipe, raw, path.name)
     recipes: list[PlannedRecipe] = []
     refused: list[RefusedRecipe] = []
+    known = dict(pipelines or {})
     for relative in dict.fromkeys(study.recipes):
         member: Mapping[str, Any] = {}
         try:
             file = resolve_inside(path.parent, relative)
             member = read_toml(file)
             folder = file.parent if data is None else (data / relative).parent
-            recipes.append(_plan_recipe(str(relative), _base(file), member, folder, pipelines))
-        except LayerscopeError as error:
+            base = _base(file, {task.base for planned in recipes for task in planned.tasks})
+            recipes.append(_plan_recipe(str(relative), base, member, folder, known))
+            known[recipes[-1].pipeline.name] = recipes[-1].pipeline  # looked for once
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one member, the others are done
             refused.append(RefusedRecipe(str(relative), member, error))
     return Plan(label, study.title or label, tuple(recipes), tuple(refused))
 

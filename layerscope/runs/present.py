@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
-from layerscope.runs.pipeline import Pipeline, find_pipeline
+from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
 from layerscope.runs.summary import SummaryTable, failures_table, long_table
 from layerscope.runs.table_text import NO_BREAK, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["narrowed", "overview", "pipeline_of", "quantity_tables", "summary_tables"]
+__all__ = ["narrowed", "overview", "quantity_tables", "summary_tables"]
 
 TABLES_GROUP = "layerscope.tables"
 """Entry points of pipelines' tables by the pipeline's name: to show a run, what made it need not be loaded."""
@@ -52,11 +52,6 @@ def summary_tables(run: Run, pipelines: Mapping[str, Pipeline] | None = None) ->
             tables.append(replace(long_table(records, title=technique), note=note))
     failures = failures_table(run.records)
     return tables if failures is None else [*tables, failures]
-
-
-def pipeline_of(record: ResultRecord) -> str:
-    """Return the name of the pipeline that made a record; two pipelines may share a technique."""
-    return str(record.recipe.get("pipeline") or record.technique)
 
 
 def _maker(

@@ -104,18 +104,22 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     Raises
     ------
     ReaderError
-        If there is no such file.
+        If there is no such file, or the path cannot be followed.
     RecipeError
         If a symbolic link, or ``..``, leads out of the folder.
     """
     path = folder / relative
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long
+        raise ReaderError(f"the path leads nowhere: {error}", source=relative, hint=f"looked in {folder}") from error
+    if not inside:
         raise RecipeError(
             "the path leads out of the recipe's folder",
             source=relative,
             hint="copy the file, or run with --data DIR",
         )
-    if not path.is_file():
+    if not there:
         raise ReaderError("there is no such file", source=relative, hint=f"looked in {folder}; see --data DIR")
     return path
 

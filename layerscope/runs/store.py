@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from layerscope.errors import StoreError
-from layerscope.measured.files import write_atomic
+from layerscope.measured.files import write_atomic, writing
 from layerscope.records import ArrayRef, ResultRecord
+from layerscope.runs.lock import hold
 from layerscope.runs.summary import sorted_records
 
 if TYPE_CHECKING:
     from layerscope.runs.arrays import SeriesArrays
+    from layerscope.runs.hooks import NexusLayout
 
 __all__ = ["FORMAT", "RunStore", "read_json", "write_atomic"]
 
 FORMAT = "layerscope-run"
 FORMAT_VERSION = 1
 MAX_JSON_BYTES = 200_000_000
+_TEMPORARY = ".*.tmp"
 _RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
@@ -41,16 +44,21 @@ def read_json(path: Path) -> dict[str, Any]:
         If it cannot be read, is not JSON, or is no object.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise StoreError(f"is larger than {MAX_JSON_BYTES} bytes", source=path)
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
+        value = json.loads(_content(path))
     except (ValueError, RecursionError) as error:
         raise StoreError(f"is damaged: {error}", source=path, hint="run the recipe again") from error
     if not isinstance(value, dict):
         raise StoreError("is damaged: no JSON object", source=path, hint="run the recipe again")
     return value
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise StoreError(f"is larger than {MAX_JSON_BYTES} bytes", source=path)
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
 
 
 def pretty(value: object) -> bytes:
@@ -78,6 +86,7 @@ class RunStore:
         self.quarantine_file = folder / "quarantine.json"
         self.table_file = folder / "quantities.parquet"
         self.ledger_file = folder / "ledger.sqlite"
+        self.lock_file = folder / ".lock"
 
     @classmethod
     def open(cls, folder: Path) -> RunStore:
@@ -97,8 +106,12 @@ class RunStore:
         return store
 
     @classmethod
-    def create(cls, folder: Path, recipe_name: str) -> RunStore:
-        """Return the store of a new run folder, or of an earlier run of the same recipe.
+    @contextmanager
+    def writing(cls, folder: Path, recipe_name: str) -> Iterator[RunStore]:
+        """Hold a new run folder, or that of an earlier run of the same recipe, for writing.
+
+        No other process writes to it meanwhile. ``run.json`` stands before anything else does, so that a run can be
+        resumed wherever it stopped; temporary files that a killed run left behind are removed.
 
         Parameters
         ----------
@@ -110,21 +123,38 @@ class RunStore:
         Raises
         ------
         StoreError
-            If the folder holds other things, or the run of another recipe.
+            If the folder holds other things or the run of another recipe, or if another process writes to it.
         """
         store = cls(Path(folder))
-        if store.run_file.is_file():
-            info = store._check_format()
-            if info.get("recipe") != recipe_name:
-                raise StoreError(f"holds a run of {info.get('recipe')}", source=folder, hint="choose another --out")
-        elif store.folder.exists() and (not store.folder.is_dir() or any(store.folder.iterdir())):
-            raise StoreError("exists and is no run folder", source=folder, hint="choose another --out")
-        try:
-            for part in (store.records_folder, store.arrays_folder):
-                part.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot be made: {error.strerror or error}", source=folder) from error
-        return store
+        store._check_owner(recipe_name)
+        with writing(store.folder):
+            store.folder.mkdir(parents=True, exist_ok=True)
+        with hold(store.lock_file):
+            store._check_owner(recipe_name)  # once more: another process may have been here since
+            store._prepare(recipe_name)
+            yield store
+
+    def _check_owner(self, recipe_name: str) -> None:
+        """Refuse a folder that is neither new nor of this recipe, and leave it as it is."""
+        if self.run_file.is_file():
+            recipe = self._check_format().get("recipe")
+            if recipe != recipe_name:
+                raise StoreError(f"holds a run of {recipe}", source=self.folder, hint="choose another --out")
+        elif self.folder.exists() and not (self.folder.is_dir() and self._is_new()):
+            raise StoreError("exists and is no run folder", source=self.folder, hint="choose another --out")
+
+    def _is_new(self) -> bool:
+        """Tell whether the folder holds nothing but what a run leaves that ended before ``run.json`` stood."""
+        return all(path.name == self.lock_file.name or path.match(_TEMPORARY) for path in self.folder.iterdir())
+
+    def _prepare(self, recipe_name: str) -> None:
+        with writing(self.folder):
+            for path in self.folder.rglob(_TEMPORARY):
+                path.unlink(missing_ok=True)
+            if not self.run_file.is_file():
+                self.write_info({"recipe": recipe_name, "status": "running"})
+            for part in (self.records_folder, self.arrays_folder):
+                part.mkdir(exist_ok=True)
 
     def _check_format(self) -> dict[str, Any]:
         info = read_json(self.run_file)
@@ -165,16 +195,15 @@ class RunStore:
             If its file is missing, damaged, or holds another record; the error names the file.
         """
         path = self.record_path(record_id)
-        raw = read_json(path)
         try:
-            record = ResultRecord.model_validate_json(path.read_bytes())
+            record = ResultRecord.model_validate_json(_content(path))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(step) for step in first["loc"]) or "record"
             raise StoreError(
                 f"is damaged: {place}: {first['msg']}", source=path, hint="remove the file and run the recipe again"
             ) from error
-        if raw["record_id"] != record_id:
+        if record.record_id != record_id:
             raise StoreError("is damaged: holds another record than its name says", source=path)
         return record
 
@@ -203,18 +232,18 @@ class RunStore:
         They are kept in ``superseded/``: nothing disappears, but tables and figures show one run only.
         """
         stale = sorted(set(self.record_ids()) - set(keep))
-        if stale:
-            self.superseded_folder.mkdir(exist_ok=True)
-        for record_id in stale:
-            self.record_path(record_id).replace(self.superseded_folder / f"{record_id}.json")
+        with writing(self.superseded_folder):
+            if stale:
+                self.superseded_folder.mkdir(exist_ok=True)
+            for record_id in stale:
+                self.record_path(record_id).replace(self.superseded_folder / f"{record_id}.json")
         return stale
 
-    def write_series(self, series: SeriesArrays) -> dict[str, ArrayRef]:
+    def write_series(self, series: SeriesArrays, layout: NexusLayout | None = None) -> dict[str, ArrayRef]:
         """Write the arrays of a series to ``arrays/<name>.nxs`` and return references to them."""
         from layerscope.runs.nexus import write_series
 
-        self.arrays_folder.mkdir(parents=True, exist_ok=True)
-        return write_series(self.arrays_folder / f"{series.name}.nxs", series, run_folder=self.folder)
+        return write_series(self.arrays_folder / f"{series.name}.nxs", series, layout=layout, run_folder=self.folder)
 
     def write_quarantine(self, records: Iterable[ResultRecord]) -> bool:
         """Write ``quarantine.json``: what failed and why; return whether it changed."""
@@ -225,8 +254,3 @@ class RunStore:
                 files = [{"path": item.path, "sha256": item.sha256} for item in record.inputs]
                 entries.append({**entry, "inputs": files, "problem": record.problem.model_dump(mode="json")})
         return write_atomic(self.quarantine_file, pretty({"quarantined": entries}))
-
-    def stale_temporaries(self) -> Iterator[Path]:
-        """Yield temporary files that a killed run left behind."""
-        for folder in (self.folder, self.records_folder, self.arrays_folder):
-            yield from folder.glob(".*.tmp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def _table(store: RunStore, records: list[ResultRecord]) -> Iterator[Problem]:
 
     hint = "it is made from the records: run the recipe again"
     try:
-        stored = pq.read_table(store.table_file)
+        stored = pq.ParquetFile(io.BytesIO(store.table_file.read_bytes())).read()
     except (OSError, pa.ArrowException) as error:
         yield Problem(kind="store", message=f"cannot be read: {error}", source=str(store.table_file), hint=hint)
         return

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-from layerscope.errors import LayerscopeError, StoreError
+from layerscope.errors import LayerscopeError, WriteError
 from layerscope.records import ArrayRef, InputFile, Problem, ResultRecord, file_sha256
 from layerscope.runs.pipeline import Pipeline, PipelineOutput, RunContext, find_pipeline
 from layerscope.runs.plan import Task
+from layerscope.runs.pool import each_ended
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.store import RunStore
 
@@ -54,8 +51,9 @@ class TaskResult:
 class _Collector:
     """Writes what a task yields, and keeps count."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, pipeline: Pipeline) -> None:
         self.store = store
+        self.pipeline = pipeline
         self.records: dict[str, ResultRecord] = {}
         self.arrays: dict[str, str] = {}
         self.changed = False
@@ -65,12 +63,12 @@ class _Collector:
         for series in output.arrays.values():
             file = self.store.arrays_folder / f"{series.name}.nxs"
             before = file_sha256(file) if file.is_file() else None
-            found = self.store.write_series(series)
+            found = self.store.write_series(series, self.pipeline.nexus_layout())
             references |= {(series.name, key): reference for key, reference in found.items()}
             after = file_sha256(file)
             relative = file.relative_to(self.store.folder).as_posix()
             if relative in self.arrays:
-                raise StoreError("the series is given twice", source=series.name)
+                raise LayerscopeError("the series is given twice", source=series.name)
             self.arrays[relative] = after
             self.changed |= before != after
         referred = tuple(
@@ -85,7 +83,7 @@ class _Collector:
         if known is not None and record.status == "failed":
             return  # the same failure, told twice
         if known is not None and known.content_json() != record.content_json():
-            raise StoreError(
+            raise LayerscopeError(
                 f"two different records have the id {record.record_id[:12]}...",
                 source=f"{record.technique}/{record.method}",
                 hint="give their inputs different selectors, or the records different methods",
@@ -128,6 +126,11 @@ def do_task(
     -------
     TaskResult
         An error of the pipeline is a failed record in it; what was yielded before it stays.
+
+    Raises
+    ------
+    WriteError
+        If the run folder cannot be written.
     """
     report = progress or (lambda label, done, total, message: None)
     context = RunContext(
@@ -139,10 +142,12 @@ def do_task(
         debug=debug,
         attachments=store.folder / "attachments" / task.base,
     )
-    collector = _Collector(store)
+    collector = _Collector(store, task.pipeline)
     try:
         for output in task.pipeline.run(task.recipe, context):
             collector.add_output(output)
+    except WriteError:  # a full disk is no fault of the data: the run stops, and can be resumed
+        raise
     except Exception as error:
         if debug:
             raise
@@ -163,7 +168,7 @@ def readable_inputs(recipe: PipelineRecipe) -> tuple[InputFile, ...]:
                     path=path, sha256=file_sha256(file), size=file.stat().st_size, reader="none", reader_version="0"
                 )
             )
-        except LayerscopeError:
+        except (LayerscopeError, OSError):
             continue
     return tuple(found)
 
@@ -231,56 +236,21 @@ def do_tasks(
         )
         for task in tasks
     ]
-    with _one_thread_each():
-        yield from _do_in_pool(list(zip(tasks, parcels, strict=True)), min(jobs, len(tasks)), store)
+    for number, answer in each_ended(_do_parcel, parcels, min(jobs, len(tasks))):
+        if isinstance(answer, WriteError):
+            raise answer
+        task = tasks[number]
+        if isinstance(answer, BaseException):
+            answer = _failed_in_pool(task, store, software, answer)
+        yield task, answer
 
 
-def _do_in_pool(work: Sequence[tuple[Task, _Parcel]], jobs: int, store: RunStore) -> Iterator[tuple[Task, TaskResult]]:
-    """Run in a pool; where a process died, find out which task killed it by giving each left over one its own."""
-    broken: list[tuple[Task, _Parcel]] = []
-    for task, parcel, future in _submit_all(work, jobs):
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            broken.append((task, parcel))
-        else:
-            yield task, future.result() if error is None else _failed_in_pool(task, parcel, store, error)
-    for task, parcel in broken:
-        for _, _, future in _submit_all([(task, parcel)], 1):
-            error = future.exception()
-            yield task, future.result() if error is None else _failed_in_pool(task, parcel, store, error)
-
-
-def _submit_all(work: Sequence[tuple[Task, _Parcel]], jobs: int) -> Iterator[tuple[Task, _Parcel, Future[TaskResult]]]:
-    # "spawn": a forked child of a process with threads (BLAS, HDF5) may hang
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    try:
-        futures = {pool.submit(_do_parcel, parcel): (task, parcel) for task, parcel in work}
-        for future in as_completed(futures):
-            yield *futures[future], future
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _failed_in_pool(task: Task, parcel: _Parcel, store: RunStore, error: BaseException) -> TaskResult:
-    context = RunContext(pipeline=task.pipeline, recipe=task.recipe, software=parcel.software)
-    if isinstance(error, BrokenProcessPool):
+def _failed_in_pool(task: Task, store: RunStore, software: Mapping[str, str], error: BaseException) -> TaskResult:
+    context = RunContext(pipeline=task.pipeline, recipe=task.recipe, software=software)
+    if isinstance(error, BrokenExecutor):
         problem = Problem(kind="internal", message="the process that worked on it died", hint="too little memory?")
     else:
         problem = Problem.from_error(error if isinstance(error, Exception) else RuntimeError(str(error)))
-    collector = _Collector(store)
+    collector = _Collector(store, task.pipeline)
     collector.add_record(context.failed(problem, inputs=readable_inputs(task.recipe)))
     return collector.result()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let each process of a pool use one BLAS thread, so that they do not fight for the cores."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: "1" for name in names if before[name] is None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)

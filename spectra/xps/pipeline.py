@@ -34,6 +34,7 @@ from .series import RegionSpectra, region_spectra
 from .tables import summary_tables
 
 if TYPE_CHECKING:
+    from layerscope.runs.hooks import NexusLayout
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "XpsPipeline"]
@@ -90,6 +91,12 @@ class XpsPipeline(PipelineBase):
                 return  # its failed record says why: without an energy scale nothing else can be said of the series
         context.progress(len(order), len(order) + 1, "composition")
         yield from _derived(profile)
+
+    def nexus_layout(self) -> NexusLayout:
+        """Return the layout of NXxps."""
+        from .nexus import LAYOUT
+
+        return LAYOUT
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return composition, species and depth tables."""

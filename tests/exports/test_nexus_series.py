@@ -15,16 +15,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layerscope.spectra.xps.nexus import LAYOUT
 
 from layerscope.errors import StoreError
 from layerscope.records.model import ArrayRef
+from layerscope.runs import nexus
 from layerscope.runs.arrays import SeriesArrays, array_sha256
-from layerscope.runs.nexus import read_array, read_series, write_series
+from layerscope.runs.nexus import read_array, read_series
 from layerscope.runs.nexus_layout import unique_names
+from layerscope.runs.store import RunStore
 
 BUILDER = Path(__file__).with_name("conftest.py")
 ARRAYS = ("axis", "levels", "counts", "fit", "background", "residual")
 TEXTS = ("name", "technique", "title", "sample", "axis_name", "axis_unit", "level_name", "level_unit")
+
+
+def write_series(path: Path, series: SeriesArrays, **options: Path) -> dict[str, ArrayRef]:
+    """Write a series with the layout of its technique."""
+    return nexus.write_series(path, series, layout=LAYOUT if series.technique == "xps" else None, **options)
 
 
 def assert_same(back: SeriesArrays, series: SeriesArrays) -> None:
@@ -102,6 +110,7 @@ builder = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(builder)
 import h5py
 import layerscope.runs.nexus as nexus
+from layerscope.spectra.xps.nexus import LAYOUT
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -120,7 +129,8 @@ elif moment == "fsync":
     os.fsync = die
 elif moment == "replace":
     Path.replace = die
-nexus.write_series(Path(sys.argv[2]), builder.build(title="the new one" if moment != "never" else "B 1s"))
+series = builder.build(title="the new one" if moment != "never" else "B 1s")
+nexus.write_series(Path(sys.argv[2]), series, layout=LAYOUT)
 """
 
 
@@ -140,15 +150,18 @@ def test_two_writes_in_two_processes_at_two_times_give_identical_bytes(tmp_path)
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL does not exist on Windows")
 @pytest.mark.parametrize("moment", ["0", "30", "replace"])
 def test_a_killed_writer_leaves_the_old_file_and_the_next_one_succeeds(tmp_path, make_series, moment):
-    path = tmp_path / "arrays" / "a.nxs"
-    write_series(path, make_series(title="the old one"))
+    with RunStore.writing(tmp_path / "run", "recipe.toml") as store:
+        path = store.arrays_folder / "a.nxs"
+        write_series(path, make_series(title="the old one"))
     before = path.read_bytes()
     assert run_writer(path, moment) == -9
     assert path.read_bytes() == before
     assert read_series(path).load().title == "the old one"
-    write_series(path, make_series(title="the next one"))
+    with RunStore.writing(tmp_path / "run", "recipe.toml"):
+        assert [file.name for file in path.parent.iterdir()] == ["a.nxs"], "the rest of the killed run must be gone"
+        write_series(path, make_series(title="the next one"))
     assert read_series(path).title == "the next one"
-    assert [file.name for file in path.parent.iterdir()] == ["a.nxs"], "the rest of the killed run must be gone"
+    assert [file.name for file in path.parent.iterdir()] == ["a.nxs"]
 
 
 def test_the_file_is_on_disk_before_it_takes_its_place(tmp_path, make_series, monkeypatch):
@@ -320,7 +333,7 @@ def test_a_file_outside_the_run_folder_is_not_written(tmp_path, make_series):
 
 def test_a_folder_that_cannot_be_made_gives_a_store_error(tmp_path, make_series):
     (tmp_path / "arrays").write_text("a file")
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="arrays: cannot be written: File exists"):
         write_series(tmp_path / "arrays" / "a.nxs", make_series())
 
 

@@ -8,8 +8,14 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from layerscope.spectra.xps.nexus import LAYOUT
 
-from layerscope.runs.nexus import write_series
+from layerscope.runs import nexus
+
+
+def write_series(path, series):
+    """Write a series with the layout of XPS."""
+    return nexus.write_series(path, series, layout=LAYOUT)
 
 
 def passes_validation(path) -> bool:
@@ -158,7 +164,7 @@ def test_silx_shows_the_fit_over_the_counts_for_the_fit_group(written, make_seri
 def test_another_technique_opens_in_silx_too_and_claims_no_definition(tmp_path, make_series):
     nxdata = importlib.import_module("silx.io.nxdata")
     path = tmp_path / "arrays" / "xrd.nxs"
-    write_series(path, make_series(technique="xrd", axis_name="two_theta", axis_unit="deg", level_name="voltage"))
+    nexus.write_series(path, make_series(technique="xrd", axis_name="two_theta", axis_unit="deg", level_name="voltage"))
     with h5py.File(path, "r") as file:
         assert "definition" not in file["entry"]
         plot = nxdata.get_default(file)

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 from layerscope.diffraction.exports import FORMATS
+from layerscope.diffraction.nexus import write_monopd
 from layerscope.diffraction.readers import read
 
 from layerscope.errors import DataError
-from layerscope.runs.nexus_monopd import write_monopd
 
 _SPEC = importlib.util.spec_from_file_location("xrd_case", Path(__file__).with_name("xrd_case.py"))
 assert _SPEC is not None

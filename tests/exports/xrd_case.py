@@ -142,7 +142,8 @@ class Folder:
     """A run folder that is being filled."""
 
     def __init__(self, folder: Path, pipeline: str) -> None:
-        self.store, self.pipeline, self.records = RunStore.create(folder, "recipe.toml"), pipeline, 0
+        with RunStore.writing(folder, "recipe.toml") as self.store:
+            self.pipeline, self.records = pipeline, 0
 
     def add(self, key: str, method: str, sample: str, frame: int | None, refs, quantities, **more) -> str:
         recipe = {"pipeline": self.pipeline, **more.pop("recipe", {})}

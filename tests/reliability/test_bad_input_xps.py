@@ -23,7 +23,8 @@ from layerscope.spectra.xps.recipecheck import recipe_problems
 
 from layerscope.errors import RecipeError
 from layerscope.records import ResultRecord
-from layerscope.runs.execute import RunSummary, execute
+from layerscope.runs.execute import execute
+from layerscope.runs.outcome import RunSummary
 
 Fault = Callable[[bytes], bytes]
 

@@ -11,8 +11,9 @@ import pytest
 import layerscope
 from layerscope.errors import DataError, FitError, MissingDependencyError, RecipeError, StoreError
 from layerscope.records import InputFile, SampleState, file_sha256
-from layerscope.runs.execute import ProgressEvent, execute
+from layerscope.runs.execute import execute
 from layerscope.runs.ledger import Ledger
+from layerscope.runs.outcome import ProgressEvent
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext, find_pipeline
 from layerscope.runs.plan import check_plan, make_plan
 from layerscope.runs.recipe import PipelineRecipe

@@ -40,8 +40,8 @@ def record(number: int = 0, **changes: Any) -> ResultRecord:
 
 @pytest.fixture
 def store(tmp_path: Path) -> RunStore:
-    created = RunStore.create(tmp_path / "run", "case/recipe.toml")
-    created.write_info({"recipe": "case/recipe.toml", "title": "Toy", "status": "finished"})
+    with RunStore.writing(tmp_path / "run", "case/recipe.toml") as created:
+        created.write_info({"recipe": "case/recipe.toml", "title": "Toy", "status": "finished"})
     return created
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_record_is_named_with_what_is_wrong(store: RunStore) -> None:
     whole = record().to_json()
     assert "is damaged" in damaged(store, whole[: len(whole) // 2]).message
     assert "is damaged" in damaged(store, "").message
-    assert "no JSON object" in damaged(store, "[1]").message
+    assert "should be an object" in damaged(store, "[1]").message
     assert "schema_version" in damaged(store, whole.replace('"schema_version": 1', '"schema_version": 7')).message
     assert "sigma" in damaged(store, whole.replace('"sigma": 0.03', '"sigma": -0.03')).message
     assert "finite" in damaged(store, whole.replace('"sigma": 0.03', '"sigma": NaN')).message
@@ -139,7 +139,7 @@ while True:
             record_id=f"{number:064x}", technique="toy", method="mean", method_version="1",
             state=SampleState(sample="LRO"), notes=tuple(f"turn {turn}, {line}" for line in range(2000)),
         ))
-        ledger.start(f"{number}", "recipe", "2024-01-01")
+        ledger.start({f"{number}": "recipe"}, "2024-01-01")
         ledger.finish(f"{number}", failed=False, now="2024-01-01", records=[f"{number:064x}"], arrays={})
 """
 
@@ -199,9 +199,9 @@ def test_a_kill_at_any_step_of_a_write_leaves_the_old_file_or_the_new_one(tmp_pa
 def test_the_ledger_takes_a_second_start_as_a_second_attempt(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     assert ledger.jobs() == []
-    ledger.start("a", "recipe", "2024-01-01T00:00:00")
+    ledger.start({"a": "recipe"}, "2024-01-01T00:00:00")
     ledger.finish("a", failed=True, now="2024-01-01T00:00:01", records=["x"], arrays={"f": "1"}, message="no")
-    ledger.start("a", "recipe", "2024-01-02T00:00:00")
+    ledger.start({"a": "recipe"}, "2024-01-02T00:00:00")
     (job,) = ledger.jobs()
     assert (job.attempts, job.state) == (2, "running")
     assert job.records == ("x",)

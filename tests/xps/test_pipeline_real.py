@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerscope.runs.execute import RunSummary, execute
+from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
+from layerscope.runs.outcome import RunSummary
 
 RECIPES = Path(__file__).resolve().parents[2] / "docs" / "recipes"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from layerscope.records import ResultRecord, file_sha256
-from layerscope.runs.execute import RunSummary, execute
+from layerscope.runs.execute import execute
+from layerscope.runs.outcome import RunSummary
 
 
 def recipe_text(value: Any) -> str:

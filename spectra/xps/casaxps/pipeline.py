@@ -19,6 +19,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.options import RecipePath
 from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.hooks import NexusLayout
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable
@@ -103,6 +104,12 @@ class CasaPipeline(PipelineBase):
             part = _Part(recipe, context, dataset, spectrum, fit, k)
             with context.guard(state=part.state, inputs=part.inputs(REDRAW), method=REDRAW):
                 yield from part.outputs()
+
+    def nexus_layout(self) -> NexusLayout:
+        """Return the layout of NXxps."""
+        from ..nexus import LAYOUT
+
+        return LAYOUT
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return the tables of parity."""

@@ -1,7 +1,7 @@
 """Powder patterns as NXmonopd: one NeXus file a series, one entry a pattern, each complete by itself.
 
 The definition (NeXus 2026.01) is older than most diffractometers and requires fields that their files leave out. As in
-:mod:`layerscope.runs.nexus_xps` they get content that claims nothing, and ``notes`` lists them in words:
+the XPS files they get content that claims nothing, and ``notes`` lists them in words:
 
 ======================= ========================================================================
 field                   when the file does not state it
@@ -31,10 +31,9 @@ import numpy as np
 
 from layerscope import __version__
 from layerscope.errors import DataError, StoreError
-from layerscope.runs.store import write_atomic
-
-from .arrays import SeriesArrays
-from .nexus_layout import add_field, add_group, add_link
+from layerscope.measured.files import write_atomic
+from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.nexus_layout import add_field, add_group, add_link
 
 __all__ = ["METADATA_KEYS", "write_monopd"]
 

@@ -25,10 +25,11 @@ from typing import Any
 
 import h5py
 
-from .arrays import SeriesArrays
-from .nexus_layout import add_field, add_group
+from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.hooks import NexusLayout
+from layerscope.runs.nexus_layout import add_field, add_group
 
-__all__ = ["METADATA_KEYS", "add_xps"]
+__all__ = ["LAYOUT", "METADATA_KEYS", "add_xps"]
 
 METADATA_KEYS = {
     "excitation_energy_eV": "photon energy",
@@ -117,6 +118,7 @@ def add_xps(entry: h5py.Group, series: SeriesArrays) -> None:
         Its metadata is looked up by the keys of :data:`METADATA_KEYS`.
     """
     stated = _Stated(series.metadata)
+    entry["data/energy"].attrs["type"] = "kinetic" if series.axis_name.startswith("kinetic") else "binding"
     add_field(entry, "definition", "NXxps", version=NXDL_VERSION)
     add_field(entry, "method", METHOD)
     if (region := stated.text("region")) is not None:
@@ -214,3 +216,7 @@ def _add_open_choice(group: h5py.Group, name: str, value: str | None, suggested:
         add_field(group, name, content)
     else:
         add_field(group, name, content, custom=True)
+
+
+LAYOUT = NexusLayout(add_xps, axis_field="energy")
+"""The layout of XPS series: the name of the axis is that of NXmpes."""

@@ -1,0 +1,218 @@
+"""A run that is killed, that finds the disk full, or that meets another run in its folder loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from layerscope.errors import WriteError
+from layerscope.runs.execute import execute
+from layerscope.runs.validate import validate_run
+
+SCRIPT = Path(__file__).with_name("faulty_runs.py")
+DONE, REFUSED = 0, 10
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked on this system")
+
+
+def faulty(mode: str, recipe_folder: Path, tmp_path: Path) -> list[list[int]]:
+    """Return what became of each run of a mode: how it ended with its fault, and how when it was resumed."""
+    (tmp_path / mode).mkdir()
+    command = [sys.executable, "-P", str(SCRIPT), mode, str(recipe_folder / "recipe.toml"), str(tmp_path / mode)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[list[int]] = json.loads(done.stdout)
+    wrong = [number for number, codes in enumerate(found, 1) if codes[-1] != DONE]
+    assert not wrong, f"not resumed to the same records: {wrong}\n{done.stderr}"
+    return found
+
+
+def test_a_run_killed_at_any_file_operation_is_resumed_to_the_same_records(recipe_folder: Path, tmp_path: Path) -> None:
+    found = faulty("killed", recipe_folder, tmp_path)
+    assert len(found) > 50
+    assert {codes[0] for codes in found} == {-signal.SIGKILL}
+
+
+def test_a_disk_that_is_full_at_any_operation_is_a_typed_error_and_spoils_nothing(
+    recipe_folder: Path, tmp_path: Path
+) -> None:
+    found = faulty("full", recipe_folder, tmp_path)
+    assert len(found) > 50
+    assert {codes[0] for codes in found} <= {DONE, REFUSED}
+    assert [codes[0] for codes in found].count(REFUSED) > len(found) / 2
+
+
+def test_a_file_that_the_system_refuses_to_write_further_is_a_typed_error(recipe_folder: Path, tmp_path: Path) -> None:
+    found = faulty("limited", recipe_folder, tmp_path)
+    assert {codes[0] for codes in found} == {DONE, REFUSED}
+
+
+def test_two_processes_on_one_folder_give_what_one_would_give(recipe_folder: Path, tmp_path: Path) -> None:
+    for first, second, _ in faulty("two", recipe_folder, tmp_path):
+        assert sorted((first, second)) in ([DONE, DONE], [DONE, REFUSED])
+
+
+def test_a_run_in_a_pool_that_is_killed_leaves_no_process_and_is_resumed(recipe_folder: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        (recipe_folder / f"file{number}.txt").write_text("wait\n" if number == 3 else f"0 {number}00 300\n")
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"two.txt"', '"file0.txt", "file1.txt", "file2.txt", "file3.txt"'))
+    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", str(recipe), "--out", str(tmp_path / "run"), "-j2"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "run" / "records").glob("*.json"))) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    while in_session(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not in_session(process.pid), "a process of the pool outlived the run"
+    (recipe_folder / "file3.txt").write_text("0 300 300\n")
+    summary = execute(recipe, tmp_path / "run")
+    assert (summary.exit_code, len(summary.run.records)) == (0, 6)
+    assert summary.reused >= 3
+    assert validate_run(tmp_path / "run") == []
+
+
+def in_session(session: int) -> bool:
+    """Tell whether any process is left of those that a process began."""
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_full_disk_stops_a_run_and_is_not_told_as_a_fault_of_the_data(
+    recipe_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("layerscope.runs.nexus.add_fit", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        execute(recipe_folder / "recipe.toml", tmp_path / "run")
+    assert list((tmp_path / "run" / "records").iterdir()) == []
+    monkeypatch.undo()
+
+
+@pytest.fixture
+def study(recipe_folder: Path) -> Path:
+    """A study whose only good recipe stands between others; tests fill in what is wrong with those."""
+    path = recipe_folder.parent / "study.toml"
+    path.write_text('layerscope = 1\nrecipes = ["bad/recipe.toml", "case/recipe.toml", "also_bad/recipe.toml"]\n')
+    for name in ("bad", "also_bad"):
+        (recipe_folder.parent / name).mkdir()
+    return path
+
+
+GOOD = 'layerscope = 1\npipeline = "toy"\nsample = "LRO"\nfiles = ["{}"]\n'
+
+
+def a_loop_of_links(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def odd_bytes(path: Path) -> None:
+    path.write_bytes(b'layerscope = 1\npipeline = "toy"\nsample = "\xff\xfe\x00"\n')
+
+
+def a_name_too_long_for_a_file(path: Path) -> None:
+    path.write_text(GOOD.format("x" * 300))
+
+
+def an_input_that_is_a_loop_of_links(path: Path) -> None:
+    (path.parent / "a.txt").symlink_to("b.txt")
+    (path.parent / "b.txt").symlink_to("a.txt")
+    path.write_text(GOOD.format("a.txt"))
+
+
+def a_defect_of_its_pipeline(path: Path) -> None:
+    path.write_text(GOOD.format("a.txt") + "regions = []\nscale = 1e400\n")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        a_loop_of_links,
+        a_folder,
+        odd_bytes,
+        a_name_too_long_for_a_file,
+        an_input_that_is_a_loop_of_links,
+        a_defect_of_its_pipeline,
+    ],
+    ids=lambda harm: harm.__name__,
+)
+def test_a_bad_member_never_ends_a_study(harm, study: Path, tmp_path: Path) -> None:
+    for name in ("bad", "also_bad"):
+        harm(study.parent / name / "recipe.toml")
+    summary = execute(study, tmp_path / "run")
+    assert summary.exit_code == 2
+    assert [record.status for record in summary.run.records].count("ok") == 3
+    assert len(summary.failed) == 2
+    assert all(record.problem and record.problem.kind in ("recipe", "reader") for record in summary.failed)
+    assert validate_run(tmp_path / "run") == []
+
+
+def test_a_member_that_no_pipeline_foresaw_is_quarantined_as_a_defect(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import layerscope_toy
+
+    plain = layerscope_toy.ToyPipeline.split
+
+    def split(self, recipe):
+        return plain(self, recipe) if len(recipe.files) == 2 else [][0]
+
+    monkeypatch.setattr(layerscope_toy.ToyPipeline, "split", split)
+    for name in ("bad", "also_bad"):
+        (study.parent / name / "recipe.toml").write_text(GOOD.format("one.txt"))
+    summary = execute(study, tmp_path / "run")
+    assert summary.exit_code == 2
+    assert {record.problem.kind for record in summary.failed if record.problem} == {"internal"}
+    assert len(summary.run.select(status="ok")) == 3
+
+
+def test_recipes_in_folders_of_one_name_keep_their_series_apart(study: Path, tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        folder = study.parent / parent / "case"
+        folder.mkdir(parents=True)
+        (folder / "one.txt").write_text(f"0 {len(parent)}00 {ord(parent)}\n")
+        (folder / "recipe.toml").write_text(GOOD.format("one.txt"))
+    study.write_text('layerscope = 1\nrecipes = ["a/case/recipe.toml", "b/case/recipe.toml"]\n')
+    summary = execute(study, tmp_path / "run")
+    assert summary.exit_code == 0
+    assert {path.name for path in (tmp_path / "run" / "arrays").iterdir()} == {"case_one.nxs", "case_2_one.nxs"}
+    assert validate_run(tmp_path / "run") == []
+
+
+def test_a_recipe_with_a_byte_order_mark_is_a_recipe(recipe_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_bytes(b"\xef\xbb\xbf" + recipe.read_bytes())
+    assert execute(recipe, tmp_path / "run").exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+def test_names_that_are_no_text_do_no_harm(recipe_folder: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    recipe_folder.rename(odd)
+    (odd / "two.txt").write_text("")
+    (odd / "recipe.toml").rename(odd / os.fsdecode(b"re\xffcipe.toml"))
+    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", odd / os.fsdecode(b"re\xffcipe.toml")]
+    done = subprocess.run([*command, "--out", odd / "run"], capture_output=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert b"is empty" in done.stderr
+    summary = execute(odd / os.fsdecode(b"re\xffcipe.toml"), odd / "run")
+    assert [record.problem.message for record in summary.failed if record.problem] == ["is empty"]
+    assert validate_run(odd / "run") == []
