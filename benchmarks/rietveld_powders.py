@@ -31,7 +31,7 @@ DATA = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().pare
 
 
 def load(path: Path) -> PowderPattern:
-    return PowderPattern.from_dataset(read(path, radiation=1.5405929).frames[0])
+    return PowderPattern.from_dataset(read(path, radiation=1.5405929).frames[0], name=path.name)
 
 
 def run(engine: str, pattern: PowderPattern, problem: Problem, plan: RefinementPlan) -> RietveldResult:
@@ -54,7 +54,13 @@ def licoo2(engines: list[str]) -> None:
         pattern = load(folder / name)
         results = {}
         for engine in engines:
-            problem = Problem((phase.scaled_cell(fa, fa, fc),), Instrument(), Background(terms=10), (16.0, 136.0))
+            start = phase.with_cell(a=phase.cell[0] * fa, c=phase.cell[2] * fc)
+            problem = Problem(
+                (start,),
+                Instrument(),
+                Background(terms=10),
+                (16.0, 136.0),
+            )
             results[engine] = found = run(engine, pattern, problem, full_plan())
             a, c = found.phases[0].cell["a"], found.phases[0].cell["c"]
             print(f"{name} start a*{fa} c*{fc} {pattern.two_theta.size} points: {describe(found)}")

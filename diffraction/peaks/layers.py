@@ -25,7 +25,7 @@ from layerscope.errors import DataError
 
 from ..radiation import FloatArray
 
-__all__ = ["LayerReading", "layer_fraction", "random_stack_intensity"]
+__all__ = ["LayerReading", "layer_fraction"]
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,3 @@ def layer_fraction(
     width_q = 2.0 * (1.0 - coherence) / (np.sqrt(coherence) * ((1 - f) * a + f * b))
     cosine_theta = np.sqrt(np.maximum(1.0 - (wavelength / (2.0 * d)) ** 2, 1e-12))
     return LayerReading(fraction, sigma, np.degrees(width_q * wavelength / (2.0 * np.pi * cosine_theta)))
-
-
-def random_stack_intensity(q: ArrayLike, d_a: float, d_b: float, fraction: float) -> FloatArray:
-    """Return the intensity of an endless random stack of layers of equal scattering power, (1 - |C|^2)/|1 - C|^2.
-
-    Parameters
-    ----------
-    q : array-like
-        4 pi sin(theta) / lambda (1/Å).
-    d_a, d_b : float
-        Spacings (Å).
-    fraction : float
-        Share of b layers, between 0 and 1 (excluded).
-    """
-    x = np.asarray(q, float)
-    c = (1 - fraction) * np.exp(1j * x * d_a) + fraction * np.exp(1j * x * d_b)
-    return np.asarray((1 - np.abs(c) ** 2) / np.abs(1 - c) ** 2)

@@ -7,8 +7,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from layerscope.errors import LayerscopeError, RecipeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.files import load
@@ -88,13 +86,8 @@ def powder_pattern(frame: Frame, factor: float, noise: str) -> PowderPattern:
     DataError
         If the pattern cannot be refined, see `PowderPattern.check`.
     """
-    pattern = frame.pattern
-    scaled = noise == "scaled"
-    sigma = np.sqrt(factor * np.maximum(pattern.intensity, factor)) if scaled else pattern.sigma()
-    measured = np.isfinite(sigma)  # an infinite error says that nothing was measured there
-    return PowderPattern.from_counts(
-        pattern.two_theta[measured], pattern.intensity[measured], sigma[measured], name=f"frame {frame.index}"
-    )
+    own = factor if noise == "scaled" else None
+    return PowderPattern.from_dataset(frame.pattern, name=f"frame {frame.index}", factor=own)
 
 
 def problem_of(recipe: RietveldRecipe, radiation: Radiation) -> Problem:

@@ -83,14 +83,14 @@ class PowderPattern:
         return pattern
 
     @classmethod
-    def from_dataset(cls, pattern: Pattern) -> PowderPattern:
-        """Take over a pattern that a reader returned; points where nothing was measured are left out."""
-        sigma = pattern.sigma()
-        measured = np.isfinite(sigma) & (sigma > 0.0)
-        name = pattern.source or pattern.sample or "pattern"
-        return cls.from_counts(
-            pattern.two_theta[measured], pattern.intensity[measured], sigma[measured], name=f"{name}#{pattern.scan}"
-        )
+    def from_dataset(cls, pattern: Pattern, *, name: str, factor: float | None = None) -> PowderPattern:
+        """Take over a pattern that a reader returned; points where nothing was measured are left out.
+
+        With a ``factor`` the variance is that many times the intensity instead of the pattern's own.
+        """
+        sigma = pattern.sigma() if factor is None else np.sqrt(factor * np.maximum(pattern.intensity, factor))
+        measured = np.isfinite(sigma)  # an infinite error says that nothing was measured there
+        return cls.from_counts(pattern.two_theta[measured], pattern.intensity[measured], sigma[measured], name=name)
 
     def check(self) -> None:
         """Refuse what no refinement can use.
@@ -228,12 +228,6 @@ class Phase:
                     cell[other] = values["a"]
         cell.update(values)
         return replace(self, cell=tuple(cell[n] for n in _CELL_NAMES))
-
-    def scaled_cell(self, *factors: float) -> Phase:
-        """Return a copy with a, b, c multiplied by the factors (one factor scales all)."""
-        fa, fb, fc = factors * 3 if len(factors) == 1 else factors
-        a, b, c, *angles = self.cell
-        return replace(self, cell=(a * fa, b * fb, c * fc, *angles))
 
 
 class Diffractometer(RecipeModel):

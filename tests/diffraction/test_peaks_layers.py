@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layerscope.diffraction.peaks.components import component_set, hardware_lines, lco_003
 from layerscope.diffraction.peaks.fractions import fractions_of, intensity_per_weight
-from layerscope.diffraction.peaks.layers import layer_fraction, random_stack_intensity
+from layerscope.diffraction.peaks.layers import layer_fraction
 from layerscope.diffraction.peaks.widths import gaussian_and_lorentzian, without_instrument
 from layerscope.diffraction.radiation import lorentz_polarisation
 from scipy import optimize, special
@@ -14,6 +14,12 @@ from scipy import optimize, special
 from layerscope.errors import DataError
 
 CU = 1.5405929
+
+
+def random_stack_intensity(q, d_a, d_b, fraction):
+    """Return the intensity of an endless random stack of layers of equal scattering power, (1 - |C|^2)/|1 - C|^2."""
+    c = (1 - fraction) * np.exp(1j * q * d_a) + fraction * np.exp(1j * q * d_b)
+    return (1 - np.abs(c) ** 2) / np.abs(1 - c) ** 2
 
 
 def stacked_intensity(q, d_a, d_b, fraction, layers, stacks, seed):

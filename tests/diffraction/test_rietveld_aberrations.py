@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.radiation import TUBE_LINES
+from layerscope.diffraction.radiation import HC_KEV_ANGSTROM, TUBE_LINES
 from layerscope.diffraction.readers import read
 from layerscope.diffraction.rietveld.divergent_beam.aberrations import line_profile, ray_offsets
 from layerscope.diffraction.rietveld.divergent_beam.emission import (
     CU_K_ALPHA,
-    CU_K_ALPHA_1997,
     EmissionLine,
     spectral_density,
 )
@@ -53,6 +52,20 @@ DIFFRACTOMETER = Geometry(
 )
 PLAN = RefinementPlan.of(
     ("scale", ("scale", "background")), ("cell", ("cell", "displacement")), ("widths", ("u", "w", "x", "y", "sh_l"))
+)
+
+
+# Cu Kα1 and Kα2: Hölzer et al. 1997, Phys. Rev. A 56, 4554 (positions and FWHM in eV, heights)
+def holzer(energy: float, width: float, height: float, member: int) -> EmissionLine:
+    wavelength = 1e3 * HC_KEV_ANGSTROM / energy
+    return EmissionLine(wavelength, wavelength * width / energy, height * width, member)
+
+
+CU_K_ALPHA_1997: tuple[EmissionLine, ...] = (
+    holzer(8047.8372, 2.285, 0.957, 1),
+    holzer(8045.3672, 3.358, 0.090, 1),
+    holzer(8027.9935, 2.666, 0.334, 2),
+    holzer(8026.5041, 3.571, 0.111, 2),
 )
 
 
@@ -265,7 +278,9 @@ def test_a_geometry_is_refused_where_it_cannot_be_used() -> None:
 
 
 def test_the_standard_of_nist_has_its_certified_cell(shared_data: Path) -> None:
-    pattern = PowderPattern.from_dataset(read(shared_data / "xrd/nist_660c/nist_srm660c_100a.cif").frames[0])
+    pattern = PowderPattern.from_dataset(
+        read(shared_data / "xrd/nist_660c/nist_srm660c_100a.cif").frames[0], name="100a"
+    )
     thin = PowderPattern(pattern.two_theta[::3], pattern.counts[::3], pattern.sigma[::3], "every third point")
     stated = Geometry(
         source_width_mm=0.04,

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...radiation import HC_KEV_ANGSTROM, FloatArray
 
-__all__ = ["CU_K_ALPHA", "CU_K_ALPHA_1997", "EmissionLine", "spectral_density"]
+__all__ = ["CU_K_ALPHA", "EmissionLine", "spectral_density"]
 
 _HC_EV_ANGSTROM = 1e3 * HC_KEV_ANGSTROM
 
@@ -41,20 +41,6 @@ CU_K_ALPHA: tuple[EmissionLine, ...] = (
 )
 """Cu Kα1, Kα2 and the satellites Kα3,4: Mendenhall, Henins, Hudson, Szabo, Windover & Cline 2017, J. Phys. B 50,
 115004, in the numbers of NIST's fundamental-parameters code (also the six-line spectrum of GSAS-II)."""
-
-
-def _holzer(energy: float, width: float, height: float, member: int) -> EmissionLine:
-    wavelength = _HC_EV_ANGSTROM / energy
-    return EmissionLine(wavelength, wavelength * width / energy, height * width, member)
-
-
-CU_K_ALPHA_1997: tuple[EmissionLine, ...] = (
-    _holzer(8047.8372, 2.285, 0.957, 1),
-    _holzer(8045.3672, 3.358, 0.090, 1),
-    _holzer(8027.9935, 2.666, 0.334, 2),
-    _holzer(8026.5041, 3.571, 0.111, 2),
-)
-"""Cu Kα1 and Kα2: Hölzer et al. 1997, Phys. Rev. A 56, 4554 (positions and FWHM in eV, heights)."""
 
 
 def spectral_density(
