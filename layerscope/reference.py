@@ -8,11 +8,14 @@ from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
 from layerscope.errors import DataError, RecipeError
 
-__all__ = ["find_entry", "nearest_names", "read_tables"]
+__all__ = ["find_entry", "make_entry", "nearest_names", "parse_entries", "read_tables"]
 
 T = TypeVar("T")
+EntryT = TypeVar("EntryT", bound=BaseModel)
 
 
 def read_tables(folder: str) -> dict[str, dict[str, Any]]:
@@ -44,6 +47,47 @@ def read_tables(folder: str) -> dict[str, dict[str, Any]]:
             except tomllib.TOMLDecodeError as error:
                 raise DataError(f"not valid TOML: {error}", source=f"{folder}/{entry.name}") from error
     return tables
+
+
+def make_entry(model: type[EntryT], content: Mapping[str, Any], where: str) -> EntryT:
+    """Return one checked entry of a table.
+
+    Raises
+    ------
+    DataError
+        Naming the entry and each key that is wrong.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        words = {"extra_forbidden": "unknown key", "missing": "missing key"}
+        found = [(words.get(e["type"], e["msg"]), ".".join(map(str, e["loc"]))) for e in error.errors()]
+        raise DataError("; ".join(f"{text} {key!r}" if key else text for text, key in found), source=where) from error
+
+
+def parse_entries(model: type[EntryT], tables: Mapping[str, Mapping[str, Any]], key: str) -> list[EntryT]:
+    """Return the checked entries of all tables of a folder, in their order.
+
+    Parameters
+    ----------
+    model : type of pydantic model
+        Of one entry.
+    tables : mapping
+        From `read_tables`; each holds a list of entries. What stands beside the list holds for all entries that do not
+        say otherwise.
+    key : str
+        Name of that list.
+
+    Raises
+    ------
+    DataError
+        If an entry is not complete or not right.
+    """
+    return [
+        make_entry(model, {k: v for k, v in table.items() if k != key} | row, f"{name}.toml, entry {number}")
+        for name, table in tables.items()
+        for number, row in enumerate(table.get(key, ()), start=1)
+    ]
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:

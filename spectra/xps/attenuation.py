@@ -25,11 +25,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import Positive, RecipeModel
-from layerscope.reference import find_entry, read_tables
+from layerscope.reference import find_entry, parse_entries, read_tables
 
 from .dataset import FloatArray
 
@@ -96,22 +96,9 @@ class Material(RecipeModel):
 
 @lru_cache(maxsize=1)
 def load_materials() -> Mapping[str, Material]:
-    """Return the solids of ``reference_data/materials`` by formula, read once and checked.
-
-    Raises
-    ------
-    DataError
-        If an entry is not complete.
-    """
-    found = {}
-    for table in read_tables("materials").values():
-        for row in table["material"]:
-            try:
-                material = Material.model_validate({"source": f"{table['source']} ({table['status']})"} | row)
-            except ValidationError as error:
-                raise DataError(str(error), source="materials/*.toml") from error
-            found[material.formula] = material
-    return MappingProxyType(found)
+    """Return the solids of ``reference_data/materials`` by formula, read once and checked."""
+    entries = parse_entries(Material, read_tables("materials"), "material")
+    return MappingProxyType({entry.formula: entry for entry in entries})
 
 
 def get_material(name: str) -> Material:

@@ -16,11 +16,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from layerscope.errors import DataError, RecipeError
+from layerscope.errors import RecipeError
 from layerscope.options import RecipeModel
-from layerscope.reference import find_entry, read_tables
+from layerscope.reference import find_entry, parse_entries, read_tables
 
 from .dataset import normalise_region
 
@@ -41,19 +41,9 @@ class ChargeReference(RecipeModel):
 
 @lru_cache(maxsize=1)
 def load_references() -> Mapping[str, ChargeReference]:
-    """Return the shipped references by name, read once and checked.
-
-    Raises
-    ------
-    DataError
-        If an entry is not complete.
-    """
-    rows = [row for table in read_tables("charge").values() for row in table["reference"]]
-    try:
-        found = [ChargeReference.model_validate(row) for row in rows]
-    except ValidationError as error:
-        raise DataError(str(error), source="charge/*.toml") from error
-    return MappingProxyType({entry.name: entry for entry in found})
+    """Return the shipped references by name, read once and checked."""
+    entries = parse_entries(ChargeReference, read_tables("charge"), "reference")
+    return MappingProxyType({entry.name: entry for entry in entries})
 
 
 def get_reference(name: str) -> ChargeReference:

@@ -23,10 +23,7 @@ from .attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, TPP2M_RELATIVE_SIGMA, Ma
 from .dataset import FloatArray, normalise_region
 from .rsf import RsfSet
 
-__all__ = ["BUDGET_PARTS", "Alternatives", "Composition", "Lines", "atomic_fractions"]
-
-BUDGET_PARTS = ("counting", "background", "rsf_set", "charge_reference")
-"""Parts of the error budget, in this order; with TPP-2M comes ``"attenuation"`` behind them."""
+__all__ = ["Alternatives", "Composition", "Lines", "atomic_fractions"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,8 @@ class Composition:
     covariance : ndarray, shape (L, M, M)
         Total covariance; rows sum to zero.
     parts : mapping of str to ndarray, shape (L, M, M)
-        Covariance by its causes, see `BUDGET_PARTS`; they add up to `covariance`.
+        Covariance by its causes, counting, background, rsf_set, charge_reference and, with TPP-2M, attenuation; they
+        add up to `covariance`.
     detected : ndarray of bool, shape (L, M)
         Whether the interval from counting and background alone excludes zero.
     upper_limit : ndarray, shape (L, M)
@@ -162,7 +160,7 @@ class Composition:
         Returns
         -------
         dict
-            Part -> standard deviation (1), in the order of `BUDGET_PARTS`; their squares sum to sigma squared.
+            Part -> standard deviation (1), in the order of `parts`; their squares sum to sigma squared.
         """
         index = self.elements.index(element)
         return {part: float(np.sqrt(matrices[level, index, index])) for part, matrices in self.parts.items()}

@@ -16,7 +16,7 @@ from layerscope.runs.recipe import PipelineRecipe
 from .attenuation import TPP2M_RELATIVE_SIGMA, Material, MaterialByName
 from .charge import ChargeTable
 from .dataset import normalise_region
-from .rsf import RsfSet, custom_rsf_set, get_rsf_set
+from .rsf import RsfSet, get_rsf_set
 
 __all__ = [
     "BackgroundTable",
@@ -289,15 +289,7 @@ class QuantificationTable(RecipeModel):
             If the set is not known.
         """
         base = get_rsf_set(self.rsf_set)
-        if not self.factors:
-            return base
-        return custom_rsf_set(
-            {**base.values, **{normalise_region(k): v for k, v in self.factors.items()}},
-            f"{base.source}; {', '.join(self.factors)}: {self.factors_source}",
-            name=f"{base.name} + recipe",
-            includes_attenuation=base.includes_attenuation,
-            transmission=base.transmission,
-        )
+        return base.extended(self.factors, self.factors_source) if self.factors else base
 
 
 class OverlapTable(RecipeModel):

@@ -8,14 +8,16 @@ holds the attenuation length, or one measured on an analyser with its own transm
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
-from layerscope.errors import DataError, RecipeError
-from layerscope.reference import find_entry, read_tables
+from pydantic import AfterValidator, Field
+
+from layerscope.errors import RecipeError
+from layerscope.options import Positive, RecipeModel
+from layerscope.reference import find_entry, make_entry, read_tables
 
 from .dataset import normalise_region
 
@@ -23,7 +25,6 @@ __all__ = [
     "RsfFactor",
     "RsfSet",
     "TransmissionConvention",
-    "custom_rsf_set",
     "get_rsf_set",
     "load_rsf_sets",
     "sets_with",
@@ -55,47 +56,25 @@ class RsfFactor:
     derived: bool
 
 
-@dataclass(frozen=True)
-class RsfSet:
-    """A set of sensitivity factors and its conventions.
+class RsfSet(RecipeModel):
+    """A set of sensitivity factors and its conventions."""
 
-    Attributes
-    ----------
-    name, label : str
-        Key in recipes; full name.
-    kind : str
-        ``"cross-section"``, ``"average-matrix"`` or ``"empirical"``.
-    includes_attenuation : bool
-        True if the energy dependence of the attenuation length is contained in the factors.
-    transmission : str
-        ``"none"``: not contained; ``"inverse-energy"``: that of an analyser with T ~ 1/E is contained;
-        ``"instrument"``: that of the maker's analyser is contained, and areas are used as measured.
-    values : mapping
-        Core level -> factor, C 1s = 1.
-    source, status, notes : str
-        Citation; ``read``, ``secondary`` or ``unverified``; remarks.
-    """
-
-    name: str
-    label: str
-    kind: Kind
-    includes_attenuation: bool
-    transmission: TransmissionConvention
-    values: Mapping[str, float] = field(repr=False)
-    source: str
-    status: str
-    notes: str = ""
-
-    def __post_init__(self) -> None:
-        where = f"RSF set {self.name!r}"
-        if self.kind not in get_args(Kind) or self.transmission not in get_args(TransmissionConvention):
-            raise DataError(f"kind {self.kind!r} or transmission {self.transmission!r} is unknown", source=where)
-        if not self.source:
-            raise DataError("a set needs a source", source=where)
-        for line, value in self.values.items():
-            if not (isfinite(value) and value > 0.0):
-                raise DataError(f"factor of {line} must be positive, not {value}", source=where)
-        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+    name: str = Field(description="key in recipes")
+    label: str = Field(description="full name")
+    kind: Kind = Field(description="what a factor is")
+    includes_attenuation: bool = Field(description="whether factors hold the attenuation length's energy dependence")
+    transmission: TransmissionConvention = Field(
+        description="none: not contained; inverse-energy: that of an analyser with T ~ 1/E is; instrument: that of the "
+        "maker's analyser is, and areas are used as measured"
+    )
+    values: Annotated[Mapping[str, Positive], AfterValidator(MappingProxyType)] = Field(
+        repr=False, description="core level -> factor, C 1s = 1"
+    )
+    source: str = Field(min_length=1, description="citation")
+    status: Literal["read", "secondary", "unverified"] = Field(description="whether the source was opened")
+    notes: str = Field(default="", description="remarks")
+    reference_line: Literal["C 1s"] = Field(default="C 1s", description="line whose factor is 1")
+    excitation: str = Field(default="", description="what the factors are for")
 
     def factor(self, line: str) -> RsfFactor:
         """Return the factor of a core level.
@@ -126,6 +105,23 @@ class RsfSet:
         """Tell whether the set has a value for a line, listed or derived."""
         return self._find(line) is not None
 
+    def extended(self, factors: Mapping[str, float], source: str) -> RsfSet:
+        """Return the set with factors that a recipe adds or replaces; if C 1s is among them, on any common scale.
+
+        Raises
+        ------
+        DataError
+            If a factor is not positive or there is no source.
+        """
+        values = {**self.values, **{normalise_region(line): value for line, value in factors.items()}}
+        scale = values["C 1s"] or 1.0
+        content = self.model_dump(exclude={"values"}) | {
+            "name": f"{self.name} + recipe",
+            "values": {line: value / scale for line, value in values.items()},
+            "source": source and f"{self.source}; {', '.join(factors)}: {source}",
+        }
+        return make_entry(RsfSet, content, f"factors for RSF set {self.name!r}")
+
     def _find(self, line: str) -> RsfFactor | None:
         wanted = normalise_region(line)
         if wanted in self.values:
@@ -147,7 +143,12 @@ def load_rsf_sets() -> Mapping[str, RsfSet]:
     mapping
         Name -> `RsfSet`.
     """
-    return MappingProxyType({name: _parse_set(name, table) for name, table in read_tables("rsf").items()})
+    return MappingProxyType(
+        {
+            name: make_entry(RsfSet, {"name": name} | table, f"rsf/{name}.toml")
+            for name, table in read_tables("rsf").items()
+        }
+    )
 
 
 def get_rsf_set(name: str) -> RsfSet:
@@ -188,52 +189,3 @@ def sets_with(lines: Collection[str], names: Collection[str] = ()) -> list[RsfSe
     """
     chosen = [get_rsf_set(name) for name in names] if names else load_rsf_sets().values()
     return [rsf for rsf in chosen if all(rsf.has(line) for line in lines)]
-
-
-def custom_rsf_set(
-    values: Mapping[str, float],
-    source: str,
-    *,
-    name: str = "custom",
-    includes_attenuation: bool = True,
-    transmission: TransmissionConvention = "instrument",
-) -> RsfSet:
-    """Make a set of factors that come from a recipe or from the data file (such as PHI's CorrectedRSF).
-
-    Parameters
-    ----------
-    values : mapping
-        Core level -> factor on any common scale; if C 1s is among them the set is scaled to C 1s = 1.
-    source : str
-        Where they come from.
-    name : str, default "custom"
-        Name of the set in records.
-    includes_attenuation, transmission : optional
-        Conventions, see `RsfSet`; by default the factors are used as they stand.
-
-    Returns
-    -------
-    RsfSet
-        The set.
-
-    Raises
-    ------
-    DataError
-        If a factor is not positive or there is no source.
-    """
-    named = {normalise_region(line): float(value) for line, value in values.items()}
-    scale = named.get("C 1s", 1.0) or 1.0
-    scaled = {line: value / scale for line, value in named.items()}
-    return RsfSet(name, name, "empirical", includes_attenuation, transmission, scaled, source, "read")
-
-
-def _parse_set(name: str, table: Mapping[str, Any]) -> RsfSet:
-    """Check one table and make a set of it."""
-    where = f"rsf/{name}.toml"
-    if table.get("reference_line") != "C 1s" or table.get("values", {}).get("C 1s") != 1.0:
-        raise DataError("a set must be relative to C 1s = 1", source=where)
-    content = {key: value for key, value in table.items() if key not in ("reference_line", "excitation")}
-    try:
-        return RsfSet(name=name, **content)
-    except TypeError as error:
-        raise DataError(f"wrong keys: {error}", source=where) from error

@@ -8,14 +8,16 @@ the uncertainty, contains the position. The data live in ``reference_data/specie
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import hypot, isfinite
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
 
 from layerscope.errors import DataError, RecipeError
+from layerscope.options import Positive, RecipeModel
 from layerscope.records import Assignment
-from layerscope.reference import nearest_names, read_tables
+from layerscope.reference import nearest_names, parse_entries, read_tables
 
 from .dataset import normalise_region
 
@@ -33,104 +35,59 @@ __all__ = [
 Status = Literal["read", "secondary", "unverified"]
 
 
-@dataclass(frozen=True)
-class Species:
-    """One chemical species seen through one core level.
+class Species(RecipeModel):
+    """One chemical species seen through one core level: an entry of ``reference_data/species``."""
 
-    Attributes
-    ----------
-    id : str
-        Name in recipes and records, e.g. ``"TM-O-B"``; unique within a line.
-    line : str
-        Core level, e.g. ``"B 1s"`` or ``"In 3d5/2"``.
-    label : str
-        What it is, in words.
-    low_eV, high_eV : float
-        Range of published binding energies (eV).
-    position_eV : float
-        Value to start from (eV); the middle of the range unless the table says otherwise.
-    spread_eV : float
-        Standard deviation (eV) by which the ends of the range may be off.
-    source, status, notes : str
-        Citation; ``read``, ``secondary`` (quoted by another work or a copy) or ``unverified``; remarks.
-    splitting_eV, splitting_sigma_eV : float or None
-        Distance to the second line of a doublet, towards higher binding energy (eV), and its standard deviation.
-    ratio : float or None
-        Area of the second line over that of the first, if it is known.
-    partner : str or None
-        Name of the second line, e.g. ``"In 3d3/2"``.
-    standard : bool
-        A metal that is put there to carry the energy scale: it competes with no assignment.
-    """
+    id: str = Field(description="name in recipes and records, such as 'TM-O-B'; unique within a line")
+    line: str = Field(description="core level, 'B 1s' or 'In 3d5/2'")
+    label: str = Field(description="what it is, in words")
+    low_eV: Positive = Field(description="lowest published binding energy")
+    high_eV: Positive = Field(description="highest published binding energy")
+    position_eV: Positive = Field(description="value to start from; the middle of the range unless the table says so")
+    spread_eV: Positive = Field(description="standard deviation by which the ends may be off: no position is exact")
+    source: str = Field(min_length=1, description="citation")
+    status: Status = Field(description="read, secondary (quoted by another work or a copy) or unverified")
+    notes: str = Field(default="", description="remarks")
+    splitting_eV: float | None = Field(default=None, description="distance up to the second line of a doublet")
+    splitting_sigma_eV: float | None = Field(default=None, description="its standard deviation")
+    ratio: float | None = Field(default=None, description="area of the second line over that of the first, if known")
+    partner: str | None = Field(default=None, description="name of the second line, 'In 3d3/2'")
+    standard: bool = Field(
+        default=False, description="a metal that is put there to carry the energy scale: it competes with no assignment"
+    )
 
-    id: str
-    line: str
-    label: str
-    low_eV: float
-    high_eV: float
-    position_eV: float
-    spread_eV: float
-    source: str
-    status: Status
-    notes: str = ""
-    splitting_eV: float | None = None
-    splitting_sigma_eV: float | None = None
-    ratio: float | None = None
-    partner: str | None = None
-    standard: bool = False
+    @model_validator(mode="before")
+    @classmethod
+    def _in_the_middle(cls, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        ends = row.get("low_eV"), row.get("high_eV")
+        if "position_eV" in row or not all(isinstance(end, int | float) for end in ends):
+            return row
+        return {**row, "position_eV": 0.5 * (float(row["low_eV"]) + float(row["high_eV"]))}
 
-    def __post_init__(self) -> None:
-        where = f"species {self.id!r} of {self.line}"
-        if not all(isfinite(value) for value in (self.low_eV, self.high_eV, self.position_eV, self.spread_eV)):
-            raise DataError("a position is not finite", source=where)
-        if not 0.0 < self.low_eV <= self.position_eV <= self.high_eV:
-            raise DataError(
-                f"positions are not in order: {self.low_eV}, {self.position_eV}, {self.high_eV} eV", source=where
-            )
-        if self.spread_eV <= 0.0:
-            raise DataError("spread_eV must be positive", source=where, hint="no published position is exact")
-        if not self.source or self.status not in get_args(Status):
-            raise DataError(f"a source and a status of {get_args(Status)} are needed", source=where)
-        if (self.splitting_eV is None) != (self.splitting_sigma_eV is None) or (
-            self.splitting_eV is not None and self.partner is None
-        ):
-            raise DataError("splitting_eV, splitting_sigma_eV and partner go together", source=where)
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.low_eV <= self.position_eV <= self.high_eV:
+            raise ValueError(f"positions are not in order: {self.low_eV}, {self.position_eV}, {self.high_eV} eV")
+        together = {self.splitting_eV is None, self.splitting_sigma_eV is None}
+        if len(together) > 1 or (self.splitting_eV is not None and self.partner is None):
+            raise ValueError("splitting_eV, splitting_sigma_eV and partner go together")
+        return self
 
 
 def parse_species(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Species, ...]:
     """Turn parsed tables into species and check them.
-
-    Parameters
-    ----------
-    tables : mapping
-        Name of the table -> content with a list ``species``.
-
-    Returns
-    -------
-    tuple of Species
-        In the order of the tables.
 
     Raises
     ------
     DataError
         Unknown or missing key, positions out of order, no source, the same id twice for a line.
     """
-    known = {entry.name for entry in fields(Species)}
-    required = {"id", "line", "label", "low_eV", "high_eV", "spread_eV", "source", "status"}
-    found: dict[tuple[str, str], Species] = {}
-    for name, table in tables.items():
-        for row in table.get("species", ()):
-            where = f"species/{name}.toml, {row.get('id', '(no id)')!r}"
-            if wrong := set(row) - known:
-                raise DataError(f"unknown key {sorted(wrong)}", source=where)
-            if missing := required - set(row):
-                raise DataError(f"missing key {sorted(missing)}", source=where)
-            middle = 0.5 * (float(row["low_eV"]) + float(row["high_eV"]))
-            species = Species(**{"position_eV": middle, **row})
-            if (species.id, species.line) in found:
-                raise DataError(f"{species.id!r} is given twice for {species.line}", source=where)
-            found[species.id, species.line] = species
-    return tuple(found.values())
+    found = parse_entries(Species, tables, "species")
+    names = [(entry.id, entry.line) for entry in found]
+    for name, line in names:
+        if names.count((name, line)) > 1:
+            raise DataError(f"{name!r} is given twice for {line}", source="species")
+    return tuple(found)
 
 
 @lru_cache(maxsize=1)

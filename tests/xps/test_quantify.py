@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from layerscope.spectra.xps.attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, get_material, imfp_tpp2m
-from layerscope.spectra.xps.quantify import BUDGET_PARTS, Alternatives, Lines, atomic_fractions
-from layerscope.spectra.xps.rsf import custom_rsf_set, get_rsf_set, load_rsf_sets
+from layerscope.spectra.xps.quantify import Alternatives, Lines, atomic_fractions
+from layerscope.spectra.xps.rsf import get_rsf_set, load_rsf_sets
 
 from layerscope.errors import DataError, RecipeError
 
 LINES = ("C 1s", "O 1s", "Mn 2p", "B 1s")
 ENERGY = 1486.6 - np.array([285.0, 530.0, 642.0, 192.0])
 EXPONENT = 0.666
+BUDGET_PARTS = ("counting", "background", "rsf_set", "charge_reference")
 MEASURED = Lines(LINES, ENERGY, EXPONENT)
 SCOFIELD = get_rsf_set("scofield")
 
@@ -40,7 +41,7 @@ def test_areas_made_from_a_composition_give_it_back_for_every_level() -> None:
 
 
 def test_hand_calculation_with_plain_factors() -> None:
-    rsf = custom_rsf_set({"C 1s": 1.0, "O 1s": 2.5}, "test")
+    rsf = get_rsf_set("kratos").extended({"O 1s": 2.5}, "test")
     result = atomic_fractions(
         Lines(("C 1s", "O 1s"), np.array([1200.0, 950.0]), EXPONENT), [100.0, 500.0], np.diag([25.0, 100.0]), rsf
     )

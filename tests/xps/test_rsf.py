@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from layerscope.spectra.xps.rsf import custom_rsf_set, get_rsf_set, load_rsf_sets
+from layerscope.spectra.xps.rsf import get_rsf_set, load_rsf_sets
 
 from layerscope.errors import DataError, RecipeError
 
@@ -77,10 +77,14 @@ def test_an_unknown_set_names_the_nearest() -> None:
         get_rsf_set("schofield")
 
 
-def test_factors_from_a_file_are_scaled_to_carbon_and_checked() -> None:
-    rsf = custom_rsf_set({"C1s": 0.314, "Sn3d5/2": 4.725}, "CorrectedRSF of the file")
+def test_factors_of_a_recipe_are_scaled_to_carbon_and_checked() -> None:
+    base = get_rsf_set("kratos")
+    rsf = base.extended({"C1s": 0.314, "Sn3d5/2": 4.725}, "CorrectedRSF of the file")
     assert rsf.factor("Sn 3d5/2").value == pytest.approx(4.725 / 0.314)
-    with pytest.raises(DataError, match="must be positive"):
-        custom_rsf_set({"C 1s": 1.0, "B 1s": -0.1}, "nowhere")
+    assert rsf.factor("O 1s").value == pytest.approx(base.factor("O 1s").value / 0.314)
+    assert (rsf.includes_attenuation, rsf.transmission) == (base.includes_attenuation, base.transmission)
+    assert rsf.source.endswith("Sn3d5/2: CorrectedRSF of the file")
+    with pytest.raises(DataError, match=r"greater than 0 'values\.B 1s'"):
+        base.extended({"B 1s": -0.1}, "nowhere")
     with pytest.raises(DataError, match="source"):
-        custom_rsf_set({"C 1s": 1.0}, "")
+        base.extended({"B 1s": 1.0}, "")
