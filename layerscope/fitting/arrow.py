@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Normal", "bounded_step"]
+__all__ = ["Normal", "bounded_step", "undamped_promise"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
+Bounds = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+RIDGE = 1e-8  # of the diagonal: keeps directions that the data do not determine out of an undamped step
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Normal:
     local: FloatArray  # (G, L, T, T)
     rhs_shared: FloatArray  # (G, S)
     rhs_local: FloatArray  # (G, L, T)
+    apart: FloatArray  # (G, L): smallest share of a squared derivative that the columns do not absorb
 
     def take(self, index: IntArray | BoolArray) -> Normal:
         """Return some of the series."""
@@ -45,9 +49,8 @@ def bounded_step(
     shared: FloatArray,
     local: FloatArray,
     damping: FloatArray,
-    scale_s: FloatArray,
-    scale_l: FloatArray,
-    bounds: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    scale: tuple[FloatArray, FloatArray],
+    bounds: Bounds,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the bounded Levenberg-Marquardt step and the reduction of chi2 it promises.
 
@@ -58,7 +61,7 @@ def bounded_step(
     local : ndarray, shape (G, L, T)
         Free parameters; one that is at a bound and would leave it is held.
     damping : ndarray, shape (G,)
-    scale_s, scale_l : ndarray, shapes (G, S) and (G, L, T)
+    scale : tuple of ndarray, shapes (G, S) and (G, L, T)
         What the damping is relative to.
     bounds : tuple of ndarray
         Low and high of the shared parameters, low and high of the patterns' own.
@@ -69,19 +72,46 @@ def bounded_step(
     promised : ndarray, shape (G,)
     """
     low_s, high_s, low_l, high_l = bounds
+    free, held_s, held_l = _free(now, shared, local, bounds)
+    damped_top = _damped(free.shared, damping[:, None] * scale[0], held_s)
+    damped_blocks = _damped(free.local, damping[:, None, None] * scale[1], held_l)
+    step_s, step_l = _solve_arrow(damped_top, free.border, damped_blocks, free.rhs_shared, free.rhs_local)
+    step_s = np.clip(shared + step_s, low_s, high_s) - shared
+    step_l = np.clip(local + step_l, low_l, high_l) - local
+    return step_s, step_l, _promise(free, step_s, step_l)
+
+
+def undamped_promise(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) -> FloatArray:
+    """Return by how much an undamped step would lower chi2, were the model linear, shape (G,).
+
+    A damped step promises little wherever it is short; this does not, and tells a minimum from a place where the
+    solver cannot move. Each direction is measured by its own curvature: on a plateau both the slope and the curvature
+    have all but vanished, and their ratio has not.
+    """
+    free, held_s, held_l = _free(now, shared, local, bounds)
+    top = _damped(free.shared, RIDGE * np.einsum("...ii->...i", free.shared), held_s)
+    blocks = _damped(free.local, RIDGE * np.einsum("...ii->...i", free.local), held_l)
+    step_s, step_l = _solve_arrow(top, free.border, blocks, free.rhs_shared, free.rhs_local)
+    return _promise(free, step_s, step_l)
+
+
+def _free(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) -> tuple[Normal, BoolArray, BoolArray]:
+    """Return the equations of those parameters that may move, and which may not: at a bound that they would leave."""
+    low_s, high_s, low_l, high_l = bounds
     held_s = ((shared <= low_s) & (now.rhs_shared <= 0)) | ((shared >= high_s) & (now.rhs_shared >= 0))
     held_l = ((local <= low_l) & (now.rhs_local <= 0)) | ((local >= high_l) & (now.rhs_local >= 0))
     free_s, free_l = np.asarray(~held_s), np.asarray(~held_l)
-    rhs_s, rhs_l = np.where(held_s, 0.0, now.rhs_shared), np.where(held_l, 0.0, now.rhs_local)
-    top = now.shared * free_s[:, :, None] * free_s[:, None, :]
-    border = now.border * free_s[:, None, :, None] * free_l[:, :, None, :]
-    blocks = now.local * free_l[..., :, None] * free_l[..., None, :]
-    damped_top = _damped(top, damping[:, None] * scale_s, held_s)
-    damped_blocks = _damped(blocks, damping[:, None, None] * scale_l, held_l)
-    step_s, step_l = _solve_arrow(damped_top, border, damped_blocks, rhs_s, rhs_l)
-    step_s = np.clip(shared + step_s, low_s, high_s) - shared
-    step_l = np.clip(local + step_l, low_l, high_l) - local
-    return step_s, step_l, _promise(top, border, blocks, rhs_s, rhs_l, step_s, step_l)
+    equations = Normal(
+        now.chi2,
+        now.coefficients,
+        now.shared * free_s[:, :, None] * free_s[:, None, :],
+        now.border * free_s[:, None, :, None] * free_l[:, :, None, :],
+        now.local * free_l[..., :, None] * free_l[..., None, :],
+        np.where(held_s, 0.0, now.rhs_shared),
+        np.where(held_l, 0.0, now.rhs_local),
+        now.apart,
+    )
+    return equations, held_s, held_l
 
 
 def _damped(matrix: FloatArray, amount: FloatArray, held: BoolArray) -> FloatArray:
@@ -128,18 +158,11 @@ def _solve_matrix(matrix: FloatArray, right: FloatArray) -> FloatArray:
     return result
 
 
-def _promise(
-    top: FloatArray,
-    border: FloatArray,
-    blocks: FloatArray,
-    rhs_s: FloatArray,
-    rhs_l: FloatArray,
-    step_s: FloatArray,
-    step_l: FloatArray,
-) -> FloatArray:
+def _promise(free: Normal, step_s: FloatArray, step_l: FloatArray) -> FloatArray:
     """Return the reduction of chi2 that the quadratic model predicts for a step, shape (G,)."""
-    linear = np.einsum("gs,gs->g", rhs_s, step_s) + np.einsum("glt,glt->g", rhs_l, step_l)
-    square = np.einsum("gs,gst,gt->g", step_s, top, step_s) + np.einsum("glt,gltu,glu->g", step_l, blocks, step_l)
-    cross = 2.0 * np.einsum("gs,glst,glt->g", step_s, border, step_l)
+    linear = np.einsum("gs,gs->g", free.rhs_shared, step_s) + np.einsum("glt,glt->g", free.rhs_local, step_l)
+    square = np.einsum("gs,gst,gt->g", step_s, free.shared, step_s)
+    square += np.einsum("glt,gltu,glu->g", step_l, free.local, step_l)
+    cross = 2.0 * np.einsum("gs,glst,glt->g", step_s, free.border, step_l)
     result: FloatArray = 2.0 * linear - square - cross
     return result

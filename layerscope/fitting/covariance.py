@@ -140,7 +140,12 @@ def _full_jacobian(
     """Return the weighted derivatives of some rows with respect to the free parameters, shape (B, V, n)."""
     rows, n = root_weight.shape
     held = Elimination(
-        np.zeros((rows, 0, n)), coefficients, np.zeros((rows, n)), np.zeros(rows), np.zeros((rows, 0, 0))
+        np.zeros((rows, 0, n)),
+        coefficients,
+        np.zeros((rows, n)),
+        np.zeros(rows),
+        np.zeros((rows, 0, 0)),
+        np.zeros(rows, dtype=bool),
     )
     cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
     return information(basis, held, root_weight, cut, len(evaluator.layout.free_names)).jacobian

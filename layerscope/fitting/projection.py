@@ -26,6 +26,9 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 RCOND = 1e-13  # relative eigenvalue of the scaled Gram matrix below which a direction counts as undetermined
+ALIKE = 1e-5  # what is left of a unit column beside the others, below which the Gram matrix has lost too many digits
+#: Share of a squared length that a projection may leave before the difference of products has lost its digits.
+LOST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Elimination:
     chi2 : ndarray, shape (B,)
     inverse : ndarray, shape (B, m, m)
         Inverse Gram matrix of the columns in use; zero for a coefficient held at its bound.
+    alike : ndarray of bool, shape (B,)
+        Patterns whose columns are so nearly alike that this inverse has lost its digits.
     """
 
     columns: FloatArray
@@ -49,6 +54,7 @@ class Elimination:
     residual: FloatArray
     chi2: FloatArray
     inverse: FloatArray
+    alike: BoolArray
 
 
 def eliminate(
@@ -72,21 +78,25 @@ def eliminate(
     if a.shape[1] == 0:
         chi2 = np.einsum("bn,bn->b", target, target)
         empty = np.zeros((a.shape[0], 0))
-        return Elimination(a, empty, target, chi2, np.zeros((a.shape[0], 0, 0)))
+        return Elimination(a, empty, target, chi2, np.zeros((a.shape[0], 0, 0)), np.zeros(a.shape[0], dtype=bool))
     a_t = a.transpose(0, 2, 1)
     gram = a @ a_t
-    inverse = _inverse(gram)
+    inverse, alike = _inverse(gram)
     c = _times(inverse, _times(a, target))
     residual = target - _times(a_t, c)
     correction = _times(inverse, _times(a, residual))  # one step of refinement: normal equations lose half the digits
     c = c + correction
     residual = residual - _times(a_t, correction)
+    for row in np.flatnonzero(alike):
+        back, span = _orthogonal(a[row])
+        along = span.T @ target[row]
+        c[row], residual[row], inverse[row] = back @ along, target[row] - span @ along, back @ back.T
     if nonnegative is not None and nonnegative.any():
         wrong = np.flatnonzero((c[:, nonnegative] < 0).any(axis=1))
         for row in wrong:
             c[row], inverse[row] = _bounded(gram[row], a[row] @ target[row], nonnegative)
             residual[row] = target[row] - c[row] @ a[row]
-    return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse)
+    return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse, alike)
 
 
 def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
@@ -94,8 +104,8 @@ def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
     return result
 
 
-def _inverse(gram: FloatArray) -> FloatArray:
-    """Invert a stack of Gram matrices, leaving out directions that the data do not determine."""
+def _inverse(gram: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Invert a stack of Gram matrices, leaving out undetermined directions; say which are too close to singular."""
     diagonal = np.einsum("bii->bi", gram)
     with np.errstate(all="ignore"):
         scale = np.where(diagonal > 0, 1.0 / np.sqrt(diagonal), 0.0)
@@ -105,18 +115,36 @@ def _inverse(gram: FloatArray) -> FloatArray:
     try:
         if bad.any() or (scale == 0).any():
             raise np.linalg.LinAlgError
-        lower = np.linalg.cholesky(scaled)
-        if (np.einsum("bii->bi", lower) < np.sqrt(RCOND)).any():
+        left = np.einsum("bii->bi", np.linalg.cholesky(scaled)).min(axis=1, initial=1.0)
+        if (left < np.sqrt(RCOND)).any():
             raise np.linalg.LinAlgError
-        inverse = np.asarray(np.linalg.inv(scaled), dtype=np.float64)
+        inverse, alike = np.asarray(np.linalg.inv(scaled), dtype=np.float64), left < ALIKE
     except np.linalg.LinAlgError:
         eigenvalues, vectors = np.linalg.eigh(scaled)
         keep = eigenvalues > RCOND * np.maximum(eigenvalues[:, -1:], 1e-300)
         with np.errstate(all="ignore"):
             weights = np.where(keep, 1.0 / eigenvalues, 0.0)
         inverse = (vectors * weights[:, None, :]) @ vectors.transpose(0, 2, 1)
+        alike = ~bad & ((eigenvalues < ALIKE**2).sum(axis=1) > (scale == 0).sum(axis=1))
     result: FloatArray = inverse * scale[:, :, None] * scale[:, None, :]
-    return result
+    return result, alike
+
+
+def _orthogonal(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Solve one pattern by singular values, so that the condition number of its columns (m, n) enters only once.
+
+    Returns
+    -------
+    back : ndarray, shape (m, rank)
+        Coefficients of the columns that make each vector of the span.
+    span : ndarray, shape (n, rank)
+        Orthonormal basis of the columns.
+    """
+    norm = np.sqrt(np.einsum("mn,mn->m", columns, columns))
+    scale = 1.0 / np.where(norm > 0, norm, 1.0)
+    left, singular, right = np.linalg.svd((columns * scale[:, None]).T, full_matrices=False)
+    keep = singular > RCOND * singular.max(initial=1e-300)
+    return right[keep].T * scale[:, None] / singular[keep], left[:, keep]
 
 
 def _bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -145,7 +173,7 @@ def _bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tu
             passive &= ~(nonnegative & (c <= 1e-300 + 1e-15 * np.abs(c).max()))
     inverse = np.zeros((m, m))
     index = np.ix_(passive, passive)
-    inverse[index] = _inverse(gram[index][None])[0]
+    inverse[index] = _inverse(gram[index][None])[0][0]
     return c, inverse
 
 
@@ -203,15 +231,39 @@ def information(
     transposed = jacobian.transpose(0, 2, 1)
     return Information(
         jacobian,
-        (jacobian @ solved.residual[..., None])[..., 0],
+        _times(jacobian, solved.residual),
         jacobian @ transposed,
         solved.columns @ transposed,
     )
 
 
-def reduced(info: Information, solved: Elimination) -> FloatArray:
-    """Return the curvature with the coefficients projected out, shape (B, V, V)."""
-    if solved.inverse.shape[1] == 0:
-        return info.curvature
-    projected: FloatArray = info.curvature - info.mixed.transpose(0, 2, 1) @ solved.inverse @ info.mixed
-    return projected
+def reduced(info: Information, solved: Elimination) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Project the coefficients out.
+
+    Returns
+    -------
+    gradient : ndarray, shape (B, V)
+    curvature : ndarray, shape (B, V, V)
+    apart : ndarray, shape (B,)
+        Smallest share of a squared derivative that the columns do not absorb; 1 where there are no columns.
+    """
+    gradient: FloatArray = info.gradient
+    curvature: FloatArray = info.curvature - info.mixed.transpose(0, 2, 1) @ solved.inverse @ info.mixed
+    whole, left = np.einsum("bvv->bv", info.curvature), np.einsum("bvv->bv", curvature)
+    for row in np.flatnonzero((left <= LOST * whole).any(axis=1) | solved.alike):
+        # Columns that are nearly alike have huge coefficients, and then the difference above is rounding, not even
+        # positive, and so is the slope. Projected first and multiplied afterwards, they are right.
+        used = np.diagonal(solved.inverse[row]) > 0
+        rest = _apart(info.jacobian[row], solved.columns[row][used])
+        gradient[row], curvature[row] = rest @ solved.residual[row], rest @ rest.T
+    share = np.where(whole > 0, left / np.where(whole > 0, whole, 1.0), 1.0)
+    return gradient, curvature, share.min(axis=1, initial=1.0)
+
+
+def _apart(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Return what is left of `rows` (V, n) beside the span of `columns` (m, n); not a number if one is not finite."""
+    if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+        return np.full(rows.shape, np.nan)
+    _, span = _orthogonal(columns)
+    rest: FloatArray = rows - (rows @ span) @ span.T
+    return rest

@@ -17,6 +17,7 @@ __all__ = ["Patterns", "RowEvaluator", "evaluate_rows"]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
+Arrow = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 CHUNK_VALUES = 1 << 15  # points handled at once: the work arrays stay in cache, and memory stays flat
 
@@ -140,7 +141,7 @@ class RowEvaluator:
         groups, n_patterns = shared.shape[0], layout.n_patterns
         rows, n_free, m = groups * n_patterns, len(layout.free_names), self.n_linear
         q, routes = self.parameters(shared, local)
-        chi2, c = np.empty(rows), np.empty((rows, m))
+        chi2, apart, c = np.empty(rows), np.empty(rows), np.empty((rows, m))
         curvature, gradient = np.empty((rows, n_free, n_free)), np.empty((rows, n_free))
         with np.errstate(all="ignore"):
             for part in self.chunks(rows, data.y.shape[-1]):
@@ -151,14 +152,19 @@ class RowEvaluator:
                 cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
                 info = information(basis, solved, root_weight, cut, n_free)
                 chi2[part], c[part] = solved.chi2, solved.coefficients
-                curvature[part], gradient[part] = reduced(info, solved), info.gradient
-        return self._arrow(chi2, c, curvature, gradient, groups)
+                gradient[part], curvature[part], apart[part] = reduced(info, solved)
+        shape = (groups, n_patterns)
+        bad = ~np.isfinite(chi2)
+        return Normal(
+            np.where(bad, np.inf, chi2).reshape(shape),
+            c.reshape(*shape, m),
+            *self._arrow(curvature, gradient, shape),
+            apart.reshape(shape),
+        )
 
-    def _arrow(
-        self, chi2: FloatArray, c: FloatArray, curvature: FloatArray, gradient: FloatArray, groups: int
-    ) -> Normal:
+    def _arrow(self, curvature: FloatArray, gradient: FloatArray, shape: tuple[int, int]) -> Arrow:
+        """Return what is shared, the border, what is each pattern's own, and the right-hand sides of both."""
         layout, v = self.layout, len(self.layout.shared)
-        shape = (groups, layout.n_patterns)
         h = curvature.reshape(*shape, *curvature.shape[1:])
         g = gradient.reshape(*shape, -1)
         if layout.is_plain:
@@ -168,16 +174,7 @@ class RowEvaluator:
             top = np.einsum("lvs,glvw,lwt->gst", p, h[..., :v, :v], p, optimize=True)
             rhs = np.einsum("lvs,glv->gs", p, g[..., :v])
             border = np.einsum("lvs,glvt->glst", p, h[..., :v, v:])
-        bad = ~np.isfinite(chi2).reshape(shape)
-        return Normal(
-            np.where(bad, np.inf, chi2.reshape(shape)),
-            c.reshape(*shape, -1),
-            top,
-            border,
-            h[..., v:, v:],
-            rhs,
-            g[..., v:],
-        )
+        return top, border, h[..., v:, v:], rhs, g[..., v:]
 
 
 def evaluate_rows(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.fitting.arrow import bounded_step
+from layerscope.fitting.arrow import bounded_step, undamped_promise
 from layerscope.fitting.rows import Patterns, RowEvaluator, evaluate_rows
 
 __all__ = ["Patterns", "RowEvaluator", "Solution", "Tolerances", "evaluate_rows", "minimise"]
@@ -27,6 +27,14 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 
 MEMORY = 0.9  # how much of a parameter's old scale a new one keeps: forgetting lets far starts come home
+MINIMUM = 1e-9  # relative reduction of chi2 that an undamped step may still promise at a minimum
+MERGED = (
+    1e-12  # squared share of a derivative beside the columns that leaves no digit of the slope to judge a minimum by
+)
+ROUNDING = 1e-15  # relative rounding of the data: a misfit that only this makes cannot be reduced
+PLATEAU = 1e2  # damping at which a start from which no step has led down counts as a plateau
+PLATEAU_PROMISE = 1e-6  # relative reduction that an undamped step promises on one, and not at a minimum
+STUCK = 1e18  # damping at which a series is given up
 
 
 @dataclass(frozen=True)
@@ -90,49 +98,116 @@ def minimise(
     initial_damping : float
         Of the first step, relative to the diagonal of the normal equations.
     """
-    layout = evaluator.layout
-    bounds = (*layout.bounds_shared(), *layout.bounds_local())
-    shared, local = shared.copy(), local.copy()
-    state = evaluator.normal(data, shared, local)
     groups = shared.shape[0]
-    damping, growth = np.full(groups, initial_damping), np.full(groups, 2.0)
-    scale_shared = np.einsum("gss->gs", state.shared).copy()
-    scale_local = np.einsum("gltt->glt", state.local).copy()
-    iterations = np.zeros(groups, dtype=np.intp)
-    converged = np.zeros(groups, dtype=bool)
-    if layout.n_shared + layout.n_local == 0:
-        return Solution(shared, local, state.coefficients, state.chi2, iterations, ~converged)
-    active = np.flatnonzero(np.isfinite(state.chi2).all(axis=1))
-    rows = np.arange(groups * layout.n_patterns).reshape(groups, layout.n_patterns)
-    for _ in range(tolerances.max_iterations):
-        if active.size == 0:
-            break
-        now = state.take(active) if active.size < groups else state
+    now = _Descent(evaluator, data, shared, local, initial_damping)
+    iterations, converged = np.zeros(groups, dtype=np.intp), np.zeros(groups, dtype=bool)
+    if evaluator.layout.n_shared + evaluator.layout.n_local == 0:
+        converged[:] = True
+    else:
+        active = np.flatnonzero(np.isfinite(now.state.chi2).all(axis=1))
+        for _ in range(tolerances.max_iterations):
+            if active.size == 0:
+                break
+            stuck = ~(now.damping[active] < STUCK)
+            done = now.advance(active, tolerances)
+            iterations[active] += 1
+            converged[active[done]] = True
+            active = active[~(done | stuck)]
+    return Solution(now.shared, now.local, now.state.coefficients, now.state.chi2, iterations, converged)
+
+
+class _Descent:
+    """Where each series stands, and how it steps."""
+
+    def __init__(
+        self, evaluator: RowEvaluator, data: Patterns, shared: FloatArray, local: FloatArray, damping: float
+    ) -> None:
+        layout, groups = evaluator.layout, shared.shape[0]
+        self.evaluator, self.data = evaluator, data
+        self.bounds = (*layout.bounds_shared(), *layout.bounds_local())
+        self.rows = np.arange(groups * layout.n_patterns).reshape(groups, layout.n_patterns)
+        self.shared, self.local = shared.copy(), local.copy()
+        self.state = evaluator.normal(data, shared, local)
+        self.damping, self.growth = np.full(groups, damping), np.full(groups, 2.0)
+        self.scale_shared = np.einsum("gss->gs", self.state.shared).copy()
+        self.scale_local = np.einsum("gltt->glt", self.state.local).copy()
+        self.at_start = np.ones(groups, dtype=bool)
+        self.rounding = ROUNDING**2 * np.square(data.y * data.root_weight).reshape(groups, -1).sum(axis=1)
+
+    def advance(self, active: IntArray, tolerances: Tolerances) -> BoolArray:
+        """Try one step in the series `active`, and say which of them were at their minimum before it."""
+        groups = self.shared.shape[0]
+        now = self.state.take(active) if active.size < groups else self.state
+        shared, local = self.shared[active], self.local[active]
         step_s, step_l, promised = bounded_step(
-            now, shared[active], local[active], damping[active], scale_shared[active], scale_local[active], bounds
+            now, shared, local, self.damping[active], (self.scale_shared[active], self.scale_local[active]), self.bounds
         )
-        trial_s, trial_l = shared[active] + step_s, local[active] + step_l
-        trial = evaluator.normal(data if active.size == groups else data.part(rows[active].ravel()), trial_s, trial_l)
+        trial_s, trial_l = shared + step_s, local + step_l
+        data = self.data if active.size == groups else self.data.part(self.rows[active].ravel())
+        trial = self.evaluator.normal(data, trial_s, trial_l)
         before, after = now.chi2.sum(axis=1), trial.chi2.sum(axis=1)
         with np.errstate(all="ignore"):
             gain = np.where(promised > 0, (before - after) / promised, -1.0)
             gain = np.where(np.isfinite(gain), gain, -1.0)
         better = (after <= before) & (gain > 0)
-        small = _relative(step_s, step_l, shared[active], local[active]) <= tolerances.step
         # a step that the bounds have cut may promise a rise: that asks for more damping and is no sign of a minimum
         settled = (promised >= 0) & (promised <= tolerances.reduction * before)
-        done = settled | small | (before == 0)
-        stuck = ~(damping[active] < 1e18)
-        iterations[active] += 1
+        short = settled | (_relative(step_s, step_l, shared, local) <= tolerances.step)
+        done: BoolArray = self._at_minimum(active, short, tolerances) | (before == 0)
         accepted = active[better]
-        state.put(_mask(accepted, groups), trial, better)
-        shared[accepted], local[accepted] = trial_s[better], trial_l[better]
-        for scale, blocks in ((scale_shared, state.shared), (scale_local, state.local)):
+        self.state.put(_mask(accepted, groups), trial, better)
+        self.shared[accepted], self.local[accepted] = trial_s[better], trial_l[better]
+        self.at_start[accepted] = False
+        for scale, blocks in ((self.scale_shared, self.state.shared), (self.scale_local, self.state.local)):
             scale[accepted] = np.maximum(MEMORY * scale[accepted], np.einsum("...ii->...i", blocks[accepted]))
-        damping[active], growth[active] = _damping(damping[active], growth[active], gain, better)
-        converged[active[done]] = True
-        active = active[~(done | stuck)]
-    return Solution(shared, local, state.coefficients, state.chi2, iterations, converged)
+        damping = self.damping[active]
+        self.damping[active], self.growth[active] = _damping(damping, self.growth[active], gain, better)
+        self._leave_plateau(active[self.at_start[active] & ~done & (self.damping[active] > PLATEAU)])
+        return done
+
+    def _promise(self, at: IntArray) -> FloatArray:
+        """Return the relative reduction of chi2 that an undamped step promises in the series `at`."""
+        now = self.state.take(at)
+        with np.errstate(all="ignore"):
+            left = np.abs(undamped_promise(now, self.shared[at], self.local[at], self.bounds))
+            return np.asarray((left - self.rounding[at]) / now.chi2.sum(axis=1))
+
+    def _at_minimum(self, active: IntArray, short: BoolArray, tolerances: Tolerances) -> BoolArray:
+        """Say which of the series whose step is short are at a minimum.
+
+        A damped step is short on a plateau too: what makes a minimum is that an undamped one would change nothing
+        either. Where columns have merged, with huge coefficients that cancel, the slope is rounding and tells nothing.
+        """
+        at = active[short]
+        minimum = short.copy()
+        if at.size:
+            minimum[short] = self._promise(at) <= max(tolerances.reduction, MINIMUM)
+            minimum[short] &= self.state.apart[at].min(axis=1) > MERGED
+        return minimum
+
+    def _leave_plateau(self, at: IntArray) -> None:
+        """Start afresh from plateaus, with steps in proportion to the parameters.
+
+        Where the misfit hardly depends on some parameter, steps in proportion to the influence of each would send just
+        that one farthest, to anywhere.
+        """
+        if at.size:
+            at = at[self._promise(at) > PLATEAU_PROMISE]
+        if at.size == 0:
+            return
+        self.at_start[at] = False
+        self.damping[at], self.growth[at] = 1.0, 2.0
+        low_s, high_s, low_l, high_l = self.bounds
+        size_s, size_l = _size(self.shared[at], low_s, high_s), _size(self.local[at], low_l, high_l)
+        influence = (self.scale_shared[at] * size_s**2, self.scale_local[at] * size_l**2)
+        top = np.maximum(influence[0].max(axis=1, initial=0.0), influence[1].max(axis=(1, 2), initial=0.0))
+        self.scale_shared[at], self.scale_local[at] = top[:, None] / size_s**2, top[:, None, None] / size_l**2
+
+
+def _size(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return what makes a large change of a parameter: the range between its bounds, or else its value."""
+    size = np.where(np.isfinite(high - low), high - low, np.abs(values))
+    return np.where(size > 0, size, 1.0)
 
 
 def _mask(index: IntArray, size: int) -> BoolArray:

@@ -143,7 +143,30 @@ def test_curvature_is_that_of_the_jacobian_with_the_columns_projected_out() -> N
         a = solved.columns[row].T
         projector = np.eye(a.shape[0]) - a @ np.linalg.pinv(a)
         jacobian = info.jacobian[row].T
-        np.testing.assert_allclose(reduced(info, solved)[row], jacobian.T @ projector @ jacobian, rtol=1e-8)
+        np.testing.assert_allclose(reduced(info, solved)[1][row], jacobian.T @ projector @ jacobian, rtol=1e-8)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-4, 1e-5, 1e-6])
+def test_slope_and_curvature_keep_their_digits_where_two_columns_are_nearly_alike(gap: float) -> None:
+    x = np.linspace(0.0, 3.0, 40)
+    model = ExpressionModel({"p": "exp(-k1*x)", "q": "exp(-k2*x)"})
+    y = np.random.default_rng(3).normal(size=(1, 40))
+    basis = model.basis(x[None], np.array([[0.7, 0.7 + gap]]))
+    solved = eliminate(basis, y, np.ones((1, 40)), None)
+    gradient, curvature, apart = reduced(
+        information(basis, solved, np.ones((1, 40)), [[(0, None)], [(1, None)]], 2), solved
+    )
+    # the same span from columns that are not alike: the line and the difference quotient of the two
+    line, quotient = np.exp(-0.7 * x), np.exp(-0.7 * x) * np.expm1(-gap * x) / gap
+    span = np.linalg.qr(np.stack([line, quotient], axis=1))[0]
+    along = np.linalg.lstsq(np.stack([line, quotient], axis=1), y[0], rcond=None)[0]
+    c = np.array([along[0] - along[1] / gap, along[1] / gap])
+    np.testing.assert_allclose(solved.coefficients[0], c, rtol=1e-14 / gap + 1e-9)
+    jacobian = np.stack([-c[0] * x * line, -c[1] * x * (line + gap * quotient)])
+    rest = jacobian - (jacobian @ span) @ span.T
+    np.testing.assert_allclose(curvature[0], rest @ rest.T, rtol=5e-14 / gap**2 + 1e-9)
+    np.testing.assert_allclose(gradient[0], rest @ y[0], rtol=5e-14 / gap**2 + 1e-9)
+    assert apart[0] == pytest.approx(min(np.diag(rest @ rest.T) / np.diag(jacobian @ jacobian.T)), rel=1e-2)
 
 
 def test_routes_carry_slopes_to_the_free_parameters() -> None:
