@@ -14,7 +14,7 @@ from .checks import check_phase
 from .crystal import load_gemmi
 from .model import Phase, Site, SiteMixing
 
-__all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table"]
+__all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table", "read_phase_table"]
 
 _MAX_CIF_BYTES = 20_000_000
 _PHASE_KEYS = {"name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing"}
@@ -29,6 +29,11 @@ def available_phases() -> tuple[str, ...]:
     return tuple(sorted(p.name.removesuffix(".toml") for p in _folder().iterdir() if p.name.endswith(".toml")))
 
 
+def read_phase_table(name: str) -> dict[str, Any]:
+    """Return a structure of the library as its file has it, formula and source included."""
+    return tomllib.loads(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
 def load_phase(what: str, *, folder: Path | None = None, name: str | None = None) -> Phase:
     """Load a phase from the library by name, or from a ``.cif`` or ``.toml`` file relative to ``folder``.
 
@@ -40,8 +45,7 @@ def load_phase(what: str, *, folder: Path | None = None, name: str | None = None
         The structure does not stand up to :func:`layerscope.diffraction.rietveld.checks.check_phase`.
     """
     if what in available_phases():
-        table = tomllib.loads(_folder().joinpath(f"{what}.toml").read_text(encoding="utf-8"))
-        return phase_from_table(table, source=what, name=name)
+        return phase_from_table(read_phase_table(what), source=what, name=name)
     path = Path(what) if folder is None else folder / what
     if path.suffix.lower() == ".cif":
         return phase_from_cif(path, name=name)

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from layerscope import __version__
+from layerscope.cli.knowledge import KnowledgeGroup
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="layerscope",
+    cls=KnowledgeGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,10 +103,12 @@ def show(
     folder: FolderArgument,
     sample: Annotated[str | None, typer.Option("--sample", "-s", help="Only this sample, or part of its name.")] = None,
     region: Annotated[str | None, typer.Option("--region", "-r", help="Only this region, e.g. 'B 1s'.")] = None,
-    technique: Annotated[
-        str | None, typer.Option("--technique", "-t", help="Only this technique, pipeline or method.")
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--technique", "-t", "--status", help="Only this technique, pipeline, method, or ok, warning, failed."
+        ),
     ] = None,
-    status: Annotated[str | None, typer.Option("--status", help="Only ok, warning or failed.")] = None,
     component: Annotated[
         str | None, typer.Option("--component", "-c", help="A row a quantity, of this species, phase...")
     ] = None,
@@ -122,7 +126,7 @@ def show(
     from layerscope.runs.load import load_run
     from layerscope.runs.present import narrowed, quantity_tables, summary_tables
 
-    loaded = narrowed(load_run(folder), sample=sample, region=region, technique=technique, status=status)
+    loaded = narrowed(load_run(folder), sample=sample, region=region, kinds=kinds or ())
     single = everything or component is not None or quantity is not None
     tables = quantity_tables(loaded, component=component, quantity=quantity) if single else summary_tables(loaded)
     print_tables(tables, whole=single, form=form)
@@ -160,7 +164,7 @@ def export(
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,
 ) -> None:
-    """Write the results for other programs: CSV, XLSX, the NeXus files of the series, or formats of the technique."""
+    """Write the results for other programs and papers."""
     from layerscope.runs.export import export_run
     from layerscope.runs.load import load_run
 
@@ -172,7 +176,7 @@ def export(
 
 @app.command()
 def validate(folder: FolderArgument) -> None:
-    """Check every record against the schema, and every file against its hash."""
+    """Check every record and every file of a run."""
     from layerscope.runs.store import RunStore
     from layerscope.runs.validate import validate_run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
-from layerscope.runs.summary import SummaryTable, failures_table, long_table
+from layerscope.runs.summary import NUMBERS, Shown, SummaryTable, failures_table, long_table, table
 from layerscope.runs.table_text import NO_BREAK, wrapped
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def narrowed(
     *,
     sample: str | None = None,
     region: str | None = None,
-    technique: str | None = None,
-    status: str | None = None,
+    kinds: Iterable[str] = (),
 ) -> Run:
     """Return the run with fewer records; capitals and spaces do not matter.
 
@@ -80,10 +79,8 @@ def narrowed(
     run : Run
     sample, region : str, optional
         Name of the sample or region; a part of the name, where none is called so.
-    technique : str, optional
-        Technique, pipeline or method.
-    status : str, optional
-        ``ok``, ``warning`` or ``failed``.
+    kinds : iterable of str, optional
+        Each the technique, the pipeline, the method or the status of the records.
     """
     for field, wanted in (("sample", sample), ("region", region)):
         if wanted is not None:
@@ -91,9 +88,9 @@ def narrowed(
             called = {name for name in names if _plain(name) == _plain(wanted)}
             kept = called or {name for name in names if _plain(wanted) in _plain(name)}
             run = run.select(lambda r, field=field, kept=kept: getattr(r.state, field) in kept)  # type: ignore[misc]
-    if technique is not None:
-        run = run.select(lambda r: _plain(technique) in map(_plain, (r.technique, pipeline_of(r), r.method)))
-    return run if status is None else run.select(status=status)
+    for kind in map(_plain, kinds):
+        run = run.select(lambda r, k=kind: k in map(_plain, (r.technique, pipeline_of(r), r.method, r.status)))  # type: ignore[misc]
+    return run
 
 
 def _plain(text: str | None) -> str:
@@ -101,7 +98,7 @@ def _plain(text: str | None) -> str:
 
 
 def quantity_tables(run: Run, *, component: str | None = None, quantity: str | None = None) -> list[SummaryTable]:
-    """Return long tables of chosen quantities, one for each technique, sample and region.
+    """Return tables of chosen quantities for each sample, region and method, whatever the technique.
 
     Parameters
     ----------
@@ -111,8 +108,14 @@ def quantity_tables(run: Run, *, component: str | None = None, quantity: str | N
         Keep only this component; capitals and spaces do not matter.
     quantity : str, optional
         Keep only this name, or every name that begins with it, e.g. ``peak``.
+
+    Returns
+    -------
+    list of SummaryTable
+        Of a series a table a quantity, with a column a component; with a column a quantity where one component is
+        chosen. Of a single record one table with a row a quantity.
     """
-    chosen: dict[tuple[str, ...], list[ResultRecord]] = {}
+    chosen: dict[tuple[str, str, str], list[ResultRecord]] = {}
     for record in run.records:
         kept = tuple(
             item
@@ -121,9 +124,19 @@ def quantity_tables(run: Run, *, component: str | None = None, quantity: str | N
             and (quantity is None or item.name == quantity or item.name.startswith(f"{quantity}."))
         )
         if kept:
-            names = (record.state.sample, record.state.region or "", record.method)
-            chosen.setdefault(names, []).append(record.model_copy(update={"quantities": kept}))
-    return [long_table(records, title=", ".join(filter(None, names))) for names, records in chosen.items()]
+            group = (record.state.sample, record.state.region or "", record.method)
+            chosen.setdefault(group, []).append(record.model_copy(update={"quantities": kept}))
+    tables = []
+    for group, records in chosen.items():
+        title = ", ".join(filter(None, group))
+        names = list(dict.fromkeys(q.name for record in records for q in record.quantities))
+        if len(records) == 1:
+            tables.append(long_table(records, title=title))
+        elif component is not None:
+            tables.append(table(records, NUMBERS, [Shown(name, name) for name in names], title=title))
+        else:
+            tables += [table(records, NUMBERS, [name], title=f"{title}: {name}") for name in names]
+    return tables
 
 
 # --- the short summary -------------------------------------------------------------------------------------------
@@ -153,9 +166,8 @@ def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int)
         text = ", ".join(f"{states[key]} {key}" for key in ("ok", "warning", "failed") if states[key])
         heads += wrapped(f"{sample} ({technique}): {text}", width)
         lines.append(heads[-1])
-        for table in tables:
-            if table.headline == (technique, sample) and (gist := _gist(table)):
-                lines += [f"  {line}" for line in wrapped(gist, width - 2)]
+        gists = (_gist(made) for made in tables if made.headline == (technique, sample))
+        lines += [f"  {line}" for gist in gists if gist for line in wrapped(gist, width - 2)]
     if len(lines) > most:
         lines = heads
     if len(lines) > most:

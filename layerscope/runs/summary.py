@@ -17,6 +17,7 @@ from layerscope.records import Quantity, ResultRecord
 from layerscope.records.formatting import format_confidence, format_limit
 
 __all__ = [
+    "NUMBERS",
     "Cell",
     "Column",
     "Shown",
@@ -49,7 +50,9 @@ _STATE = {
     "temperature_K": ("temperature", "K"),
 }
 _NAMES = ("sample", "region", "cycle", "step")
-"""Fields that say which series a row is of; the others say where in the series it stands."""
+"""Fields that say which series a row is of."""
+NUMBERS = tuple(name for name in _STATE if name not in _NAMES)
+"""Fields that say where in its series a row stands."""
 _UNIT_SIGNS = {"angstrom": "Å", "angstrom^3": "Å³", "deg": "°"}
 ANY = "*"
 """The quantity of a row, whatever its name, in a table with a row a quantity."""
@@ -474,17 +477,8 @@ def long_table(records: Iterable[ResultRecord], title: str = "Quantities") -> Su
     title : str, optional
         Title of the table.
     """
-    numbers = tuple(name for name in _STATE if name not in _NAMES)
-    return table(
-        records,
-        (*numbers, "component", "quantity"),
-        (
-            Shown(ANY, "value"),
-            Shown(ANY, "unit", cell=lambda q: q.unit),
-            Shown(ANY, "error", cell=lambda q: "fixed" if q.role == "fixed" else q.sigma_kind),
-        ),
-        title=title,
-    )
+    columns = (Shown(ANY, "value"), Shown(ANY, "unit", cell=lambda q: q.unit))
+    return table(records, (*NUMBERS, "component", "quantity"), columns, title=title)
 
 
 def failures_table(records: Iterable[ResultRecord]) -> SummaryTable | None:

@@ -22,6 +22,8 @@ _MOST_TURNED = 4
 """Rows up to which a table that is too wide is turned rather than split."""
 _LEAST_WORDS = 16
 """Width that a column of words is given at least, where it has so many."""
+_MOST_DETAILS = 4
+"""Places where a flag occurs that are named below a table."""
 _MOST_KEY = 24
 """Width from which on a name of rows may break."""
 #: Given the text of a cell and what the column is, returns it with colours, or as it is.
@@ -50,6 +52,8 @@ def as_text(
     """
     rows = table.rows if most_rows is None else table.rows[:most_rows]
     strips = [_Strip.of(table, index, rows) for index in range(len(table.fields))]
+    # what holds for every row is said once, below
+    strips = [strip for strip in strips if strip.kind != "flags" or len(set(strip.cells)) > 1]
     lines = [paint(line, "title") for line in wrapped(table.title, width)]
     if _width_of(strips) > width and len(rows) <= _MOST_TURNED and (turned := _turned(strips, width)):
         lines += _block(turned, width, paint, headed=False)
@@ -58,7 +62,24 @@ def as_text(
             lines += ([""] if number else []) + _block(block, width, paint)
     if len(rows) < len(table.rows):
         lines.append(f"... and {len(table.rows) - len(rows)} rows more (layerscope show --all)")
-    return [*lines, *(line for part in table.note.splitlines() for line in wrapped(part, width))]
+    below = (*table.note.splitlines(), *_legend(table, len(rows)))
+    return [*lines, *(line for part in below for line in wrapped(part, width))]
+
+
+def _legend(table: SummaryTable, rows: int) -> list[str]:
+    """Return a line for each flag of the rows that are shown: its name, and what it is about."""
+    about: dict[str, dict[str, None]] = {}
+    at = [number for number, column in enumerate(table.fields) if column.kind == "flags"]
+    carried = [flags for row in table.cells[:rows] for n in at if isinstance(flags := row[n], tuple)]
+    for flag in (flag for flags in carried for flag in flags):
+        name, _, detail = flag.partition(":")
+        about.setdefault(name, {}).update({detail: None} if detail else {})
+    lines = ["Flags of every row:"] if about and rows > 1 and len(set(map(flag_names, carried))) == 1 else []
+    for name, details in about.items():
+        words = list(details)
+        more = f", and {len(words) - _MOST_DETAILS} more" if len(words) > _MOST_DETAILS else ""
+        lines.append(f"{name}: {', '.join(words[:_MOST_DETAILS])}{more}" if words else name)
+    return lines
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,7 @@ class _Strip:
 def is_numeric(cells: Iterable[str]) -> bool:
     """Tell whether all cells are numbers or limits, so that they are read from their last digit."""
     filled = [cell for cell in cells if cell]
-    return bool(filled) and all(cell[0] in "-+<>0123456789" for cell in filled)
+    return bool(filled) and all(cell[0] in "-+<>(0123456789" for cell in filled)
 
 
 def flag_names(flags: object) -> tuple[str, ...]:
@@ -178,10 +199,9 @@ def _widths(strips: Sequence[_Strip], width: int) -> list[int]:
     """Share out the page: words take what the others leave, and names of rows give way first where it is too narrow."""
     widths = [strip.least for strip in strips]
     spare = width - _width_of(strips)
-    for number, strip in enumerate(strips):
-        room = max(0, min(strip.most - strip.least, spare))
-        widths[number] += room
-        spare -= room
+    while spare > 0 and (short := [n for n, strip in enumerate(strips) if widths[n] < strip.most]):
+        widths[min(short, key=widths.__getitem__)] += 1
+        spare -= 1
     while spare < 0 and max(widths) > 1:
         at = max(range(len(strips)), key=lambda n: (widths[n] > 1 and strips[n].kind != "value", widths[n]))
         widths[at] -= 1

@@ -39,6 +39,15 @@ def test_help_imports_nothing_heavy(arguments: list[str], allowed: set[str], tmp
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     _, shown, _ = probe(["--help"], tmp_path)
-    for command in ("run", "check", "show", "figure", "export", "validate", "doctor"):
+    commands = ("run", "check", "show", "figure", "export", "validate", "doctor", "species", "rsf", "phases")
+    for command in commands:
         assert f"\n  {command} " in shown
     assert "3 nothing could be" in shown
+
+
+def test_showing_a_run_loads_what_reads_records_and_not_what_makes_them() -> None:
+    names = ("xps", "xrd_peaks", "rietveld")
+    code = f"from layerscope.runs.present import _maker\nfor name in {names}: _maker(name, None)\n"
+    command = [sys.executable, "-P", "-c", f"{code}import sys\nprint(*sys.modules)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not (HEAVY - {"pydantic"}) & {name.partition(".")[0] for name in done.stdout.split()}

@@ -59,7 +59,7 @@ def test_no_line_is_wider_than_the_page_and_no_value_is_cut(
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_wide_table_goes_on_in_blocks_that_say_which_row_is_which_and_its_status(width: int) -> None:
-    made = fractions(12, 14, flags=("OVERLAP:P 2s with B-O",))
+    made = fractions(12, 14)
     lines = as_text(made, width)
     assert max(map(len, lines)) <= width
     blocks = "\n".join(lines[1:]).split("\n\n")
@@ -69,8 +69,20 @@ def test_a_wide_table_goes_on_in_blocks_that_say_which_row_is_which_and_its_stat
         assert [line.split()[0] for line in body if line.split()[0].isdigit()] == [str(10 * k) for k in range(12)]
         assert sum(" ok" in line for line in body) == 12
     for row in made.rows:
-        assert all(cell in "\n".join(lines) for cell in row[:-1])
-    assert sum("OVERLAP" in line for line in lines) >= 12
+        assert all(cell in "\n".join(lines) for cell in row)
+
+
+def test_flags_stand_in_their_row_by_name_and_what_they_are_about_below() -> None:
+    records = [level(0, 1), level(10, 1, ("AT_BOUND:fwhm", "CORRELATED:a~b 0.98")), level(20, 1, ("AT_BOUND:mixing",))]
+    lines = as_text(table(records, ("etch_time_s",), ("species.fraction",), title="t"), 80)
+    assert [line.split()[3:] for line in lines[-5:-2]] == [[], ["AT_BOUND,", "CORRELATED"], ["AT_BOUND"]]
+    assert lines[-2:] == ["AT_BOUND: fwhm, mixing", "CORRELATED: a~b 0.98"]
+
+
+def test_flags_that_every_row_has_are_said_once() -> None:
+    lines = as_text(fractions(12, 3, flags=("OVERLAP:P 2s with B-O",)), 80)
+    assert lines[-2:] == ["Flags of every row:", "OVERLAP: P 2s with B-O"]
+    assert sum("OVERLAP" in line for line in lines) == 1
 
 
 def test_a_wide_table_of_few_rows_is_turned() -> None:

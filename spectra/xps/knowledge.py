@@ -1,0 +1,91 @@
+"""What this technique can look up: chemical species by core level, and sensitivity factors, each with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layerscope.errors import RecipeError
+from layerscope.runs.summary import Cell, Column, SummaryTable, words_table
+
+from .dataset import normalise_region
+from .rsf import RsfSet, load_rsf_sets
+from .species import Species, load_species, species_for
+
+__all__ = ["sensitivity_factors", "species"]
+
+_STATUS = "read: opened at the source; secondary: quoted by another work; unverified: no source could be opened."
+
+
+def species(words: Sequence[str]) -> SummaryTable:
+    """Return the species of the library.
+
+    Parameters
+    ----------
+    words : sequence of str
+        A core level, such as ``B 1s``, or an element; or words that all occur in name, description, source or notes.
+    """
+    asked = " ".join(words)
+    of_line = species_for(asked) if words else ()
+    of_element = [entry for entry in load_species() if entry.line.split()[0] == asked]
+    chosen = of_line or of_element or [entry for entry in load_species() if _has(entry, words)]
+    rows = [
+        (entry.line, entry.id, _range(entry), entry.spread_eV, entry.label, f"{entry.source} ({entry.status})")
+        for entry in sorted(chosen, key=lambda entry: (entry.line, entry.position_eV))
+    ]
+    columns = (
+        Column("line", kind="key"),
+        Column("species", kind="key"),
+        Column("position", "eV"),
+        Column("spread", "eV"),
+        Column("what it is", kind="text"),
+        Column("source", kind="text"),
+    )
+    return words_table("Species", columns, rows, note=_STATUS)
+
+
+def _range(entry: Species) -> str:
+    low, high = f"{entry.low_eV:g}", f"{entry.high_eV:g}"
+    return low if low == high else f"{low}–{high}"
+
+
+def _has(entry: Species, words: Sequence[str]) -> bool:
+    text = " ".join((entry.id, entry.line, entry.label, entry.source, entry.notes)).casefold()
+    return all(word.casefold() in text for word in words)
+
+
+def sensitivity_factors(words: Sequence[str]) -> SummaryTable:
+    """Return the relative sensitivity factors of all sets, C 1s = 1.
+
+    Parameters
+    ----------
+    words : sequence of str
+        A core level, such as ``O 1s``, or an element; names of sets among them choose the columns.
+    """
+    sets = [one for name, one in load_rsf_sets().items() if name in words] or list(load_rsf_sets().values())
+    asked = " ".join(word for word in words if word not in load_rsf_sets())
+    known = list(dict.fromkeys(line for one in sets for line in one.values))
+    wanted = normalise_region(asked)
+    if asked and any(one.has(wanted) for one in sets):
+        lines = [wanted]
+    else:
+        lines = [line for line in known if not asked or line.split()[0] == wanted]
+    rows = [(line, *(_factor(one, line) for one in sets)) for line in lines]
+    columns = (Column("line", kind="key"), *(Column(one.name) for one in sets))
+    notes = [f"{one.name}: {one.label}, {_contains(one)}; {one.source} ({one.status})" for one in sets]
+    return words_table("Relative sensitivity factors", columns, rows, note="\n".join([_DERIVED, *notes]))
+
+
+_DERIVED = "In brackets: from the other lines of the doublet by the ratio 2j + 1."
+
+
+def _factor(one: RsfSet, line: str) -> Cell:
+    try:
+        factor = one.factor(line)
+    except RecipeError:
+        return None
+    return f"({factor.value:.4g})" if factor.derived else factor.value
+
+
+def _contains(one: RsfSet) -> str:
+    attenuation = "with" if one.includes_attenuation else "without"
+    return f"{one.kind}, {attenuation} attenuation, transmission: {one.transmission}"
