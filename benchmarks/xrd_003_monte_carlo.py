@@ -35,7 +35,7 @@ from layerscope.diffraction.peaks.fractions import fractions_of  # noqa: E402
 from layerscope.diffraction.peaks.frames import FrameData  # noqa: E402
 from layerscope.diffraction.peaks.joint import fit_joint, frame_covariance  # noqa: E402
 from layerscope.diffraction.peaks.lines import DiffractionLine  # noqa: E402
-from layerscope.diffraction.peaks.model import HeldLine, LineShape  # noqa: E402
+from layerscope.diffraction.peaks.model import HeldLine, LineModel, LineShape  # noqa: E402
 from layerscope.diffraction.peaks.series import LineSeries, SeriesOptions, analyse_series  # noqa: E402
 from layerscope.diffraction.radiation import tube_radiation  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
@@ -73,10 +73,7 @@ def bound(truth: sim.Simulated) -> FloatArray:
         truth.position,
         sigma,
         np.full(3, 100.0),
-        DiffractionLine(CU),
-        shape,
-        held,
-        polynomial=2,
+        LineModel(DiffractionLine(CU), shape, held, 2),
     )
     on = (present[:, None] & present[None]).transpose(2, 0, 1)
     areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in sim.NAMES]), 0.0)

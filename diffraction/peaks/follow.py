@@ -64,14 +64,9 @@ def _track(series: FrameSeries, stacked: Stack, table: ReflectionTable, factor: 
         stacked.two_theta,
         stacked.intensity,
         series.radiation,
-        table.range_2theta,
-        neighbours=table.neighbours,
-        width="per_pattern" if table.width == "frame" else "shared",
-        background=table.background,
-        axial=table.axial,
+        table,
         noise_factor=factor,
         reference=reference,
-        instrument=None if table.instrument_fwhm is None else (table.instrument_fwhm, table.instrument_mixing),
     )
 
 

@@ -17,8 +17,7 @@ from layerscope.fitting.layout import Layout
 from layerscope.fitting.solver import Patterns, RowEvaluator, Tolerances, evaluate_rows, minimise
 
 from ..radiation import FloatArray
-from .lines import DiffractionLine
-from .model import FrameModel, HeldLine, LineShape, frame_parameters
+from .model import LineModel
 from .tabulated import TabulatedLine
 
 __all__ = ["FrameBatch", "FrameData", "fit_frames"]
@@ -52,6 +51,10 @@ class FrameData:
     def root_weight(self) -> FloatArray:
         """1/sigma, 0 for points that are left out, shape (F, n)."""
         return np.where(self.use, 1.0 / np.sqrt(self.variance), 0.0)
+
+    def only(self, rows: NDArray[np.intp]) -> FrameData:
+        """Return some of the frames."""
+        return FrameData(self.x, self.y[rows], self.variance[rows], self.use[rows])
 
     @property
     def n_frames(self) -> int:
@@ -88,12 +91,8 @@ class FrameBatch:
 
 def fit_frames(
     data: FrameData,
-    rows: NDArray[np.intp],
     names: Sequence[str],
-    line: DiffractionLine,
-    shape: LineShape,
-    held: Sequence[HeldLine],
-    polynomial: int,
+    model: LineModel,
     start: FloatArray,
     *,
     prior_sigma: FloatArray | None = None,
@@ -101,17 +100,15 @@ def fit_frames(
     errors: bool = True,
     tolerances: Tolerances = ROUGH,
 ) -> FrameBatch:
-    """Fit positions and areas of some frames, shapes held.
+    """Fit positions and areas frame by frame, shapes held.
 
     Parameters
     ----------
     data : FrameData
-    rows : ndarray of int, shape (G,)
-        Frames to fit.
+        G frames.
     names : sequence of str
         Lines, K >= 0.
-    line, shape, held, polynomial
-        Of the model.
+    model : LineModel
     start : ndarray, shape (K, G)
         Positions to start from; with `prior_sigma` also what is known of them.
     prior_sigma : ndarray, shape (K, G), optional
@@ -122,23 +119,23 @@ def fit_frames(
         Whether to compute standard errors.
     tolerances : Tolerances
     """
-    rough = TabulatedLine.of(line.searching(float(data.x.mean()), min(shape.fwhm.values()), shape.axial))
-    model = FrameModel(names, rough, held=held, polynomial=polynomial)
-    parameters = frame_parameters(model, shape)
+    narrowest = min(model.shape.fwhm.values())
+    rough = TabulatedLine.of(model.line.searching(float(data.x.mean()), narrowest, model.shape.axial))
+    drawn, parameters = model.frame(names, rough)
     for k, name in enumerate(names):
         low, high = float(start[k].min()) - reach, float(start[k].max()) + reach
         parameters[f"{name}_center"].set(value=float(start[k, 0]), min=low, max=high)
-    layout = Layout(parameters, model.nonlinear_names, 1)
+    layout = Layout(parameters, drawn.nonlinear_names, 1)
     centers = [f"{n}_center" for n in names]
     first = np.stack([start[centers.index(b.name)] for b in layout.shared], axis=1) if centers else None
-    groups = rows.size
+    groups = data.n_frames
     shared = np.zeros((groups, 0)) if first is None else first
     priors = tuple(centers) if prior_sigma is not None else ()
-    evaluator = RowEvaluator(model, layout, None, (), priors)
-    weight = data.root_weight[rows]
+    evaluator = RowEvaluator(drawn, layout, None, (), priors)
+    weight = data.root_weight
     patterns = Patterns(
         data.x[None],
-        data.y[rows],
+        data.y,
         weight,
         None,
         start.T if priors else None,

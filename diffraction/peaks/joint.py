@@ -19,7 +19,7 @@ from .bragg import two_theta_from_d
 from .components import HardwareLine
 from .frames import FrameData
 from .lines import DiffractionLine
-from .model import FrameModel, HeldLine, LineShape, frame_parameters
+from .model import FrameModel, HeldLine, LineModel, LineShape, frame_parameters
 from .tabulated import TabulatedLine
 
 if TYPE_CHECKING:
@@ -65,19 +65,17 @@ class JointFit:
 
 def fit_reference(
     data: FrameData,
-    rows: NDArray[np.intp],
     line: DiffractionLine,
     hardware: Sequence[HardwareLine],
     *,
     polynomial: int,
     window: tuple[float, float],
-) -> tuple[LineShape, tuple[HeldLine, ...]]:
+) -> LineModel:
     """Find the shape of the lines and the lines of the cell in frames that hold one phase only.
 
     Parameters
     ----------
     data : FrameData
-    rows : ndarray of int
         Frames with a single line in the window.
     line : DiffractionLine
     hardware : sequence of HardwareLine
@@ -95,7 +93,7 @@ def fit_reference(
     places = {h.id: float(two_theta_from_d(h.d_A, wavelength)) for h in hardware}
     inside = [h for h in hardware if data.x[0] + 0.1 < places[h.id] < data.x[-1] - 0.1]
     candidates = tuple(HeldLine(h.id, places[h.id], 0.25) for h in inside)
-    y = data.y[rows]
+    y = data.y
     look = (data.x > window[0]) & (data.x < window[1])
     smooth = np.apply_along_axis(lambda r: np.convolve(r, np.ones(3) / 3, mode="same"), 1, y)
     start = data.x[look][smooth[:, look].argmax(axis=1)]
@@ -113,7 +111,7 @@ def fit_reference(
         fit = fit_series(
             model,
             parameters,
-            Series(data.x, y, variance=data.variance[rows], use=data.use[rows]),
+            Series(data.x, y, variance=data.variance, use=data.use),
             scopes={"first_center": PER_PATTERN},
             starts={"first_center": start},
             weights="given",
@@ -142,7 +140,7 @@ def fit_reference(
         )
         for c in candidates
     )
-    return shape, held
+    return LineModel(line, shape, held, polynomial)
 
 
 def _stands_out(fit: SeriesFit, name: str, hardware: Sequence[HardwareLine], wavelength: float) -> bool:
@@ -174,11 +172,8 @@ def fit_joint(
     position: FloatArray,
     position_sigma: FloatArray,
     significance: FloatArray,
-    line: DiffractionLine,
-    shape: LineShape,
-    held: Sequence[HeldLine],
+    model: LineModel,
     *,
-    polynomial: int,
     start: FloatArray | None = None,
 ) -> JointFit:
     """Fit all frames together.
@@ -195,26 +190,25 @@ def fit_joint(
         lines at the limit of detection feel.
     significance : ndarray, shape (K,)
         Of each line over all frames, in standard errors.
-    line, shape, held, polynomial
-        Of the model.
+    model : LineModel
     start : ndarray, shape (K, F), optional
         Positions to start from (degrees) where they are better known than `position`. One damping serves all frames,
         so that a single faint line far from its place slows down the fit of all.
     """
-    line = line.resolved(float(np.median(position)), min(shape.fwhm.values()), shape.axial)
+    narrowest = min(model.shape.fwhm.values())
+    line = model.line.resolved(float(np.median(position)), narrowest, model.shape.axial)
     if data.n_frames >= MANY:
         line = TabulatedLine.of(line)
-    model = FrameModel(names, line, held=held, polynomial=polynomial)
-    parameters = frame_parameters(model, shape)
+    drawn, parameters = model.frame(names, line)
     first = names[int(np.argmax(significance))]
-    _free_shape(parameters, model, first, line)
+    _free_shape(parameters, drawn, first, line)
     own = [first]
     scopes: dict[str, Scope] = {}
     starts, priors = {}, {}
     for k, name in enumerate(names):
         if name != first:
             if significance[k] > ENOUGH:
-                reference = shape.width(first)
+                reference = model.shape.width(first)
                 parameters[f"{name}_fwhm"].set(vary=True, min=0.4 * reference, max=5.0 * reference)
                 own.append(name)
             else:
@@ -227,7 +221,7 @@ def fit_joint(
         if not present[k].all():
             priors[f"{name}_area"] = (np.zeros(data.n_frames), np.where(present[k], np.inf, _OFF_SIGMA))
     fit = fit_series(
-        model,
+        drawn,
         parameters,
         Series(data.x, data.y, variance=data.variance, use=data.use, priors=priors),
         scopes=scopes,
@@ -240,7 +234,7 @@ def fit_joint(
         float(fit.value(f"{first}_mixing")[0]),
         float(fit.value(f"{first}_axial")[0]) if line.axial else 0.0,
     )
-    return JointFit(tuple(names), present, model, fit, fitted, tuple(own))
+    return JointFit(tuple(names), present, drawn, fit, fitted, tuple(own))
 
 
 def frame_covariance(fit: SeriesFit, names: Sequence[str]) -> FloatArray:

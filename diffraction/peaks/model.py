@@ -24,7 +24,7 @@ from .lines import DiffractionLine
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["FrameModel", "HeldLine", "LineShape", "frame_parameters"]
+__all__ = ["FrameModel", "HeldLine", "LineModel", "LineShape", "frame_parameters"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,32 @@ class HeldLine:
     area: float = 0.0
     area_sigma: float = 0.0
     center_sigma: float = 0.0
+
+
+@dataclass(frozen=True)
+class LineModel:
+    """What the frames of a series have in common, whichever lines are there.
+
+    Attributes
+    ----------
+    line : DiffractionLine
+        How a line is drawn.
+    shape : LineShape
+    held : tuple of HeldLine
+        Lines of the cell, always on.
+    polynomial : int
+        Degree of the background.
+    """
+
+    line: DiffractionLine
+    shape: LineShape
+    held: tuple[HeldLine, ...] = ()
+    polynomial: int = 2
+
+    def frame(self, names: Sequence[str], line: DiffractionLine) -> tuple[FrameModel, lmfit.Parameters]:
+        """Return the model of a frame with these lines, drawn by `line`, and its parameters with all shapes held."""
+        model = FrameModel(names, line, held=self.held, polynomial=self.polynomial)
+        return model, frame_parameters(model, self.shape)
 
 
 class FrameModel(PatternModel):

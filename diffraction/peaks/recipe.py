@@ -6,38 +6,26 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from layerscope.options import RecipeModel, not_empty
+from layerscope.options import Positive, RecipeModel, not_empty
 
 from ..recipe_series import DiffractionRecipe, Range, unique
 from .line_series import FitOptions
+from .shift import TrackOptions
 
 __all__ = ["ComparisonTable", "PeaksRecipe", "ReflectionTable"]
 
 
-class ReflectionTable(RecipeModel):
-    """A single line to follow: where it is, how wide, how far it moves."""
+class ReflectionTable(TrackOptions):
+    """A single line to follow."""
 
     name: Annotated[str, Field(min_length=1, description="e.g. '(101)' or 'Al (111)'")]
-    range_2theta: Range = Field(description="degrees; part of the pattern that is fitted")
-    neighbours: tuple[float, ...] = Field(default=(), description="degrees; other lines there that do not move")
-    width: Literal["frame", "shared"] = Field(default="frame", description="one a frame, or one for the series")
-    background: Annotated[int, Field(ge=0, le=6)] = Field(default=1, description="degree of the polynomial")
-    axial: bool | float = Field(default=True, description="fitted, left out, or held at this S/L")
     reference_frames: Annotated[tuple[int, ...], AfterValidator(not_empty)] = Field(
         default=(0,), description="frames that shifts count from"
     )
-    instrument_fwhm: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="degrees; removed from the half width"
-    )
-    instrument_mixing: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.5, description="Lorentzian share of the instrument's profile"
-    )
-    d_to_a: Annotated[float, Field(gt=0)] | None = Field(
+    d_to_a: Positive | None = Field(
         default=None, description="cubic cells: a = d times this number, the square root of h2 + k2 + l2"
     )
-    known_d_A: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="this line is a standard: its spacing is known"
-    )
+    known_d_A: Positive | None = Field(default=None, description="this line is a standard: its spacing is known")
     standard: str | None = Field(default=None, description="correct the displacement by this other reflection")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,7 @@ from numpy.typing import NDArray
 
 from ..radiation import FloatArray
 from .frames import FrameBatch, FrameData, fit_frames
-from .lines import DiffractionLine
-from .model import HeldLine, LineShape
+from .model import LineModel
 
 __all__ = ["FoundLine", "find_lines"]
 
@@ -32,11 +30,8 @@ class FoundLine:
 
 def find_lines(
     data: FrameData,
-    line: DiffractionLine,
-    shape: LineShape,
-    held: Sequence[HeldLine],
+    model: LineModel,
     *,
-    polynomial: int,
     window: tuple[float, float],
     max_lines: int = 4,
     significance: float = 5.0,
@@ -49,8 +44,8 @@ def find_lines(
     Parameters
     ----------
     data : FrameData
-    line, shape, held, polynomial
-        Of the model; all lines take the widest known width of the series' own lines.
+    model : LineModel
+        All lines take the widest known width of the series' own lines.
     window : (float, float)
         Range of 2theta to look in (degrees).
     max_lines : int
@@ -65,26 +60,27 @@ def find_lines(
         Fitted curve of the final set of each frame.
     """
     frames = np.arange(data.n_frames)
-    grid = np.arange(window[0], window[1], shape.width("line") / 3.0)
-    templates = _templates(data.x, grid, line, shape)
+    width = model.shape.width("line")
+    grid = np.arange(window[0], window[1], width / 3.0)
+    templates = _templates(data.x, grid, model)
     penalty = 2.0 * np.log(data.x.size)
-    if held:
-        now = fit_frames(data, frames, (), line, shape, held, polynomial, np.zeros((0, frames.size)), errors=False)
+    if model.held:
+        now = fit_frames(data, (), model, np.zeros((0, frames.size)), errors=False)
         expected, chi2 = now.expected.copy(), now.chi2.copy()
     else:
-        expected, chi2 = _flat(data, polynomial)
+        expected, chi2 = _flat(data, model.polynomial)
     found: list[list[FoundLine]] = [[] for _ in frames]
     open_frames = frames
     for count in range(1, max_lines + 1):
-        best, gain = _best_addition(data, expected, grid, templates, found, shape, open_frames)
+        best, gain = _best_addition(data, expected, grid, templates, found, width, open_frames)
         promising = gain > max(penalty, significance**2) * 0.6
         open_frames, best = open_frames[promising], best[promising]
         if open_frames.size == 0:
             break
         start = np.array([[f.position for f in found[i]] + [b] for i, b in zip(open_frames, best, strict=True)]).T
         names = tuple(f"line{k}" for k in range(count))
-        batch = fit_frames(data, open_frames, names, line, shape, held, polynomial, start, reach=0.1)
-        accepted = _accepted(batch, chi2[open_frames], penalty, significance, shape, window)
+        batch = fit_frames(data.only(open_frames), names, model, start, reach=0.1)
+        accepted = _accepted(batch, chi2[open_frames], penalty, significance, width, window)
         for g in np.flatnonzero(accepted):
             frame = int(open_frames[g])
             rows = zip(
@@ -107,11 +103,12 @@ def _flat(data: FrameData, polynomial: int) -> tuple[FloatArray, FloatArray]:
     return expected, (((data.y - expected) * weight) ** 2).sum(axis=1)
 
 
-def _templates(x: FloatArray, grid: FloatArray, line: DiffractionLine, shape: LineShape) -> FloatArray:
+def _templates(x: FloatArray, grid: FloatArray, model: LineModel) -> FloatArray:
+    shape = model.shape
     p = [grid, np.full(grid.size, shape.width("line")), np.full(grid.size, shape.mixing)]
-    if line.axial:
+    if model.line.axial:
         p.append(np.full(grid.size, shape.axial))
-    return line.evaluate(x, np.stack(p, axis=1), derivatives=False).value
+    return model.line.evaluate(x, np.stack(p, axis=1), derivatives=False).value
 
 
 def _best_addition(
@@ -120,7 +117,7 @@ def _best_addition(
     grid: FloatArray,
     templates: FloatArray,
     found: list[list[FoundLine]],
-    shape: LineShape,
+    width: float,
     rows: NDArray[np.intp],
 ) -> tuple[FloatArray, FloatArray]:
     """Return, for each frame, where one more line would help most, and by how much it lowers chi2."""
@@ -128,7 +125,7 @@ def _best_addition(
     projection = ((data.y[rows] - expected[rows]) * square) @ templates.T
     norm = square @ (templates**2).T
     gain = np.where((projection > 0) & (norm > 0), projection**2 / np.where(norm > 0, norm, 1.0), 0.0)
-    near = SEPARATION * shape.width("line")
+    near = SEPARATION * width
     for i, frame in enumerate(rows):
         for f in found[int(frame)]:
             gain[i, np.abs(grid - f.position) < near] = 0.0
@@ -146,11 +143,11 @@ def _accepted(
     before: FloatArray,
     penalty: float,
     significance: float,
-    shape: LineShape,
+    width: float,
     window: tuple[float, float],
 ) -> NDArray[np.bool_]:
     solid = (batch.area > significance * batch.area_sigma).all(axis=0)
     inside = ((batch.position > window[0]) & (batch.position < window[1])).all(axis=0)
     ordered = np.sort(batch.position, axis=0)
-    apart = (np.diff(ordered, axis=0) > SEPARATION * shape.width("line")).all(axis=0)
+    apart = (np.diff(ordered, axis=0) > SEPARATION * width).all(axis=0)
     return solid & inside & apart & (before - batch.chi2 > penalty)

@@ -25,8 +25,7 @@ from layerscope.options import RecipeModel
 
 from ..radiation import FloatArray
 from .frames import FrameBatch, FrameData, fit_frames
-from .lines import DiffractionLine
-from .model import HeldLine, LineShape
+from .model import LineModel, LineShape
 from .tracks import Trajectory
 
 __all__ = ["Guard", "PhaseSets", "choose_sets", "keep_persistent", "neighbours_agree", "runs"]
@@ -87,11 +86,8 @@ class PhaseSets:
 def choose_sets(
     data: FrameData,
     courses: Sequence[Trajectory],
-    line: DiffractionLine,
-    shape: LineShape,
-    held: Sequence[HeldLine],
+    model: LineModel,
     *,
-    polynomial: int,
     guard: Guard,
     certain: BoolArray,
     dispersion: float = 1.0,
@@ -104,8 +100,7 @@ def choose_sets(
     data : FrameData
     courses : sequence of Trajectory
         Named lines, K.
-    line, shape, held, polynomial
-        Of the model.
+    model : LineModel
     guard : Guard
     certain : ndarray of bool, shape (K, F)
         Lines that are beyond doubt.
@@ -133,9 +128,7 @@ def choose_sets(
         start = np.array([courses[k].position[rows] for k in members])
         prior = np.array([courses[k].sigma[rows] for k in members])
         chosen = [names[k] for k in members]
-        batch = fit_frames(
-            data, rows, chosen, line, shape, held, polynomial, start, prior_sigma=prior, errors=not only_presence
-        )
+        batch = fit_frames(data.only(rows), chosen, model, start, prior_sigma=prior, errors=not only_presence)
         free = np.where(certain[list(members)][:, rows], 0.0, 2.0).sum(axis=0)
         bic[s, rows] = batch.chi2 / dispersion + np.log(data.x.size) * free
         fits.append((rows, batch))
@@ -145,7 +138,7 @@ def choose_sets(
         if entry is None:
             continue
         rows, batch = entry
-        ghost = _ghosts(batch, members, certain[:, rows], shape, guard)
+        ghost = _ghosts(batch, members, certain[:, rows], model.shape, guard)
         for i, k in enumerate(members):
             bad = ghost[i] & (bic[s, rows] <= best_free[rows])
             wanted[names[k]] += [int(f) for f in rows[bad]]

@@ -88,22 +88,22 @@ def analyse_series(
     start_variance = options.noise_factor * np.maximum(_smooth(y), 1.0 / max(options.noise_factor, 1e-9))
     data = FrameData(x, y, start_variance, np.ones(y.shape, bool))
     reference = np.array([f for f in options.reference_frames if f < len(y)], dtype=np.intp)
-    shape, held = fit_reference(
-        data, reference, line, options.hardware, polynomial=options.fit.background, window=window
+    model = fit_reference(
+        data.only(reference), line, options.hardware, polynomial=options.fit.background, window=window
     )
-    state = State(data, line, shape, held, options, window)
+    state = State(data, model, options, window)
     refine_reference(state, reference.size)
     found, expected, state.dispersion = search_lines(state)
     state.data = with_variance(data, expected, options.noise_factor)
     tracks = link_lines(
-        found, persistence=options.fit.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.shape.width("line")
+        found, persistence=options.fit.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.model.shape.width("line")
     )
     named, notes = label_tracks(tracks, options.components)
     if not named:
         raise DataError("no line is there in consecutive frames", hint="check the window and the counts")
     names = tuple(sorted(named, key=options.components.ids.index))
     sets, courses = first_sets(names, named, state)
-    state.shape = fit_shapes(state, courses, sets)
+    state.model = replace(state.model, shape=fit_shapes(state, courses, sets))
     sets, courses, agree = choose_again(state, sets)
     present = presence_from_kinks(state, sets, courses, time)
     joint = fit_final(state, names, present, courses, sets)
@@ -186,7 +186,7 @@ def _result(
     notes: tuple[str, ...],
 ) -> LineSeries:
     fit, lines = joint.fit, joint.names
-    state = replace(state, shape=joint.shape)
+    state = replace(state, model=replace(state.model, shape=joint.shape))
     naming = _naming(state, joint, courses, voltage)
     names, k = naming.names, naming.line
     present = joint.present[k] & naming.valid
@@ -207,7 +207,7 @@ def _result(
     limit[known] = feldman_cousins(free[known], free_sigma[known], 0.95).high
     shown = np.where(present, position[k], np.nan)
     shown_sigma = np.where(present, np.stack([fit.sigma(f"{n}_center") for n in lines])[k], np.nan)
-    d, d_sigma = d_from_two_theta(shown, state.line.radiation.alpha1, shown_sigma)
+    d, d_sigma = d_from_two_theta(shown, state.model.line.radiation.alpha1, shown_sigma)
     return LineSeries(
         options=state.options,
         names=names,
@@ -236,7 +236,7 @@ def _result(
         margin=sets.margin,
         both_ways=agree,
         rejected=sets.rejected,
-        hardware=state.held,
+        hardware=state.model.held,
         joint=joint,
         flags=_flags(joint, agree, sets, notes),
         notes=notes,

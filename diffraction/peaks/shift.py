@@ -9,24 +9,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from layerscope.errors import DataError
 from layerscope.fitting import PER_PATTERN, Series, SeriesFit, fit_series
 from layerscope.fitting.layout import Scope
+from layerscope.options import Positive, RecipeModel
 
 from ..radiation import FloatArray, Radiation
+from ..recipe_series import Range
 from .bragg import d_from_two_theta
 from .joint import JOINT
 from .lines import DiffractionLine
 from .model import FrameModel, LineShape, frame_parameters
 from .widths import without_instrument
 
-__all__ = ["ReflectionTrack", "corrected_by_standard", "track_reflection"]
+__all__ = ["ReflectionTrack", "TrackOptions", "corrected_by_standard", "track_reflection"]
 
 BoolArray = NDArray[np.bool_]
+
+
+class TrackOptions(RecipeModel):
+    """How a single line is followed: where it is, how wide, how far it moves."""
+
+    range_2theta: Range = Field(description="degrees; part of the pattern that is fitted")
+    neighbours: tuple[float, ...] = Field(default=(), description="degrees; other lines there that do not move")
+    width: Literal["frame", "shared"] = Field(default="frame", description="one a frame, or one for the series")
+    background: Annotated[int, Field(ge=0, le=6)] = Field(default=1, description="degree of the polynomial")
+    axial: bool | float = Field(default=True, description="fitted, left out, or held at this S/L")
+    instrument_fwhm: Positive | None = Field(default=None, description="degrees; removed from the half width")
+    instrument_mixing: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Lorentzian share of the instrument's profile"
+    )
 
 
 @dataclass(frozen=True)
@@ -77,18 +95,12 @@ def track_reflection(
     two_theta: ArrayLike,
     intensity: ArrayLike,
     radiation: Radiation,
-    window: tuple[float, float],
+    options: TrackOptions,
     *,
-    start_deg: ArrayLike | None = None,
-    neighbours: Sequence[float] = (),
-    width: Scope = PER_PATTERN,
-    background: int = 1,
-    axial: bool | float = True,
     noise_factor: float = 1.0,
     reference: Sequence[int] = (0,),
-    instrument: tuple[float, float] | None = None,
 ) -> ReflectionTrack:
-    """Follow one reflection through a series.
+    """Follow one reflection through a series, from the highest point of each frame.
 
     Parameters
     ----------
@@ -97,24 +109,11 @@ def track_reflection(
     intensity : array-like, shape (F, n)
         Counts, or counts times `noise_factor`.
     radiation : Radiation
-    window : (float, float)
-        Range to fit (degrees).
-    start_deg : float or array-like, shape (F,), optional
-        Where the line lies roughly; the highest point of the window where nothing is given.
-    neighbours : sequence of float
-        Positions of other lines in the window that do not move (degrees); fitted once for all frames.
-    width : Scope
-        How the width runs through the series.
-    background : int
-        Degree of the polynomial.
-    axial : bool or float
-        Whether the axial divergence is fitted, left out, or held at a value.
+    options : TrackOptions
     noise_factor : float
         Variance over mean of the intensities.
     reference : sequence of int
-        Frames that shifts count from.
-    instrument : (float, float), optional
-        FWHM (degrees) and mixing of the instrument at this angle.
+        Rows that shifts count from.
 
     Raises
     ------
@@ -124,6 +123,7 @@ def track_reflection(
     x, y = np.asarray(two_theta, float), np.asarray(intensity, float)
     if x.ndim != 1 or y.ndim != 2 or y.shape[1] != x.size:
         raise DataError(f"axis {x.shape} and intensities {y.shape} do not fit", hint="shapes (n,) and (F, n)")
+    window = options.range_2theta
     inside = (x >= window[0]) & (x <= window[1])
     if inside.sum() < 12:
         raise DataError(f"{int(inside.sum())} points between {window[0]:g} and {window[1]:g} degrees are too few")
@@ -132,8 +132,8 @@ def track_reflection(
         raise DataError("a reference frame does not exist")
     x, y = x[inside], y[:, inside]
     smooth = np.apply_along_axis(lambda r: np.convolve(np.pad(r, 2, mode="edge"), np.ones(5) / 5, "valid"), 1, y)
-    start = x[smooth.argmax(axis=1)] if start_deg is None else np.broadcast_to(np.asarray(start_deg, float), len(y))
-    fit = _fit(x, y, smooth, radiation, window, start, neighbours, width, background, axial, noise_factor)
+    start = x[smooth.argmax(axis=1)]
+    fit = _fit(x, y, noise_factor * np.maximum(smooth, 1.0), radiation, options, start, noise_factor)
     position, covariance = fit.value("line_center"), fit.covariance(["line_center"])[0, :, 0]
     sigma = np.sqrt(np.diag(covariance))
     d, d_sigma = d_from_two_theta(position, radiation.alpha1, sigma)
@@ -144,11 +144,17 @@ def track_reflection(
     d_covariance = operator @ (slope[:, None] * covariance * slope) @ operator.T
     mixing = (float(fit.value("line_mixing")[0]), float(fit.sigma("line_mixing")[0]))
     own = own_sigma = None
-    if instrument is not None:
+    if options.instrument_fwhm is not None:
         own, own_sigma = without_instrument(
-            fit.value("line_fwhm"), mixing[0], *instrument, sigma=fit.sigma("line_fwhm")
+            fit.value("line_fwhm"),
+            mixing[0],
+            options.instrument_fwhm,
+            options.instrument_mixing,
+            sigma=fit.sigma("line_fwhm"),
         )
-    smear = (float(fit.value("line_axial")[0]), float(fit.sigma("line_axial")[0])) if axial is not False else (0.0, 0.0)
+    smear = (0.0, 0.0)
+    if options.axial is not False:
+        smear = (float(fit.value("line_axial")[0]), float(fit.sigma("line_axial")[0]))
     return ReflectionTrack(
         position=position,
         position_sigma=sigma,
@@ -174,19 +180,16 @@ def track_reflection(
 def _fit(
     x: FloatArray,
     y: FloatArray,
-    smooth: FloatArray,
+    variance: FloatArray,
     radiation: Radiation,
-    window: tuple[float, float],
+    options: TrackOptions,
     start: FloatArray,
-    neighbours: Sequence[float],
-    width: Scope,
-    background: int,
-    axial: bool | float,
     noise_factor: float,
 ) -> SeriesFit:
+    window, axial = options.range_2theta, options.axial
     line = DiffractionLine(radiation, axial=axial is not False)
-    names = ("line", *(f"neighbour{i}" for i in range(len(neighbours))))
-    model = FrameModel(names, line, polynomial=background)
+    names = ("line", *(f"neighbour{i}" for i in range(len(options.neighbours))))
+    model = FrameModel(names, line, polynomial=options.background)
     first = 0.05 * (window[1] - window[0])
     parameters = frame_parameters(model, LineShape({"line": first}, 0.5, 0.01 if axial is True else float(axial)))
     parameters["line_center"].set(vary=True, min=window[0], max=window[1])
@@ -194,12 +197,12 @@ def _fit(
     parameters["line_mixing"].set(vary=True, min=0.0, max=1.0)
     if axial is True:
         parameters["line_axial"].set(vary=True, min=1e-3, max=0.04)
-    for name, place in zip(names[1:], neighbours, strict=True):
+    for name, place in zip(names[1:], options.neighbours, strict=True):
         parameters[f"{name}_center"].set(value=place, vary=True, min=place - 0.5, max=place + 0.5)
         parameters[f"{name}_fwhm"].set(value=first, vary=True, min=0.02, max=window[1] - window[0])
         for what in ("mixing", "axial") if axial is not False else ("mixing",):
             parameters[f"{name}_{what}"].set(expr=f"line_{what}")
-    variance = noise_factor * np.maximum(smooth, 1.0)
+    width: Scope = PER_PATTERN if options.width == "frame" else "shared"
     scopes: dict[str, Scope] = {"line_center": PER_PATTERN, "line_fwhm": width}
     fit = None
     for _ in range(3):  # weights from the fitted curve, so that counts below it do not draw it down

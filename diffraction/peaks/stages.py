@@ -14,8 +14,7 @@ from ..radiation import FloatArray
 from .frames import FrameData, fit_frames
 from .joint import JointFit, fit_joint, fit_reference, with_variance
 from .line_series import SeriesOptions
-from .lines import DiffractionLine
-from .model import HeldLine, LineShape
+from .model import LineModel, LineShape
 from .onset import PhaseEvent, fit_kink, interval_frames
 from .search import FoundLine, find_lines
 from .selection import PhaseSets, choose_sets, keep_persistent, neighbours_agree, runs
@@ -60,9 +59,7 @@ class State:
     """What is known in the course of an analysis."""
 
     data: FrameData
-    line: DiffractionLine
-    shape: LineShape
-    held: tuple[HeldLine, ...]
+    model: LineModel
     options: SeriesOptions
     window: tuple[float, float]
     dispersion: float = 1.0
@@ -78,16 +75,15 @@ def typical_misfit(data: FrameData, expected: FloatArray) -> float:
 def refine_reference(state: State, few: int) -> None:
     """Take the shape, and the lines of the cell, from all over the series: from frames with a single line."""
     rows = np.arange(0, state.data.n_frames, max(1, state.data.n_frames // (2 * REFERENCE_FRAMES)))
-    data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
+    data = state.data.only(rows)
     found, expected, _ = search_lines(replace(state, data=data))
     single = np.array([i for i, lines in enumerate(found) if len(lines) == 1], dtype=np.intp)
     if single.size <= few:
         return
     options = state.options
-    state.shape, state.held = fit_reference(
-        with_variance(data, expected, options.noise_factor),
-        single,
-        state.line,
+    state.model = fit_reference(
+        with_variance(data, expected, options.noise_factor).only(single),
+        state.model.line,
         options.hardware,
         polynomial=options.fit.background,
         window=state.window,
@@ -107,17 +103,9 @@ def search_lines(state: State) -> tuple[list[list[FoundLine]], FloatArray, float
     """
     data = state.data
     step = float(np.median(np.diff(data.x)))
-    together = int(np.clip(state.shape.width("line") / (POINTS_A_WIDTH * step), 1, 4))
+    together = int(np.clip(state.model.shape.width("line") / (POINTS_A_WIDTH * step), 1, 4))
     coarse = _binned(data, together)
-    found, expected = find_lines(
-        coarse,
-        state.line,
-        state.shape,
-        state.held,
-        polynomial=state.options.fit.background,
-        window=state.window,
-        max_lines=state.options.fit.max_lines,
-    )
+    found, expected = find_lines(coarse, state.model, window=state.window, max_lines=state.options.fit.max_lines)
     dispersion = typical_misfit(coarse, expected)
     if together > 1:
         expected = np.stack([np.interp(data.x, coarse.x, row) for row in expected])
@@ -164,10 +152,7 @@ def _choose(state: State, courses: list[Trajectory], certain: BoolArray, *, only
     sets = choose_sets(
         state.data,
         courses,
-        state.line,
-        state.shape,
-        state.held,
-        polynomial=state.options.fit.background,
+        state.model,
         guard=state.options.fit.guard,
         certain=certain,
         dispersion=state.dispersion,
@@ -181,7 +166,7 @@ def fit_shapes(state: State, courses: list[Trajectory], sets: PhaseSets) -> Line
     frames = state.data.n_frames
     step = max(1, frames // state.options.shape_frames)
     rows = np.arange(0, frames, step)
-    data = FrameData(state.data.x, state.data.y[rows], state.data.variance[rows], state.data.use[rows])
+    data = state.data.only(rows)
     thin = replace(
         sets,
         present=sets.present[:, rows],
@@ -233,10 +218,7 @@ def fit_final(
         place,
         spread,
         significance,
-        state.line,
-        state.shape,
-        state.held,
-        polynomial=state.options.fit.background,
+        state.model,
         start=_settle(state, names, present, place, spread),
     )
 
@@ -253,13 +235,9 @@ def _settle(
     for members, rows in _groups(present, np.flatnonzero((np.isfinite(spread) & present).any(axis=0))):
         index = np.ix_(members, rows)
         alone = fit_frames(
-            state.data,
-            rows,
+            state.data.only(rows),
             [names[j] for j in members],
-            state.line,
-            state.shape,
-            state.held,
-            state.options.fit.background,
+            state.model,
             place[index],
             prior_sigma=spread[index],
             errors=False,
@@ -291,13 +269,9 @@ def free_amounts(
     for members, at in _groups(wanted | present, np.flatnonzero(wanted.any(axis=0))):
         where = position[np.ix_(members, at)]
         batch = fit_frames(
-            state.data,
-            at,
+            state.data.only(at),
             [names[j] for j in members],
-            state.line,
-            state.shape,
-            state.held,
-            state.options.fit.background,
+            state.model,
             where,
             prior_sigma=np.full(where.shape, 1e-4),
         )

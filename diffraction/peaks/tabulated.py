@@ -60,6 +60,16 @@ class _Axis:
     size: int
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """How a line is drawn, whatever its place and shape."""
+
+    radiation: Radiation
+    profile: Profile
+    axial: bool
+    nodes: int
+
+
 class TabulatedLine(DiffractionLine):
     """A Bragg line that is read from tables wherever all rows share one shape and the axis has equal steps.
 
@@ -93,9 +103,8 @@ class TabulatedLine(DiffractionLine):
         together = max(1, math.ceil(KNOTS_A_WIDTH * even.step / width))
         places = _places(par[:, 0], span, even.step / together, together, derivatives)
         for where in dict.fromkeys(zip(places.block.tolist(), span.tolist(), strict=True)):
-            tables = _tables(
-                self.radiation, self.profile, self.axial, self.nodes, shape, even, together, *where, kinds=kinds
-            )
+            drawn = _Drawn(self.radiation, self.profile, self.axial, self.nodes)
+            tables = _tables(drawn, shape, even, together, *where, kinds=kinds)
             rows = np.flatnonzero((places.block == where[0]) & (span == where[1]))
             _read(tables, places, rows, value, jac if derivatives else None)
         return ShapeValues(value, jac)
@@ -180,10 +189,7 @@ def _read(windows: FloatArray, places: _Places, rows: IntArray, value: FloatArra
 
 @lru_cache(maxsize=48)
 def _tables(
-    radiation: Radiation,
-    profile: Profile,
-    axial: bool,
-    nodes: int,
+    drawn: _Drawn,
     shape: tuple[float, ...],
     axis: _Axis,
     together: int,
@@ -202,7 +208,7 @@ def _tables(
     """
     from scipy.ndimage import spline_filter1d
 
-    line = DiffractionLine(radiation, profile=profile, axial=axial, nodes=nodes)
+    line = DiffractionLine(drawn.radiation, profile=drawn.profile, axial=drawn.axial, nodes=drawn.nodes)
     step = axis.step / together
     high = (block + 1) * span
     size = math.ceil((axis.size * axis.step + span) / step) + 2 * MARGIN

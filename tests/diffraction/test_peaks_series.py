@@ -14,7 +14,7 @@ from layerscope.diffraction.peaks.components import hardware_lines, lco_003
 from layerscope.diffraction.peaks.difference import compare_totals, total_covariance
 from layerscope.diffraction.peaks.frames import FrameData, fit_frames
 from layerscope.diffraction.peaks.lines import DiffractionLine
-from layerscope.diffraction.peaks.model import HeldLine, LineShape
+from layerscope.diffraction.peaks.model import HeldLine, LineModel, LineShape
 from layerscope.diffraction.peaks.readings import read_intergrowth
 from layerscope.diffraction.peaks.search import FoundLine, find_lines
 from layerscope.diffraction.peaks.selection import Guard, _candidate_sets, choose_sets, keep_persistent, runs
@@ -34,7 +34,7 @@ from layerscope.errors import DataError, FitError
 
 CU = tube_radiation("Cu")
 LINE = DiffractionLine(CU)
-SHAPE = LineShape({"line": 0.1}, 0.45, 0.016)
+MODEL = LineModel(LINE, LineShape({"line": 0.1}, 0.45, 0.016), polynomial=1)
 
 
 def _generator():
@@ -276,19 +276,19 @@ def frames_of(lines, n_frames=12, counts=3000.0, seed=0):
 
 def test_lines_are_found_without_names_and_no_others():
     data = frames_of([(18.70, 0.6), (19.15, 0.3), (19.55, 0.1)])
-    found, _ = find_lines(data, LINE, SHAPE, (), polynomial=1, window=(18.2, 20.4))
+    found, _ = find_lines(data, MODEL, window=(18.2, 20.4))
     for lines in found:
         np.testing.assert_allclose([f.position for f in lines], [18.70, 19.15, 19.55], atol=0.02)
-    empty, _ = find_lines(frames_of([(18.7, 0.0)]), LINE, SHAPE, (), polynomial=1, window=(18.2, 20.4))
+    empty, _ = find_lines(frames_of([(18.7, 0.0)]), MODEL, window=(18.2, 20.4))
     assert not any(empty)
 
 
 def test_frames_fitted_side_by_side_equal_frames_fitted_alone():
     data = frames_of([(18.70, 0.7), (19.15, 0.3)])
     start = np.array([[18.72] * 12, [19.13] * 12])
-    together = fit_frames(data, np.arange(12), ("a", "b"), LINE, SHAPE, (), 1, start)
+    together = fit_frames(data, ("a", "b"), MODEL, start)
     for f in (0, 5, 11):
-        alone = fit_frames(data, np.array([f]), ("a", "b"), LINE, SHAPE, (), 1, start[:, :1])
+        alone = fit_frames(data.only(np.array([f])), ("a", "b"), MODEL, start[:, :1])
         np.testing.assert_allclose(alone.position[:, 0], together.position[:, f], atol=2e-5)
         np.testing.assert_allclose(alone.area[:, 0], together.area[:, f], rtol=1e-3)
     pulls = (together.position - np.array([[18.70], [19.15]])) / together.position_sigma
@@ -378,10 +378,7 @@ def chosen(data, places, guard=None, certain=None):
     return choose_sets(
         data,
         courses(data.n_frames, *places),
-        LINE,
-        shape,
-        (),
-        polynomial=1,
+        LineModel(LINE, shape, polynomial=1),
         guard=guard or Guard(),
         certain=sure if certain is None else certain,
     )
@@ -439,6 +436,6 @@ def test_short_runs_go_and_short_gaps_close():
 
 def test_a_line_of_the_cell_takes_no_part_in_the_phases():
     data = frames_of([(18.7, 0.6), (19.3, 0.4)])
-    held = (HeldLine("PTFE", 19.3, 0.1),)
-    found, _ = find_lines(data, LINE, SHAPE, held, polynomial=1, window=(18.2, 20.4))
+    model = replace(MODEL, held=(HeldLine("PTFE", 19.3, 0.1),))
+    found, _ = find_lines(data, model, window=(18.2, 20.4))
     assert all(len(lines) == 1 for lines in found)

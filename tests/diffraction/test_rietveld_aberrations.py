@@ -125,8 +125,10 @@ def test_a_specimen_off_the_axis_shifts_as_the_engines_say() -> None:
     assert mean == pytest.approx(math.degrees(2 * 0.1 / RADIUS * math.cos(math.radians(25.0))), rel=1e-3)
     x = np.linspace(49.0, 51.0, 4001)
     d = CU_K_ALPHA[0].wavelength / (2 * math.sin(math.radians(25.0)))
-    still = line_profile(x, d, POINT, radius_mm=RADIUS)
-    moved = line_profile(x, d, POINT, radius_mm=RADIUS, displacement_mm=-0.1)  # below the axis counts positive
+    still = line_profile(x, d, POINT, Instrument(radius_mm=RADIUS))
+    moved = line_profile(
+        x, d, POINT, Instrument(radius_mm=RADIUS, displacement_mm=-0.1)
+    )  # below the axis counts positive
     assert x[moved.argmax()] - x[still.argmax()] == pytest.approx(mean, abs=1e-3)
 
 
@@ -170,7 +172,7 @@ def test_a_profile_is_the_histogram_of_random_photons() -> None:
     edges = np.arange(at - 0.5, at + 0.5, 0.02)
     counts = np.histogram(angle, edges)[0]
     fine = np.arange(edges[0], edges[-1] + 1e-9, 0.001)
-    curve = line_profile(fine, d, DIFFRACTOMETER, radius_mm=RADIUS, displacement_mm=-shift, lines=lines)
+    curve = line_profile(fine, d, DIFFRACTOMETER, Instrument(radius_mm=RADIUS, displacement_mm=-shift), lines=lines)
     bins = np.add.reduceat(0.5 * (curve[1:] + curve[:-1]), np.arange(0, fine.size - 1, 20))[: counts.size]
     expected = bins * counts.sum() / bins.sum()
     pull = (counts - expected) / np.sqrt(expected)
@@ -183,7 +185,7 @@ def test_broadening_is_as_wide_as_scherrer_says() -> None:
     x = np.linspace(30.0, 50.0, 40001)
     line = (EmissionLine(1.5405929, 1e-6, 1.0, 1),)
     d = 1.5405929 / (2 * math.sin(math.radians(20.0)))
-    y = line_profile(x, d, POINT, radius_mm=RADIUS, size_nm=20.0, lines=line)
+    y = line_profile(x, d, POINT, Instrument(radius_mm=RADIUS), size_nm=20.0, lines=line)
     above = x[y > 0.5 * y.max()]
     expected = math.degrees(1.5405929 / (200.0 * math.cos(math.radians(20.0))))
     assert above[-1] - above[0] == pytest.approx(expected, rel=0.03)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...radiation import FloatArray, lorentz_polarisation
 from ..geometry import Geometry
+from ..model import Diffractometer
 from .emission import CU_K_ALPHA, EmissionLine, spectral_density
 
 __all__ = ["line_profile", "ray_offsets"]
@@ -131,13 +132,10 @@ def line_profile(
     two_theta: FloatArray,
     d: float,
     geometry: Geometry,
+    instrument: Diffractometer,
     *,
-    radius_mm: float,
-    displacement_mm: float = 0.0,
-    zero: float = 0.0,
     size_nm: float = math.inf,
     microstrain_ppm: float = 0.0,
-    polarisation: float = 0.5,
     lines: Sequence[EmissionLine] = CU_K_ALPHA,
     traced_at: float | None = None,
 ) -> FloatArray:
@@ -150,7 +148,9 @@ def line_profile(
     d : float
         Lattice spacing in Å.
     geometry : Geometry
-    radius_mm, displacement_mm, zero, size_nm, microstrain_ppm, polarisation : float
+    instrument : Diffractometer
+        Radius, displacement, zero and polarisation.
+    size_nm, microstrain_ppm : float
         In the conventions of `layerscope.diffraction.rietveld.model`.
     lines : sequence of EmissionLine
     traced_at : float, optional
@@ -175,12 +175,12 @@ def line_profile(
         chosen = [line for line in lines if line.member == member]
         sine = chosen[0].wavelength / (2.0 * (traced_at or d)) if chosen else 1.0
         if sine < 1.0:
-            kernel = _traced(still, round(2.0 * _DEGREE * math.asin(sine), 6), radius_mm, size)
-            total += np.fft.rfft(_mapped(grid, d, chosen, first, geometry, polarisation)) * kernel
+            kernel = _traced(still, round(2.0 * _DEGREE * math.asin(sine), 6), instrument.radius_mm, size)
+            total += np.fft.rfft(_mapped(grid, d, chosen, first, geometry, instrument.polarisation)) * kernel
     lorentz = microstrain_ppm * 1e-6 * _DEGREE * math.tan(theta0)
     lorentz += _DEGREE * first / (10.0 * size_nm * math.cos(theta0)) if math.isfinite(size_nm) else 0.0
-    shift = zero - 2.0 * _DEGREE * displacement_mm / radius_mm * math.cos(theta0)
-    total *= _widths(geometry, frequency, radius_mm)
+    shift = instrument.zero - 2.0 * _DEGREE * instrument.displacement_mm / instrument.radius_mm * math.cos(theta0)
+    total *= _widths(geometry, frequency, instrument.radius_mm)
     total *= np.exp(-math.pi * lorentz * frequency - 2j * math.pi * shift * frequency)
     return np.asarray(np.interp(two_theta, grid, np.fft.irfft(total, size), left=0.0, right=0.0), dtype=np.float64)
 

@@ -146,19 +146,10 @@ class _Model:
         value = dict(zip(self.names, p, strict=True))
         geometry = self.geometry.with_values(value)
         size = 1.0 / value["inverse_size"] if value["inverse_size"] > 1e-9 else math.inf
-        x = self.pattern.two_theta
+        moved = {key: float(value[key]) for key in ("displacement_mm", "zero") if key in value}
+        instrument, x = self.instrument.model_copy(update=moved), self.pattern.two_theta
         columns = [
-            line_profile(
-                x,
-                float(d),
-                geometry,
-                radius_mm=self.instrument.radius_mm,
-                displacement_mm=float(value["displacement_mm"]),
-                zero=float(value.get("zero", self.instrument.zero)),
-                size_nm=float(size),
-                polarisation=self.instrument.polarisation,
-                traced_at=float(t),
-            )
+            line_profile(x, float(d), geometry, instrument, size_nm=float(size), traced_at=float(t))
             for d, t in zip(self._spacings(p), self.traced, strict=True)
         ]
         return np.concatenate([np.stack(columns, axis=1), self.background], axis=1)

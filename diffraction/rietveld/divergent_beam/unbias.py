@@ -96,21 +96,10 @@ def fundamental_pattern(
         if strength < _WEAKEST * power.max() or wave >= 2.0 * d:
             continue
         angle = 2.0 * math.degrees(math.asin(wave / (2.0 * d)))
-        out += (
-            strength
-            * lorentz_polarisation(angle, instrument.polarisation)
-            * line_profile(
-                two_theta,
-                float(d),
-                geometry,
-                radius_mm=instrument.radius_mm,
-                displacement_mm=instrument.displacement_mm,
-                zero=instrument.zero,
-                size_nm=size_nm,
-                microstrain_ppm=phase.microstrain_ppm,
-                polarisation=instrument.polarisation,
-            )
+        line = line_profile(
+            two_theta, float(d), geometry, instrument, size_nm=size_nm, microstrain_ppm=phase.microstrain_ppm
         )
+        out += strength * lorentz_polarisation(angle, instrument.polarisation) * line
     return out
 
 
