@@ -13,13 +13,14 @@ from .frame_clock import aligned, by_clock, timed
 from .frames import Frame, FrameFailure, FrameSeries, levels_of, times_of, voltages_of
 from .radiation import Radiation, tube_radiation
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
-from .stack import Stack, noise_factor, stack
+from .stack import Stack, frames_failed, noise_factor, stack
 
 __all__ = [
     "Frame",
     "FrameFailure",
     "FrameSeries",
     "Stack",
+    "frames_failed",
     "levels_of",
     "load_series",
     "noise_factor",

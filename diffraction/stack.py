@@ -17,7 +17,7 @@ from .radiation import FloatArray
 if TYPE_CHECKING:
     from .counting import PoissonScale
 
-__all__ = ["Stack", "noise_factor", "stack"]
+__all__ = ["Stack", "frames_failed", "noise_factor", "stack"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,13 @@ def stack(series: FrameSeries, limits: tuple[float, float] | None) -> Stack:
     if not frames:
         raise failures[0].error
     return Stack(tuple(frames), axis, np.stack(rows), tuple(sorted(failures, key=lambda f: f.index)))
+
+
+def frames_failed(series: FrameSeries, stacked: Stack | None = None) -> tuple[str, ...]:
+    """Return the flag that names the frames of a series that could not be used; none where all could."""
+    failures = (*series.failures, *(stacked.failures if stacked is not None else ()))
+    failed = sorted({failure.index for failure in failures})
+    return (f"FRAMES_FAILED:{','.join(map(str, failed))}",) if failed else ()
 
 
 def _usual_axis(axes: Sequence[FloatArray]) -> FloatArray:

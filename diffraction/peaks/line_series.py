@@ -12,11 +12,11 @@ from pydantic import Field
 
 from layerscope.options import RecipeModel
 
+from ..onset import PhaseEvent
 from ..radiation import FloatArray
 from .components import ComponentSet, HardwareLine, lco_003
 from .joint import JointFit
 from .model import HeldLine
-from .onset import PhaseEvent
 from .selection import Guard
 
 __all__ = ["FitOptions", "LineSeries", "SeriesOptions", "factor_of"]
@@ -107,7 +107,9 @@ class LineSeries:
         Lines of the cell that were found.
     joint : JointFit
         The final fit with everything in it.
-    flags, notes : tuple of str
+    flags : tuple of str
+        Beyond those of the fit.
+    notes : tuple of str
     """
 
     options: SeriesOptions

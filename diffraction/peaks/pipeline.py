@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.flags import inherited_flags
 from layerscope.records import Problem, ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
+from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
-from ..radiation import FloatArray, Radiation
+from ..frame_arrays import array_name, frame_fields
+from ..radiation import Radiation
 from ..recipe_series import SeriesTable
 from ..series import (
     FrameFailure,
     FrameSeries,
     Stack,
-    levels_of,
+    frames_failed,
     load_series,
     noise_factor,
     stack,
@@ -32,12 +35,11 @@ from .bragg import d_from_two_theta, two_theta_from_d
 from .components import ComponentSet, HardwareLine, component_set, hardware_lines
 from .follow import reflection_outputs
 from .quantities import (
-    derived,
     frame_alternatives,
-    frame_quality,
+    frame_flags,
     frame_quantities,
     label_of,
-    series_quality,
+    series_flags,
     series_quantities,
 )
 from .readings import read_intergrowth
@@ -56,14 +58,12 @@ CU_ALPHA1 = 1.5405929
 MARGIN_BELOW, MARGIN_ABOVE = 1.2, 0.6
 """Degrees of background fitted beside the window of the components; PTFE lies below."""
 
-SUSPICIOUS = ("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "NOT_COUNTS", "UNNAMED_LINE")
-
 
 class PeaksPipeline(PipelineBase):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
-    version = "1"
+    version = "2"
     technique = "xrd"
     recipe_model = PeaksRecipe
 
@@ -253,44 +253,34 @@ def _intensities(recipe: PeaksRecipe, components: ComponentSet, radiation: Radia
 def _analyse(
     recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack
 ) -> tuple[Analysed, PipelineOutput]:
-    radiation = series.radiation
-    factor, factor_sigma, flags = noise_factor(series, recipe.noise)
+    factor, factor_sigma, noise = noise_factor(series, recipe.noise)
     times = times_of(stacked.frames)
     voltage, voltage_sigma, missing = voltages_of(stacked.frames)
     result = analyse_series(
         stacked.two_theta,
         stacked.intensity,
-        radiation,
+        series.radiation,
         time_s=times,
         voltage_V=voltage,
-        options=_options(recipe, stacked, radiation, factor),
+        options=_options(recipe, stacked, series.radiation, factor),
     )
-    found = Analysed(series, stacked, result)
     region = component_set(str(recipe.components)).reflection
+    flags = (*series_flags(result), *noise, *missing, *series.flags, *frames_failed(series, stacked))
+    quality = quality_of(result.joint.fit, flags)
+    found = Analysed(series, stacked, result, quality.flags)
     frames = _frame_records(recipe, context, found, region)
-    quantities = series_quantities(result, voltage_sigma)
-    if times is None:  # without times the series ran over the number of the frame
-        quantities = [q for q in quantities if not q.name.endswith("_time")]
-    scale = None if factor_sigma is None else derived("noise.factor", factor, factor_sigma, "1")
-    quality = series_quality(result, (*flags, *missing, *series.flags, *_left_out(series, stacked)))
-    suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS) or f.startswith("FRAMES_FAILED")]
+    scale = None if factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
     whole = context.record(
         state=series.state(None, region),
         inputs=series.inputs(f"{region}@series"),
         method="xrd_peaks.series",
-        quantities=(*quantities, *([scale] if scale is not None else [])),
+        quantities=some((*series_quantities(result, voltage_sigma, timed=times is not None), scale)),
         quality=quality,
         parents=tuple(r.record_id for r in frames),
-        status="warning" if suspicious else "ok",
         notes=(*_notes(result), *series.notes, *result.notes),
     )
-    arrays = _arrays(context, found, times, voltage, voltage_sigma, region, factor)
+    arrays = _arrays(context, found, region, factor)
     return found, PipelineOutput((*frames, whole), {arrays.name: arrays})
-
-
-def _left_out(series: FrameSeries, stacked: Stack) -> list[str]:
-    failed = sorted(f.index for f in (*series.failures, *stacked.failures))
-    return [f"FRAMES_FAILED:{','.join(map(str, failed))}"] if failed else []
 
 
 def _notes(result: LineSeries) -> list[str]:
@@ -305,43 +295,27 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
     records = []
     series, result = found.series, found.result
     reading = read_intergrowth(result)
+    shared = inherited_flags(found.flags)
     for f, frame in enumerate(found.stack.frames):
-        quality = frame_quality(result, f, frame.flags)
-        odd = [flag for flag in quality.flags if flag.startswith(("DIRECTION", "GHOST"))]
         if f % 20 == 0:
             context.progress(f, len(found.stack.frames), f"{series.sample}: frame {frame.index}")
+        flags = (*shared, *frame.flags, *frame_flags(result, f))
         records.append(
             context.record(
                 state=series.state(frame, region),
                 inputs=series.inputs(region, frame),
                 method="xrd_peaks.frame",
                 quantities=tuple(frame_quantities(result, f, recipe.total, reading)),
-                quality=quality,
+                quality=quality_of(result.joint.fit, flags, f, r_factors=True),
                 alternatives=frame_alternatives(result, f),
-                status="warning" if odd else "ok",
             )
         )
     return records
 
 
-def series_name(context: RunContext, series: FrameSeries, *parts: str) -> str:
-    """Return a name for the arrays of a series."""
-    own = series.table.name or (series.sample if series.sample != "" else "")
-    return context.series_name(*((own,) if own else ()), *parts)
-
-
-def _arrays(
-    context: RunContext,
-    found: Analysed,
-    times: FloatArray | None,
-    voltage: FloatArray | None,
-    voltage_sigma: FloatArray | None,
-    region: str,
-    factor: float,
-) -> SeriesArrays:
+def _arrays(context: RunContext, found: Analysed, region: str, factor: float) -> SeriesArrays:
     result, fit = found.result, found.result.joint.fit
     curves, background = fit.component_curves()
-    levels, level_name, level_unit = levels_of(found.stack.frames, times, voltage)
     components = {}
     for k, name in enumerate(result.names):
         line = name if name in curves else result.joint.names[0]  # O3' may be the later part of the line of O3
@@ -349,36 +323,24 @@ def _arrays(
     components |= {line.id: curves[line.id] for line in result.hardware if line.id in curves}
     labels = [label_of(result, n) for n in result.names]
     area_sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", result.area_covariance), 0.0))
-    parameters = {}
-    if voltage is not None:
-        sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
-        parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
+    fields = frame_fields(context, found.series, found.stack.frames)
+    shape = np.ones(len(found.stack.frames))
     for k, label in enumerate(labels):
-        width = np.full(levels.size, result.fwhm[k])
-        parameters[f"{label} fwhm"] = SeriesParameter(width, np.full(levels.size, result.fwhm_sigma[k]), "deg")
+        width = SeriesParameter(shape * result.fwhm[k], shape * result.fwhm_sigma[k], "deg")
+        fields["parameters"][f"{label} fwhm"] = width
     radiation = found.series.radiation
-    return SeriesArrays(
-        name=series_name(context, found.series, region),
+    return SeriesArrays.of_fit(
+        fit,
+        {},
+        **fields,
+        name=array_name(context, found.series, region),
         technique="xrd",
         title=f"{found.series.sample}: ({region})",
-        sample=found.series.sample,
-        axis=stacked_axis(found.stack),
-        axis_name="two_theta",
-        axis_unit="deg",
-        levels=levels,
-        level_name=level_name,
-        level_unit=level_unit,
-        counts=fit.y.copy(),
-        variance=fit.variance,
-        fit=fit.expected.copy(),
+        axis=found.stack.two_theta.copy(),
         background=background,
-        residual=fit.residual.copy(),
         components=components,
         component_area={label: result.area[k] for k, label in enumerate(labels)},
         component_area_sigma={label: area_sigma[k] for k, label in enumerate(labels)},
-        parameters=parameters,
-        intensity_unit=_unit(found),
-        area_unit=f"{_unit(found)}*deg",
         metadata={
             "wavelength_A": radiation.alpha1,
             "wavelength2_A": radiation.alpha2,
@@ -388,19 +350,7 @@ def _arrays(
             "redchi": fit.redchi,
             **{f"color_order:{label}": k for k, label in enumerate(labels)},
         },
-        base=context.base,
-        frames=np.array([f.index for f in found.stack.frames]),
     )
-
-
-def _unit(found: Analysed) -> str:
-    unit = found.stack.frames[0].pattern.intensity_unit
-    return "counts" if unit == "arbitrary" else unit
-
-
-def stacked_axis(stacked: Stack) -> FloatArray:
-    """Return a copy of the axis of a stack."""
-    return np.array(stacked.two_theta, dtype=float)
 
 
 PIPELINE = PeaksPipeline()

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layerscope.records import Alternative, FitQuality, Quantity
-from layerscope.runs.fitted import fit_quality, record_flag
+from layerscope.records import Alternative, Quantity
+from layerscope.runs.build import held, measured, some
 
+from ..events import quantities_of_events
 from ..radiation import FloatArray
 from .fractions import factor_covariance, spread_of_factors
 from .line_series import factor_of
-from .onset import Interval, PhaseEvent
 from .readings import IntergrowthReading
 from .series import LineSeries
 
 __all__ = [
     "COUNTING",
     "STRUCTURE",
-    "derived",
     "frame_alternatives",
-    "frame_quality",
+    "frame_flags",
     "frame_quantities",
     "label_of",
-    "quantities_of_events",
-    "series_quality",
+    "series_flags",
     "series_quantities",
     "total_label",
 ]
 
-CONFIDENCE_68 = 0.6827
 COUNTING, STRUCTURE = "counting", "structure factor"
 """Parts of the error of a weight fraction: from the counts, and from the calculated intensities per weight."""
-_EVENT_UNITS = (("voltage", "V"), ("time", "s"), ("frame", "1"))
 
 
 def label_of(result: LineSeries, name: str) -> str:
@@ -46,31 +42,6 @@ def label_of(result: LineSeries, name: str) -> str:
 def total_label(result: LineSeries, names: Sequence[str]) -> str:
     """Return what a sum of components is called in records: ``O3'/H1-3 + H1-3``."""
     return " + ".join(label_of(result, n) for n in names)
-
-
-def derived(
-    name: str,
-    value: float,
-    sigma: float,
-    unit: str,
-    component: str | None = None,
-    *,
-    role: str = "derived",
-    **more: object,
-) -> Quantity | None:
-    """Return a quantity with a standard error, or None where either is no positive finite number."""
-    if not (math.isfinite(value) and math.isfinite(sigma) and sigma > 0):
-        return None
-    return Quantity(
-        name=name,
-        value=float(value),
-        sigma=float(sigma),
-        sigma_kind="covariance",
-        unit=unit,
-        component=component,
-        role=role,  # type: ignore[arg-type]
-        **more,  # type: ignore[arg-type]
-    )
 
 
 def frame_quantities(
@@ -99,18 +70,17 @@ def frame_quantities(
         only = np.arange(len(result.names)) == k
         share = float(result.area_fraction[k, f]), _sd(result.area_fraction_covariance, f, k)
         if alone:  # all there is: one, by the set of phases that was chosen
-            found.append(Quantity(name="phase.fraction", value=1.0, unit="1", component=label, role="fixed"))
-            found.append(Quantity(name="phase.area_fraction", value=1.0, unit="1", component=label, role="fixed"))
+            found += [held(what, 1.0, "1", label) for what in ("phase.fraction", "phase.area_fraction")]
         else:
             found.append(_weight("phase.fraction", result, f, only, structure, label))
-            found.append(derived("phase.area_fraction", *share, "1", label))
+            found.append(measured("phase.area_fraction", *share, "1", label))
         position = float(result.position[k, f]), float(result.position_sigma[k, f])
-        found.append(derived("peak.position", *position, "deg", label, role="refined"))
+        found.append(measured("peak.position", *position, "deg", label, role="refined"))
         found.append(
-            derived("lattice.d_spacing", float(result.d[k, f]), float(result.d_sigma[k, f]), "angstrom", label)
+            measured("lattice.d_spacing", float(result.d[k, f]), float(result.d_sigma[k, f]), "angstrom", label)
         )
         found.append(
-            derived(
+            measured(
                 "peak.area",
                 float(result.area[k, f]),
                 _sd(result.area_covariance, f, k),
@@ -121,7 +91,7 @@ def frame_quantities(
         )
     found.append(_total(result, f, total, structure))
     found += _layers(result, reading, f, structure)
-    return [q for q in found if q is not None]
+    return list(some(found))
 
 
 def _structure_covariance(result: LineSeries, f: int) -> FloatArray:
@@ -152,7 +122,7 @@ def _weight(
     counting = math.sqrt(max(float(part @ result.weight_fraction_covariance[f] @ part), 0.0) + extra**2)
     structural = math.sqrt(max(float(part @ structure @ part), 0.0))
     budget = {COUNTING: counting, STRUCTURE: structural}
-    return derived(name, float(part @ here), math.hypot(counting, structural), "1", component, budget=budget)
+    return measured(name, float(part @ here), math.hypot(counting, structural), "1", component, budget=budget)
 
 
 def _sd(covariance: FloatArray, f: int, k: int) -> float:
@@ -173,8 +143,8 @@ def _absent(result: LineSeries, k: int, f: int, label: str) -> list[Quantity | N
     # an error r of the factor widens a limit by some r^2 / 2 (Cousins & Highland 1992), 0.3 % here: left out
     spread = math.hypot(*parts.values())
     return [
-        derived("phase.area_fraction", free, sigma, "1", label, upper_limit=limit, limit_confidence=0.95),
-        derived(
+        measured("phase.area_fraction", free, sigma, "1", label, upper_limit=limit, limit_confidence=0.95),
+        measured(
             "phase.fraction",
             free * scale,
             spread,
@@ -202,10 +172,10 @@ def _total(result: LineSeries, f: int, names: Sequence[str], structure: FloatArr
     label = total_label(result, names)
     here = [n for n in names if n in result.names and result.present[result.names.index(n), f]]
     if not here:
-        return Quantity(name="phase.total_fraction", value=0.0, unit="1", component=label, role="fixed")
+        return held("phase.total_fraction", 0.0, "1", label)
     values, sigmas = result.total(names)
     if not sigmas[f] > 0:
-        return Quantity(name="phase.total_fraction", value=float(values[f]), unit="1", component=label, role="fixed")
+        return held("phase.total_fraction", float(values[f]), "1", label)
     chosen = [n in here for n in result.names]
     return _weight("phase.total_fraction", result, f, chosen, structure, label)
 
@@ -225,7 +195,7 @@ def _layers(
     chosen = np.array([n == reading.parents[1] for n in result.names], float) + share[0] * mixed
     own = share[1] * float(mixed @ np.nan_to_num(result.weight_fraction[:, f]))
     return [
-        derived("phase.layer_fraction", *share, "1", inner),
+        measured("phase.layer_fraction", *share, "1", inner),
         _weight("phase.layer_fraction", result, f, chosen, structure, whole, extra=own),
     ]
 
@@ -241,37 +211,21 @@ def frame_alternatives(result: LineSeries, f: int) -> tuple[Alternative, ...]:
     return (best, other)
 
 
-def frame_quality(result: LineSeries, f: int, flags: Sequence[str] = ()) -> FitQuality:
-    """Return how good the joint fit is in frame `f`."""
-    fit = result.joint.fit
-    n = int((fit.root_weight[f] > 0).sum())
-    own = [*flags]
-    if not result.both_ways[f]:
-        own.append("DIRECTION_DEPENDENT")
-    own += [f"GHOST:{label_of(result, name)}" for name, frames in result.rejected.items() if f in frames]
-    weight = fit.root_weight[f]
-    norm = float(((weight * fit.y[f]) ** 2).sum())
-    chi2 = float(fit.pattern_chi2[f])
-    return FitQuality(
-        chi2=chi2,
-        redchi=chi2 / max(n, 1),
-        n_data=n,
-        rwp=math.sqrt(chi2 / norm) if norm > 0 else None,
-        rexp=math.sqrt(n / norm) if norm > 0 else None,
-        flags=tuple(own),
-    )
+def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
+    """Return what a reader must know of frame `f` beyond the fit."""
+    found = [] if result.both_ways[f] else ["DIRECTION_DEPENDENT"]
+    return (*found, *(f"GHOST:{label_of(result, n)}" for n, frames in result.rejected.items() if f in frames))
 
 
-def series_quality(result: LineSeries, flags: Sequence[str] = ()) -> FitQuality:
-    """Return how good the joint fit of all frames is."""
-    per_frame = ("DIRECTION:", "GHOST:")
-    own = [record_flag(f) for f in result.flags if not f.startswith(per_frame)]
+def series_flags(result: LineSeries) -> tuple[str, ...]:
+    """Return what a reader must know of the series beyond the fit."""
     unsure = int((~result.both_ways).sum())
-    own += [f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []
-    return fit_quality(result.joint.fit, (*own, *flags))
+    return (*result.flags, *([f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []))
 
 
-def series_quantities(result: LineSeries, voltage_sigma: FloatArray | None = None) -> list[Quantity]:
+def series_quantities(
+    result: LineSeries, voltage_sigma: FloatArray | None = None, *, timed: bool = True
+) -> list[Quantity]:
     """Return what the series as a whole tells: shared shapes, lines of the cell, onsets and ends.
 
     Parameters
@@ -279,84 +233,17 @@ def series_quantities(result: LineSeries, voltage_sigma: FloatArray | None = Non
     result : LineSeries
     voltage_sigma : ndarray, shape (F,), optional
         Standard error of each frame's voltage (V), from the clocks and from averaging over the frame.
+    timed : bool, optional
+        Whether the times of the frames are known.
     """
     found: list[Quantity | None] = []
     for k, name in enumerate(result.names):
         width = float(result.fwhm[k]), float(result.fwhm_sigma[k])
-        found.append(derived("peak.fwhm", *width, "deg", label_of(result, name), role="refined"))
-    found.append(derived("peak.mixing", *result.mixing, "1", role="refined"))
-    found.append(derived("instrument.axial_divergence", *result.axial, "1", role="refined"))
+        found.append(measured("peak.fwhm", *width, "deg", label_of(result, name), role="refined"))
+    found.append(measured("peak.mixing", *result.mixing, "1", role="refined"))
+    found.append(measured("instrument.axial_divergence", *result.axial, "1", role="refined"))
     for line in result.hardware:
-        found.append(derived("peak.position", line.center, line.center_sigma, "deg", line.id, role="refined"))
-        found.append(derived("peak.area", line.area, line.area_sigma, "counts*deg", line.id, role="refined"))
-    return [*(q for q in found if q is not None), *event_quantities(result, voltage_sigma)]
-
-
-def event_quantities(result: LineSeries, voltage_sigma: FloatArray | None) -> list[Quantity]:
-    """Return onset and end of every phase of a series, see `quantities_of_events`."""
-    return quantities_of_events(result.events, voltage_sigma, {n: label_of(result, n) for n in result.names})
-
-
-def quantities_of_events(
-    events: Sequence[PhaseEvent], voltage_sigma: FloatArray | None, labels: Mapping[str, str]
-) -> list[Quantity]:
-    """Return events on the scales of voltage, time and frame, with 68 % intervals.
-
-    Parameters
-    ----------
-    events : sequence of PhaseEvent
-        A phase that comes again is called ``H1-3 (2)``.
-    voltage_sigma : ndarray, shape (F,), optional
-        Standard error of each frame's voltage (V).
-    labels : mapping of str to str
-        What phases are called in records.
-    """
-    found: list[Quantity] = []
-    seen: dict[tuple[str, str], int] = {}
-    for event in events:
-        key = (event.kind, event.phase)
-        seen[key] = seen.get(key, 0) + 1
-        label = labels[event.phase]
-        component = label if seen[key] == 1 else f"{label} ({seen[key]})"
-        extra = _clock_error(event, voltage_sigma)
-        for scale, unit in _EVENT_UNITS:
-            interval = {"voltage": event.voltage_V, "time": event.time_s, "frame": event.frame}[scale]
-            if interval is not None:
-                name = f"phase.{event.kind}_{scale}"
-                quantity = _event_quantity(name, interval, unit, component, extra if scale == "voltage" else 0.0)
-                found += [] if quantity is None else [quantity]
-    return found
-
-
-def _clock_error(event: PhaseEvent, voltage_sigma: FloatArray | None) -> float:
-    if voltage_sigma is None or not np.isfinite(voltage_sigma).any():
-        return 0.0
-    known = np.flatnonzero(np.isfinite(voltage_sigma))
-    return float(np.interp(event.frame.value, known, voltage_sigma[known]))
-
-
-def _event_quantity(name: str, interval: Interval, unit: str, component: str, extra: float) -> Quantity | None:
-    """Return an event; without a best value where its 95 % interval is open."""
-    low, high = interval.low_68, interval.high_68
-    value = interval.value
-    low = None if low is None else min(value, value - math.hypot(value - low, extra))
-    high = None if high is None else max(value, value + math.hypot(high - value, extra))
-    closed = None not in (low, high, interval.low_95, interval.high_95)
-    if low is None and high is None:
-        return None
-    sigma = 0.5 * (high - low) if low is not None and high is not None else 0.0
-    usable = closed and sigma > 0
-    budget: Mapping[str, float] = {"fit": math.sqrt(max(sigma**2 - extra**2, 0.0)), "voltage": extra}
-    return Quantity(
-        name=name,
-        value=value if usable else None,
-        sigma=sigma if usable else None,
-        sigma_kind="covariance" if usable else "none",
-        unit=unit,
-        component=component,
-        role="derived",
-        low=low,
-        high=high,
-        confidence=CONFIDENCE_68,
-        budget=dict(budget) if usable and extra > 0 else {},
-    )
+        found.append(measured("peak.position", line.center, line.center_sigma, "deg", line.id, role="refined"))
+        found.append(measured("peak.area", line.area, line.area_sigma, "counts*deg", line.id, role="refined"))
+    labels = {name: label_of(result, name) for name in result.names}
+    return [*some(found), *quantities_of_events(result.events, voltage_sigma, labels, timed=timed)]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.flags import derived_flags
 from layerscope.records import Quantity, ResultRecord, SampleState
+from layerscope.runs.build import measured, remarks
 from layerscope.runs.pipeline import RunContext
 
 from ..series import FrameSeries, Stack
 from .difference import compare_totals
-from .quantities import COUNTING, STRUCTURE, derived, total_label
+from .quantities import COUNTING, STRUCTURE, total_label
 from .recipe import ComparisonTable
 from .series import LineSeries
 
@@ -21,11 +23,12 @@ __all__ = ["Analysed", "difference_record"]
 
 @dataclass(frozen=True)
 class Analysed:
-    """One series after analysis."""
+    """One series after analysis, with the flags of its record."""
 
     series: FrameSeries
     stack: Stack
     result: LineSeries
+    flags: tuple[str, ...] = ()
 
 
 def difference_record(table: ComparisonTable, context: RunContext, first: Analysed, second: Analysed) -> ResultRecord:
@@ -69,6 +72,7 @@ def difference_record(table: ComparisonTable, context: RunContext, first: Analys
         inputs=[*first.series.inputs("difference:first"), *second.series.inputs("difference:second")],
         method="xrd_peaks.difference",
         quantities=tuple(quantities.values()),
+        quality=remarks(derived_flags({one.series.sample: one.flags for one in (first, second)})),
         notes=(
             f"total of {label}, {samples}, {table.branch} from {low:.3f} to {high:.3f} V: "
             f"mean {found.mean:+.4f}({spread:.4f}), {found.significance:+.1f} sigma, {p_value}; "
@@ -81,4 +85,4 @@ def difference_record(table: ComparisonTable, context: RunContext, first: Analys
 
 def _difference(name: str, value: float, counting: float, structure: float, component: str) -> Quantity | None:
     budget = {COUNTING: counting, STRUCTURE: structure}
-    return derived(name, value, math.hypot(counting, structure), "1", component, budget=budget)
+    return measured(name, value, math.hypot(counting, structure), "1", component, budget=budget)

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from layerscope.options import RecipeModel
 
+from ..events import runs
 from ..radiation import FloatArray
 from .frames import FrameBatch, FrameData, fit_frames
 from .model import LineModel, LineShape
@@ -251,12 +252,6 @@ def keep_persistent(present: BoolArray, persistence: int) -> BoolArray:
                 if stop - start < persistence and start > 0 and stop < row.size:
                     row[start:stop] = not value
     return result
-
-
-def runs(mask: BoolArray) -> list[tuple[int, int]]:
-    """Return the stretches (start, stop) in which a mask is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def neighbours_agree(forward: PhaseSets, backward: PhaseSets) -> BoolArray:

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from layerscope.errors import DataError
 from layerscope.fitting.limits import feldman_cousins
 
+from ..events import find_kinks
+from ..onset import PhaseEvent
 from ..radiation import FloatArray, Radiation
 from .bragg import d_from_two_theta
 from .fractions import fractions_of
@@ -24,13 +26,11 @@ from .frames import FrameData
 from .joint import JointFit, fit_reference, frame_covariance, with_variance
 from .line_series import LineSeries, SeriesOptions, factor_of
 from .lines import DiffractionLine
-from .onset import PhaseEvent
 from .selection import PhaseSets
 from .stages import (
     SHOULDER_WIDTHS,
     State,
     choose_again,
-    find_kinks,
     first_sets,
     fit_final,
     fit_shapes,
@@ -238,7 +238,7 @@ def _result(
         rejected=sets.rejected,
         hardware=state.model.held,
         joint=joint,
-        flags=_flags(joint, agree, sets, notes),
+        flags=_flags(joint, notes),
         notes=notes,
     )
 
@@ -264,7 +264,7 @@ def _line_events(
     merged = np.where(known, free, fraction)
     sigma = np.where(known, free_sigma, np.sqrt(np.einsum("fkk->kf", spread * on)))
     events = []
-    for event, k, run in find_kinks(lines, present, merged, sigma, time, time, voltage):
+    for event, k, run in find_kinks(lines, present, merged, sigma, time, voltage):
         frame = run[0] if event.kind == "onset" else run[1] - 1
         label = next(
             n for n, i, ok in zip(naming.names, naming.line, naming.valid, strict=True) if i == k and ok[frame]
@@ -278,16 +278,7 @@ def _shared(joint: JointFit, name: str) -> tuple[float, float]:
     return float(joint.fit.value(full)[0]), float(joint.fit.sigma(full)[0])
 
 
-def _flags(joint: JointFit, agree: BoolArray, sets: PhaseSets, notes: tuple[str, ...]) -> tuple[str, ...]:
-    flags = [] if joint.fit.converged else ["NOT_CONVERGED"]
-    if joint.fit.batch.covariance.undetermined[joint.fit.group]:
-        flags.append("UNDETERMINED")
-    fit = joint.fit
-    freedom = max(fit.n_data - fit.n_free, 1)
-    spread = 4.0 * np.sqrt(2.0 / freedom)
-    if abs(fit.redchi - 1.0) > spread:
-        flags.append(f"{'OVER' if fit.redchi > 1 else 'UNDER'}DISPERSED {fit.redchi:.3g}")
-    flags += [f"DIRECTION:{f}" for f in np.flatnonzero(~agree)]
-    flags += [f"GHOST:{name}[{f}]" for name, frames in sets.rejected.items() for f in frames]
-    flags += [f"WIDTH_TIED:{name}" for name in joint.names if name not in joint.own_width]
-    return (*flags, *(["UNNAMED_LINE"] if notes else []))
+def _flags(joint: JointFit, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a reader must know beyond the fit itself."""
+    tied = [f"WIDTH_TIED:{name}" for name in joint.names if name not in joint.own_width]
+    return (*tied, *(["UNNAMED_LINE"] if notes else []))

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.solver import Tolerances
 
+from ..events import KINK_REACH, find_kinks
 from ..radiation import FloatArray
 from .frames import FrameData, fit_frames
 from .joint import JointFit, fit_joint, fit_reference, with_variance
 from .line_series import SeriesOptions
 from .model import LineModel, LineShape
-from .onset import PhaseEvent, fit_kink, interval_frames
 from .search import FoundLine, find_lines
 from .selection import PhaseSets, choose_sets, keep_persistent, neighbours_agree, runs
 from .tracks import Track, Trajectory, trajectory
@@ -24,7 +24,6 @@ __all__ = [
     "SHOULDER_WIDTHS",
     "State",
     "choose_again",
-    "find_kinks",
     "first_sets",
     "fit_final",
     "fit_shapes",
@@ -49,9 +48,6 @@ SHOULDER_WIDTHS = 2.5
 """Distance, in widths, within which a weak companion of a strong line is taken for the misfit of its flank."""
 
 SETTLED = Tolerances(reduction=1e-8, step=1e-7, max_iterations=100)
-
-KINK_REACH = 6
-"""Frames by which a kink may lie away from where the sets of phases begin or end."""
 
 
 @dataclass
@@ -293,7 +289,7 @@ def presence_from_kinks(state: State, sets: PhaseSets, courses: Sequence[Traject
         sigma = np.where(sets.present & (sets.area_sigma > 0), sets.area_sigma / total, free_sigma)
     present = sets.present.copy()
     index = np.arange(time.size)
-    for event, k, run in find_kinks(sets.names, sets.present, fraction, sigma, time, time, None):
+    for event, k, run in find_kinks(sets.names, sets.present, fraction, sigma, time, None):
         edge = run[0] if event.kind == "onset" else run[1] - 1
         near = np.abs(index - edge) <= KINK_REACH
         inside = time >= event.time_s.value if event.kind == "onset" else time <= event.time_s.value
@@ -303,47 +299,3 @@ def presence_from_kinks(state: State, sets: PhaseSets, courses: Sequence[Traject
     empty = ~present.any(axis=0)
     present[:, empty] = sets.present[:, empty]
     return present
-
-
-def find_kinks(
-    names: Sequence[str],
-    present: BoolArray,
-    fraction: FloatArray,
-    sigma: FloatArray,
-    time: FloatArray,
-    frame_time: FloatArray,
-    voltage: FloatArray | None,
-) -> list[tuple[PhaseEvent, int, tuple[int, int]]]:
-    """Return onset and end of every run of presence, each with the index of its line and the run (start, stop)."""
-    events = []
-    frames = time.size
-    for k, name in enumerate(names):
-        for run in runs(present[k]):
-            for kind, open_ in (("onset", run[0] > 0), ("end", run[1] < frames)):
-                if not open_:
-                    continue
-                at = interval_frames(
-                    run,
-                    frames,
-                    fraction[k],
-                    kind,  # type: ignore[arg-type]
-                    before=10,
-                    after=14,
-                    sigma=sigma[k],
-                )
-                at = at[np.isfinite(fraction[k, at]) & np.isfinite(sigma[k, at]) & (sigma[k, at] > 0)]
-                edge = run[0] if kind == "onset" else run[1] - 1
-                low, high = max(edge - KINK_REACH, 0), min(edge + KINK_REACH, frames - 1)
-                event = fit_kink(
-                    name,
-                    kind,  # type: ignore[arg-type]
-                    time[at],
-                    fraction[k, at],
-                    sigma[k, at],
-                    bounds=(float(time[low]), float(time[high])),
-                    frame_time=frame_time,
-                    voltage=voltage,
-                )
-                if event is not None:
-                    events.append((event, k, run))
-    return events

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.flags import threshold
+
 from .model import FloatArray
 
 __all__ = ["Agreement", "agreement", "serial_correlation_factor", "strong_correlations"]
@@ -72,20 +74,17 @@ def serial_correlation_factor(residual: FloatArray) -> float:
     return max(1.0, float(np.sqrt((quadratic + float(linear @ linear)) / total)))
 
 
-def strong_correlations(
-    names: Sequence[str], covariance: FloatArray, *, threshold: float = 0.9
-) -> tuple[tuple[str, str, float], ...]:
-    """List the pairs whose correlation exceeds ``threshold`` in size, strongest first.
+def strong_correlations(names: Sequence[str], covariance: FloatArray) -> tuple[tuple[str, str, float], ...]:
+    """List the pairs whose correlation is so large that they are flagged ``CORRELATED``, strongest first.
 
     Parameters
     ----------
     names : sequence of str, length q
     covariance : ndarray, shape (q, q)
-    threshold : float
     """
     sd = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     sd[sd == 0.0] = np.inf
     rho = covariance / np.outer(sd, sd)
-    first, second = np.where(np.triu(np.abs(rho) > threshold, 1))
+    first, second = np.where(np.triu(np.abs(rho) > threshold("CORRELATED"), 1))
     pairs = [(names[i], names[j], float(rho[i, j])) for i, j in zip(first, second, strict=True)]
     return tuple(sorted(pairs, key=lambda p: -abs(p[2])))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.runs.arrays import Marks, SeriesArrays, SeriesParameter
+from layerscope.runs.arrays import Marks, SeriesArrays
 from layerscope.runs.pipeline import RunContext
 
+from ..frame_arrays import array_name, frame_fields
 from ..radiation import FloatArray
-from ..series import Frame, FrameSeries, levels_of, times_of, voltages_of
+from ..series import Frame, FrameSeries
 from .result import RietveldResult
 
 __all__ = ["refinement_arrays"]
@@ -36,10 +37,10 @@ def refinement_arrays(
         groups.setdefault((x.size, round(float(x[0]), 4), round(float(x[-1]), 4)), []).append((frame, result))
     arrays = []
     for number, members in enumerate(groups.values()):
-        parts = [series.table.name or series.sample, engine]
+        parts = [engine]
         if number:
             parts.append(f"axis{number + 1}")
-        arrays.append(_stacked(context, context.series_name(*(p for p in parts if p)), series, engine, members))
+        arrays.append(_stacked(context, array_name(context, series, *parts), series, engine, members))
     return arrays
 
 
@@ -61,33 +62,17 @@ def _stacked(
 ) -> SeriesArrays:
     frames = [frame for frame, _ in members]
     curves = [result.curves for _, result in members]
-    voltage, voltage_sigma, _ = voltages_of(frames)
-    levels, level_name, level_unit = levels_of(frames, times_of(frames), voltage)
-    parameters = {}
-    if voltage is not None:
-        sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
-        parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
-    unit = frames[0].pattern.intensity_unit
-    shown = "counts" if unit == "arbitrary" else unit
     return SeriesArrays(
         name=name,
         technique="rietveld",
         title=f"{series.sample}: refined with {engine}",
-        sample=series.sample,
+        **frame_fields(context, series, frames),
         axis=np.array(curves[0].two_theta, dtype=float),
-        axis_name="two_theta",
-        axis_unit="deg",
-        levels=levels,
-        level_name=level_name,
-        level_unit=level_unit,
         counts=np.stack([c.observed for c in curves]),
         variance=np.stack([c.sigma**2 for c in curves]),
         fit=np.stack([c.calculated for c in curves]),
         background=np.stack([c.background for c in curves]),
         residual=np.stack([c.residual for c in curves]),
-        parameters=parameters,
-        intensity_unit=shown,
-        area_unit=f"{shown}*deg",
         metadata={
             "engine": engine,
             "engine_version": members[0][1].engine_version,
@@ -95,7 +80,5 @@ def _stacked(
             "wavelength2_A": series.radiation.alpha2,
             "ratio": series.radiation.ratio,
         },
-        base=context.base,
-        frames=np.array([f.index for f in frames]),
         marks=_marks(members),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from layerscope.errors import DataError
+from layerscope.flags import threshold
 
 from ..series import Frame
 from .checks import contrast_warnings
@@ -13,9 +14,6 @@ from .result import RietveldResult
 from .wavelength import likely_wavelength
 
 __all__ = ["broad_phases", "contrast", "wrong_wavelength"]
-
-BROAD_DEG = 2.0
-"""Sizes below 4.4 nm with Cu K-alpha; what is wider follows the background rather than lines."""
 
 
 def wrong_wavelength(job: Job, frame: Frame) -> None:
@@ -48,7 +46,8 @@ def wrong_wavelength(job: Job, frame: Frame) -> None:
 def broad_phases(job: Job, result: RietveldResult) -> list[str]:
     """Return flags of phases whose lines are so wide that background and noise pass for them.
 
-    The width is that of the refined size, ``(180/π) λ / L``, in degrees at low angle.
+    The width is that of the refined size, ``(180/π) λ / L``, in degrees at low angle. Beyond the threshold (sizes
+    below 4.4 nm with Cu K-alpha) it follows the background rather than lines.
     """
     found = []
     for phase in result.phases:
@@ -56,7 +55,7 @@ def broad_phases(job: Job, result: RietveldResult) -> list[str]:
         if size.sigma is None or not size.value > 0.0:
             continue
         width = math.degrees(job.problem.instrument.wavelengths[0] / (10.0 * size.value))
-        if width > BROAD_DEG:
+        if width > threshold("BROAD_PHASE"):
             found.append(f"BROAD_PHASE:{phase.name} has lines {width:.1f} degrees wide")
     return found
 

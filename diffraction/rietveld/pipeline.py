@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.flags import derived_flags
 from layerscope.records import FitQuality, ResultRecord
 from layerscope.records import Problem as RecordProblem
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
@@ -21,14 +22,20 @@ from .compare import compare
 from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
 from .engines.interface import RefineOptions
-from .events import event_quantities
 from .frame import Tested
 from .from_recipe import resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
 from .model import Problem
 from .options import SequenceTable, SeriesOptions
 from .profile import absent_phase_test
-from .quantities import absent_phases, comparison_quantities, poor_fit, refinement_quality, refinement_quantities
+from .quantities import (
+    absent_phases,
+    comparison_quantities,
+    event_quantities,
+    poor_fit,
+    refinement_quality,
+    refinement_quantities,
+)
 from .recipe import RietveldRecipe
 from .refinement import refine
 from .result import RietveldResult, update_problem
@@ -39,17 +46,6 @@ if TYPE_CHECKING:
     from layerscope.runs.pipeline import Pipeline
 
 __all__ = ["PIPELINE", "RietveldPipeline"]
-
-SUSPICIOUS = (
-    "TRIAL_FAILED",
-    "NOT_CONVERGED",
-    "POOR_FIT",
-    "DIRECTION_DEPENDENT",
-    "PHASE_BY_PERSISTENCE",
-    "BROAD_PHASE",
-    "AT_BOUND",
-    "NOT_COUNTS",
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class RietveldPipeline(PipelineBase):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
-    version = "1"
+    version = "2"
     technique = "rietveld"
     recipe_model = RietveldRecipe
 
@@ -149,7 +145,6 @@ def _record(
     if found is not None:
         quantities += absent_phases(_tested(job.problem, result, found), found.active)
     quality = refinement_quality(result, (*frame.flags, *flags, *broad_phases(job, result), *job.flags))
-    suspicious = [f for f in quality.flags if f.startswith(SUSPICIOUS)]
     files = [job.kept(p) for p in (result.project, result.log)]
     kept = [f"kept: {name}" for name in files if name is not None]
     notes = [f"engine {ENGINE_NAMES[engine]} {result.engine_version}", *kept, *contrast(job, result)]
@@ -161,7 +156,6 @@ def _record(
         method=f"rietveld.{engine}",
         quantities=tuple(quantities),
         quality=quality,
-        status="warning" if suspicious else "ok",
         software={ENGINE_NAMES[engine]: result.engine_version},
         notes=tuple(notes),
     )
@@ -290,7 +284,6 @@ def _series_record(
         quantities=tuple(quantities),
         quality=quality,
         parents=tuple(r.record.record_id for r in refined),
-        status="warning" if failed else "ok",
         notes=(*notes, *job.series.notes),
     )
 
@@ -312,6 +305,7 @@ def _comparisons(job: Job, first: Sequence[Refined], second: Sequence[Refined]) 
         alike = {p.name for p in ours.result.phases} == {p.name for p in theirs.result.phases}
         flags = [] if found.verdict == "agree" else [f"ENGINES_DIFFER:{found.verdict}"]
         flags += [] if alike else ["PHASES_DIFFER"]
+        flags += derived_flags({"rietx": ours.record.flags, "gsas2": theirs.record.flags})
         records.append(
             job.context.record(
                 state=job.series.state(ours.frame),
@@ -320,7 +314,6 @@ def _comparisons(job: Job, first: Sequence[Refined], second: Sequence[Refined]) 
                 quantities=tuple(comparison_quantities(found)),
                 quality=FitQuality(flags=tuple(flags)),
                 parents=(ours.record.record_id, theirs.record.record_id),
-                status="warning" if flags else "ok",
                 notes=(f"{found.verdict}: {found.message}", "GSAS-II less rietx, in the larger raw standard error"),
             )
         )

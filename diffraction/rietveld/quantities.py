@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from layerscope.fitting.limits import feldman_cousins
+from layerscope.fitting.quality import durbin_watson
+from layerscope.flags import dispersion_flag, threshold
 from layerscope.records import FitQuality, Quantity
+from layerscope.runs.build import finite_bounds, held, measured, some, upper_limit
 
+from ..events import find_kinks, quantities_of_events, runs
+from ..series import Frame, times_of, voltages_of
 from .compare import Comparison, Difference
 from .frame import Tested
 from .result import Estimate, PhaseResult, RietveldResult
+from .sequence import SeriesResult
 
-__all__ = ["absent_phases", "comparison_quantities", "poor_fit", "refinement_quality", "refinement_quantities"]
+__all__ = [
+    "absent_phases",
+    "comparison_quantities",
+    "event_quantities",
+    "poor_fit",
+    "refinement_quality",
+    "refinement_quantities",
+]
 
 _CELL_UNITS = {"alpha": "deg", "beta": "deg", "gamma": "deg", "volume": "angstrom^3"}
 _INSTRUMENT = {
@@ -29,10 +40,6 @@ _INSTRUMENT = {
     "displacement_mm": ("instrument.displacement", "mm"),
 }
 _EIGHT_PI2 = 8.0 * math.pi**2
-OVERDISPERSED = 2.0
-"""Reduced chi2 beyond which the misfit, not the counting, makes most of the residual: errors are then too small."""
-POOR = 0.5
-"""Weighted residual, background taken off, beyond which the model does not describe the pattern."""
 
 
 def _quantity(
@@ -42,25 +49,13 @@ def _quantity(
     value = found.value * factor
     if not math.isfinite(value):
         return None
-    sigma = None if found.sigma is None else found.sigma * factor
-    if sigma is None or not (math.isfinite(sigma) and sigma > 0) or found.role == "fixed":
-        return Quantity(name=name, value=value, unit=unit, component=component, role="fixed")
-    bounds = {"min": found.minimum * factor, "max": found.maximum * factor}
-    limits = {k: v for k, v in bounds.items() if math.isfinite(v)} if found.role == "refined" else {}
-    initial = None
+    if found.sigma is None or found.role == "fixed":
+        return held(name, value, unit, component)
+    more = finite_bounds(found.minimum * factor, found.maximum * factor) if found.role == "refined" else {}
     if found.initial is not None and math.isfinite(found.initial):
-        initial = found.initial * factor
-    return Quantity(
-        name=name,
-        value=value,
-        sigma=sigma,
-        sigma_kind="covariance",
-        unit=unit,
-        component=component,
-        role=found.role,
-        initial=initial,
-        **limits,  # type: ignore[arg-type]
-    )
+        more["initial"] = found.initial * factor
+    known = measured(name, value, found.sigma * factor, unit, component, role=found.role, **more)
+    return known or held(name, value, unit, component)
 
 
 def refinement_quantities(
@@ -126,27 +121,14 @@ def _phase(phase: PhaseResult, *, le_bail: bool) -> list[Quantity | None]:
 
 def absent_phases(tested: Mapping[str, Tested], present: Sequence[str]) -> list[Quantity]:
     """Return the fraction that each absent phase would have, with its upper limit."""
-    found = []
+    found: list[Quantity | None] = []
     for name, trial in tested.items():
         if name in present or trial.sigma is None or not (math.isfinite(trial.sigma) and trial.sigma > 0):
             continue
-        if not math.isfinite(trial.fraction) or trial.fraction < -8 * trial.sigma:
-            continue
-        limit = float(feldman_cousins(trial.fraction, trial.sigma, 0.95).high)
-        found.append(
-            Quantity(
-                name="phase.fraction",
-                value=trial.fraction,
-                sigma=trial.sigma,
-                sigma_kind="covariance",
-                unit="1",
-                component=name,
-                role="derived",
-                upper_limit=limit,
-                limit_confidence=0.95,
-            )
-        )
-    return found
+        limit = upper_limit(trial.fraction, trial.sigma, 0.95, always=True) if math.isfinite(trial.fraction) else {}
+        if limit:
+            found.append(measured("phase.fraction", trial.fraction, trial.sigma, "1", name, **limit))
+    return list(some(found))
 
 
 def poor_fit(result: RietveldResult) -> float | None:
@@ -158,22 +140,18 @@ def poor_fit(result: RietveldResult) -> float | None:
     if signal <= 2 * noise:  # hardly anything above the background: the residual is noise
         return None
     ratio = math.sqrt(max(residual - noise, 0.0) / signal)
-    return ratio if ratio > POOR else None
+    return ratio if ratio > threshold("POOR_FIT") else None
 
 
 def refinement_quality(result: RietveldResult, flags: Sequence[str] = ()) -> FitQuality:
     """Return the agreement of a refinement with its flags."""
-    own = [_flag(f) for f in result.flags]
+    own = [*result.flags]
     poor = poor_fit(result)
     if poor is not None:
         own.append(f"POOR_FIT:{100 * poor:.0f} % of the signal is not described")
     freedom = max(result.n_data - result.n_free, 1)
     reduced = result.chi2 / freedom
-    if reduced > max(OVERDISPERSED, 1.0 + 4.0 * math.sqrt(2.0 / freedom)):
-        own.append(f"OVERDISPERSED:{reduced:.3g}")
-    residual = result.curves.residual
-    total = float((residual**2).sum())
-    watson = float((np.diff(residual) ** 2).sum() / total) if total > 0 else None
+    own += dispersion_flag(reduced, freedom)
     return FitQuality(
         chi2=result.chi2,
         redchi=reduced,
@@ -183,17 +161,10 @@ def refinement_quality(result: RietveldResult, flags: Sequence[str] = ()) -> Fit
         rwp=result.rwp,
         rexp=result.rexp,
         gof=result.gof,
-        durbin_watson=None if watson is None else min(max(watson, 0.0), 4.0),
+        durbin_watson=min(durbin_watson(result.curves.residual), 4.0),
         converged=result.converged,
-        flags=tuple(dict.fromkeys([*own, *(_flag(f) for f in flags)])),
+        flags=tuple(dict.fromkeys([*own, *flags])),
     )
-
-
-def _flag(text: str) -> str:
-    """Bring an engine's flag into the record's form NAME or NAME:detail."""
-    head, _, rest = text.partition(":")
-    name = re.sub(r"[^A-Z0-9_]+", "_", head.strip().upper()).strip("_") or "ENGINE"
-    return f"{name}:{rest.strip()}" if rest.strip() else name
 
 
 def _unit(name: str) -> tuple[str, float]:
@@ -221,14 +192,43 @@ def comparison_quantities(found: Comparison) -> list[Quantity]:
 def _difference(row: Difference) -> Quantity | None:
     unit, factor = _unit(row.name)
     value, sigma = (row.second - row.first) * factor, row.sigma * factor
-    if not (math.isfinite(value) and math.isfinite(sigma) and sigma > 0):
-        return None
-    return Quantity(
-        name="comparison.difference",
-        value=value,
-        sigma=sigma,
-        sigma_kind="covariance",
-        unit=unit,
-        component=row.name,
-        role="derived",
-    )
+    return measured("comparison.difference", value, sigma, unit, row.name)
+
+
+def event_quantities(
+    frames: Sequence[Frame], found: SeriesResult, names: Sequence[str]
+) -> tuple[list[Quantity], list[str]]:
+    """Return onsets and ends of all phases of a refined series, and in words which frames hold them.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    found : SeriesResult
+        Of the same frames.
+    names : sequence of str
+        Phases.
+    """
+    good = [i for i, item in enumerate(found.frames) if item.result is not None]
+    members = [frames[i] for i in good]
+    times = times_of(members)
+    time = times if times is not None else np.array([float(f.index) for f in members])
+    voltage, voltage_sigma, _ = voltages_of(members)
+    present = np.array([[n in found.frames[i].active for i in good] for n in names], bool)
+    fraction, sigma = np.full(present.shape, np.nan), np.full(present.shape, np.nan)
+    for k, name in enumerate(names):
+        for j, i in enumerate(good):
+            value, error = found.frames[i].fraction(name)
+            trial = found.frames[i].tested.get(name)
+            if not present[k, j] and trial is not None:
+                value, error = trial.fraction, trial.sigma
+            elif not present[k, j]:
+                continue
+            fraction[k, j], sigma[k, j] = value, error if error is not None else np.nan
+    notes = []
+    for k, name in enumerate(names):
+        spans = [f"{members[a].index} to {members[b - 1].index}" for a, b in runs(present[k])]
+        notes.append(f"{name}: in frames {', '.join(spans)}" if spans else f"{name}: in no frame")
+    events = find_kinks(names, present, fraction, sigma, time, voltage) if len(good) > 4 else []
+    labels = {name: name for name in names}
+    timed = times is not None
+    return quantities_of_events([event for event, _, _ in events], voltage_sigma, labels, timed=timed), notes

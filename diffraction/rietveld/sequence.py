@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerscope.errors import DataError, FitError, LayerscopeError
+from layerscope.flags import threshold
 
 from .engines.interface import Engine, RefineOptions
 from .frame import FrameFit, SeriesState, Tested, fit_frame
@@ -235,7 +236,7 @@ def _frame(k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ..
     found, direction, difference = series.found[k], series.origin.get(k, "forward"), series.differences.get(k)
     if isinstance(found, LayerscopeError):
         return FrameResult(k, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
-    extra = ["DIRECTION_DEPENDENT"] if difference is not None and difference > 3.0 else []
+    extra = ["DIRECTION_DEPENDENT"] if difference is not None and difference > threshold("DIRECTION_DEPENDENT") else []
     extra += [f"TRIAL_FAILED:{name}" for name in found.untried]
     return FrameResult(
         k,

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from layerscope.flags import threshold
+
 __all__ = ["durbin_watson", "information_criteria", "poisson_deviance", "runs_test", "structured"]
 
 FloatArray = NDArray[np.float64]
@@ -71,14 +73,15 @@ def runs_test(residual: FloatArray) -> float:
     return float(2.0 * stats.norm.sf(abs(runs - mean) / np.sqrt(variance)))
 
 
-def structured(residual: FloatArray, *, level: float = 1e-3) -> bool:
+def structured(residual: FloatArray, *, level: float | None = None) -> bool:
     """Return whether residuals are serially correlated: neighbours agree too often to be noise.
 
     The lag-one test on the Durbin-Watson statistic: under white noise ``DW`` is near normal with mean 2 and variance
-    ``4/n``. One-sided, because a missing component makes neighbours alike.
+    ``4/n``. One-sided, because a missing component makes neighbours alike; at the level of ``RESIDUAL_STRUCTURE`` if
+    none is given.
     """
     n = residual.size
     if n < 8:
         return False
     z = (2.0 - durbin_watson(residual)) / (2.0 / np.sqrt(n))
-    return bool(stats.norm.sf(z) < level)
+    return bool(stats.norm.sf(z) < (threshold("RESIDUAL_STRUCTURE") if level is None else level))

@@ -14,6 +14,7 @@ from layerscope.errors import FitError
 from layerscope.fitting.model import PatternModel
 from layerscope.fitting.quality import durbin_watson, information_criteria, poisson_deviance, structured
 from layerscope.fitting.rows import Patterns
+from layerscope.flags import dispersion_flag, threshold
 
 if TYPE_CHECKING:
     from layerscope.fitting.result import BatchFit
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["SeriesFit"]
 
 FloatArray = NDArray[np.float64]
-
-CORRELATION_LIMIT = 0.95
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ class SeriesFit:
         """Data in the order of `x`, shape (L, n)."""
         return np.asarray(self.batch.data.y[self.group])
 
-    @property
+    @cached_property
     def root_weight(self) -> FloatArray:
         """1/sigma of each point (0: not in use), shape (L, n)."""
         return self._rows().root_weight
@@ -253,31 +252,32 @@ class SeriesFit:
                 found += [f"{self.batch.linear_names[j]}[{k}]" for k in zero]
         return list(dict.fromkeys(found))
 
-    def flags(self, *, correlation_limit: float = CORRELATION_LIMIT) -> tuple[str, ...]:
-        """Return what a reader must know before trusting the numbers.
+    def flags(self) -> tuple[str, ...]:
+        """Return what a reader must know before trusting the numbers, see `layerscope.flags`.
 
         ``NOT_CONVERGED``, ``UNDETERMINED``, ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``RESIDUAL_STRUCTURE:pattern``,
-        ``OVERDISPERSED 2.3`` (chi2 too large for the stated noise), ``UNDERDISPERSED`` (too small: rescaled counts).
+        ``OVERDISPERSED:2.3``, ``UNDERDISPERSED:0.2``.
         """
+        return self._flags
+
+    @cached_property
+    def _flags(self) -> tuple[str, ...]:
         flags = [] if self.converged else ["NOT_CONVERGED"]
         if self.batch.covariance.undetermined[self.group]:
             flags.append("UNDETERMINED")
         flags += [f"AT_BOUND:{name}" for name in self.at_bound()]
-        flags += [f"CORRELATED:{a}~{b} {r:.2f}" for a, b, r in self.correlated(correlation_limit)]
+        flags += [f"CORRELATED:{a}~{b} {r:.2f}" for a, b, r in self.correlated()]
         used = self.root_weight > 0
         for k, (r, u) in enumerate(zip(self.residual, used, strict=True)):
             if structured(r[u]):
                 flags.append(f"RESIDUAL_STRUCTURE:{k}")
         if self.batch.weights != "none":
-            spread = 4.0 * np.sqrt(2.0 / max(self.n_data - self.n_free, 1))
-            if self.redchi > 1 + spread:
-                flags.append(f"OVERDISPERSED {self.redchi:.3g}")
-            elif self.redchi < 1 - spread:
-                flags.append(f"UNDERDISPERSED {self.redchi:.3g}")
+            flags += dispersion_flag(self.redchi, self.n_data - self.n_free)
         return tuple(flags)
 
-    def correlated(self, limit: float = CORRELATION_LIMIT) -> list[tuple[str, str, float]]:
-        """Return pairs of free parameters whose largest correlation in a pattern exceeds `limit`, strongest first."""
+    def correlated(self) -> list[tuple[str, str, float]]:
+        """Return pairs of free parameters whose largest correlation in a pattern is flagged, strongest first."""
+        limit = threshold("CORRELATED")
         names = [*self.batch.evaluator.layout.free_names, *self.batch.linear_names]
         names = [n for n in names if not n.startswith("background_")]
         c = self.covariance(names)

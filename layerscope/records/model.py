@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from layerscope.errors import LayerscopeError
+from layerscope.flags import name_of
 from layerscope.records.identity import canonical_json, make_record_id
 from layerscope.records.quantity import FrozenModel, Quantity
 
@@ -97,14 +98,13 @@ class FitQuality(FrozenModel):
     gof: float | None = Field(default=None, ge=0, description="rwp / rexp")
     durbin_watson: float | None = Field(default=None, ge=0, le=4, description="Durbin-Watson statistic of the residual")
     converged: bool | None = Field(default=None, description="whether the optimiser met its criterion")
-    flags: tuple[str, ...] = Field(default=(), description="e.g. 'AT_BOUND:fwhm', 'RESIDUAL_STRUCTURE'")
+    flags: tuple[str, ...] = Field(default=(), description="names in layerscope.flags, some with a detail")
 
     @field_validator("flags")
     @classmethod
-    def _flag_form(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+    def _flags_are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
         for flag in flags:
-            if not re.match(r"[A-Z][A-Z0-9_]*(:.+)?$", flag):
-                raise ValueError(f"flag {flag!r} is not of the form NAME or NAME:detail")
+            name_of(flag)
         return flags
 
 
@@ -202,6 +202,11 @@ class ResultRecord(FrozenModel):
                 raise ValueError(f"{quantity.label} is given twice")
             seen.add(key)
         return self
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader must know of the result, see `layerscope.flags`."""
+        return () if self.quality is None else self.quality.flags
 
     def get(self, name: str, component: str | None = None) -> Quantity:
         """Return one quantity by name and component.

@@ -6,12 +6,15 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
+
+if TYPE_CHECKING:
+    from layerscope.fitting import SeriesFit
 
 __all__ = ["IntArray", "Marks", "SeriesArrays", "SeriesParameter", "array_sha256"]
 
@@ -137,6 +140,35 @@ class SeriesArrays:
     base: str = ""
     frames: IntArray | None = None
     marks: Mapping[str, Marks] = field(default_factory=dict)
+
+    @classmethod
+    def of_fit(cls, fit: SeriesFit, labels: Mapping[str, str], **fields: Any) -> SeriesArrays:
+        """Return the arrays of a fitted series: its data, curves, components and their areas.
+
+        Parameters
+        ----------
+        fit : SeriesFit
+            With one axis for all patterns.
+        labels : mapping of str to str
+            What the components of the model are called, those to show.
+        **fields
+            All other fields; one that is given here is not taken from the fit.
+        """
+        if not {"components", "background"} <= fields.keys():
+            curves, background = fit.component_curves()
+            components = {label: curves[name] for name, label in labels.items()}
+            fields = {"components": components, "background": background, **fields}
+        found: dict[str, Any] = {
+            "axis": fit.x[0].copy(),
+            "counts": fit.y.copy(),
+            "variance": fit.variance,
+            "fit": fit.expected.copy(),
+            "residual": fit.residual.copy(),
+        }
+        if "component_area" not in fields:
+            found["component_area"] = {label: fit.value(f"{name}_area") for name, label in labels.items()}
+            found["component_area_sigma"] = {label: fit.sigma(f"{name}_area") for name, label in labels.items()}
+        return cls(**{**found, **fields})
 
     def __post_init__(self) -> None:
         if not _SAFE_NAME.fullmatch(self.name):

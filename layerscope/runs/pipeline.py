@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
-from layerscope.records import InputFile, Problem, ResultRecord, SampleState, failed_record, file_sha256, make_record_id
+from layerscope.flags import Flag, status_of
+from layerscope.records import (
+    FitQuality,
+    InputFile,
+    Problem,
+    ResultRecord,
+    SampleState,
+    failed_record,
+    file_sha256,
+    make_record_id,
+)
 from layerscope.records.vocabulary import nearest
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable, long_table
@@ -67,6 +77,8 @@ class Pipeline(Protocol):
         Technique of its records.
     recipe_model : type of PipelineRecipe
         Model of its recipes.
+    flags : sequence of Flag
+        Flags of its own, beside those of `layerscope.flags`; their names begin with ``X_``.
 
     Notes
     -----
@@ -78,6 +90,7 @@ class Pipeline(Protocol):
     version: str
     technique: str
     recipe_model: type[PipelineRecipe]
+    flags: Sequence[Flag]
 
     def check(self, recipe: Any) -> list[Problem]:
         """Return what is wrong with a recipe and its files, without running it."""
@@ -111,6 +124,7 @@ class PipelineBase:
     version: str
     technique: str
     recipe_model: type[PipelineRecipe] = PipelineRecipe
+    flags: Sequence[Flag] = ()
 
     def check(self, recipe: Any) -> list[Problem]:
         """Return a problem for each input file that is not there."""
@@ -246,9 +260,12 @@ class RunContext:
         method : str, optional
             Name of the analysis; the pipeline's name when not given.
         **content
-            Further fields of the record: quantities, quality, alternatives, status, problem, notes, parents, ...
+            Further fields of the record: quantities, quality, alternatives, problem, notes, parents, ... Its status
+            follows from the flags of its quality.
         """
         software = {**self.software, **content.pop("software", {})}
+        quality: FitQuality | None = content.get("quality")
+        content.setdefault("status", status_of(quality.flags if quality else (), self.pipeline.flags))
         return ResultRecord(
             record_id=self.record_id(inputs, method),
             technique=self.pipeline.technique,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError
-from layerscope.records import FitQuality, Quantity, ResultRecord
+from layerscope.flags import derived_flags
+from layerscope.records import Quantity, ResultRecord
+from layerscope.runs.build import measured, remarks, some, upper_limit
 
 from .attenuation import imfp_tpp2m, information_depth
 from .depth import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Alternatives, Composition, Lines, atomic_fractions
-from .quantities import fractions, limit, profile_quantities
+from .quantities import LARGEST_SHARE_SIGMA, profile_quantities
 from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
 from .rsf import sets_with
@@ -122,19 +126,12 @@ def _probing_depths(table: QuantificationTable, lines: Lines) -> list[Quantity]:
         return []
     path = imfp_tpp2m(lines.kinetic_energy_eV, table.material)
     depth = information_depth(path, emission_angle_deg=table.emission_angle_deg)
-    return [
-        Quantity(
-            name=name,
-            value=float(value),
-            sigma=table.path_sigma * float(value),
-            sigma_kind="systematic",
-            unit="nm",
-            component=line,
-            role="derived",
-        )
+    found = [
+        measured(name, float(value), table.path_sigma * float(value), "nm", line, kind="systematic")
         for name, values in (("attenuation.length", path), ("attenuation.probing_depth", depth))
         for line, value in zip(lines.names, values, strict=True)
     ]
+    return list(some(found))
 
 
 def _other_backgrounds(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
@@ -198,36 +195,36 @@ def _composition_record(
     missing: list[str],
     depths: list[Quantity],
 ) -> ResultRecord:
-    quantities = []
+    quantities: list[Quantity | None] = []
     names = list(rows)
     for m, element in enumerate(composition.elements):
-        detected = bool(composition.detected[level, m])
+        limit: dict[str, Any] = {"upper_limit": 100.0 * float(composition.upper_limit[level, m])}
         quantities.append(
-            Quantity(
-                name="composition.atomic_fraction",
-                value=100.0 * float(composition.fraction[level, m]),
-                sigma=100.0 * float(composition.sigma[level, m]),
-                sigma_kind="systematic",
-                unit="%",
-                component=element,
-                role="derived",
+            measured(
+                "composition.atomic_fraction",
+                100.0 * float(composition.fraction[level, m]),
+                100.0 * float(composition.sigma[level, m]),
+                "%",
+                element,
+                kind="systematic",
                 budget={k: 100.0 * v for k, v in composition.budget(level, element).items()},
-                upper_limit=None if detected else 100.0 * float(composition.upper_limit[level, m]),
-                limit_confidence=None if detected else composition.confidence,
+                **({} if composition.detected[level, m] else limit | {"limit_confidence": composition.confidence}),
             )
         )
         quantities += _species_shares(profile, names[m], composition, level, m, rows[names[m]])
     first = profile.spectra[names[0]]
     files = sorted({profile.spectra[n].files[row] for n, row in rows.items()})
     number = first.spectra[rows[names[0]]].level
+    parents = {name: profile.records[name, row] for name, row in rows.items()}
     notes = [f"{', '.join(missing)} could not be fitted: the fractions are of the other elements"] if missing else []
+    flags = [f"REGIONS_LEFT_OUT:{','.join(missing)}"] if missing else []
     return profile.context.record(
         state=profile.state(None, None if first.times is None else float(first.times[rows[names[0]]])),
         inputs=profile.inputs(f"composition@level={number}", files),
         method="xps.composition",
-        quantities=(*quantities, *depths),
-        parents=tuple(profile.record_ids[n, row] for n, row in rows.items()),
-        status="warning" if missing else "ok",
+        quantities=(*some(quantities), *depths),
+        quality=remarks([*flags, *derived_flags({n: r.flags for n, r in parents.items()})]),
+        parents=tuple(r.record_id for r in parents.values()),
         notes=(f"RSF set {composition.rsf_set}", *composition.notes, *notes),
     )
 
@@ -239,28 +236,26 @@ def _species_shares(
     result = profile.fits[name]
     if len(result.own) < 2 or not bool(composition.detected[level, column]):
         return []
-    shares, covariance = fractions(result)
     whole, sigma = float(composition.fraction[level, column]), float(composition.sigma[level, column])
-    found = []
+    found: list[Quantity | None] = []
     for k, c in enumerate(result.own):
-        share, own = float(shares[k, row]), float(np.sqrt(max(covariance[k, row, k, row], 0.0)))
-        if not (np.isfinite(share) and own < 10.0):
+        share, own = float(result.shares[0][k, row]), float(result.share_sigma[k, row])
+        if not own < LARGEST_SHARE_SIGMA:
             continue
         parts = {"share": 100.0 * abs(whole) * own, "element": 100.0 * abs(share) * sigma}
         found.append(
-            Quantity(
-                name="composition.species_atomic_fraction",
-                value=100.0 * whole * share,
-                sigma=float(np.hypot(parts["share"], parts["element"])),
-                sigma_kind="systematic",
-                unit="%",
-                component=f"{c.species} ({name})",
-                role="derived",
+            measured(
+                "composition.species_atomic_fraction",
+                100.0 * whole * share,
+                float(np.hypot(parts["share"], parts["element"])),
+                "%",
+                f"{c.species} ({name})",
+                kind="systematic",
                 budget=parts,
-                **limit(100.0 * whole * share, parts["share"], profile.recipe.confidence),  # type: ignore[arg-type]
+                **upper_limit(100.0 * whole * share, parts["share"], profile.recipe.confidence),
             )
         )
-    return found
+    return list(some(found))
 
 
 def _composition_profile(
@@ -286,13 +281,14 @@ def _composition_profile(
         quantities += [q for q in found if q.name not in ("species.plateau", "species.fraction")]
         alternatives += models
         flags += marks
+    inherited = [flag for record in records for flag in derived_flags({"": record.flags})]
     return profile.context.record(
         state=profile.state(None, None),
         inputs=profile.inputs("composition@series"),
         method="xps.composition_profile",
         quantities=tuple(quantities),
         alternatives=tuple(alternatives),
-        quality=FitQuality(flags=tuple(flags)),
+        quality=remarks([*flags, *inherited]),
         parents=tuple(r.record_id for r in records),
     )
 
@@ -315,35 +311,28 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
     records = []
     for level in range(low.size):
         quantities = (
-            Quantity(
-                name="peak.splitting",
-                value=float(high[level] - low[level]),
-                sigma=float(sigma[level]),
-                sigma_kind="covariance",
-                unit="eV",
-                component="Mn 3s",
-                role="derived",
-            ),
-            Quantity(
-                name="valence.mn",
-                value=float(valence.value[level]),
-                sigma=float(valence.sigma[level]),
-                sigma_kind="systematic",
-                unit="1",
-                component=f"Mn 3s, {valence.law}",
-                role="derived",
+            measured("peak.splitting", float(high[level] - low[level]), float(sigma[level]), "eV", "Mn 3s"),
+            measured(
+                "valence.mn",
+                float(valence.value[level]),
+                float(valence.sigma[level]),
+                "1",
+                f"Mn 3s, {valence.law}",
+                kind="systematic",
                 budget={"splitting": float(valence.statistical[level]), "law": float(valence.law_spread[level])},
             ),
         )
+        parent = profile.records[region.name, level]
+        flags = [f"OUT_OF_RANGE:{valence.law}"] if valence.out_of_range[level] else []
         by_law = ", ".join(f"{k} {float(v[level]):.2f}" for k, v in valence.by_law.items())
         records.append(
             profile.context.record(
                 state=profile.state(region.name, None if spectra.times is None else float(spectra.times[level])),
                 inputs=profile.inputs(f"valence@level={spectra.spectra[level].level}", [spectra.files[level]]),
                 method="xps.valence",
-                quantities=quantities,
-                parents=(profile.record_ids[region.name, level],),
-                status="warning" if bool(valence.out_of_range[level]) else "ok",
+                quantities=some(quantities),
+                quality=remarks([*flags, *derived_flags({region.name: parent.flags})]),
+                parents=(parent.record_id,),
                 notes=(f"valence by each law: {by_law}; both laws unverified",),
             )
         )

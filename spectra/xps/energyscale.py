@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
-from .quantities import DETECTED, EnergyScale
+from .quantities import EnergyScale
 from .recipe import ChargeTable, RegionTable
-from .regionfit import RegionData, RegionFit, fit_region
+from .regionfit import DETECTED, RegionData, RegionFit, fit_region
 from .series import RegionSpectra
 
 __all__ = ["align", "fit_reference", "matching_rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from layerscope.records import InputFile, SampleState
+from layerscope.records import InputFile, ResultRecord, SampleState
 from layerscope.runs.pipeline import RunContext
 
 from .dataset import XpsDataset
@@ -29,7 +29,7 @@ class Profile:
     spectra: dict[str, RegionSpectra] = field(default_factory=dict)
     fits: dict[str, RegionFit] = field(default_factory=dict)
     data: dict[str, RegionData] = field(default_factory=dict)
-    record_ids: dict[tuple[str, int], str] = field(default_factory=dict)
+    records: dict[tuple[str, int], ResultRecord] = field(default_factory=dict)
     scale: EnergyScale | None = None
     refined: EnergyScale | None = None  # the shifts as all regions so far know them
     p2s: P2sPrediction | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.fitting.limits import feldman_cousins
-from layerscope.records import Alternative, FitQuality, Quantity
-from layerscope.runs.fitted import fit_quality, record_flag
+from layerscope.records import Alternative, Quantity
+from layerscope.runs.build import finite_bounds, held, interval, measured, some, upper_limit
 
 from .depth import ChangePoint, DepthProfileFit
 from .recipe import ComponentTable
@@ -20,12 +20,8 @@ from .species import competing
 
 __all__ = [
     "EnergyScale",
-    "fractions",
-    "level_quality",
     "level_quantities",
-    "limit",
     "profile_quantities",
-    "quality",
     "shared_quantities",
 ]
 
@@ -49,8 +45,7 @@ BACKGROUND_NAMES = {
     "tougaard_c": ("background.tougaard_c", "eV^2"),
     "tougaard_d": ("background.tougaard_d", "eV^2"),
 }
-DETECTED = 5.0  # sigma of a region's whole area below which its shares are not stated
-MAX_BELOW = 8.0  # sigma below zero beyond which no limit can be stated
+LARGEST_SHARE_SIGMA = 10.0  # standard error of a share beyond which it says nothing
 
 
 @dataclass(frozen=True)
@@ -88,42 +83,17 @@ class EnergyScale:
         return replace(self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost)
 
 
-def limit(value: float, sigma: float, confidence: float) -> dict[str, float]:
-    """Return the upper limit to state beside a value that is not significantly above zero."""
-    if not sigma > 0 or value < -MAX_BELOW * sigma:
-        return {}
-    interval = feldman_cousins(value, sigma, confidence)
-    if not bool(interval.one_sided):
-        return {}
-    return {"upper_limit": float(interval.high), "limit_confidence": confidence}
-
-
-def _bounds(low: float, high: float) -> dict[str, float]:
-    return {k: v for k, v in (("min", low), ("max", high)) if math.isfinite(v)}
-
-
-def _parameter(result: RegionFit, name: str, level: int, vocabulary: str, unit: str, component: str | None) -> Quantity:
+def _parameter(result: RegionFit, name: str, vocabulary: str, unit: str, component: str | None) -> Quantity:
+    """Return a parameter that the levels share."""
     parameter = result.built.parameters[name]
-    value, sigma = float(result.fit.value(name)[level]), float(result.fit.sigma(name)[level])
-    extra = _bounds(float(parameter.min), float(parameter.max))
+    value, sigma = float(result.fit.value(name)[0]), float(result.fit.sigma(name)[0])
     if parameter.expr:
-        role, extra = "constrained", {}
+        more = {"role": "constrained", "expr": parameter.expr}
     else:
-        role = "refined" if sigma > 0 else "fixed"
-    if not sigma > 0:
-        return Quantity(name=vocabulary, value=value, unit=unit, component=component, role="fixed", expr=parameter.expr)
-    return Quantity(
-        name=vocabulary,
-        value=value,
-        sigma=sigma,
-        sigma_kind="covariance",
-        unit=unit,
-        component=component,
-        role=role,  # type: ignore[arg-type]
-        initial=None if parameter.expr else float(parameter.init_value),
-        expr=parameter.expr,
-        **extra,  # type: ignore[arg-type]
-    )
+        bounds = finite_bounds(float(parameter.min), float(parameter.max))
+        more = {"role": "refined", "initial": float(parameter.init_value), **bounds}
+    found = measured(vocabulary, value, sigma, unit, component, **more)
+    return found or held(vocabulary, value, unit, component, expr=parameter.expr)
 
 
 def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScale) -> Quantity:
@@ -143,24 +113,21 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
     total = math.hypot(sigma, scale.systematic)
     region = result.region.name
     others = competing(c.line or region, value, sigma, exclude=c.species, charge_sigma_eV=scale.systematic)
-    if not total > 0:
-        return Quantity(
-            name="peak.position", value=value, unit="eV", component=c.species, role="fixed", competing=others
-        )
     p = result.built.parameters[center]
-    return Quantity(
-        name="peak.position",
-        value=value,
-        sigma=total,
-        sigma_kind="covariance" if sigma > 0 else "systematic",
-        unit="eV",
-        component=c.species,
+    found = measured(
+        "peak.position",
+        value,
+        total,
+        "eV",
+        c.species,
+        kind="covariance" if sigma > 0 else "systematic",
         role="constrained" if p.expr else "refined" if p.vary else "derived",
         initial=None if p.expr else float(p.init_value),
         expr=p.expr,
         budget={"fit": sigma, "charge_reference": scale.systematic},
         competing=others,
     )
+    return found or held("peak.position", value, "eV", c.species, competing=others)
 
 
 def level_quantities(
@@ -190,50 +157,26 @@ def level_quantities(
     found: list[Quantity] = []
     for c in result.components:
         found.append(position(result, c, level, scale))
-        name = f"{c.name}_area"
-        value, sigma = float(result.fit.value(name)[level]), float(result.fit.sigma(name)[level])
-        found.append(
-            Quantity(
-                name="overlap.area" if c.foreign else "peak.area",
-                value=value,
-                sigma=sigma,
-                sigma_kind="covariance",
-                unit=f"{intensity_unit}*eV",
-                component=c.species,
-                **limit(value, sigma, confidence),  # type: ignore[arg-type]
-            )
-        )
-    own = result.own
-    total, covariance = result.total_area()
-    present = total[level] > DETECTED * math.sqrt(max(float(covariance[level, level]), 1e-300))
-    if len(own) > 1 and present:  # shares of nothing would be noise over noise
-        values, covariance = fractions(result)
-        for k, c in enumerate(own):
-            value, sigma = float(values[k, level]), math.sqrt(max(float(covariance[k, level, k, level]), 0.0))
-            if math.isfinite(value) and 0 < sigma < 10.0:
-                found.append(_fraction("species.fraction", c, value, sigma, confidence))
-            if single is not None and math.isfinite(single[0][k]) and 0 < single[1][k] < 10.0:
+        value, sigma = (float(f(f"{c.name}_area")[level]) for f in (result.fit.value, result.fit.sigma))
+        what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
+        more = upper_limit(value, sigma, confidence)
+        area = measured(what[0], value, sigma, *what[1:], role="refined", **more)
+        found.append(area or held(what[0], value, *what[1:]))
+    if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
+        values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
+        for k, c in enumerate(result.own):
+            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence)
+            if single is not None:
                 alone = float(single[0][k]), float(single[1][k])
-                found.append(_fraction("species.fraction_single_level", c, *alone, confidence))
+                found += _share("species.fraction_single_level", c, *alone, confidence)
     return found
 
 
-def _fraction(name: str, c: ComponentTable, value: float, sigma: float, confidence: float) -> Quantity:
-    return Quantity(
-        name=name,
-        value=value,
-        sigma=sigma,
-        sigma_kind="covariance",
-        unit="1",
-        component=c.species,
-        role="derived",
-        **limit(value, sigma, confidence),  # type: ignore[arg-type]
-    )
-
-
-def fractions(result: RegionFit) -> tuple[FloatArray, FloatArray]:
-    """Return the share of every own component, shape (K, L), with its covariance, shape (K, L, K, L)."""
-    return result.fit.fractions([f"{c.name}_area" for c in result.own])
+def _share(name: str, c: ComponentTable, value: float, sigma: float, confidence: float) -> tuple[Quantity, ...]:
+    """Return a share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
+    if not sigma < LARGEST_SHARE_SIGMA:
+        return ()
+    return some([measured(name, value, sigma, "1", c.species, **upper_limit(value, sigma, confidence))])
 
 
 def shared_quantities(result: RegionFit) -> list[Quantity]:
@@ -246,57 +189,22 @@ def shared_quantities(result: RegionFit) -> list[Quantity]:
             vocabulary = NAMES.get(parameter)
             if vocabulary is None or name in result.built.scopes:
                 continue
-            found.append(_parameter(result, name, 0, vocabulary, UNITS.get(vocabulary, "1"), c.species))
+            found.append(_parameter(result, name, vocabulary, UNITS.get(vocabulary, "1"), c.species))
     for name, (vocabulary, unit) in BACKGROUND_NAMES.items():
         if name in result.built.parameters:
-            found.append(_parameter(result, name, 0, vocabulary, unit, None))
+            found.append(_parameter(result, name, vocabulary, unit, None))
     return found
 
 
 def _times(prefix: str, point: ChangePoint | None, species: str, rate: tuple[float, float] | None) -> list[Quantity]:
-    """Return a time of the profile (and the depth) with its 68 % interval.
-
-    The interval alone is stated where the data leave the 95 % interval open: a best value would then be the middle of a
-    flat valley.
-    """
-    if point is None or (point.value is None and point.low_68 is None and point.high_68 is None):
-        return []
-    low, high = point.low_68, point.high_68
-    closed = all(end is not None for end in (low, high, point.low_95, point.high_95))
-    value = point.value if closed else None
-    sigma = 0.5 * (high - low) if value is not None and low is not None and high is not None else None
-    if value is not None and low is not None and high is not None:
-        low, high = min(low, value), max(high, value)
-    usable = sigma is not None and sigma > 0
-    found = [
-        Quantity(
-            name=f"species.{prefix}_time",
-            value=value if usable else None,
-            sigma=sigma if usable else None,
-            sigma_kind="covariance" if usable else "none",
-            unit="s",
-            component=species,
-            role="derived",
-            low=low,
-            high=high,
-            confidence=0.6827,
-        )
-    ]
-    if rate is not None and usable and value is not None and sigma is not None:
-        depth = value * rate[0]
-        found.append(
-            Quantity(
-                name=f"species.{prefix}_depth",
-                value=depth,
-                sigma=math.hypot(sigma * rate[0], value * rate[1]),
-                sigma_kind="covariance",
-                unit="nm",
-                component=species,
-                role="derived",
-                budget={"fit": sigma * rate[0], "etch_rate": value * rate[1]},
-            )
-        )
-    return found
+    """Return a time of the profile (and the depth) with its 68 % interval."""
+    time = None if point is None else interval(f"species.{prefix}_time", point, "s", species)
+    if time is None or rate is None or time.value is None or time.sigma is None:
+        return [] if time is None else [time]
+    parts = {"fit": time.sigma * rate[0], "etch_rate": time.value * rate[1]}
+    spread = math.hypot(*parts.values())
+    depth = measured(f"species.{prefix}_depth", time.value * rate[0], spread, "nm", species, budget=parts)
+    return [time, *some([depth])]
 
 
 def profile_quantities(
@@ -316,72 +224,18 @@ def profile_quantities(
         ("decay", profile.decay_time),
     ):
         found += _times(prefix, point, species, rate)
-    for name, level, sigma in (
-        ("species.surface_level", profile.surface_level, profile.surface_level_sigma),
-        ("species.deep_level", profile.deep_level, profile.deep_level_sigma),
-    ):
-        if level is not None and sigma:
-            found.append(
-                Quantity(
-                    name=name,
-                    value=level,
-                    sigma=sigma,
-                    sigma_kind="covariance",
-                    unit="1",
-                    component=species,
-                    role="derived",
-                )
-            )
+    levels: list[tuple[str, float | None, float | None, dict[str, Any]]] = [
+        ("species.surface_level", profile.surface_level, profile.surface_level_sigma, {}),
+        ("species.deep_level", profile.deep_level, profile.deep_level_sigma, {}),
+    ]
     if profile.upper_limit is not None:
-        found.append(
-            Quantity(
-                name="species.fraction",
-                value=profile.mean,
-                sigma=profile.mean_sigma,
-                sigma_kind="covariance",
-                unit="1",
-                component=species,
-                role="derived",
-                upper_limit=profile.upper_limit,
-                limit_confidence=profile.confidence,
-            )
-        )
-    elif profile.level is not None and profile.level_sigma:
-        found.append(
-            Quantity(
-                name="species.plateau",
-                value=profile.level,
-                sigma=profile.level_sigma,
-                sigma_kind="covariance",
-                unit="1",
-                component=species,
-                role="derived",
-            )
-        )
+        limit = {"upper_limit": profile.upper_limit, "limit_confidence": profile.confidence}
+        levels.append(("species.fraction", profile.mean, profile.mean_sigma, limit))
+    else:
+        levels.append(("species.plateau", profile.level, profile.level_sigma, {}))
+    for name, level, sigma, more in levels:
+        if level is not None and sigma is not None:
+            found += some([measured(name, level, sigma, "1", species, **more)])
     models = [a.model_copy(update={"comparison": f"profile of {species}"}) for a in profile.alternatives]
     flags = [f.replace(":", f":{species} ", 1) if ":" in f else f"{f}:{species}" for f in profile.flags]
     return found, models, flags
-
-
-def quality(result: RegionFit) -> FitQuality:
-    """Return how good the joint fit of a region is."""
-    flags = [record_flag(f) for f in result.fit.flags()]
-    flags += [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
-    return fit_quality(result.fit, flags)
-
-
-def level_quality(result: RegionFit, level: int, extra: tuple[str, ...] = ()) -> FitQuality:
-    """Return how good the joint fit is at one level."""
-    fit = result.fit
-    n = int((fit.root_weight[level] > 0).sum())
-    own = max(n - fit.n_estimated // fit.n_patterns, 1)
-    chi2 = float((fit.residual[level] ** 2).sum())
-    structured = f"RESIDUAL_STRUCTURE:{level}" in fit.flags()
-    return FitQuality(
-        chi2=chi2,
-        redchi=chi2 / own,
-        n_data=n,
-        durbin_watson=float(np.clip(fit.durbin_watson()[level], 0.0, 4.0)),
-        converged=fit.converged,
-        flags=("RESIDUAL_STRUCTURE",) * structured + extra,
-    )

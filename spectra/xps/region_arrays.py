@@ -29,8 +29,6 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         Energies as measured (eV); intensities in the unit of the spectra.
     """
     fit = result.fit
-    lines, background = fit.component_curves()
-    label = {c.name: c.species for c in result.components}
     times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
     moments = profile.series.times_s is not None
     info = metadata(spectra.spectra, profile.datasets)
@@ -44,25 +42,18 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         **{f"shape:{c.species}": c.shape for c in result.components},
         **{f"color_order:{c.species}": i for i, c in enumerate(result.components)},
     }
-    return SeriesArrays(
+    return SeriesArrays.of_fit(
+        fit,
+        {c.name: c.species for c in result.components},
         name=profile.context.series_name(*((profile.series.name,) if profile.series.name else ()), result.region.name),
         technique="xps",
         title=f"{profile.sample}: {result.region.name}",
         sample=profile.sample,
-        axis=fit.x[0].copy(),
         axis_name="binding_energy",
         axis_unit="eV",
         levels=times,
         level_name="time" if moments else "etch_time",
         level_unit="s",
-        counts=fit.y.copy(),
-        variance=fit.variance,
-        fit=fit.expected.copy(),
-        background=background,
-        residual=fit.residual.copy(),
-        components={label[n]: v for n, v in lines.items()},
-        component_area={c.species: fit.value(f"{c.name}_area") for c in result.components},
-        component_area_sigma={c.species: fit.sigma(f"{c.name}_area") for c in result.components},
         parameters=_parameters(result),
         intensity_unit=spectra.unit,
         area_unit=f"{spectra.unit}*eV",

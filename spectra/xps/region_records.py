@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import LayerscopeError
+from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
+from layerscope.runs.build import held, measured, quality_of
 
 from .depth import fit_depth_profile
 from .profile import Profile
 from .quantities import (
-    DETECTED,
     EnergyScale,
-    fractions,
-    level_quality,
     level_quantities,
     profile_quantities,
-    quality,
     shared_quantities,
 )
 from .regionfit import RegionFit, single_level_fits
@@ -31,7 +29,6 @@ __all__ = ["level_records", "series_record"]
 FloatArray = NDArray[np.float64]
 
 MINIMUM_LEVELS = 3  # that a profile's shape can be asked of
-OUTLIER_FACTOR = 3.0  # a level whose signal is this much below or above both neighbours is no smooth profile
 
 
 def _level_time(spectra: RegionSpectra, level: int) -> float | None:
@@ -48,7 +45,7 @@ def _outliers(result: RegionFit) -> dict[int, str]:
         if len(sides) < 2 or min(*sides, area[k]) <= 5.0 * sigma[k]:
             continue
         ratios = np.log(area[k] / np.array(sides))
-        if np.all(np.abs(ratios) > np.log(OUTLIER_FACTOR)) and np.all(np.sign(ratios) == np.sign(ratios[0])):
+        if np.all(np.abs(ratios) > np.log(threshold("OUTLIER"))) and np.all(np.sign(ratios) == np.sign(ratios[0])):
             found[k] = f"OUTLIER:area {np.exp(ratios.mean()):.2g} of its neighbours'"
     return found
 
@@ -91,18 +88,15 @@ def level_records(
         if level in outliers:
             flags.append(outliers[level])
         inputs = profile.inputs(f"{name}@level={spectra.spectra[level].level}", [spectra.files[level]])
-        suspicious = [f for f in flags if f.startswith(("OUTLIER", "RESIDUAL", "CHARGE"))]
-        quality_ = level_quality(result, level, tuple(flags))
         record = profile.context.record(
             state=profile.state(name, _level_time(spectra, level)),
             inputs=inputs,
             method="xps.region",
             quantities=tuple(quantities),
-            quality=quality_,
-            status="warning" if suspicious or "RESIDUAL_STRUCTURE" in quality_.flags else "ok",
+            quality=quality_of(result.fit, flags, level),
             notes=tuple(notes),
         )
-        profile.record_ids[name, level] = record.record_id
+        profile.records[name, level] = record
         records.append(record)
     return records
 
@@ -111,22 +105,16 @@ def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None
     if fit is None:
         return None
     values, covariance = fit.fractions([f"{c.name}_area" for c in result.own])
-    at = np.arange(values.shape[0])
-    return values[:, 0], np.sqrt(np.maximum(covariance[at, 0, at, 0], 0.0))
+    return values[:, 0], np.sqrt(np.maximum(np.einsum("kk->k", covariance[:, 0, :, 0]), 0.0))
 
 
 def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:
-    fitted = float(scale.statistical[level])
-    return Quantity(
-        name="charge.shift",
-        value=-float(scale.line_shift[level]),
-        sigma=float(np.hypot(fitted, scale.systematic)),
-        sigma_kind="covariance",
-        unit="eV",
-        component=profile.recipe.charge.species,
-        role="derived",
-        budget={"fit": fitted, "charge_reference": scale.systematic},
-    )
+    """Return what charging adds to the energies of a level: all zero, and held, where the reference is exact."""
+    fitted, species = float(scale.statistical[level]), profile.recipe.charge.species
+    value, budget = -float(scale.line_shift[level]), {"fit": fitted, "charge_reference": scale.systematic}
+    spread = float(np.hypot(fitted, scale.systematic))
+    found = measured("charge.shift", value, spread, "eV", species, budget=budget)
+    return found or held("charge.shift", value, "eV", species)
 
 
 def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> tuple[list[str], list[str]]:
@@ -169,7 +157,8 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
         for question, a in result.alternatives
     ]
     missing = len(spectra.rejected) + len(spectra.notes)
-    flags = [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
+    flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
+    flags += [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     if profile.recipe.charge.kind == "line":
@@ -179,22 +168,14 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     alternatives += models
     flags += found
     notes += remarks
-    quality_ = quality(result)
-    quality_ = quality_.model_copy(update={"flags": (*quality_.flags, *flags)})
-    bad = [
-        f
-        for f in quality_.flags
-        if f.startswith(("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "LEVELS"))
-    ]
     return profile.context.record(
         state=profile.state(result.region.name, None),
         inputs=profile.inputs(f"{result.region.name}@series"),
         method="xps.series",
         quantities=tuple(quantities),
-        quality=quality_,
+        quality=quality_of(result.fit, flags),
         alternatives=tuple(alternatives),
         parents=tuple(parents),
-        status="warning" if bad else "ok",
         notes=tuple(notes),
     )
 
@@ -209,13 +190,12 @@ def _species_profiles(
     notes: list[str] = []
     if times is None or len(result.own) < 2:
         return quantities, alternatives, flags, notes
-    total, total_covariance = result.total_area()
-    seen = int((total > DETECTED * np.sqrt(np.maximum(np.diag(total_covariance), 1e-300))).sum())
+    seen = int(result.detected.sum())
     if seen < MINIMUM_LEVELS:
         if times.size >= MINIMUM_LEVELS:
             notes.append(f"{result.region.name} was detected at {seen} levels, too few for the profile of its species")
         return quantities, alternatives, flags, notes
-    values, covariance = fractions(result)
+    values, covariance = result.shares
     rate = profile.recipe.depth
     for k, c in enumerate(result.own):
         try:

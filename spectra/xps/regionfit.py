@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ __all__ = ["RegionData", "RegionFit", "fit_region", "refit_with_background", "si
 
 FloatArray = NDArray[np.float64]
 
+DETECTED = 5.0  # sigma of a region's whole area below which its shares are not stated
 SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
 BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
 PINNED_EV = 1e-6
@@ -126,6 +128,22 @@ class RegionFit:
         names = [f"{c.name}_area" for c in self.own]
         total = np.sum([self.fit.value(n) for n in names], axis=0)
         return total, self.fit.covariance(names).sum(axis=(0, 2))
+
+    @cached_property
+    def detected(self) -> NDArray[np.bool_]:
+        """Whether the summed area of a level is so far above zero that shares of it mean anything, shape (L,)."""
+        total, covariance = self.total_area()
+        return np.asarray(total > DETECTED * np.sqrt(np.maximum(np.diag(covariance), 1e-300)))
+
+    @cached_property
+    def shares(self) -> tuple[FloatArray, FloatArray]:
+        """Share of every own component, shape (K, L), with its covariance, shape (K, L, K, L)."""
+        return self.fit.fractions([f"{c.name}_area" for c in self.own])
+
+    @cached_property
+    def share_sigma(self) -> FloatArray:
+        """Standard errors of the shares, shape (K, L)."""
+        return np.asarray(np.sqrt(np.maximum(np.einsum("klkl->kl", self.shares[1]), 0.0)))
 
 
 def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, built: BuiltModel) -> Series:

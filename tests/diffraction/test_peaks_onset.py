@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layerscope.diffraction.peaks.onset import fit_kink, interval_frames
+from layerscope.diffraction.onset import fit_kink, interval_frames
 
 TIME = np.arange(40) * 600.0
 

@@ -31,6 +31,7 @@ from layerscope.diffraction.peaks.tracks import (
 from layerscope.diffraction.radiation import tube_radiation
 
 from layerscope.errors import DataError, FitError
+from layerscope.flags import status_of
 
 CU = tube_radiation("Cu")
 LINE = DiffractionLine(CU)
@@ -87,7 +88,8 @@ def test_phases_fractions_and_shapes_of_a_series_are_those_of_the_truth(p_lco):
     assert abs(found.axial[0] - sim.AXIAL) < 4 * found.axial[1]
     assert abs(found.mixing[0] - sim.MIXING) < 4 * found.mixing[1]
     assert abs(found.joint.fit.redchi - 1) < 0.06
-    assert not found.flags or all(f.startswith("DIRECTION") for f in found.flags)
+    assert found.flags == ()
+    assert status_of(found.joint.fit.flags()) == "ok"
 
 
 def test_errors_of_fractions_and_positions_are_honest(p_lco):
@@ -232,7 +234,7 @@ def test_rescaled_counts_give_the_same_fractions_and_wider_errors():
     assert scaled.names == plain.names
     np.testing.assert_allclose(scaled.weight_fraction, plain.weight_fraction, atol=2e-3)
     wrong = analyse_series(truth.two_theta, 4.0 * counts[rows], CU, options=base)
-    assert any(f.startswith("OVERDISPERSED") for f in wrong.flags)
+    assert any(f.startswith("OVERDISPERSED") for f in wrong.joint.fit.flags())
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_curves_voltages_and_ticks_lie_in_the_arrays(sequence: Run) -> None:
     assert arrays.counts.shape == (6, GRID.size)
     assert arrays.level_name == "voltage"
     np.testing.assert_allclose(arrays.residual, (arrays.counts - arrays.fit) / np.sqrt(arrays.variance), atol=1e-6)
-    first = [float(t) for t in str(arrays.metadata["ticks:0:O3"]).split(",")]
+    first = arrays.marks["O3"][0]
     expected = 2 * np.degrees(np.arcsin(1.5405929 / (2 * O3.cell[2] / 3)))
     assert first[0] == pytest.approx(expected, abs=0.02)
 

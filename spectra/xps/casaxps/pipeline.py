@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.options import RecipePath
 from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.hooks import NexusLayout
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
@@ -29,6 +30,7 @@ from .quantities import (
     NAMES,
     array_parameters,
     calibration,
+    drawn_areas,
     net_areas,
     refined,
     shape_notes,
@@ -46,7 +48,6 @@ _BACKGROUND = {
     "shirley_k": ("background.shirley_strength", "1/eV"),
     "tougaard_b": ("background.tougaard_b", "eV^2"),
 }
-_SUSPICIOUS = ("NOT_CONVERGED", "UNDETERMINED", "OVERDISPERSED", "AT_BOUND", "RESIDUAL_STRUCTURE")
 
 
 class CasaRecipe(PipelineRecipe):
@@ -211,30 +212,17 @@ class _Part:
 
     def _redraw_record(self, stored: StoredFit) -> ResultRecord:
         problem = stored.problem
-        redchi = stored.chi2 / max(stored.n_data - stored.n_free, 1)
-        noise = math.sqrt(redchi) if self.recipe.noise == "scaled" else 1.0
-        quantities = [*stored_quantities(problem), *calibration(problem), *net_areas(stored, noise)]
-        for i, (area, sigma) in stored.areas.items():
-            quantities.append(
-                Quantity(
-                    name="peak.area",
-                    value=area / problem.area_scale,
-                    sigma=noise * sigma / problem.area_scale,
-                    sigma_kind="counting",
-                    unit="counts/s*eV",
-                    component=problem.labels[i],
-                    role="derived",
-                )
-            )
+        noise = math.sqrt(stored.redchi) if self.recipe.noise == "scaled" else 1.0
+        areas = (*net_areas(stored, noise), *drawn_areas(stored, noise))
         outside = [f"{label}: {100 * s:.2f} %" for label, s in zip(problem.labels, stored.outside, strict=True)]
         return self.context.record(
             state=self.state,
             inputs=self.inputs(REDRAW),
             method=REDRAW,
-            quantities=tuple(quantities),
+            quantities=(*stored_quantities(problem), *calibration(problem), *areas),
             quality=FitQuality(
                 chi2=stored.chi2,
-                redchi=redchi,
+                redchi=stored.redchi,
                 n_data=stored.n_data,
                 n_free=stored.n_free,
                 durbin_watson=float(np.clip(stored.durbin_watson, 0.0, 4.0)),
@@ -253,15 +241,14 @@ class _Part:
 
     def _refit_record(self, again: CasaRefit, parent: ResultRecord) -> ResultRecord:
         problem, fit = again.model.problem, again.fit
-        quantities = [*stored_quantities(problem), *calibration(problem)]
+        quantities: list[Quantity | None] = [*stored_quantities(problem), *calibration(problem)]
         quantities += [refined(again, i, p) for i in range(len(problem.components)) for p in NAMES]
         for name, (vocabulary, unit) in _BACKGROUND.items():
             if name in fit.names:
                 value, sigma = float(fit.value(name)[0]), float(fit.sigma(name)[0])
-                quantities.append(
-                    Quantity(name=vocabulary, value=value, sigma=sigma, sigma_kind="covariance", unit=unit)
-                )
+                quantities.append(measured(vocabulary, value, sigma, unit, role="refined"))
         equal = self.recipe.weights == "equal"
+        unknown = {"chi2": None, "redchi": None} if equal else {}  # of points without a noise of their own
         weighing = "all points weigh the same, as in the fits of CasaXPS seen so far" if equal else "Poisson weights"
         notes = [f"background: {again.model.background}; {weighing}", *shape_notes(problem)]
         if not equal:
@@ -270,20 +257,9 @@ class _Part:
             state=self.state,
             inputs=self.inputs(REFIT),
             method=REFIT,
-            quantities=tuple(quantities),
-            quality=FitQuality(
-                chi2=None if equal else fit.chi2,
-                redchi=None if equal else fit.redchi,
-                aic=fit.aic,
-                bic=fit.bic,
-                n_data=fit.n_points,
-                n_free=fit.n_estimated,
-                durbin_watson=float(np.clip(fit.durbin_watson()[0], 0.0, 4.0)),
-                converged=fit.converged,
-                flags=again.flags,
-            ),
+            quantities=some(quantities),
+            quality=quality_of(fit).model_copy(update={"flags": again.flags, **unknown}),
             parents=(parent.record_id,),
-            status="warning" if any(f.startswith(_SUSPICIOUS) for f in again.flags) else "ok",
             notes=(*notes, *again.model.notes, *again.stored.curves.notes),
         )
 
@@ -297,12 +273,14 @@ class _Part:
         return self._arrays(
             "stored",
             stored.problem,
-            axis=curves.binding_energy[inside],
-            counts=curves.counts[inside],
-            variance=stored.variance,
-            components=curves.components[:, inside],
-            background=curves.background[inside],
-            residual=stored.residual,
+            curves.binding_energy[inside],
+            {
+                "counts": curves.counts[inside],
+                "variance": stored.variance,
+                "background": curves.background[inside],
+                "residual": stored.residual,
+            },
+            curves.components[:, inside],
             values=values | {(i, "area"): a for i, a in stored.areas.items()},
             label=f"stored {stored.problem.background}",
         )
@@ -316,12 +294,14 @@ class _Part:
         return self._arrays(
             "refit",
             again.model.problem,
-            axis=again.binding_energy.copy(),
-            counts=fit.y[0].copy(),
-            variance=sigma**2,
-            components=again.components,
-            background=again.background,
-            residual=(fit.y[0] - fit.expected[0]) / sigma,
+            again.binding_energy.copy(),
+            {
+                "counts": fit.y[0].copy(),
+                "variance": sigma**2,
+                "background": again.background,
+                "residual": (fit.y[0] - fit.expected[0]) / sigma,
+            },
+            again.components,
             values=dict(again.values),
             label=again.model.background,
         )
@@ -330,19 +310,17 @@ class _Part:
         self,
         kind: str,
         problem: SeriesProblem,
-        *,
         axis: FloatArray,
-        counts: FloatArray,
-        variance: FloatArray,
+        curves: Mapping[str, FloatArray],
         components: FloatArray,
-        background: FloatArray,
-        residual: FloatArray,
+        *,
         values: Mapping[tuple[int, str], tuple[float, float]],
         label: str,
     ) -> SeriesArrays:
         spectrum, labels = self.spectrum, problem.labels
         path = Path(str(self.recipe.files[0]))
         parts = (path.stem, str(spectrum.block), *((str(self.region),) if len(self.fit.regions) > 1 else ()), kind)
+        stacked: dict[str, Any] = {name: curve[np.newaxis] for name, curve in curves.items()}
         shapes = {f"shape:{name}": c.line_shape for name, c in zip(labels, problem.components, strict=True)}
         return SeriesArrays(
             name=self.context.series_name(*parts),
@@ -355,11 +333,8 @@ class _Part:
             levels=np.array([spectrum.etch_time_s or 0.0]),
             level_name="etch_time",
             level_unit="s",
-            counts=counts[np.newaxis],
-            variance=variance[np.newaxis],
-            fit=(background + components.sum(axis=0))[np.newaxis],
-            background=background[np.newaxis],
-            residual=residual[np.newaxis],
+            **stacked,
+            fit=(curves["background"] + components.sum(axis=0))[np.newaxis],
             components={name: components[i][np.newaxis] for i, name in enumerate(labels)},
             component_area={name: np.array([values[i, "area"][0]]) for i, name in enumerate(labels)},
             component_area_sigma={name: np.array([values[i, "area"][1]]) for i, name in enumerate(labels)},

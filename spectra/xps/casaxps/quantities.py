@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from layerscope.records import Quantity
 from layerscope.runs.arrays import SeriesParameter
+from layerscope.runs.build import finite_bounds, held, measured, some
 
 from .model import Key
 from .refitted import CasaRefit
 from .stored_fit import SeriesProblem
 from .weigh import StoredFit
 
-__all__ = ["NAMES", "array_parameters", "calibration", "net_areas", "refined", "shape_notes", "stored_quantities"]
+__all__ = [
+    "NAMES",
+    "array_parameters",
+    "calibration",
+    "drawn_areas",
+    "net_areas",
+    "refined",
+    "shape_notes",
+    "stored_quantities",
+]
 
 NAMES = {"center": "position", "fwhm": "fwhm", "area": "area"}
 """What records call the parameters of a component."""
@@ -37,18 +48,17 @@ def calibration(problem: SeriesProblem) -> list[Quantity]:
     """Return what CasaXPS' calibration adds to binding energies, if it adds anything."""
     if problem.shift_eV == 0.0:
         return []
-    return [Quantity(name="charge.shift", value=problem.shift_eV, unit="eV", role="fixed")]
+    return [held("charge.shift", problem.shift_eV, "eV")]
 
 
 def stored_quantities(problem: SeriesProblem) -> list[Quantity]:
     """Return CasaXPS' numbers, in its own terms; it states no errors."""
     return [
-        Quantity(
-            name=f"x.casaxps_{name}",
-            value=_as_stored(problem, p, component.parameters[p].value),
-            unit="counts/s*eV" if p == "area" else "eV",
-            component=label,
-            role="fixed",
+        held(
+            f"x.casaxps_{name}",
+            _as_stored(problem, p, component.parameters[p].value),
+            "counts/s*eV" if p == "area" else "eV",
+            label,
         )
         for label, component in zip(problem.labels, problem.components, strict=True)
         for p, name in NAMES.items()
@@ -58,18 +68,18 @@ def stored_quantities(problem: SeriesProblem) -> list[Quantity]:
 def net_areas(stored: StoredFit, noise: float) -> list[Quantity]:
     """Return the area of the counts above the stored background within the region, and that of the stored curves."""
     (ours, sigma), theirs = stored.net_area, stored.net_area_drawn
-    scale = stored.problem.area_scale
-    return [
-        Quantity(
-            name="peak.net_area",
-            value=ours / scale,
-            sigma=noise * sigma / scale,
-            sigma_kind="counting",
-            unit="counts/s*eV",
-            role="derived",
-        ),
-        Quantity(name="x.casaxps_net_area", value=theirs / scale, unit="counts/s*eV", role="fixed"),
-    ]
+    scale, unit = stored.problem.area_scale, "counts/s*eV"
+    net = measured("peak.net_area", ours / scale, noise * sigma / scale, unit, kind="counting")
+    return [*some([net]), held("x.casaxps_net_area", theirs / scale, unit)]
+
+
+def drawn_areas(stored: StoredFit, noise: float) -> tuple[Quantity, ...]:
+    """Return the area of each drawn curve with what counting alone gives as its error."""
+    scale, labels = stored.problem.area_scale, stored.problem.labels
+    return some(
+        measured("peak.area", area / scale, noise * sigma / scale, "counts/s*eV", labels[i], kind="counting")
+        for i, (area, sigma) in stored.areas.items()
+    )
 
 
 def _as_stored(problem: SeriesProblem, parameter: str, value: float) -> float:
@@ -86,36 +96,16 @@ def refined(again: CasaRefit, i: int, parameter: str) -> Quantity:
     unit = "counts/s*eV" if parameter == "area" else "eV"
     name, label, state = f"peak.{NAMES[parameter]}", problem.labels[i], again.states[i, parameter]
     value = _as_stored(problem, parameter, value)
-    if not sigma > 0:
-        return Quantity(name=name, value=value, unit=unit, component=label, role="fixed")
     scale = problem.area_scale if parameter == "area" else 1.0
+    more: dict[str, Any]
     if state == "tied":
         leader = problem.labels[stored.link or 0]
         tie = f"{stored.factor:g} * ({leader})" if stored.factor != 1.0 else f"({leader}) {stored.offset:+g} eV"
-        return Quantity(
-            name=name,
-            value=value,
-            sigma=sigma / scale,
-            sigma_kind="covariance",
-            unit=unit,
-            component=label,
-            role="constrained",
-            expr=tie,
-        )
-    low, high = (
-        _as_stored(problem, parameter, bound) if math.isfinite(bound) else None for bound in (stored.min, stored.max)
-    )
-    return Quantity(
-        name=name,
-        value=value,
-        sigma=sigma / scale,
-        sigma_kind="covariance",
-        unit=unit,
-        component=label,
-        initial=_as_stored(problem, parameter, stored.value),
-        min=low,
-        max=high,
-    )
+        more = {"role": "constrained", "expr": tie}
+    else:
+        start, *bounds = (_as_stored(problem, parameter, v) for v in (stored.value, stored.min, stored.max))
+        more = {"role": "refined", "initial": start, **finite_bounds(*bounds)}
+    return measured(name, value, sigma / scale, unit, label, **more) or held(name, value, unit, label)
 
 
 def array_parameters(problem: SeriesProblem, values: Mapping[Key, tuple[float, float]]) -> dict[str, SeriesParameter]:

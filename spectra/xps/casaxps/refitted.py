@@ -93,12 +93,9 @@ class CasaRefit:
 
 
 def _words(flag: str, words: Mapping[str, str]) -> str:
-    """Bring an engine's flag into the record's form and CasaXPS' names."""
+    """Bring an engine's flag into CasaXPS' names."""
     head, separator, detail = flag.partition(":")
-    if not separator:
-        name, _, number = flag.partition(" ")
-        return f"{name}:{number}" if number else name
-    if head == "RESIDUAL_STRUCTURE":  # there is one pattern only
+    if not separator or head == "RESIDUAL_STRUCTURE":  # there is one pattern only
         return head
     pair, space, number = detail.partition(" ")
     return f"{head}:" + "~".join(words.get(part, part) for part in pair.split("~")) + space + number

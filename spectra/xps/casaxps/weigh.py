@@ -10,6 +10,7 @@ import numpy as np
 
 from layerscope.errors import DataError
 from layerscope.fitting.quality import durbin_watson, poisson_deviance, structured
+from layerscope.flags import dispersion_flag
 
 from ..dataset import FloatArray, Spectrum, count_quantum
 from .lines import CasaLine
@@ -60,6 +61,11 @@ class StoredFit:
         return int(self.variance.size)
 
     @property
+    def redchi(self) -> float:
+        """Chi2 over the points less the parameters that CasaXPS left free."""
+        return self.chi2 / max(self.n_data - self.n_free, 1)
+
+    @property
     def residual(self) -> FloatArray:
         """(counts - envelope)/sigma in the region, shape (n,)."""
         inside = self.curves.inside
@@ -86,8 +92,9 @@ class StoredFit:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """``RESIDUAL_STRUCTURE`` if the residual is not noise."""
-        return ("RESIDUAL_STRUCTURE",) if structured(self.residual) else ()
+        """What a reader must know: a residual that is not noise."""
+        found = ("RESIDUAL_STRUCTURE",) if structured(self.residual) else ()
+        return (*found, *dispersion_flag(self.redchi, self.n_data - self.n_free))
 
 
 def weigh_stored(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -> StoredFit:

@@ -52,6 +52,7 @@ _RISES = (1.0, 3.841458820694124)
 _PROBABILITIES = (0.8413447460685429, 0.975)
 # chi2 / (n - k) of an improbable model beyond which no time is stated
 _GROSS = 25.0
+_OPEN_END = {"saturation": "SATURATION_OPEN", "gone": "GONE_OPEN", "settled": "SETTLED_OPEN"}
 # Weighted mean further below zero (in stated errors) than this contradicts its errors: no limit can be stated
 _MOST_NEGATIVE = 8.0
 
@@ -214,5 +215,5 @@ def _times(
         if rising and (chosen.name == "linear" or levels.second.value is None):
             flags.append("NEVER_SATURATES")
         elif levels.second.value is not None:
-            flags.append(f"{names[1].upper()}_OPEN")
+            flags.append(_OPEN_END[names[1]])
     return dict(zip(names, (levels.first, levels.second), strict=True)), flags

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..radiation import FloatArray
+from .radiation import FloatArray
 
 __all__ = ["Interval", "PhaseEvent", "fit_kink"]
 
@@ -87,7 +87,6 @@ def fit_kink(
     bounds: tuple[float, float],
     frame_time: FloatArray,
     voltage: FloatArray | None = None,
-    curved: bool = True,
 ) -> PhaseEvent | None:
     """Locate the kink at which a fraction leaves zero (onset) or reaches it (end).
 
@@ -103,8 +102,6 @@ def fit_kink(
         Where the kink can lie (s).
     frame_time, voltage : ndarray, shape (F,)
         Time and voltage of all frames, to translate.
-    curved : bool
-        Whether the growth may bend after the kink.
 
     Returns
     -------
@@ -118,14 +115,14 @@ def fit_kink(
     grid = np.unique(np.concatenate([np.linspace(*bounds, _GRID), time[(time >= bounds[0]) & (time <= bounds[1])]]))
     for stage in range(_STAGES + 1):
         distance = np.clip(sign * (time[None] - grid[:, None]), 0.0, None) / scale
-        chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma, curved)
+        chi2, slope = _profile(distance, fraction / sigma, 1.0 / sigma)
         near = np.flatnonzero(chi2 - chi2.min() < _NEAR)
         if stage == _STAGES or near.size > _GRID // 4:
             break
         low, high = grid[max(near[0] - 1, 0)], grid[min(near[-1] + 1, grid.size - 1)]
         grid = np.unique(np.concatenate([grid, np.linspace(low, high, _GRID)]))
     at = int(chi2.argmin())
-    dof = max(time.size - (3 if curved else 2), 1)
+    dof = max(time.size - 3, 1)
     inflation = max(1.0, float(chi2[at]) / dof)
     rise = (chi2 - chi2[at]) / inflation
     value = float(grid[at])
@@ -144,9 +141,7 @@ def fit_kink(
     )
 
 
-def _profile(
-    distance: FloatArray, target: FloatArray, weight: FloatArray, curved: bool
-) -> tuple[FloatArray, FloatArray]:
+def _profile(distance: FloatArray, target: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return least chi2 and slope for every kink; the slope is not negative.
 
     Parameters
@@ -155,14 +150,12 @@ def _profile(
         Time since each of the kinks, zero before it.
     target, weight : ndarray, shape (m,)
         Fraction over its standard error; 1 over its standard error.
-    curved : bool
     """
     total = float(target @ target)
     chi2, slope = _one_term(distance * weight, target, total)
-    if curved:
-        for other, steep in (_parabola(distance, target, weight, total), _first_order(distance, target, weight, total)):
-            better = other < chi2
-            chi2, slope = np.where(better, other, chi2), np.where(better, steep, slope)
+    for other, steep in (_parabola(distance, target, weight, total), _first_order(distance, target, weight, total)):
+        better = other < chi2
+        chi2, slope = np.where(better, other, chi2), np.where(better, steep, slope)
     return chi2, slope
 
 

@@ -1,0 +1,352 @@
+"""Every flag that a record may carry: what it says, what to do about it, from which value on, and whether it warns.
+
+One list for all techniques. A flag of a record is a name of this list, alone or with a detail: ``AT_BOUND:B_fwhm``.
+A record with a suspicious flag has the status ``warning``; a note says what a reader should know and leaves it ``ok``.
+
+A package that brings a technique of its own names flags that are its own ``X_...`` and lists them as `Flag` in the
+attribute ``flags`` of its pipeline; all others it takes from here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["FLAGS", "Flag", "derived_flags", "dispersion_flag", "inherited_flags", "name_of", "status_of", "threshold"]
+
+_FORM = re.compile(r"[A-Z][A-Z0-9_]*(:.+)?", re.DOTALL)
+_OWN = "X_"  # flags of packages from outside
+_OF_LEVEL = re.compile(r"RESIDUAL_STRUCTURE:\d+|AT_BOUND:.*\[\d+\]")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag.
+
+    Attributes
+    ----------
+    name : str
+        Capitals, digits and underscores.
+    says, do : str
+        What it says of the record, its detail included, and what to do about it; ``{threshold}`` stands for the value.
+    severity : {"note", "suspicious"}
+        Whether a record with it warns.
+    threshold : float or None
+        Value from which on it is set, for those that one number decides.
+    of_series : bool
+        Set on a series, it holds for every level that was fitted with it.
+    """
+
+    name: str
+    says: str
+    do: str
+    severity: Literal["note", "suspicious"] = "suspicious"
+    threshold: float | None = None
+    of_series: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """What it says, with the value from which on it does."""
+        return self.says if self.threshold is None else self.says.format(threshold=f"{self.threshold:g}")
+
+
+def _note(name: str, says: str, do: str, threshold: float | None = None, *, of_series: bool = False) -> Flag:
+    return Flag(name, says, do, "note", threshold, of_series)
+
+
+_LIST = (
+    # --- any least squares
+    Flag(
+        "NOT_CONVERGED",
+        "the least squares did not settle",
+        "start closer, hold or tie parameters, leave out what the data do not show",
+        of_series=True,
+    ),
+    Flag(
+        "UNDETERMINED",
+        "the data do not determine every free parameter: some errors are not known",
+        "hold or tie parameters, or give the fit more data",
+        of_series=True,
+    ),
+    Flag(
+        "AT_BOUND",
+        "a parameter ended at its bound, where it is held; its error is not stated",
+        "ask whether the bound is meant; if not, widen it or hold the parameter",
+        of_series=True,
+    ),
+    Flag(
+        "OVERDISPERSED",
+        "reduced chi-square, as given, is more than {threshold} of its standard deviations above 1: the model leaves "
+        "out something that the data show, or the noise is larger than stated; errors are then too small",
+        'look at the residual: add what is missing; noise = "scaled" where the intensities are no counts',
+        threshold=4.0,
+        of_series=True,
+    ),
+    _note(
+        "UNDERDISPERSED",
+        "reduced chi-square, as given, is more than {threshold} of its standard deviations below 1: the intensities "
+        "scatter less than counts, as smoothed or rescaled ones do; errors are too large",
+        'take the file as it was measured, or noise = "scaled"',
+        threshold=4.0,
+        of_series=True,
+    ),
+    Flag(
+        "RESIDUAL_STRUCTURE",
+        "neighbouring residuals (of the level given) agree more often than noise does, p < {threshold}: a line, a "
+        "shape or the background is wrong",
+        "look at the residual: add a component, free a width, try another background",
+        threshold=1e-3,
+    ),
+    _note(
+        "CORRELATED",
+        "two parameters trade places: their correlation, as given, is beyond ±{threshold}",
+        "read their errors together, or tie one to what is known of it",
+        threshold=0.95,
+    ),
+    Flag(
+        "OUTLIER",
+        "the signal of a level is {threshold} times smaller or larger than that of both neighbours",
+        "look at the spectrum: something other than the profile happened there; leave the level out if so",
+        threshold=3.0,
+    ),
+    # --- what was left out, and noise
+    Flag("LEVELS_LEFT_OUT", "so many levels of the file could not be used", "see their failed records and the notes"),
+    Flag("REGIONS_LEFT_OUT", "regions that could not be fitted are missing here", "see their failed records"),
+    Flag("FRAMES_FAILED", "frames that could not be used", "see their failed records"),
+    _note("FRAMES_LEFT_OUT", "frames that the recipe leaves out", "nothing"),
+    _note("UNEQUAL_AXES", "frames whose axis is not that of the first", "give a range that all of them have"),
+    _note("UNEQUAL_WAVELENGTHS", "frames were measured with different wavelengths", "split the series"),
+    Flag(
+        "NOT_COUNTS",
+        "the intensities are taken for counts and scatter the given number of times as much",
+        'noise = "scaled", or the file as it was measured',
+        of_series=True,
+    ),
+    _note(
+        "NOISE_CORRELATED",
+        "neighbouring points go together: smoothed or interpolated data; the noise is that of sums over many points",
+        "take the file as it was measured",
+        of_series=True,
+    ),
+    # --- amounts and depth profiles
+    _note("NOT_DETECTED", "the amount is not above zero beyond its error: it has an upper limit", "use the limit"),
+    _note("NOT_DETECTED_SHAPE_HELD", "too weak for a shape of its own, which was held", "nothing"),
+    Flag("NEGATIVE_FRACTION", "the mean amount lies far below zero: the model is wrong", "check the components"),
+    _note("PRESENT_FROM_START", "there from the first level on: no onset", "nothing"),
+    _note("NEVER_GONE", "still there at the last level", "nothing"),
+    _note("NEVER_SATURATES", "still changing at the last level", "etch deeper for its end"),
+    _note("ONSET_OPEN", "the levels set no earliest onset", "read the interval, not the value"),
+    _note("SATURATION_OPEN", "the levels set no latest saturation", "read the interval, not the value"),
+    _note("GONE_OPEN", "the levels set no latest end", "read the interval, not the value"),
+    _note("SETTLED_OPEN", "the levels set no latest settling", "read the interval, not the value"),
+    Flag(
+        "POOR_PROFILE_MODEL",
+        "no model of a profile fits the amounts within their errors (reduced chi-square as given): wider intervals",
+        "look at the profile: an outlier, or a course that is no ramp, step or decay",
+    ),
+    _note("AMBIGUOUS_MODEL", "another model of the profile fits nearly as well", "see the alternatives"),
+    # --- energies
+    Flag(
+        "CHARGE_REFERENCE_LOST",
+        "the reference line is lost in the noise of this level: its shift is guessed from the others",
+        "do not read positions off this level",
+    ),
+    _note(
+        "OVERLAP",
+        "a line of another element lies within the error of this one",
+        "see the notes; name it if it is there",
+    ),
+    Flag("OUT_OF_RANGE", "the value lies outside the range in which its law holds", "do not use it"),
+    # --- the cell's record
+    _note("BEFORE_RECORD", "the frame lies before the cycler's record", "check clock and offset"),
+    _note("AFTER_RECORD", "the frame lies after the cycler's record", "check clock and offset"),
+    _note("PARTIAL", "only this share of the frame lies within the cycler's record", "nothing"),
+    _note("GAP", "the cycler's record pauses so long within the frame", "nothing"),
+    _note("STEP_CHANGE", "a step of the protocol ends within the frame", "nothing"),
+    _note("NO_VOLTAGE", "frames whose voltage is that of their neighbour", "check clock and offset"),
+    # --- phases of a series
+    Flag(
+        "GHOST",
+        "the criterion wanted a line or phase that its share of the intensity does not support",
+        "look at the frame: is something there that no component describes?",
+    ),
+    Flag(
+        "DIRECTION_DEPENDENT",
+        "forward and backward differ by more than {threshold} standard errors, or find different phases",
+        "take neither on trust: look at the frame, start closer",
+        threshold=3.0,
+    ),
+    _note("ONE_DIRECTION", "only the sweep in this direction could refine the frame", "nothing"),
+    Flag(
+        "CHUNKS_DISAGREE",
+        "two processes found different phases in the frame at which their parts meet",
+        "look at the frame, or run it with one process",
+    ),
+    Flag(
+        "PHASE_BY_PERSISTENCE",
+        "a phase was put in or taken out because the frames around say so",
+        "look at the frame: what the rule took out is stated as an amount",
+    ),
+    Flag(
+        "TRIAL_FAILED",
+        "the engine did not finish the fit with this phase: that it is absent is no finding",
+        "raise time_limit_s, or start the phase closer",
+    ),
+    Flag(
+        "BROAD_PHASE",
+        "the lines of a phase are more than {threshold} degrees wide: background and noise pass for them",
+        "leave the phase out, or hold its size",
+        threshold=2.0,
+    ),
+    Flag(
+        "UNNAMED_LINE", "a line fits no declared component", "see the notes; declare it or cut it off", of_series=True
+    ),
+    _note("WIDTH_TIED", "too weak for a width of its own: it has that of another line", "nothing"),
+    _note("HELD_MINOR_PHASE", "cell and texture of a faint phase were held", "nothing"),
+    # --- whole patterns
+    Flag(
+        "POOR_FIT",
+        "more than {threshold} of the signal is not described (weighted residual, background taken off)",
+        "check phases, wavelength and zero shift",
+        threshold=0.5,
+    ),
+    Flag("ENGINES_DIFFER", "the two engines are farther apart than the recipe allows", "see the largest differences"),
+    Flag("PHASES_DIFFER", "the two engines found different phases", "look at the frame"),
+    _note("ENGINE", "what the engine itself says, in its words", "see the engine's manual"),
+    _note("WEAK_CONTRAST", "X-rays hardly see what this occupancy exchanges", "hold it, or measure with neutrons"),
+    _note(
+        "INTENSITIES_NOT_REFINED",
+        "intensities were partitioned (Le Bail), not refined (Pawley): errors know nothing of them",
+        "measure with a finer step",
+    ),
+    _note("INSTRUMENT_BIAS", "what was taken out of a value as the instrument's own bias", "nothing"),
+    _note("GEOMETRY", "what a part of the instrument's geometry was refined to", "nothing"),
+)
+
+FLAGS: Mapping[str, Flag] = {flag.name: flag for flag in _LIST}
+"""Every flag by its name."""
+
+
+def name_of(text: str) -> str:
+    """Return the name of a flag as records have it, without its detail.
+
+    Raises
+    ------
+    ValueError
+        If it is not of the form NAME or NAME:detail, or its name is neither in the list nor begins with ``X_``.
+    """
+    if not _FORM.fullmatch(text):
+        raise ValueError(f"flag {text!r} is not of the form NAME or NAME:detail")
+    name = text.partition(":")[0]
+    if name not in FLAGS and not name.startswith(_OWN):
+        raise ValueError(
+            f"flag {name!r} is not in the list of flags (layerscope.flags); one of your own begins with X_"
+        )
+    return name
+
+
+def _flag(text: str, own: Iterable[Flag]) -> Flag:
+    name = name_of(text)
+    for flag in own:
+        if flag.name == name:
+            return flag
+    if name not in FLAGS:
+        raise ValueError(f"flag {name!r} is not among the flags of its pipeline")
+    return FLAGS[name]
+
+
+def threshold(name: str) -> float:
+    """Return the value from which on a flag is set.
+
+    Raises
+    ------
+    KeyError
+        If there is no such flag, or no single value decides on it.
+    """
+    found = FLAGS[name].threshold
+    if found is None:
+        raise KeyError(name)
+    return found
+
+
+def status_of(flags: Iterable[str], own: Sequence[Flag] = ()) -> Literal["ok", "warning"]:
+    """Return the status of a record that worked: ``warning`` if a flag is suspicious.
+
+    Parameters
+    ----------
+    flags : iterable of str
+        As the record has them.
+    own : sequence of Flag
+        Flags of a pipeline from outside.
+
+    Raises
+    ------
+    ValueError
+        If a flag is not known.
+    """
+    severities = {_flag(text, own).severity for text in flags}
+    return "warning" if "suspicious" in severities else "ok"
+
+
+def inherited_flags(flags: Iterable[str], level: int | None = None, own: Sequence[Flag] = ()) -> tuple[str, ...]:
+    """Return which flags of a series hold for the levels that were fitted with it.
+
+    Parameters
+    ----------
+    flags : iterable of str
+        Of the series.
+    level : int, optional
+        Place of the level: flags of this level alone, ``RESIDUAL_STRUCTURE:3`` and ``AT_BOUND:B_area[3]``, come too,
+        without its number.
+    own : sequence of Flag
+        Flags of a pipeline from outside.
+    """
+    found = []
+    for text in flags:
+        if text == f"RESIDUAL_STRUCTURE:{level}":
+            found.append("RESIDUAL_STRUCTURE")
+        elif _OF_LEVEL.fullmatch(text):
+            if text.endswith(f"[{level}]"):
+                found.append(text.removesuffix(f"[{level}]"))
+        elif _flag(text, own).of_series:
+            found.append(text)
+    return tuple(dict.fromkeys(found))
+
+
+def derived_flags(flags: Mapping[str, Iterable[str]], own: Sequence[Flag] = ()) -> tuple[str, ...]:
+    """Return the flags that a record inherits from those it was derived from: what is suspicious about each.
+
+    Parameters
+    ----------
+    flags : mapping of str to iterable of str
+        Flags of each parent, by what tells the parents apart: it comes first in the detail, where it is not empty.
+    own : sequence of Flag
+        Flags of a pipeline from outside.
+    """
+    found = []
+    for label, texts in flags.items():
+        for text in texts:
+            if _flag(text, own).severity == "suspicious":
+                name, _, detail = text.partition(":")
+                found.append(":".join(part for part in (name, f"{label} {detail}".strip()) if part))
+    return tuple(dict.fromkeys(found))
+
+
+def dispersion_flag(redchi: float, freedom: int) -> tuple[str, ...]:
+    """Return the flag of a reduced chi-square that the stated noise does not explain; none where it does.
+
+    Its standard deviation is sqrt(2 / freedom).
+
+    Parameters
+    ----------
+    redchi : float
+    freedom : int
+        Degrees of freedom.
+    """
+    away = (redchi - 1.0) / math.sqrt(2.0 / max(freedom, 1))
+    if away > threshold("OVERDISPERSED"):
+        return (f"OVERDISPERSED:{redchi:.3g}",)
+    return (f"UNDERDISPERSED:{redchi:.3g}",) if away < -threshold("UNDERDISPERSED") else ()
