@@ -166,8 +166,8 @@ def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int)
         text = ", ".join(f"{states[key]} {key}" for key in ("ok", "warning", "failed") if states[key])
         heads += wrapped(f"{sample} ({technique}): {text}", width)
         lines.append(heads[-1])
-        gists = (_gist(made) for made in tables if made.headline == (technique, sample))
-        lines += [f"  {line}" for gist in gists if gist for line in wrapped(gist, width - 2)]
+        gists = (gist for made in tables if made.headline == (technique, sample) for gist in _gists(made))
+        lines += [f"  {line}" for gist in gists for line in wrapped(gist, width - 2)]
     if len(lines) > most:
         lines = heads
     if len(lines) > most:
@@ -175,19 +175,23 @@ def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int)
     return lines
 
 
-def _gist(table: SummaryTable) -> str:
-    """Return the values of the first and the last row in words, or the first value of each component."""
+def _gists(table: SummaryTable) -> list[str]:
+    """Return in words, for each series of a table, its first and last row, or the first value of each component."""
+    key_of = {column.head: n for n, column in enumerate(table.fields) if column.kind == "key"}
     values = [n for n, column in enumerate(table.fields) if column.kind == "value" and column.quantity]
-    name = table.title.rpartition(": ")[2]
-    if not table.rows or not values:
-        return ""
-    column_of = {column.head: n for n, column in enumerate(table.fields) if column.kind == "key"}
-    if "component" in column_of:
-        name = f"{name}, {table.fields[values[0]].head}"
-        found = [(row[column_of["component"]], values[0], [row[values[0]]]) for row in table.rows if row[values[0]]]
-    else:
-        ends = ((n, [row[n] for row in table.rows if row[n]]) for n in values)
-        found = [(table.fields[n].head, n, [cells[0], *cells[1:][-1:]]) for n, cells in ends if cells]
-    items = (f"{head} {' → '.join(cells)} {table.fields[n].unit_sign}".rstrip() for head, n, cells in found)
-    # what belongs together stays on one line
-    return f"{name}: " + ", ".join(item.replace(" ", NO_BREAK) for item in items)
+    series = next((key_of[head] for head in ("series", "file", "record") if head in key_of), None)
+    names = dict.fromkeys("" if series is None else row[series] for row in table.rows)
+    title = table.title.rpartition(": ")[2]
+    gists = []
+    for name in names if values else ():
+        rows = [row for row in table.rows if series is None or row[series] == name]
+        if "component" in key_of:
+            told = [(row[key_of["component"]], values[0], [row[values[0]]]) for row in rows if row[values[0]]]
+        else:
+            ends = ((n, [row[n] for row in rows if row[n]]) for n in values)
+            told = [(table.fields[n].head, n, [cells[0], *cells[1:][-1:]]) for n, cells in ends if cells]
+        items = (f"{head} {' → '.join(cells)} {table.fields[n].unit_sign}".rstrip() for head, n, cells in told)
+        what = ", ".join(filter(None, (name, title, table.fields[values[0]].head if "component" in key_of else "")))
+        # what belongs together stays on one line
+        gists.append(f"{what}: {', '.join(item.replace(' ', NO_BREAK) for item in items)}")
+    return gists

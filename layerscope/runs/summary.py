@@ -1,20 +1,15 @@
-"""Tables of results: `table` turns records into rows and columns; every table of a run is declared with it.
-
-A cell holds what it means (a quantity, a number, words, flags), not how it looks: a person sees ``1.234(5)``, a
-spreadsheet a number and its error. How a table is laid out on a page is the business of
-`layerscope.runs.table_text`.
-"""
+"""Tables of results: `table` turns records into rows and columns; every table of a run is declared with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from layerscope.records import Quantity, ResultRecord
-from layerscope.records.formatting import format_confidence, format_limit
+from layerscope.records.formatting import format_confidence
+from layerscope.runs.columns import Cell, Column, SummaryTable, words_table
 
 __all__ = [
     "NUMBERS",
@@ -32,12 +27,10 @@ __all__ = [
     "words_table",
 ]
 
-#: What stands in one place of a table; flags are a tuple.
-Cell: TypeAlias = Quantity | str | float | int | tuple[str, ...] | None
-
 #: Fields of the sample state that may number rows: how they are called, and their unit.
 _STATE = {
     "sample": ("sample", ""),
+    "series": ("series", ""),
     "region": ("region", ""),
     "cycle": ("cycle", ""),
     "step": ("step", ""),
@@ -49,140 +42,22 @@ _STATE = {
     "depth_nm": ("depth", "nm"),
     "temperature_K": ("temperature", "K"),
 }
-_NAMES = ("sample", "region", "cycle", "step")
+_NAMES = ("sample", "series", "region", "cycle", "step")
 """Fields that say which series a row is of."""
 NUMBERS = tuple(name for name in _STATE if name not in _NAMES)
 """Fields that say where in its series a row stands."""
-_UNIT_SIGNS = {"angstrom": "Å", "angstrom^3": "Å³", "deg": "°"}
 ANY = "*"
 """The quantity of a row, whatever its name, in a table with a row a quantity."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """What the cells of one column are.
-
-    Attributes
-    ----------
-    head : str
-        What they are called, without the unit.
-    unit : str
-        Unit of all cells; empty for words and plain numbers.
-    kind : {"key", "value", "text", "status", "flags"}
-        ``key``: tells rows apart; ``text``: words that may break over lines.
-    quantity, component : str
-        What the column shows, where it shows a quantity.
-    digits : int or None
-        Decimals of plain numbers; six digits in all where None.
-    """
-
-    head: str
-    unit: str = ""
-    kind: Literal["key", "value", "text", "status", "flags"] = "value"
-    quantity: str = ""
-    component: str = ""
-    digits: int | None = None
-
-    @property
-    def unit_sign(self) -> str:
-        """The unit as it is printed: ``Å`` for angstrom."""
-        return _UNIT_SIGNS.get(self.unit, self.unit)
-
-    @property
-    def heading(self) -> str:
-        """Head and unit on one line: ``etch time / s``."""
-        return f"{self.head} / {self.unit_sign}" if self.unit else self.head
-
-    def text(self, cell: Cell) -> str:
-        """Return a cell as people write it: ``1.234(5)``, ``< 0.018``, ``0.35``; nothing for None."""
-        if cell is None:
-            return ""
-        if isinstance(cell, Quantity):
-            return _quantity_text(cell)
-        if isinstance(cell, tuple):
-            return ", ".join(cell)
-        if isinstance(cell, float):
-            return f"{cell:.6g}" if self.digits is None else f"{cell:.{self.digits}f}"
-        return str(cell)
-
-
-@dataclass(frozen=True)
-class SummaryTable:
-    """A table of results.
-
-    Attributes
-    ----------
-    title : str
-        Shown above.
-    fields : tuple of Column
-        What the columns are.
-    cells : tuple of tuple
-        As many a row as there are columns.
-    note : str
-        Shown below; empty for none.
-    headline : tuple of (str, str), optional
-        Technique and sample that it stands for in the short summary of a run.
-    """
-
-    title: str
-    fields: tuple[Column, ...]
-    cells: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-    headline: tuple[str, str] | None = None
-
-    def __post_init__(self) -> None:
-        if any(len(row) != len(self.fields) for row in self.cells):
-            raise ValueError(f"table {self.title!r}: every row needs {len(self.fields)} cells")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Headings, with units."""
-        return tuple(column.heading for column in self.fields)
-
-    @cached_property
-    def rows(self) -> tuple[tuple[str, ...], ...]:
-        """Cells as people write them."""
-        return tuple(
-            tuple(column.text(cell) for column, cell in zip(self.fields, row, strict=True)) for row in self.cells
-        )
-
-    def numbers(self) -> Iterator[tuple[str, list[str | float | int | None]]]:
-        """Yield the columns for programs: values as numbers, and beside them their errors and limits as columns.
-
-        Yields
-        ------
-        (str, list)
-            Heading, such as ``B / %``, ``B sigma / %`` or ``B upper limit / %``, and a cell a row. An interval
-            without a value stays text, and so do words and flags.
-        """
-        for index, column in enumerate(self.fields):
-            cells = [row[index] for row in self.cells]
-            yield column.heading, [_plain(column, cell) for cell in cells]
-            for part in ("sigma", "upper_limit"):
-                values = [getattr(cell, part) if isinstance(cell, Quantity) else None for cell in cells]
-                if any(value is not None for value in values):
-                    yield replace(column, head=f"{column.head} {part.replace('_', ' ')}").heading, values
-
-
-def _plain(column: Column, cell: Cell) -> str | float | int | None:
-    if isinstance(cell, Quantity):
-        return column.text(cell) if cell.value is None and cell.upper_limit is None else cell.value
-    return column.text(cell) if isinstance(cell, tuple) else cell
-
-
-def _quantity_text(quantity: Quantity) -> str:
-    """Return the value with its error, or the limit alone where nothing was detected."""
-    if quantity.upper_limit is not None:
-        limit = format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
-        return limit.partition(" (")[0]  # the confidence stands below the table
-    return quantity.text()
 
 
 # --- the order of records ----------------------------------------------------------------------------------------
 
 
 def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
-    """Return the key that puts records into the order of an experiment: sample, region, cycle, frame, time, voltage."""
+    """Return the key that puts records into the order of an experiment.
+
+    Technique, sample, series, region and method come first, then cycle, frame, time, voltage, etching and depth.
+    """
     state = record.state
     numbers = (
         state.cycle,
@@ -194,7 +69,8 @@ def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
         state.temperature_K,
     )
     ordered = tuple((value is not None, value or 0.0) for value in numbers)
-    return (record.technique, state.sample, state.region or "", record.method, *ordered, record.record_id)
+    names = (state.sample, state.series or "", state.region or "")
+    return (record.technique, *names, record.method, *ordered, record.record_id)
 
 
 def sorted_records(records: Iterable[ResultRecord]) -> list[ResultRecord]:
@@ -264,8 +140,8 @@ def table(
     rows : sequence of str
         What tells rows apart: fields of the sample state, such as ``etch_time_s``; with ``component`` among them there
         is a row for each component of a record, with ``quantity`` one for each of its quantities. What no record has
-        is left out. Sample, region, cycle and step appear by themselves where they differ, and the file or the series
-        where rows would look alike without it.
+        is left out. Sample, series, region, cycle and step appear by themselves where they differ, and so does the
+        file where rows would look alike without it.
     columns : iterable of str or Shown
         Names of quantities, or columns described in full. What no record has is left out; components go across
         unless they number the rows. Values of different units never share a column.
@@ -332,25 +208,6 @@ def records_table(
     first = rows[0][0] if rows and headline else None
     stands_for = None if first is None else (first.technique, first.state.sample)
     return SummaryTable(title, (*columns, *end), tuple(body), below, stands_for)
-
-
-def words_table(
-    title: str, columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]], *, note: str = ""
-) -> SummaryTable:
-    """Return a table that rests on no records, such as what the doctor found.
-
-    Parameters
-    ----------
-    title : str
-    columns : sequence of str or Column
-        A bare heading is a column of words; the first is the key.
-    rows : iterable of sequences
-    note : str, optional
-    """
-    fields = [
-        Column(c, kind="text" if number else "key") if isinstance(c, str) else c for number, c in enumerate(columns)
-    ]
-    return SummaryTable(title, tuple(fields), tuple(tuple(row) for row in rows), note)
 
 
 def _rows(record: ResultRecord, rows: Sequence[str], shown: Sequence[Shown]) -> list[_Row]:

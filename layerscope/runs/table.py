@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.records import Quantity, ResultRecord
+from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs.store import write_atomic
 from layerscope.runs.summary import sorted_records
 
@@ -23,6 +23,7 @@ COLUMNS: dict[str, type] = {
     "technique": str,
     "method": str,
     "sample": str,
+    "series": str,
     "region": str,
     "cycle": float,
     "step": str,
@@ -55,37 +56,8 @@ COLUMNS: dict[str, type] = {
     "problem": str,
 }
 
-_STATE = (
-    "sample",
-    "region",
-    "cycle",
-    "step",
-    "frame",
-    "voltage_V",
-    "capacity_mAh_g",
-    "elapsed_s",
-    "etch_time_s",
-    "depth_nm",
-    "temperature_K",
-    "time",
-)
-_QUANTITY = (
-    "component",
-    "value",
-    "sigma",
-    "sigma_kind",
-    "unit",
-    "role",
-    "initial",
-    "min",
-    "max",
-    "expr",
-    "low",
-    "high",
-    "confidence",
-    "upper_limit",
-    "limit_confidence",
-)
+_STATE = tuple(name for name in COLUMNS if name in SampleState.model_fields)
+_QUANTITY = tuple(name for name in COLUMNS if name in Quantity.model_fields)
 
 
 def _row(record: ResultRecord, quantity: Quantity | None) -> dict[str, Any]:

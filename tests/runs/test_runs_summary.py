@@ -127,3 +127,15 @@ def test_programs_read_numbers_errors_and_limits_in_columns_of_their_own() -> No
 def test_a_table_with_a_ragged_row_is_refused() -> None:
     with pytest.raises(ValueError, match="needs 2 cells"):
         SummaryTable("t", ("a", "b"), (("1",),))  # type: ignore[arg-type]
+
+
+def test_series_that_have_names_are_told_apart_by_them() -> None:
+    one = number("species.fraction", 0.5, 0.1, component="A")
+    named = [
+        record.model_copy(update={"state": record.state.model_copy(update={"series": name})})
+        for name in ("second", "first")
+        for record in (level(0, one, file=name), level(10, one, file=name))
+    ]
+    made = table(named, ("etch_time_s",), ("species.fraction",), title="t")
+    assert made.columns[:2] == ("series", "etch time / s")
+    assert [row[:2] for row in made.rows] == [("first", "0"), ("first", "10"), ("second", "0"), ("second", "10")]

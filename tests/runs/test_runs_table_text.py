@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from layerscope.records import FitQuality, Quantity, ResultRecord, SampleState
+from layerscope.runs.load import Run
+from layerscope.runs.present import overview
 from layerscope.runs.summary import Column, SummaryTable, table, words_table
 from layerscope.runs.table_formats import TABLE_FORMATS, as_latex, as_markdown
 from layerscope.runs.table_text import as_text
@@ -142,3 +145,25 @@ def test_every_form_ends_in_one_line_feed() -> None:
         assert text.endswith("\n")
         assert not text.endswith("\n\n")
         assert not any(a == b == "\n" for a, b in pairwise(text[-3:]))
+
+
+def test_the_short_summary_tells_each_series_of_a_sample_by_its_own_ends() -> None:
+    records = [
+        record.model_copy(
+            update={
+                "record_id": f"{number:064x}",
+                "state": record.state.model_copy(update={"series": name}),
+            }
+        )
+        for number, (name, record) in enumerate([(n, level(t, 2)) for n in ("one", "two") for t in (0, 10, 20)])
+    ]
+    made = table(records, ("etch_time_s",), ("species.fraction",), title="s: shares", headline=True)
+    info = {"counts": {"records": 6, "ok": 6, "warning": 0, "failed": 0}}
+    lines = overview(Run(Path("run"), tuple(records), info), [made], width=80, most=10)
+    assert lines == [
+        "s (t): 6 ok",
+        "  one, shares: species 0 0.00000(10) → 0.00200(10),",
+        "  species 1 1.00000(10) → 1.00200(10)",
+        "  two, shares: species 0 0.00000(10) → 0.00200(10),",
+        "  species 1 1.00000(10) → 1.00200(10)",
+    ]
