@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 from layerscope.spectra.xps.energyscale import fit_reference
-from layerscope.spectra.xps.recipe import RegionTable, XpsRecipe
+from layerscope.spectra.xps.options import RegionTable
+from layerscope.spectra.xps.recipe import XpsRecipe
 from layerscope.spectra.xps.regionfit import RegionData, fit_region, single_level_fits
 from numpy.typing import NDArray
 

@@ -16,9 +16,8 @@ from .attenuation import imfp_tpp2m, information_depth
 from .depth import fit_depth_profile
 from .energyscale import matching_rows
 from .profile import Profile
-from .quantify import Alternatives, Composition, Lines, atomic_fractions
+from .quantify import Alternatives, Composition, Lines, QuantificationTable, atomic_fractions
 from .quantities import LARGEST_SHARE_SIGMA, profile_quantities
-from .recipe import QuantificationTable
 from .regionfit import RegionFit, refit_with_background
 from .rsf import sets_with
 from .valence import mn_valence

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
+from .charge import ChargeTable
+from .options import RegionTable
 from .quantities import EnergyScale
-from .recipe import ChargeTable, RegionTable
 from .regionfit import DETECTED, RegionData, RegionFit, fit_region
 from .series import RegionSpectra
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from layerscope.errors import DataError
+from layerscope.options import RecipeModel
 
 from .attenuation import Material
 from .dataset import FloatArray
@@ -24,6 +26,7 @@ __all__ = [
     "P2S_FROM",
     "P2S_MINUS_P2P3_EV",
     "P2S_MINUS_P2P3_SIGMA_EV",
+    "OverlapTable",
     "P2sPrediction",
     "predict_p2s",
 ]
@@ -35,6 +38,14 @@ P2S_MINUS_P2P3_EV = 57.45
 """P 2s minus P 2p3/2 (eV): mean of the 42 pairs of one compound and one author in NIST SRD 20."""
 P2S_MINUS_P2P3_SIGMA_EV = 0.22
 """Standard deviation of these pairs (eV)."""
+
+
+class OverlapTable(RecipeModel):
+    """P 2s inside B 1s, from P 2p."""
+
+    region: str = Field(default="B 1s", description="where P 2s lies")
+    species: str = Field(default="P 2s", description="the foreign component of that region")
+    from_region: str = Field(default="P 2p", description="region that foretells it")
 
 
 @dataclass(frozen=True)

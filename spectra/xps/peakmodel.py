@@ -16,7 +16,7 @@ from layerscope.fitting.layout import PER_PATTERN, Layout, Scope, Smooth
 from layerscope.fitting.model import ActiveBackground, Component, PatternModel
 from layerscope.fitting.tougaard import TOUGAARD_KERNELS, static_tougaard
 
-from .recipe import BackgroundTable, ComponentTable, ParameterTable, RegionTable
+from .options import BackgroundTable, ComponentTable, ParameterTable, RegionTable
 from .species import Species, get_species
 
 if TYPE_CHECKING:

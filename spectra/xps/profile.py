@@ -9,9 +9,10 @@ from layerscope.records import InputFile, ResultRecord, SampleState
 from layerscope.runs.pipeline import RunContext
 
 from .dataset import XpsDataset
+from .options import SeriesTable
 from .overlap import P2sPrediction
 from .quantities import EnergyScale
-from .recipe import SeriesTable, XpsRecipe
+from .recipe import XpsRecipe
 from .regionfit import RegionData, RegionFit
 from .series import RegionSpectra
 

@@ -12,18 +12,88 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.fitting.limits import feldman_cousins
+from layerscope.options import RecipeModel
 
-from .attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, TPP2M_RELATIVE_SIGMA, Material, imfp_tpp2m
+from .attenuation import EXPONENT_SIGMA_PER_PATH_SIGMA, TPP2M_RELATIVE_SIGMA, Material, MaterialByName, imfp_tpp2m
 from .dataset import FloatArray, normalise_region
-from .rsf import RsfSet
+from .options import BackgroundTable
+from .rsf import RsfSet, get_rsf_set
 
-__all__ = ["Alternatives", "Composition", "Lines", "atomic_fractions"]
+__all__ = ["Alternatives", "Composition", "Lines", "QuantificationTable", "atomic_fractions"]
+
+
+_OF_PATHS = ("attenuation_exponent", "path_sigma", "emission_angle_deg")
+
+
+class QuantificationTable(RecipeModel):
+    """Atomic fractions."""
+
+    rsf_set: str = Field(
+        default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
+    )
+    alternative_sets: tuple[str, ...] = Field(
+        default=(), description="sets whose spread is the error; all that have the lines when empty"
+    )
+    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="factors (C 1s = 1) that the set lacks or that you measured, by line"
+    )
+    factors_source: str = Field(default="", description="where these factors come from")
+    attenuation_exponent: float = Field(
+        default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
+    )
+    material: MaterialByName | None = Field(
+        default=None,
+        description="solid whose mean free paths by TPP-2M take the place of the exponent and give probing depths: a "
+        "formula of the library, or a table",
+    )
+    path_sigma: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=TPP2M_RELATIVE_SIGMA, description="relative standard error of a mean free path by TPP-2M"
+    )
+    emission_angle_deg: Annotated[float, Field(ge=0, lt=90)] = Field(
+        default=0.0, description="angle between surface normal and analyser, for the probing depth"
+    )
+    alternative_backgrounds: tuple[BackgroundTable, ...] = Field(
+        default=(
+            BackgroundTable(kind="shirley", mode="static"),
+            BackgroundTable(kind="tougaard_u2", mode="active"),
+        ),
+        description="backgrounds that the regions are fitted with again; the spread of the areas is an error",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.factors and not self.factors_source:
+            raise ValueError("factors need factors_source: where do they come from?")
+        told = {name: getattr(self, name) != type(self).model_fields[name].default for name in _OF_PATHS}
+        if self.material is not None and told["attenuation_exponent"]:
+            raise ValueError("paths follow either a material or attenuation_exponent")
+        if self.material is None and (told["path_sigma"] or told["emission_angle_deg"]):
+            raise ValueError("path_sigma and emission_angle_deg say something of mean free paths: name a material")
+        return self
+
+    @property
+    def paths(self) -> float | Material:
+        """What mean free paths follow: an exponent, or TPP-2M in a solid."""
+        return self.attenuation_exponent if self.material is None else self.material
+
+    def rsf(self) -> RsfSet:
+        """Return the set, with the factors that the recipe adds or replaces.
+
+        Raises
+        ------
+        RecipeError
+            If the set is not known.
+        """
+        base = get_rsf_set(self.rsf_set)
+        return base.extended(self.factors, self.factors_source) if self.factors else base
 
 
 @dataclass(frozen=True)

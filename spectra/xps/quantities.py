@@ -14,7 +14,7 @@ from layerscope.records import Alternative, Quantity
 from layerscope.runs.build import finite_bounds, held, interval, measured, some, upper_limit
 
 from .depth import ChangePoint, DepthProfileFit
-from .recipe import ComponentTable
+from .options import ComponentTable
 from .regionfit import RegionFit
 from .species import competing
 

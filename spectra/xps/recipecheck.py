@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from layerscope.errors import LayerscopeError, RecipeError
 
+from .options import RegionTable
 from .overlap import P2S_FROM
 from .peakmodel import build_model
-from .recipe import QuantificationTable, RegionTable, XpsRecipe
+from .quantify import QuantificationTable
+from .recipe import XpsRecipe
 from .rsf import get_rsf_set
 from .valence import get_law
 

@@ -19,8 +19,8 @@ from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.series import Series, fit_series
 
+from .options import BackgroundTable, ComponentTable, RegionTable
 from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
-from .recipe import BackgroundTable, ComponentTable, RegionTable
 
 __all__ = ["RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError
 
 from .dataset import AXIS_TOLERANCE, Spectrum, XpsDataset, count_quantum, normalise_region, require_etch_times
-from .recipe import RegionTable, SeriesTable
+from .options import RegionTable, SeriesTable
 
 __all__ = ["RegionSpectra", "RejectedLevel", "merge_levels", "metadata", "region_spectra"]
 

@@ -12,16 +12,29 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from layerscope.errors import DataError
+from layerscope.options import RecipeModel
 from layerscope.reference import find_entry
 
 from .dataset import FloatArray
 
-__all__ = ["LAWS", "Mn3sLaw", "MnValence", "get_law", "mn_valence"]
+__all__ = ["LAWS", "Mn3sLaw", "MnValence", "MnValenceTable", "get_law", "mn_valence"]
 
 # Splittings of the reference oxides, MnO2 to MnO (eV): 4.5 to 6.1 in the compilation at xpsfitting.com.
 SPLITTING_RANGE_EV = (4.5, 6.1)
+
+
+class MnValenceTable(RecipeModel):
+    """Mean oxidation state of Mn from the splitting of Mn 3s."""
+
+    region: str = Field(default="Mn 3s", description="with both components of Mn 3s")
+    low: str = Field(description="component at lower binding energy")
+    high: str = Field(description="component at higher binding energy")
+    law: str = Field(
+        default="beyreuther", description="splitting to valence: beyreuther or galakhov; the other one is the error"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from layerscope.diffraction.cycler import read_cycler, read_frame_log
 from layerscope.diffraction.readers import read as read_pattern
 from layerscope.diffraction.recipe_series import CyclerColumnsTable, PatternColumnsTable
+from layerscope.spectra.xps.options import SpectrumColumnsTable
 from layerscope.spectra.xps.readers import read as read_spectrum
-from layerscope.spectra.xps.recipe import SpectrumColumnsTable
 
 from layerscope.errors import LayerscopeError, ReaderError
 from layerscope.measured.delimited import ColumnsTable

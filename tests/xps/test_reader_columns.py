@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layerscope.spectra.xps.options import SpectrumColumnsTable
 from layerscope.spectra.xps.readers import read
-from layerscope.spectra.xps.recipe import SpectrumColumnsTable
 from pydantic import ValidationError
 
 from layerscope.errors import DataError, LayerscopeError, ReaderError

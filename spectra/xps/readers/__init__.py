@@ -10,7 +10,7 @@ from layerscope.errors import ReaderError
 from layerscope.measured.files import RawFile, load
 
 from ..dataset import XpsDataset
-from ..recipe import SpectrumColumnsTable
+from ..options import SpectrumColumnsTable
 
 __all__ = ["FORMATS", "read"]
 

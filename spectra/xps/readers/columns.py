@@ -8,7 +8,7 @@ from layerscope.measured.delimited import Table, parse_table
 from layerscope.measured.files import RawFile
 
 from ..dataset import Spectrum, XpsDataset, normalise_region
-from ..recipe import SpectrumColumnsTable
+from ..options import SpectrumColumnsTable
 from ._base import READER_VERSION, rising_order
 
 __all__ = ["FORMAT", "read", "sniff"]
