@@ -17,13 +17,12 @@ from ..series import Frame, FrameSeries
 from .checks import check_phase
 from .crystal import crystal_system
 from .library import available_phases, load_phase
-from .model import Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
+from .model import CELL, Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
 
 __all__ = ["check_probe", "powder_pattern", "problem_of", "resolved_phase", "with_instrument"]
 
 SAME_WAVELENGTH = 2e-3
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
 _HEXAGONAL: dict[str, str | float] = {"b": "a", "alpha": 90.0, "beta": 90.0, "gamma": 120.0}
 _FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
@@ -33,7 +32,7 @@ _FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
     "hexagonal": (("a", "c"), {**_HEXAGONAL}),
     "orthorhombic": (("a", "b", "c"), {**_RIGHT}),
     "monoclinic": (("a", "b", "c", "beta"), {"alpha": 90.0, "gamma": 90.0}),
-    "triclinic": (_CELL, {}),
+    "triclinic": (CELL, {}),
 }
 """Cell constants that a recipe has to give, and what the others follow from."""
 _NEUTRONS = "the model has X-ray form factors only, no scattering lengths of neutrons"
@@ -127,7 +126,7 @@ def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
     except LayerscopeError as error:
         error.source = table.file or f"phases.{table.name}"
         raise
-    cell = {key: getattr(table, key) for key in _CELL if getattr(table, key) is not None}
+    cell = {key: getattr(table, key) for key in CELL if getattr(table, key) is not None}
     if cell:
         phase = phase.with_cell(**cell)
     for guest in table.guests:
@@ -185,11 +184,11 @@ def _bare(table: PhaseTable) -> Phase:
         raise RecipeError(f"the phase is {system}: its cell needs {', '.join(missing)}", source=where)
     found = {key: getattr(table, key) for key in needed}
     found |= {key: found[value] if isinstance(value, str) else value for key, value in tied.items()}
-    for key in _CELL:
+    for key in CELL:
         given = getattr(table, key)
         if given is not None and abs(given - found[key]) > 1e-9:
             raise RecipeError(f"the phase is {system}: {key} is {found[key]:g}, not {given:g}", source=where)
-    return replace(phase, cell=tuple(float(found[key]) for key in _CELL))
+    return replace(phase, cell=tuple(float(found[key]) for key in CELL))
 
 
 def _loaded(recipe: RietveldRecipe, table: PhaseTable) -> Phase:

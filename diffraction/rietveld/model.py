@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..dataset import Pattern
 
 __all__ = [
+    "CELL",
     "EIGHT_LN2",
     "Background",
     "Diffractometer",
@@ -46,7 +47,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 EIGHT_LN2 = 8.0 * math.log(2.0)
-_CELL_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True)
@@ -218,16 +219,16 @@ class Phase:
 
     def with_cell(self, **values: float) -> Phase:
         """Return a copy with some cell constants replaced (``a=2.82, c=14.1``); equal ones by symmetry follow."""
-        unknown = set(values) - set(_CELL_NAMES)
+        unknown = set(values) - set(CELL)
         if unknown:
             raise RecipeError(f"unknown cell constant {sorted(unknown)}")
-        cell = dict(zip(_CELL_NAMES, self.cell, strict=True))
+        cell = dict(zip(CELL, self.cell, strict=True))
         if "a" in values:
             for other in ("b", "c"):
                 if other not in values and math.isclose(cell[other], cell["a"], rel_tol=1e-9):
                     cell[other] = values["a"]
         cell.update(values)
-        return replace(self, cell=tuple(cell[n] for n in _CELL_NAMES))
+        return replace(self, cell=tuple(cell[n] for n in CELL))
 
 
 class Diffractometer(RecipeModel):

@@ -12,7 +12,7 @@ import numpy as np
 
 from layerscope.errors import RecipeError
 
-from .model import FloatArray, Phase, Problem, Site
+from .model import CELL, FloatArray, Phase, Problem, Site
 
 __all__ = ["Curves", "Estimate", "PhaseResult", "RietveldResult", "Role", "update_problem"]
 
@@ -165,7 +165,7 @@ def update_problem(problem: Problem, result: RietveldResult) -> Problem:
             phases.append(phase)
             continue
         found = result.phase(phase.name)
-        cell = tuple(found.cell[k].value for k in ("a", "b", "c", "alpha", "beta", "gamma"))
+        cell = tuple(found.cell[k].value for k in CELL)
         sites = tuple(_moved(s, found.sites[s.label]) for s in phase.sites)
         phases.append(
             replace(

@@ -16,19 +16,18 @@ from layerscope.runs.arrays import SeriesArrays
 from ..phase_table import FRACTION
 from .crystal import reflections
 from .library import load_phase
-from .model import FloatArray, Phase
+from .model import CELL, FloatArray, Phase
 
 __all__ = ["cell_of", "structure_of", "tick_positions"]
 
 _WEAKEST = 1e-4
 """Calculated intensity against the strongest reflection below which a phase has no tick."""
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 def cell_of(record: ResultRecord, phase: str) -> dict[str, float]:
     """Return the cell constants that a record has of a phase: Å and degrees."""
     found = {q.name: q.value for q in record.quantities if q.component == phase and q.value is not None}
-    return {key: found[f"lattice.{key}"] for key in _CELL if f"lattice.{key}" in found}
+    return {key: found[f"lattice.{key}"] for key in CELL if f"lattice.{key}" in found}
 
 
 def structure_of(record: ResultRecord, phase: str) -> Phase | None:
@@ -53,8 +52,8 @@ def structure_of(record: ResultRecord, phase: str) -> Phase | None:
         structure = load_phase(library, name=phase)
     except LayerscopeError:
         return None
-    known = dict(zip(_CELL, structure.cell, strict=True)) | cell_of(record, phase)
-    return replace(structure, cell=tuple(known[key] for key in _CELL))
+    known = dict(zip(CELL, structure.cell, strict=True)) | cell_of(record, phase)
+    return replace(structure, cell=tuple(known[key] for key in CELL))
 
 
 def tick_positions(record: ResultRecord, arrays: SeriesArrays, level: int) -> dict[str, FloatArray]:

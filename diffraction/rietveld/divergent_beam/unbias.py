@@ -23,7 +23,7 @@ from layerscope.errors import DataError, RecipeError
 from ...radiation import lorentz_polarisation
 from ..crystal import reflections
 from ..geometry import Geometry
-from ..model import FloatArray, Instrument, Phase, PowderPattern, Problem
+from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem
 from ..profile import texture_factor
 from ..result import Estimate, RietveldResult, update_problem
 from .aberrations import line_profile
@@ -33,7 +33,6 @@ __all__ = ["Run", "Unbiased", "fundamental_pattern", "refine_unbiased"]
 
 Run = Callable[[PowderPattern, Problem], RietveldResult]
 """Refines one pattern, always with the same engine, plan and options."""
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _PASSES = 2
 _WEAKEST = 1e-5
 
@@ -184,7 +183,7 @@ def _simulated(
 def _bias(simulated: RietveldResult, truth: Problem) -> dict[str, float]:
     bias = {}
     for phase in truth.phases:
-        for key, value in zip(_CELL, phase.cell, strict=True):
+        for key, value in zip(CELL, phase.cell, strict=True):
             estimate = simulated.phase(phase.name).cell[key]
             if estimate.role != "fixed":
                 bias[f"{phase.name}/cell/{key}"] = estimate.value - value
@@ -199,7 +198,7 @@ def _moved(found: Problem, raw: RietveldResult, bias: Mapping[str, float]) -> Pr
     """Return the refined problem with cell, displacement and zero corrected."""
     phases = []
     for phase in found.phases:
-        cell = tuple(raw.phase(phase.name).cell[key].value - bias.get(f"{phase.name}/cell/{key}", 0.0) for key in _CELL)
+        cell = tuple(raw.phase(phase.name).cell[key].value - bias.get(f"{phase.name}/cell/{key}", 0.0) for key in CELL)
         phases.append(replace(phase, cell=cell))
     shifted: dict[str, Any] = {
         key: raw.instrument[key].value - bias[f"instrument/{key}"]

@@ -15,13 +15,12 @@ from layerscope.errors import FitError
 
 from ..agreement import agreement, serial_correlation_factor, strong_correlations
 from ..crystal import cell_content
-from ..model import EIGHT_LN2, FloatArray, Phase, PowderPattern, Problem, Site
+from ..model import CELL, EIGHT_LN2, FloatArray, Phase, PowderPattern, Problem, Site
 from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
 from .gsas2_units import line_images
 
 __all__ = ["read_result"]
 
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _GAUSS = 1e-4 * EIGHT_LN2  # variance in centidegree² -> FWHM² in degree²
 _U_TO_B = 8.0 * math.pi**2
 # our name -> GSAS-II's key and the factor from its unit to ours
@@ -203,7 +202,7 @@ def _phase(
 ) -> PhaseResult:
     cell: dict[str, Estimate] = {}
     for name, value, sigma, start in zip(
-        (*_CELL, "volume"), found["cell"], found["cell_esd"], (*phase.cell, None), strict=True
+        (*CELL, "volume"), found["cell"], found["cell_esd"], (*phase.cell, None), strict=True
     ):
         free = sigma > 1e-9 * abs(value)  # below that it is the rounding of an angle fixed by symmetry
         role: Role = "derived" if name == "volume" else "refined" if free else "fixed"

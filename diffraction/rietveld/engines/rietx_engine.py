@@ -24,7 +24,7 @@ import numpy as np
 from layerscope.errors import FitError, MissingDependencyError
 
 from ..crystal import cell_content
-from ..model import FloatArray, Phase, PowderPattern, Problem
+from ..model import CELL, FloatArray, Phase, PowderPattern, Problem
 from ..plan import RefinementPlan
 from ..result import RietveldResult, update_problem
 from ..threads import one_blas_thread
@@ -35,7 +35,6 @@ __all__ = ["RietxEngine", "simulate"]
 
 SUPPORTED = "1.10."
 _THREADS = "RIETX_COMPILED_THREADS"
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 _DEGREE = 180.0 / math.pi
 _NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
 # Share of a line's area outside its window in a warm start. On the simulated series of 50 frames fractions differ by
@@ -242,7 +241,7 @@ class _Job:
         return rx.Phase(
             name=phase.name,
             space_group=phase.space_group,
-            cell=rx.Cell(**{k: p(value=v) for k, v in zip(_CELL, phase.cell, strict=True)}),
+            cell=rx.Cell(**{k: p(value=v) for k, v in zip(CELL, phase.cell, strict=True)}),
             atoms=[
                 rx.Atom(
                     label=s.label,

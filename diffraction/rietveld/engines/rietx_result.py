@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..agreement import strong_correlations
-from ..model import FloatArray, Instrument, Phase, PowderPattern, Problem
+from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem
 from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
 
 __all__ = ["INSTRUMENT_PATHS", "RietxAnswer"]
 
-_CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 INSTRUMENT_PATHS = {
     "u": "instrument.profile.u",
     "v": "instrument.profile.v",
@@ -94,7 +93,7 @@ class RietxAnswer:
     def _initial(self) -> dict[str, float]:
         start = _start_values(self.problem.instrument)
         for k, phase in enumerate(self.problem.phases):
-            start.update({f"phases.{k}.cell.{n}": v for n, v in zip(_CELL, phase.cell, strict=True)})
+            start.update({f"phases.{k}.cell.{n}": v for n, v in zip(CELL, phase.cell, strict=True)})
             for j, site in enumerate(phase.sites):
                 base = f"phases.{k}.atoms.{j}"
                 start.update({f"{base}.x": site.x, f"{base}.y": site.y, f"{base}.z": site.z})
@@ -108,7 +107,7 @@ class RietxAnswer:
 
     def _read_phase(self, index: int, phase: Phase, reader: _Reader) -> PhaseResult:
         base = f"phases.{index}"
-        cell = {k: reader.get(f"{base}.cell.{k}") for k in _CELL}
+        cell = {k: reader.get(f"{base}.cell.{k}") for k in CELL}
         cell["volume"] = self._volume(index, cell, reader.factor)
         fixed = Estimate(phase.march)
         wavelength = self.problem.instrument.wavelengths[0]
@@ -135,7 +134,7 @@ class RietxAnswer:
             if row.phase_index == index:
                 raw = None if row.stderr is None else row.stderr / factor
                 return Estimate(row.volume, raw, row.stderr, "derived")
-        return Estimate(cell_volume(np.array([cell[k].value for k in _CELL])), role="derived")
+        return Estimate(cell_volume(np.array([cell[k].value for k in CELL])), role="derived")
 
     def _weight(self, index: int, factor: float) -> Estimate:
         if len(self.problem.phases) == 1:
