@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from layerscope.errors import DataError
@@ -29,8 +29,6 @@ from .model import FrameModel, LineShape, frame_parameters
 from .widths import without_instrument
 
 __all__ = ["ReflectionTrack", "TrackOptions", "corrected_by_standard", "track_reflection"]
-
-BoolArray = NDArray[np.bool_]
 
 
 class TrackOptions(RecipeModel):

@@ -17,7 +17,7 @@ from .joint import JointFit, fit_joint, fit_reference, with_variance
 from .line_series import SeriesOptions
 from .model import LineModel, LineShape
 from .search import FoundLine, find_lines
-from .selection import PhaseSets, choose_sets, keep_persistent, neighbours_agree, runs
+from .selection import CERTAIN, PhaseSets, choose_sets, keep_persistent, neighbours_agree, runs
 from .tracks import Track, Trajectory, trajectory
 
 __all__ = [
@@ -178,7 +178,7 @@ def fit_shapes(state: State, courses: list[Trajectory], sets: PhaseSets) -> Line
 def choose_again(state: State, sets: PhaseSets) -> tuple[PhaseSets, list[Trajectory], BoolArray]:
     """Choose the sets with fitted shapes; read the series forward and backward too, and tell where that differs."""
     frames = state.data.n_frames
-    certain = sets.present & (sets.area > 12.0 * sets.area_sigma) & (sets.area_sigma > 0)
+    certain = sets.present & (sets.area > CERTAIN * sets.area_sigma) & (sets.area_sigma > 0)
 
     def courses(side: str) -> list[Trajectory]:
         result = []
