@@ -7,7 +7,8 @@ with their spread as its error, and says so.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,50 @@ from layerscope.errors import DataError
 
 from .charge import ChargeTable
 from .options import RegionTable
-from .quantities import EnergyScale
 from .regionfit import DETECTED, RegionData, RegionFit, fit_region
 from .series import RegionSpectra
 
-__all__ = ["align", "fit_reference", "matching_rows"]
+__all__ = ["EnergyScale", "align", "fit_reference", "matching_rows"]
 
 FloatArray = NDArray[np.float64]
 
 LEAST_SPREAD_EV = 0.1  # error of a shift that is only guessed from other levels, at least
 SPREAD_OF_ONE_EV = 0.5  # and if there is only one other level to guess from
+
+
+@dataclass(frozen=True)
+class EnergyScale:
+    """How measured energies become charge-corrected ones.
+
+    Attributes
+    ----------
+    line_shift : ndarray, shape (L,)
+        Shift of the lines of each level against the reference scale (eV); 0 without a reference.
+    statistical : ndarray, shape (L,)
+        Its standard error, from the fit of the reference line (eV).
+    systematic : float
+        Standard error of the reference energy (eV).
+    known : bool
+        Whether there is a charge reference at all.
+    lost : frozenset of int
+        Levels at which the reference line is lost in the noise and the shift is guessed from the others.
+    defined_here : bool
+        Whether the region at hand holds the reference line: its positions are then fitted against that line, and the
+        error of the shift is none of theirs.
+    """
+
+    line_shift: FloatArray
+    statistical: FloatArray
+    systematic: float
+    known: bool
+    lost: frozenset[int] = frozenset()
+    defined_here: bool = False
+
+    def only(self, rows: Sequence[int]) -> EnergyScale:
+        """Return the scale of some of the levels, by their place."""
+        at = list(rows)
+        lost = frozenset(new for new, old in enumerate(at) if old in self.lost)
+        return replace(self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost)
 
 
 def fit_reference(

@@ -20,12 +20,11 @@ from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
 from .dataset import XpsDataset, normalise_region
-from .energyscale import align, fit_reference, matching_rows
+from .energyscale import EnergyScale, align, fit_reference, matching_rows
 from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
-from .quantities import EnergyScale
 from .recipe import XpsRecipe
 from .recipecheck import recipe_problems, require_sound
 from .region_arrays import region_arrays

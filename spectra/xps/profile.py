@@ -9,9 +9,9 @@ from layerscope.records import InputFile, ResultRecord, SampleState
 from layerscope.runs.pipeline import RunContext
 
 from .dataset import XpsDataset
+from .energyscale import EnergyScale
 from .options import SeriesTable
 from .overlap import P2sPrediction
-from .quantities import EnergyScale
 from .recipe import XpsRecipe
 from .regionfit import RegionData, RegionFit
 from .series import RegionSpectra

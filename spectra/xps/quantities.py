@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,12 @@ from layerscope.records import Alternative, Quantity
 from layerscope.runs.build import finite_bounds, held, interval, measured, some, upper_limit
 
 from .depth import ChangePoint, DepthProfileFit
+from .energyscale import EnergyScale
 from .options import ComponentTable
 from .regionfit import RegionFit
 from .species import competing
 
 __all__ = [
-    "EnergyScale",
     "level_quantities",
     "profile_quantities",
     "shared_quantities",
@@ -46,41 +44,6 @@ BACKGROUND_NAMES = {
     "tougaard_d": ("background.tougaard_d", "eV^2"),
 }
 LARGEST_SHARE_SIGMA = 10.0  # standard error of a share beyond which it says nothing
-
-
-@dataclass(frozen=True)
-class EnergyScale:
-    """How measured energies become charge-corrected ones.
-
-    Attributes
-    ----------
-    line_shift : ndarray, shape (L,)
-        Shift of the lines of each level against the reference scale (eV); 0 without a reference.
-    statistical : ndarray, shape (L,)
-        Its standard error, from the fit of the reference line (eV).
-    systematic : float
-        Standard error of the reference energy (eV).
-    known : bool
-        Whether there is a charge reference at all.
-    lost : frozenset of int
-        Levels at which the reference line is lost in the noise and the shift is guessed from the others.
-    defined_here : bool
-        Whether the region at hand holds the reference line: its positions are then fitted against that line, and the
-        error of the shift is none of theirs.
-    """
-
-    line_shift: FloatArray
-    statistical: FloatArray
-    systematic: float
-    known: bool
-    lost: frozenset[int] = frozenset()
-    defined_here: bool = False
-
-    def only(self, rows: Sequence[int]) -> EnergyScale:
-        """Return the scale of some of the levels, by their place."""
-        at = list(rows)
-        lost = frozenset(new for new, old in enumerate(at) if old in self.lost)
-        return replace(self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost)
 
 
 def _parameter(result: RegionFit, name: str, vocabulary: str, unit: str, component: str | None) -> Quantity:

@@ -13,9 +13,9 @@ from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.build import held, measured, quality_of
 
 from .depth import fit_depth_profile
+from .energyscale import EnergyScale
 from .profile import Profile
 from .quantities import (
-    EnergyScale,
     level_quantities,
     profile_quantities,
     shared_quantities,

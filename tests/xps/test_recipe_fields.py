@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from layerscope.spectra.xps.dataset import Spectrum, XpsDataset
+from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import RegionTable, SeriesTable
-from layerscope.spectra.xps.quantities import EnergyScale, level_quantities
+from layerscope.spectra.xps.quantities import level_quantities
 from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
 from layerscope.spectra.xps.series import region_spectra
 from numpy.typing import NDArray
