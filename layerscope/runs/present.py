@@ -9,10 +9,11 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError
+from layerscope.flags import FLAGS
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
 from layerscope.runs.summary import NUMBERS, Shown, SummaryTable, failures_table, long_table, table
-from layerscope.runs.table_text import NO_BREAK, wrapped
+from layerscope.runs.table_text import NO_BREAK, flag_names, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
@@ -158,21 +159,30 @@ def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int)
     list of str
         Where there are too many samples for their headlines, a line a sample, and how many are left out.
     """
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    groups: dict[tuple[str, str], list[ResultRecord]] = {}
     for record in run.records:
-        counts.setdefault((record.technique, record.state.sample), Counter())[record.status] += 1
+        groups.setdefault((record.technique, record.state.sample), []).append(record)
     heads, lines = [], []
-    for (technique, sample), states in counts.items():
-        text = ", ".join(f"{states[key]} {key}" for key in ("ok", "warning", "failed") if states[key])
-        heads += wrapped(f"{sample} ({technique}): {text}", width)
-        lines.append(heads[-1])
+    for (technique, sample), records in groups.items():
+        head = wrapped(f"{sample} ({technique}): {_states(records)}", width)
         gists = (gist for made in tables if made.headline == (technique, sample) for gist in _gists(made))
-        lines += [f"  {line}" for gist in gists for line in wrapped(gist, width - 2)]
+        heads += head
+        lines += [*head, *(f"  {line}" for gist in gists for line in wrapped(gist, width - 2))]
     if len(lines) > most:
         lines = heads
     if len(lines) > most:
         lines = [*heads[: most - 1], f"... and {len(heads) - most + 1} more"]
     return lines
+
+
+def _states(records: Sequence[ResultRecord]) -> str:
+    """Say how many records are ok, and why others are not: ``40 ok, 1 warning (RESIDUAL_STRUCTURE)``."""
+    states = Counter(record.status for record in records)
+    warning = [record.quality.flags for record in records if record.status == "warning" and record.quality]
+    names = dict.fromkeys(name for flags in warning for name in flag_names(flags))
+    why = [name for name in names if name not in FLAGS or FLAGS[name].severity == "suspicious"]
+    words = {"warning": f"warning ({', '.join(why)})"} if why else {}
+    return ", ".join(f"{states[key]} {words.get(key, key)}" for key in ("ok", "warning", "failed") if states[key])
 
 
 def _gists(table: SummaryTable) -> list[str]:

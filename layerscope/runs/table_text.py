@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 
+from layerscope.flags import FLAGS
 from layerscope.runs.summary import SummaryTable
 
 __all__ = ["NO_BREAK", "as_text", "flag_names", "is_numeric", "wrapped"]
@@ -62,23 +63,30 @@ def as_text(
             lines += ([""] if number else []) + _block(block, width, paint)
     if len(rows) < len(table.rows):
         lines.append(f"... and {len(table.rows) - len(rows)} rows more (layerscope show --all)")
-    below = (*table.note.splitlines(), *_legend(table, len(rows)))
-    return [*lines, *(line for part in below for line in wrapped(part, width))]
+    lines += [line for part in table.note.splitlines() for line in wrapped(part, width)]
+    for part in _legend(table, len(rows)):
+        first, *more = wrapped(part, width - 2)
+        lines += [first, *(f"  {line}" for line in more)]
+    return lines
 
 
 def _legend(table: SummaryTable, rows: int) -> list[str]:
-    """Return a line for each flag of the rows that are shown: its name, and what it is about."""
+    """Return a line for each flag of the rows that are shown: what it is about and what it says, and what to do."""
     about: dict[str, dict[str, None]] = {}
     at = [number for number, column in enumerate(table.fields) if column.kind == "flags"]
     carried = [flags for row in table.cells[:rows] for n in at if isinstance(flags := row[n], tuple)]
-    for flag in (flag for flags in carried for flag in flags):
-        name, _, detail = flag.partition(":")
+    for text in (text for flags in carried for text in flags):
+        name, _, detail = text.partition(":")
         about.setdefault(name, {}).update({detail: None} if detail else {})
     lines = ["Flags of every row:"] if about and rows > 1 and len(set(map(flag_names, carried))) == 1 else []
     for name, details in about.items():
         words = list(details)
         more = f", and {len(words) - _MOST_DETAILS} more" if len(words) > _MOST_DETAILS else ""
-        lines.append(f"{name}: {', '.join(words[:_MOST_DETAILS])}{more}" if words else name)
+        detail = f" ({', '.join(words[:_MOST_DETAILS])}{more})" if words else ""
+        flag = FLAGS.get(name)  # one of a package from outside says what it means in its own documentation
+        says = "" if flag is None else f": {flag.meaning}"
+        to_do = f". To do: {flag.do}" if flag is not None and flag.severity == "suspicious" else ""
+        lines.append(f"{name}{detail}{says}{to_do}.")
     return lines
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layerscope.flags import FLAGS
 from layerscope.records import FitQuality, Quantity, ResultRecord, SampleState
 from layerscope.runs.load import Run
 from layerscope.runs.present import overview
@@ -78,13 +79,19 @@ def test_a_wide_table_goes_on_in_blocks_that_say_which_row_is_which_and_its_stat
 def test_flags_stand_in_their_row_by_name_and_what_they_are_about_below() -> None:
     records = [level(0, 1), level(10, 1, ("AT_BOUND:fwhm", "CORRELATED:a~b 0.98")), level(20, 1, ("AT_BOUND:mixing",))]
     lines = as_text(table(records, ("etch_time_s",), ("species.fraction",), title="t"), 80)
-    assert [line.split()[3:] for line in lines[-5:-2]] == [[], ["AT_BOUND,", "CORRELATED"], ["AT_BOUND"]]
-    assert lines[-2:] == ["AT_BOUND: fwhm, mixing", "CORRELATED: a~b 0.98"]
+    named = [line.split()[3:] for line in lines if line.lstrip()[:1].isdigit()]
+    assert named == [[], ["AT_BOUND,", "CORRELATED"], ["AT_BOUND"]]
+    below = " ".join(" ".join(lines[lines.index(next(line for line in lines if "(fwhm" in line)) :]).split())
+    assert below == (
+        f"AT_BOUND (fwhm, mixing): {FLAGS['AT_BOUND'].meaning}. To do: {FLAGS['AT_BOUND'].do}. "
+        f"CORRELATED (a~b 0.98): {FLAGS['CORRELATED'].meaning}."
+    )
 
 
 def test_flags_that_every_row_has_are_said_once() -> None:
     lines = as_text(fractions(12, 3, flags=("OVERLAP:P 2s with B-O",)), 80)
-    assert lines[-2:] == ["Flags of every row:", "OVERLAP: P 2s with B-O"]
+    at = lines.index("Flags of every row:")
+    assert lines[at + 1].startswith("OVERLAP (P 2s with B-O): ")
     assert sum("OVERLAP" in line for line in lines) == 1
 
 
