@@ -29,11 +29,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from layerscope import __version__
 from layerscope.errors import DataError, StoreError
 from layerscope.measured.files import write_atomic
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.nexus_layout import add_field, add_group, add_link
+from layerscope.version import __version__
 
 __all__ = ["METADATA_KEYS", "write_monopd"]
 

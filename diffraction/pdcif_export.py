@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope import __version__
 from layerscope.records import Quantity
 from layerscope.records.formatting import format_value
+from layerscope.version import __version__
 
 from .figure_data import SeriesView
 from .phase_table import FRACTION, FrameRow

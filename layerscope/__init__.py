@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from layerscope.version import __version__
+
 if TYPE_CHECKING:
     from layerscope.runs.load import Run, load_run
-
-__version__ = "0.1.0"
 
 __all__ = ["Run", "__version__", "load_run"]
 

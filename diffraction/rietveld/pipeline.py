@@ -13,6 +13,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.flags import derived_flags
 from layerscope.records import FitQuality, ResultRecord
 from layerscope.records import Problem as RecordProblem
+from layerscope.runs.hooks import Finding
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 
@@ -21,7 +22,8 @@ from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
-from .engines.interface import RefineOptions
+from .engines.interface import EngineStatus, RefineOptions
+from .engines.registry import engine_statuses
 from .frame import Tested
 from .from_recipe import resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
@@ -130,11 +132,22 @@ class RietveldPipeline(PipelineBase):
 
         return list(draw(run, folder))
 
+    def doctor(self) -> list[Finding]:
+        """Return which engines can be used, as they say themselves when a recipe asks for them."""
+        return [_finding(engine) for engine in engine_statuses()]
+
     def exports(self) -> Mapping[str, Callable[[Run, Path], list[Path]]]:
         """Offer phase-fraction tables, powder CIF and NXmonopd."""
         from ..exports import FORMATS
 
         return FORMATS
+
+
+def _finding(engine: EngineStatus) -> Finding:
+    name, found = ENGINE_NAMES[engine.name], f"{engine.version} {engine.location}".strip()
+    if engine.available:
+        return Finding("engine", name, "ok", found)
+    return Finding("engine", name, "broken" if found else "missing", found or "Rietveld refinement", engine.hint)
 
 
 def _record(

@@ -11,25 +11,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import multiprocessing
 import multiprocessing.util
-import os
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from layerscope.errors import LayerscopeError
+from layerscope.runs.pool import Crew, one_blas_thread
 
 from .engines.interface import Engine
 from .engines.registry import get_engine
 from .frame import FrameFit, SeriesState, fit_frame
 from .model import PowderPattern, Problem
 from .options import SeriesOptions
-from .threads import one_blas_thread
 
 __all__ = ["Answer", "Direction", "Way", "opened", "walk"]
 
@@ -170,14 +166,48 @@ def walk(patterns: Sequence[PowderPattern], problem: Problem, options: SeriesOpt
     MissingDependencyError
         The engine is not installed.
     """
-    with one_blas_thread(), opened(options, options.folder) as engine, _Crew(engine, options, len(patterns)) as crew:
+    crew = _crew(options, len(patterns))
+    with one_blas_thread(), opened(options, options.folder) as engine, crew:
         forward = _Milestones(engine, patterns, options, "forward")
-        jobs = [(forward, crew.follow(forward, forward.begin(problem)))]
+        jobs = [(forward, _follow(crew, forward, forward.begin(problem)))]
         if options.both_directions and len(patterns) > 1:
             backward = _Milestones(engine, patterns, options, "backward")
-            jobs.append((backward, crew.follow(backward, backward.turn(forward))))
-        crew.help()
-        return [_way(milestones, crew.results(numbers)) for milestones, numbers in jobs]
+            jobs.append((backward, _follow(crew, backward, backward.turn(forward))))
+        done = {}
+        while (waiting := crew.pop()) is not None:  # nobody has begun it: it is done here
+            done[waiting[0]] = waiting[1].run(engine)
+        return [_way(milestones, [_result(crew, k, done, engine) for k in numbers]) for milestones, numbers in jobs]
+
+
+def _crew(options: SeriesOptions, count: int) -> Crew[_Chunk, dict[int, Answer]]:
+    """Return the processes that refine chunks while this one walks on; with one worker everything happens here."""
+    return Crew(
+        _elsewhere,
+        min(options.workers - 1, count // 2),
+        begin=_enlist,
+        arguments=(options, Crew.context.Value("i", 0)),
+        variables=("RIETX_COMPILED_THREADS",),
+    )
+
+
+def _follow(crew: Crew[_Chunk, dict[int, Answer]], milestones: _Milestones, stops: Iterator[None]) -> list[int]:
+    """Hand on each chunk as soon as the walk has passed it; return the numbers of all."""
+    numbers = []
+    for _ in stops:
+        numbers += crew.take(milestones.chunks())
+    return numbers + crew.take(milestones.chunks(finished=True))
+
+
+def _result(
+    crew: Crew[_Chunk, dict[int, Answer]], number: int, done: Mapping[int, dict[int, Answer]], engine: Engine
+) -> dict[int, Answer]:
+    """Answers of a chunk; what a process took with it when it died is done again here."""
+    if number in done:
+        return done[number]
+    try:
+        return crew.answer(number)
+    except BrokenExecutor:
+        return crew.piece(number).run(engine)
 
 
 def _way(milestones: _Milestones, results: Sequence[dict[int, Answer]]) -> Way:
@@ -219,90 +249,6 @@ def opened(options: SeriesOptions, folder: Path | None) -> Iterator[Engine]:
         engine.close()
 
 
-class _Crew:
-    """Processes that refine chunks while this one walks on; with one worker everything happens here.
-
-    A process is handed its next chunk when it has finished one, never before: what waits is for whoever is free.
-    """
-
-    def __init__(self, engine: Engine, options: SeriesOptions, count: int) -> None:
-        self.engine, self.jobs = engine, list[_Chunk]()
-        self.queue: deque[int] = deque()
-        self.given: dict[int, Future[dict[int, Answer]]] = {}
-        self.done: dict[int, dict[int, Answer]] = {}
-        self.lock = threading.RLock()
-        self.idle = self.more = min(options.workers - 1, count // 2)
-        self.pool: ProcessPoolExecutor | None = None
-        if self.more > 0:
-            context = multiprocessing.get_context("spawn")
-            begin = (options, context.Value("i", 0))
-            self.pool = ProcessPoolExecutor(self.more, mp_context=context, initializer=_enlist, initargs=begin)
-
-    def __enter__(self) -> _Crew:
-        if self.pool is not None:
-            with _one_thread_each():  # the processes load their engine while this one walks
-                for _ in range(self.more):
-                    self.pool.submit(os.getpid)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-
-    def take(self, chunks: Sequence[_Chunk]) -> list[int]:
-        """Take chunks on; return their numbers."""
-        with self.lock:
-            numbers = list(range(len(self.jobs), len(self.jobs) + len(chunks)))
-            self.jobs += chunks
-            self.queue += numbers
-        self._give()
-        return numbers
-
-    def _give(self) -> None:
-        """Hand the next chunks to processes that are idle."""
-        with self.lock:
-            while self.pool is not None and self.idle > 0 and self.queue:
-                try:
-                    future = self.pool.submit(_elsewhere, self.jobs[self.queue[0]])
-                except (BrokenExecutor, RuntimeError):  # the processes are gone: what waits is done here
-                    self.idle = 0
-                    return
-                self.given[self.queue.popleft()] = future
-                self.idle -= 1
-                future.add_done_callback(self._freed)
-
-    def _freed(self, _: Future[dict[int, Answer]]) -> None:
-        with self.lock:
-            self.idle += 1
-        self._give()
-
-    def follow(self, milestones: _Milestones, stops: Iterator[None]) -> list[int]:
-        """Take on each chunk as soon as the walk has passed it; return the numbers of all."""
-        numbers = []
-        for _ in stops:
-            numbers += self.take(milestones.chunks())
-        return numbers + self.take(milestones.chunks(finished=True))
-
-    def help(self) -> None:
-        """Do here what waits."""
-        while True:
-            with self.lock:
-                if not self.queue:
-                    return
-                k = self.queue.popleft()
-            self.done[k] = self.jobs[k].run(self.engine)
-
-    def results(self, numbers: Sequence[int]) -> list[dict[int, Answer]]:
-        """Answers of these chunks; what a process took with it when it died is done again here."""
-        for k in numbers:
-            if k not in self.done:
-                try:
-                    self.done[k] = self.given[k].result()
-                except BrokenExecutor:
-                    self.done[k] = self.jobs[k].run(self.engine)
-        return [self.done[k] for k in numbers]
-
-
 _own: list[Engine] = []  # the engine of a process of the crew
 
 
@@ -322,19 +268,3 @@ def _enlist(options: SeriesOptions, counter: Any) -> None:
 
 def _elsewhere(chunk: _Chunk) -> dict[int, Answer]:
     return chunk.run(_own[0])
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the processes started inside use one thread each: libraries read these variables when they load."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RIETX_COMPILED_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layerscope import __version__
 from layerscope.cli.knowledge import KnowledgeGroup
+from layerscope.version import __version__
 
 __all__ = ["app"]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope import __version__
 from layerscope.errors import DataError, StoreError
 from layerscope.measured.files import write_atomic
+from layerscope.version import __version__
 
 from .coverage import unlisted_artists
 from .style import millimetres, sheets

@@ -4,54 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
+import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import EntryPoint, PackageNotFoundError, requires, version
 
-from layerscope import __version__
 from layerscope.errors import LayerscopeError
 from layerscope.runs.hooks import Finding
 from layerscope.runs.pipeline import find_pipeline, installed_pipelines
+from layerscope.version import __version__
 
 __all__ = ["Finding", "examine"]
 
-_REQUIRED = (
-    "numpy",
-    "scipy",
-    "lmfit",
-    "pydantic",
-    "typer",
-    "rich",
-    "h5py",
-    "pandas",
-    "pyarrow",
-    "matplotlib",
-    "openpyxl",
-    "vgd-reader",
-)
-_OPTIONAL = {
-    "xraylarch": ("X-ray absorption: readers and normalisation", 'pip install "layerscope[xas]"'),
-    "gemmi": ("crystal structures, CIF", 'pip install "layerscope[xrd]"'),
-    "rietx": ("Rietveld refinement", 'pip install "layerscope[xrd]"'),
-    "threadpoolctl": ("Rietveld refinement", 'pip install "layerscope[xrd]"'),
-    "galvani": ("Biologic .mpr files", 'pip install "layerscope[cycler]"'),
-    "NewareNDA": ("Neware .nda and .ndax files", 'pip install "layerscope[cycler]"'),
-    "hyperspy": ("electron microscopy data", 'pip install "layerscope[em]"'),
-    "rosettasciio": ("electron microscopy files", 'pip install "layerscope[em]"'),
-    "scikit-image": ("image analysis", 'pip install "layerscope[em]"'),
-    "dask": ("many machines", 'pip install "layerscope[cluster]"'),
-    "distributed": ("many machines", 'pip install "layerscope[cluster]"'),
-}
-_GSAS2_HINT = (
-    "see https://advancedphotonsource.github.io/GSAS-II-tutorials/install.html, then set LAYERSCOPE_GSAS2_PYTHON"
-)
-_GSAS2_PROBE = (
-    "import importlib.util as u, sys; sys.exit(0 if u.find_spec('GSASII') or u.find_spec('GSASIIscriptable') else 1)"
-)
+_OF_CONTRIBUTORS = "test"
+"""The extra whose packages no user needs."""
 
 
 def examine() -> list[Finding]:
@@ -60,9 +26,11 @@ def examine() -> list[Finding]:
     Returns
     -------
     list of Finding
-        In the order in which a person wants to read them.
+        In the order in which a person wants to read them; last, what the pipelines found of their own parts.
     """
-    return [*_system(), *_required(), *_optional(), _gsas2(), *_pipelines()]
+    found = [*_system(), *_packages(), *_pipelines()]
+    order = ("system", "required", "optional", "engine", "pipeline")
+    return sorted(found, key=lambda one: order.index(one.group) if one.group in order else len(order))
 
 
 def _system() -> Iterator[Finding]:
@@ -78,49 +46,19 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _required() -> Iterator[Finding]:
-    for package in _REQUIRED:
+def _packages() -> Iterator[Finding]:
+    """Look for every package that layerscope asks for, by the metadata of its installation."""
+    for text in requires("layerscope") or ():
+        package = re.split(r"[^\w.-]", text)[0]
+        extra = re.search(r"extra == ['\"](\w+)", text)
+        if package == "layerscope" or (extra and extra[1] == _OF_CONTRIBUTORS):
+            continue
+        group, wanted = ("optional", f"layerscope[{extra[1]}]") if extra else ("required", "layerscope")
         found = _version(package)
         if found is None:
-            yield Finding("required", package, "missing", "", f"pip install {package}")
+            yield Finding(group, package, "missing", f"asked for by {wanted}", f'pip install "{wanted}"')
         else:
-            yield Finding("required", package, "ok", found)
-
-
-def _optional() -> Iterator[Finding]:
-    for package, (purpose, hint) in _OPTIONAL.items():
-        found = _version(package)
-        if found is None:
-            yield Finding("optional", package, "missing", purpose, hint)
-        else:
-            yield Finding("optional", package, "ok", f"{found}: {purpose}")
-
-
-def _gsas2() -> Finding:
-    """Look for GSAS-II where LAYERSCOPE_GSAS2_PYTHON says, in this environment, and in ``~/g2full``."""
-    told = os.environ.get("LAYERSCOPE_GSAS2_PYTHON")
-    if told:
-        where = shutil.which(told)
-        if where is None:
-            hint = "LAYERSCOPE_GSAS2_PYTHON must name a Python interpreter"
-            return Finding("engine", "GSAS-II", "broken", f"{told} cannot be run", hint)
-        if _has_gsas2(where):
-            return Finding("engine", "GSAS-II", "ok", f"{where} (LAYERSCOPE_GSAS2_PYTHON)")
-        return Finding("engine", "GSAS-II", "broken", f"{told} does not have GSAS-II", _GSAS2_HINT)
-    if find_spec("GSASII") is not None:
-        return Finding("engine", "GSAS-II", "ok", "in this environment")
-    standard = Path.home() / "g2full" / "bin" / "python"
-    if standard.is_file() and _has_gsas2(str(standard)):
-        return Finding("engine", "GSAS-II", "ok", str(standard))
-    return Finding("engine", "GSAS-II", "missing", "Rietveld refinement", _GSAS2_HINT)
-
-
-def _has_gsas2(python: str) -> bool:
-    try:
-        done = subprocess.run([python, "-c", _GSAS2_PROBE], capture_output=True, timeout=60, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+            yield Finding(group, package, "ok", found)
 
 
 def _pipelines() -> Iterator[Finding]:
@@ -128,10 +66,18 @@ def _pipelines() -> Iterator[Finding]:
     if not points:
         yield Finding("pipeline", "none", "missing", "no entry point found", "install layerscope with pip")
     for name, point in sorted(points.items()):
-        try:
-            pipeline = find_pipeline(name)
-        except LayerscopeError as error:
-            yield Finding("pipeline", name, "broken", error.message, "install again the package that it comes from")
-        else:
-            package = point.dist.name if point.dist else "unknown"
-            yield Finding("pipeline", name, "ok", f"{pipeline.version} ({point.value}, from {package})")
+        yield from _pipeline(name, point)
+
+
+def _pipeline(name: str, point: EntryPoint) -> Iterator[Finding]:
+    try:
+        pipeline = find_pipeline(name)
+        of_its_own = list(pipeline.doctor())
+    except LayerscopeError as error:
+        yield Finding("pipeline", name, "broken", error.message, "install again the package that it comes from")
+    except Exception as error:  # noqa: BLE001 - a technique from outside may fail in any way
+        yield Finding("pipeline", name, "broken", f"{type(error).__name__}: {error}", "report it to its authors")
+    else:
+        package = point.dist.name if point.dist else "unknown"
+        yield Finding("pipeline", name, "ok", f"{pipeline.version} ({point.value}, from {package})")
+        yield from of_its_own

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from layerscope import __version__
 from layerscope.errors import LayerscopeError, StoreError
 from layerscope.measured.files import sync_folder
 from layerscope.records import ResultRecord, file_sha256
@@ -21,6 +20,7 @@ from layerscope.runs.store import RunStore
 from layerscope.runs.summary import sorted_records
 from layerscope.runs.table import write_table
 from layerscope.runs.work import TaskResult, do_tasks
+from layerscope.version import __version__
 
 __all__ = ["execute"]
 

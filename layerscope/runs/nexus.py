@@ -13,10 +13,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from layerscope import __version__
 from layerscope.errors import StoreError, WriteError
 from layerscope.measured.files import replacing, writing
 from layerscope.records.model import ArrayRef
+from layerscope.version import __version__
 
 from .arrays import SeriesArrays
 from .hooks import NexusLayout

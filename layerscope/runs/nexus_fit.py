@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from layerscope import __version__
+from layerscope.version import __version__
 
 from .arrays import SeriesArrays, SeriesParameter
 from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, add_link

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerscope import __version__
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
 from layerscope.records import Problem, ResultRecord, canonical_json, failed_record, file_sha256
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
+from layerscope.version import __version__
 
 __all__ = ["Plan", "PlannedRecipe", "RefusedRecipe", "Task", "check_plan", "make_plan", "recipe_label"]
 

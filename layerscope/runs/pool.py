@@ -221,8 +221,8 @@ def _one_thread_each(*names: str) -> Iterator[None]:
 def one_blas_thread() -> Iterator[None]:
     """Hold the BLAS libraries that this process has loaded to one thread, for as long as the context lasts.
 
-    Threads of BLAS only wait for each other where the matrices are small: on two cores a refinement with rietx takes
-    three times as long without.
+    Threads of BLAS only wait for each other where the matrices are small: on two cores a refinement of a powder pattern
+    takes three times as long without.
     """
     try:
         from threadpoolctl import threadpool_limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,11 @@ def test_a_wing_imports_itself_relatively_and_no_other(wing: str) -> None:
     for path in (ROOT / wing).rglob("*.py"):
         bad = [n for n in imported(path) if n.startswith(tuple(f"layerscope.{w}" for w in WINGS)) or n in WINGS]
         assert not bad, f"{path}: {bad}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    house = runpy.run_path(str(ROOT / "benchmarks" / "house.py"))
+    assert house["circles"](house["modules"](ROOT)) == []
 
 
 def test_nothing_is_unpickled_or_evaluated() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from types import SimpleNamespace
@@ -23,6 +22,7 @@ from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.sequence import refine_series
 
 from layerscope.errors import DataError
+from layerscope.runs.pool import Crew
 
 GRID = np.arange(17.0, 40.0, 0.05)
 O3 = replace(load_phase("LiCoO2_O3_delithiated"), texture_axis=None)
@@ -121,15 +121,19 @@ def test_a_series_without_frames_is_refused() -> None:
         refine_series([], PROBLEM)
 
 
+class Dying(Crew[Any, Any]):
+    """Processes that took every piece on, and died."""
+
+    def pop(self) -> None:
+        """Leave nothing to be done here."""
+
+    def error(self, number: int) -> BrokenProcessPool:
+        """Tell that the process died."""
+        return BrokenProcessPool("a child process terminated abruptly")
+
+
 def test_what_a_dying_process_took_with_it_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
     walking(monkeypatch, reach=20)
-    crew = sweeps._Crew(cast(Engine, None), SeriesOptions(), 4)
-    chunk = sweeps._Chunk(tuple(frames(2)), (0, 1), SeriesState(PROBLEM), SeriesOptions(), "forward")
-    numbers = crew.take([chunk])
-    crew.queue.clear()
-    dead: Future[Any] = Future()
-    dead.set_exception(BrokenProcessPool("a child process terminated abruptly"))
-    crew.given[0] = dead
-    crew.help()
-    (answers,) = crew.results(numbers)
-    assert sorted(answers) == [0, 1]
+    monkeypatch.setattr(sweeps, "_crew", lambda *_: Dying(lambda _: None, 0))
+    (way,) = sweeps.walk(frames(9), PROBLEM, SeriesOptions(chunk=4, both_directions=False))
+    assert sorted(way.answers) == list(range(9))

@@ -14,6 +14,7 @@ from layerscope.records import Quantity
 from layerscope.runs import doctor
 from layerscope.runs.execute import execute
 from layerscope.runs.export import export_run, formats_of
+from layerscope.runs.hooks import Finding
 from layerscope.runs.load import Run
 from layerscope.runs.present import narrowed, quantity_tables, summary_tables
 from layerscope.runs.recipe import PipelineRecipe
@@ -194,13 +195,22 @@ def test_a_run_whose_pipeline_is_gone_keeps_the_formats_of_the_core(run: Run, mo
 
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAYERSCOPE_GSAS2_PYTHON", "/no/such/python")
-    monkeypatch.setattr(doctor, "_OPTIONAL", {"no-such-package": ("dreams", "pip install dreams"), "numpy": ("n", "p")})
-    found = {finding.name: finding for finding in doctor.examine()}
-    assert found["no-such-package"].state == "missing"
-    assert found["no-such-package"].hint == "pip install dreams"
-    assert found["numpy"].state == "ok"
-    assert found["GSAS-II"].state == "broken"
+    asked = [
+        "numpy>=1",
+        "no-such-package (>=2)",
+        'dreams>=1; extra == "sleep"',
+        'pytest>=8; extra == "test"',
+        "layerscope[sleep]; extra == 'all'",
+    ]
+    monkeypatch.setattr(doctor, "requires", lambda _: asked)
+    findings = doctor.examine()
+    found = {finding.name: finding for finding in findings}
+    assert (found["numpy"].group, found["numpy"].state) == ("required", "ok")
+    assert (found["no-such-package"].group, found["no-such-package"].state) == ("required", "missing")
+    assert (found["dreams"].group, found["dreams"].state) == ("optional", "missing")
+    assert found["dreams"].hint == 'pip install "layerscope[sleep]"'
+    assert "pytest" not in found
+    assert [finding.name for finding in findings].count("layerscope") == 1
     assert found["toy"].state == "ok"
     assert "layerscope-toy" in found["toy"].detail
 
@@ -209,19 +219,20 @@ def test_the_doctor_looks_for_everything_that_the_package_asks_for() -> None:
     asked = {
         re.split(r"[^\w.-]", text)[0] for text in requires("layerscope") or () if "test" not in text.partition(";")[2]
     }
-    assert asked - {"layerscope"} <= {*doctor._REQUIRED, *doctor._OPTIONAL, "exspy"}  # exspy is a part of hyperspy
+    assert asked - {"layerscope"} <= {finding.name for finding in doctor.examine()}
 
 
-def test_the_doctor_asks_the_given_python_for_gsas2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexit 0\n")
-    python.chmod(0o755)
-    monkeypatch.setenv("LAYERSCOPE_GSAS2_PYTHON", str(python))
+def test_the_doctor_passes_on_what_pipelines_find_and_survives_those_that_fail(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import layerscope_toy
+
+    engine = Finding("engine", "toy engine", "missing", "for toys", "buy one")
+    monkeypatch.setattr(layerscope_toy.ToyPipeline, "doctor", lambda self: (engine,))
+    assert engine in doctor.examine()
+    monkeypatch.setattr(layerscope_toy.ToyPipeline, "doctor", lambda self: 1 / 0)
     found = {finding.name: finding for finding in doctor.examine()}
-    assert found["GSAS-II"].state == "ok"
-    python.write_text("#!/bin/sh\nexit 1\n")
-    found = {finding.name: finding for finding in doctor.examine()}
-    assert found["GSAS-II"].state == "broken"
+    assert (found["toy"].state, found["toy"].detail) == ("broken", "ZeroDivisionError: division by zero")
 
 
 def test_a_recipe_of_the_base_kind_needs_a_sample() -> None:

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,9 +47,10 @@ _START_LIMIT_S = 120.0
 
 
 def _candidates() -> list[Path]:
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        return [Path(named)]  # a named interpreter is the only one tried: no silent second choice
+    if named := os.environ.get(ENVIRONMENT_VARIABLE):
+        # a named interpreter, by its path or as a command, is the only one tried: no silent second choice
+        found = shutil.which(Path(named).expanduser())
+        return [] if found is None else [Path(found).absolute()]
     return [Path(sys.executable), Path.home() / "g2full" / "bin" / "python"]
 
 
@@ -186,9 +188,9 @@ class Gsas2Engine:
     _process: Gsas2Process | None = field(default=None, repr=False)
 
     def status(self) -> EngineStatus:
-        """Say where GSAS-II was found."""
+        """Say where GSAS-II was found, or else where it was looked for in vain."""
         python = self.python or find_interpreter()
-        place = "" if python is None else str(python)
+        place = os.environ.get(ENVIRONMENT_VARIABLE, "") if python is None else str(python)
         return EngineStatus(self.name, python is not None, "", place, _HINT)
 
     def close(self) -> None:

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import FitError, MissingDependencyError
+from layerscope.runs.pool import one_blas_thread
 
 from ..crystal import cell_content
 from ..model import CELL, FloatArray, Phase, PowderPattern, Problem
 from ..plan import RefinementPlan
 from ..result import RietveldResult, update_problem
-from ..threads import one_blas_thread
 from .interface import EngineStatus, RefineOptions
 from .rietx_result import INSTRUMENT_PATHS, RietxAnswer
 
@@ -58,7 +58,8 @@ class RietxEngine:
         found = util.find_spec("rietx") is not None
         version = metadata.version("rietx") if found else ""
         usable = found and version.startswith(SUPPORTED)
-        return EngineStatus(self.name, usable, version, "this environment", "pip install 'layerscope[xrd]'")
+        place = "this environment" if found else ""
+        return EngineStatus(self.name, usable, version, place, "pip install 'layerscope[xrd]'")
 
     def open(self, folder: Path) -> None:
         """Load rietx: a second that a process of a crew had better spend before its first frame."""
