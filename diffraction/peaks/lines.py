@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import as_batch, require_positive
-from layerscope.fitting.shapes.registry import ParameterHint, ShapeValues
+from layerscope.fitting.shapes import ParameterHint, ShapeValues, as_batch, require_positive
 
 from ..radiation import FloatArray, Radiation
 from .axial import AxialRule, axial_rule

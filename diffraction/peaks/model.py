@@ -16,7 +16,7 @@ from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel
 from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.model import legendre
-from layerscope.fitting.shapes.registry import ShapeValues
+from layerscope.fitting.shapes import ShapeValues
 
 from ..radiation import FloatArray
 from .lines import DiffractionLine

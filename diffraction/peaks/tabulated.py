@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import as_batch
-from layerscope.fitting.shapes.registry import ShapeValues
+from layerscope.fitting.shapes import ShapeValues, as_batch
 
 from ..radiation import FloatArray, Radiation
 from .lines import DiffractionLine, Profile

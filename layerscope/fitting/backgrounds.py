@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import FloatArray
+from layerscope.fitting.shapes import FloatArray
 
 __all__ = [
     "ShirleyBackground",

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisValues, Derivative
-from layerscope.fitting.shapes.registry import Doublet, Shape, ShapeValues, get_shape
+from layerscope.fitting.shapes import Doublet, Shape, ShapeValues, get_shape
 from layerscope.fitting.tougaard import TougaardKernel, TougaardOperator, tougaard_operator
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Component:
         A valid identifier; its parameters are called ``<name>_center``, ``<name>_fwhm``, ... and its coefficient
         ``<name>_area``.
     shape : str or Shape
-        Name of a shape of `layerscope.fitting.shapes.registry`, or a shape.
+        Name of a shape of `layerscope.fitting.shapes`, or a shape.
     doublet : bool
         Whether to double the line; adds ``<name>_splitting`` and ``<name>_ratio``.
     nonnegative : bool

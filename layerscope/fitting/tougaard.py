@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from layerscope.errors import FitError
 from layerscope.fitting.backgrounds import cumulative_matrix, end_averages
-from layerscope.fitting.shapes.base import FloatArray
+from layerscope.fitting.shapes import FloatArray
 
 __all__ = [
     "TOUGAARD_KERNELS",

@@ -14,7 +14,7 @@ from layerscope.fitting.backgrounds import (
     shirley_of_lines,
     static_shirley,
 )
-from layerscope.fitting.shapes.registry import PseudoVoigt
+from layerscope.fitting.shapes import PseudoVoigt
 
 BE = np.linspace(185.0, 200.0, 301)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.registry import Gaussian
+from layerscope.fitting.shapes import Gaussian
 from layerscope.fitting.tougaard import TOUGAARD_KERNELS, TougaardKernel, static_tougaard, tougaard_operator
 
 BE = np.linspace(185.0, 235.0, 501)

@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.registry import AXIS_UNIT, Doublet, Shape, get_shape, shape_names
+from layerscope.fitting.shapes import AXIS_UNIT, Doublet, Shape, get_shape, shape_names
 
 # Two or three rows each: broad and narrow, Gaussian- and Lorentzian-like, mild and strong asymmetry.
 CASES: dict[str, list[list[float]]] = {

@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, special
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.registry import (
+from layerscope.fitting.shapes import (
     CasaLA,
     DoniachSunjic,
     Doublet,

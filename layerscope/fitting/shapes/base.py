@@ -7,15 +7,28 @@ derivatives (B, q, n).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
 
-__all__ = ["AXIS_UNIT", "FloatArray", "ParameterHint", "Shape", "ShapeValues", "as_batch", "require_positive"]
+__all__ = [
+    "AXIS_UNIT",
+    "FloatArray",
+    "Line",
+    "ParameterHint",
+    "RowByRowLine",
+    "Shape",
+    "ShapeValues",
+    "as_batch",
+    "require_positive",
+    "require_within",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -89,6 +102,91 @@ class Shape(Protocol):
         ...
 
 
+class Line(ABC):
+    """What all lines share: parameters with their hints, the checks, and the one place where `evaluate` is written.
+
+    A line declares ``name`` and ``hints``, in the order of its parameters, and says in `_curves` what it is; those of
+    its parameters that end in ``fwhm`` are widths, which must be above zero.
+    """
+
+    hints: ClassVar[Mapping[str, ParameterHint]]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the shape, for messages."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the nonlinear parameters, ``"center"`` first."""
+        return tuple(self.defaults())
+
+    def defaults(self) -> dict[str, ParameterHint]:
+        """Return a start value and bounds for every parameter."""
+        return dict(self.hints)
+
+    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
+        """Evaluate the shape, its derivatives and, on request, its running integral.
+
+        Parameters
+        ----------
+        x : array-like, shape (n,), (1, n) or (B, n)
+            Axis.
+        p : array-like, shape (B, q)
+            Parameters of each row, in the order of `parameters`.
+        derivatives, integral : bool
+            What to compute besides the value.
+
+        Returns
+        -------
+        ShapeValues
+            Value (B, n), derivatives (B, q, n), running integral and its derivatives.
+
+        Raises
+        ------
+        FitError
+            When the arrays do not fit, a parameter is not finite, a width is not above zero, or another parameter lies
+            where the shape is not defined.
+        """
+        axis, par = as_batch(self.name, self.parameters, x, p)
+        self._check(par)
+        return self._curves(axis, par, derivatives, integral)
+
+    def _check(self, par: FloatArray) -> None:
+        """Raise FitError where a parameter lies where the shape is not defined."""
+        for k, name in enumerate(self.parameters):
+            if name.endswith("fwhm"):
+                require_positive(self.name, name, par[:, k])
+
+    @abstractmethod
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
+        """Return what was asked for on the checked axis (B or 1, n), with the checked parameters (B, q)."""
+
+
+class RowByRowLine(Line):
+    """A line that is worked out for one row at a time, on distances from its center."""
+
+    @abstractmethod
+    def _row(self, distance: FloatArray, parameters: tuple[float, ...], integral: bool) -> ShapeValues:
+        """Return the line at `distance` (n,) from the center, its other parameters given; arrays without an axis B."""
+
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
+        value = np.empty((par.shape[0], axis.shape[1]))
+        jac = np.empty((par.shape[0], par.shape[1] if derivatives else 0, axis.shape[1]))
+        running, running_jac = (np.empty_like(value), np.empty_like(jac)) if integral else (None, None)
+        for row, parameters in enumerate(par):
+            distance = axis[row if axis.shape[0] > 1 else 0] - parameters[0]
+            one = self._row(distance, tuple(float(v) for v in parameters[1:]), integral)
+            value[row] = one.value
+            if derivatives:
+                jac[row] = one.jac
+            if running is not None and running_jac is not None:
+                running[row] = one.integral
+                if derivatives:
+                    running_jac[row] = one.integral_jac
+        return ShapeValues(value, jac, running, running_jac)
+
+
 def as_batch(shape: str, parameters: tuple[str, ...], x: ArrayLike, p: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Check and broadcast the two arguments of a shape.
 
@@ -146,3 +244,9 @@ def require_positive(shape: str, name: str, values: FloatArray) -> None:
         raise FitError(
             f"{name} must be above zero, not {values.min():g}", source=shape, hint="set a lower bound above zero"
         )
+
+
+def require_within(shape: str, name: str, values: FloatArray, low: float, high: float) -> None:
+    """Raise FitError unless all `values` of the parameter `name` lie within its range."""
+    if values.size and (values.min() < low or values.max() > high):
+        raise FitError(f"{name} must lie within {low:g} and {high:g}", source=shape)

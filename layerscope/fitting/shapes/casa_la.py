@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import special
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
-from layerscope.fitting.shapes.running_integral import (
-    MOST_PARTS,
-    IntArray,
-    ascending,
-    cumulate,
-    hermite_steps,
-    refined,
-    refinement,
-    tail_nodes,
-)
+from layerscope.fitting.shapes.base import FloatArray, ParameterHint, RowByRowLine, ShapeValues
+from layerscope.fitting.shapes.running_integral import hermite_steps, integrate, refined, tail_nodes
 from layerscope.fitting.shapes.voigt import SIGMA_PER_FWHM
 
 __all__ = ["CasaLA"]
@@ -44,7 +35,7 @@ class _Side:
     width: FloatArray
 
 
-class CasaLA:
+class CasaLA(RowByRowLine):
     """Asymmetric Lorentzian of CasaXPS, LA(alpha, beta, m), of unit area.
 
     L(x)^alpha for x above the center and L(x)^beta below it (x = binding energy), L = 1/(1 + 4 ((x - c)/F)^2),
@@ -66,61 +57,23 @@ class CasaLA:
     """
 
     name = "casa_la"
-    parameters: tuple[str, ...] = ("center", "lorentzian_fwhm", "alpha", "beta", "gaussian_fwhm")
+    hints: ClassVar = {
+        "center": ParameterHint(0.0),
+        "lorentzian_fwhm": ParameterHint(0.8, 1e-3, 100.0),
+        "alpha": ParameterHint(1.0, 0.52, 50.0, "1"),
+        "beta": ParameterHint(1.0, 0.52, 50.0, "1"),
+        "gaussian_fwhm": ParameterHint(0.6, 1e-2, 100.0),
+    }
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {
-            "center": ParameterHint(0.0),
-            "lorentzian_fwhm": ParameterHint(0.8, 1e-3, 100.0),
-            "alpha": ParameterHint(1.0, 0.52, 50.0, "1"),
-            "beta": ParameterHint(1.0, 0.52, 50.0, "1"),
-            "gaussian_fwhm": ParameterHint(0.6, 1e-2, 100.0),
-        }
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 5)
-            center, lorentzian_fwhm, alpha, beta, gaussian_fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 5, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite, a width is not above zero or an exponent not above
-            1/2.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        require_positive(self.name, "lorentzian_fwhm", par[:, 1])
-        require_positive(self.name, "gaussian_fwhm", par[:, 4])
+    def _check(self, par: FloatArray) -> None:
+        super()._check(par)
         if par.size and par[:, 2:4].min() <= 0.5:
             raise FitError("alpha and beta must be above 0.5: below, the tail has no finite area", source=self.name)
-        value = np.empty((par.shape[0], axis.shape[1]))
-        jac = np.empty((par.shape[0], 5 if derivatives else 0, axis.shape[1]))
-        running = np.empty_like(value) if integral else None
-        running_jac = np.empty_like(jac) if integral else None
-        for row, parameters in enumerate(par):
-            line = _Line(*(float(v) for v in parameters[1:]))
-            distance = axis[row if axis.shape[0] > 1 else 0] - parameters[0]
-            value[row], row_jac = line.evaluate(distance)
-            if derivatives:
-                jac[row] = row_jac
-            if running is not None and running_jac is not None:
-                running[row], row_running_jac = line.integrate(distance, value[row], row_jac)
-                if derivatives:
-                    running_jac[row] = row_running_jac
-        return ShapeValues(value, jac, running, running_jac)
+
+    def _row(self, distance: FloatArray, parameters: tuple[float, ...], integral: bool) -> ShapeValues:
+        line = _Line(*parameters)
+        value, jac = line.evaluate(distance)
+        return ShapeValues(value, jac, *(line.integrate(distance, value, jac) if integral else ()))
 
 
 @dataclass
@@ -156,13 +109,13 @@ class _Line:
 
     def integrate(self, distance: FloatArray, value: FloatArray, jac: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the running integral (n,) and its derivatives (5, n)."""
-        d, undo = ascending(distance[np.newaxis, :])
         narrow = 0.5 * self.width * math.sqrt(2.0 ** (1.0 / max(self.alpha, self.beta)) - 1.0)
-        factor = int(refinement(d, np.array([_FINEST_STEP * math.hypot(self.gauss, narrow)]))[0])
-        if factor > MOST_PARTS:
-            total = np.stack([self._below(float(one)) for one in distance], axis=1)
-        else:
-            total = self._along(d, factor, undo)
+        total = integrate(
+            distance[np.newaxis, :],
+            np.array([_FINEST_STEP * math.hypot(self.gauss, narrow)]),
+            lambda d, _, parts: self._along(refined(d, parts)),
+            lambda d, _: np.stack([self._below(float(one)) for one in d[0]], axis=1)[np.newaxis],
+        )[0]
         total /= self.width * self.whole
         running, by_alpha, by_beta = total
         out = np.empty((5, distance.size))
@@ -174,21 +127,15 @@ class _Line:
         out[1] = -(self.gauss * out[4] + distance * value) / self.width
         return running, out
 
-    def _along(self, d: FloatArray, factor: int, undo: IntArray | None) -> FloatArray:
-        """Integrate the line of unit height and its exponent derivatives along the ascending `d` (1, n): (3, n)."""
-        fine = refined(d, factor)
-        high, low = self._sides(fine[0])
+    def _along(self, x: FloatArray) -> FloatArray:
+        """Integrate the line of unit height and its exponent derivatives over each step of `x` (1, n): (1, 3, n-1)."""
+        high, low = self._sides(x[0])
         sums = (tuple(h + v for h, v in zip(high.even, low.even, strict=True)), high.log, low.log)
-        steps = np.stack([self._hermite(fine, *three).reshape(-1, factor).sum(axis=1) for three in sums])
-        start = self._below(float(d[0, 0]))
-        total: FloatArray = cumulate(steps[np.newaxis], start[np.newaxis], undo)[0]
-        return total
-
-    def _hermite(self, x: FloatArray, f0: FloatArray, f1: FloatArray, f2: FloatArray) -> FloatArray:
-        """Integrate over each step, from the moments: f' = -f1/sigma, f'' = (f2 - f0)/sigma^2."""
-        parts = (f0, -f1 / self.sigma, (f2 - f0) / self.sigma**2)
-        steps: FloatArray = hermite_steps(x, tuple(part[np.newaxis, :] for part in parts))[0]
-        return steps
+        steps = []
+        for f0, f1, f2 in sums:  # from the moments: f' = -f1/sigma, f'' = (f2 - f0)/sigma^2
+            parts = (f0, -f1 / self.sigma, (f2 - f0) / self.sigma**2)
+            steps.append(hermite_steps(x, tuple(part[np.newaxis, :] for part in parts)))
+        return np.stack(steps, axis=1)
 
     def _below(self, first: float) -> FloatArray:
         """Return what lies below the first point: the line of unit height and its two exponent derivatives (3,)."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
-from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
+from layerscope.fitting.shapes.base import FloatArray, ParameterHint, RowByRowLine, ShapeValues, require_within
 from layerscope.fitting.shapes.voigt import SIGMA_PER_FWHM
 
 __all__ = ["DoniachSunjic"]
@@ -41,7 +41,7 @@ class _Moments:
     run_slope: FloatArray
 
 
-class DoniachSunjic:
+class DoniachSunjic(RowByRowLine):
     """Doniach-Sunjic line with its tail towards higher x (binding energy), convolved with a Gaussian.
 
     Parameters of the shape: ``center``, ``lorentzian_fwhm`` (2 gamma) and ``gaussian_fwhm`` (sigma = 0.42466 of it) in
@@ -73,61 +73,19 @@ class DoniachSunjic:
     """
 
     name = "doniach_sunjic"
-    parameters: tuple[str, ...] = ("center", "lorentzian_fwhm", "alpha", "gaussian_fwhm")
+    hints: ClassVar = {
+        "center": ParameterHint(0.0),
+        "lorentzian_fwhm": ParameterHint(0.4, 1e-3, 100.0),
+        "alpha": ParameterHint(0.1, 0.0, 0.5, "1"),
+        "gaussian_fwhm": ParameterHint(0.6, 1e-3, 100.0),
+    }
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {
-            "center": ParameterHint(0.0),
-            "lorentzian_fwhm": ParameterHint(0.4, 1e-3, 100.0),
-            "alpha": ParameterHint(0.1, 0.0, 0.5, "1"),
-            "gaussian_fwhm": ParameterHint(0.6, 1e-3, 100.0),
-        }
+    def _check(self, par: FloatArray) -> None:
+        super()._check(par)
+        require_within(self.name, "alpha", par[:, 2], _MIN_ALPHA, _MAX_ALPHA)
 
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 4)
-            center, lorentzian_fwhm, alpha, gaussian_fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 4, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite, a width is not above zero or alpha out of range.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        require_positive(self.name, "lorentzian_fwhm", par[:, 1])
-        require_positive(self.name, "gaussian_fwhm", par[:, 3])
-        alpha = par[:, 2]
-        if alpha.size and (alpha.min() < _MIN_ALPHA or alpha.max() > _MAX_ALPHA):
-            raise FitError(f"alpha must lie within {_MIN_ALPHA} and {_MAX_ALPHA}", source=self.name)
-        n = axis.shape[1]
-        value = np.empty((par.shape[0], n))
-        jac = np.empty((par.shape[0], 4 if derivatives else 0, n))
-        running = np.empty_like(value) if integral else None
-        running_jac = np.empty_like(jac) if integral else None
-        for row, parameters in enumerate(par):
-            e = axis[row if axis.shape[0] > 1 else 0] - parameters[0]
-            one = _one_row(e, *(float(v) for v in parameters[1:]), integral=integral)
-            value[row] = one.value[0]
-            if derivatives:
-                jac[row] = one.jac[0]
-            if running is not None and running_jac is not None and one.integral is not None:
-                running[row] = one.integral[0]
-                if derivatives and one.integral_jac is not None:
-                    running_jac[row] = one.integral_jac[0]
-        return ShapeValues(value, jac, running, running_jac)
+    def _row(self, distance: FloatArray, parameters: tuple[float, ...], integral: bool) -> ShapeValues:
+        return _one_row(distance, *parameters, integral=integral)
 
 
 def _one_row(e: FloatArray, lorentz: float, alpha: float, gauss: float, *, integral: bool) -> ShapeValues:
@@ -143,20 +101,20 @@ def _one_row(e: FloatArray, lorentz: float, alpha: float, gauss: float, *, integ
     f0, f1, f2 = phase * m.f0, phase * m.f1, phase * m.f2
     value = (scale / sigma) * f0.real
     slope = (scale / sigma**2) * f1.imag  # d value/dx
-    jac = np.empty((1, 4, e.size))
-    jac[0, 0] = -slope
-    jac[0, 1] = -0.5 * ((scale / sigma**2) * f1.real + (alpha / gamma) * value)
-    jac[0, 2] = log_slope * value + (scale / sigma) * (0.5j * math.pi * f0 - phase * m.log0).real
-    jac[0, 3] = (-SIGMA_PER_FWHM * scale / sigma**2) * f2.real  # d/dsigma = sigma d2/dx2
+    jac = np.empty((4, e.size))
+    jac[0] = -slope
+    jac[1] = -0.5 * ((scale / sigma**2) * f1.real + (alpha / gamma) * value)
+    jac[2] = log_slope * value + (scale / sigma) * (0.5j * math.pi * f0 - phase * m.log0).real
+    jac[3] = (-SIGMA_PER_FWHM * scale / sigma**2) * f2.real  # d/dsigma = sigma d2/dx2
     if not integral:
-        return ShapeValues(value[np.newaxis], jac)
+        return ShapeValues(value, jac)
     running = scale * m.run
     running_jac = np.empty_like(jac)
-    running_jac[0, 0] = -value
-    running_jac[0, 1] = 0.5 * ((scale / sigma) * f0.imag - (alpha / gamma) * running)
-    running_jac[0, 2] = log_slope * running + scale * m.run_slope
-    running_jac[0, 3] = SIGMA_PER_FWHM * sigma * slope
-    return ShapeValues(value[np.newaxis], jac, running[np.newaxis], running_jac)
+    running_jac[0] = -value
+    running_jac[1] = 0.5 * ((scale / sigma) * f0.imag - (alpha / gamma) * running)
+    running_jac[2] = log_slope * running + scale * m.run_slope
+    running_jac[3] = SIGMA_PER_FWHM * sigma * slope
+    return ShapeValues(value, jac, running, running_jac)
 
 
 def _moments(b: ComplexArray, alpha: float) -> _Moments:

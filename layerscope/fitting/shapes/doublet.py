@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, Shape, ShapeValues, as_batch
+from layerscope.fitting.shapes.base import FloatArray, Line, ParameterHint, Shape, ShapeValues
 
 __all__ = ["Doublet"]
 
 
-class Doublet:
+class Doublet(Line):
     """Two lines of one shape whose coefficient is the area of both: (s(x; c) + r s(x; c + splitting))/(1 + r).
 
     Parameters of the shape: those of the base shape (``center`` is that of the first line), then ``splitting`` in the
@@ -26,8 +25,11 @@ class Doublet:
 
     def __init__(self, base: Shape) -> None:
         self.base = base
-        self.name = f"doublet({base.name})"
-        self.parameters: tuple[str, ...] = (*base.parameters, "splitting", "ratio")
+
+    @property
+    def name(self) -> str:
+        """Name of the shape, with that of its base."""
+        return f"doublet({self.base.name})"
 
     def defaults(self) -> dict[str, ParameterHint]:
         """Return a start value and bounds for every parameter."""
@@ -37,32 +39,13 @@ class Doublet:
             "ratio": ParameterHint(0.5, 0.0, 10.0, "1"),
         }
 
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the doublet, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, q)
-            Parameters of the base shape, then splitting and ratio, of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, q, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite or the ratio is -1 or below.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        splitting, ratio = par[:, -2], par[:, -1:]
-        if ratio.size and ratio.min() <= -1.0:
+    def _check(self, par: FloatArray) -> None:
+        super()._check(par)
+        if par.size and par[:, -1].min() <= -1.0:
             raise FitError("the ratio of a doublet must be above -1", source=self.name)
+
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
+        splitting, ratio = par[:, -2], par[:, -1:]
         first_par = np.ascontiguousarray(par[:, :-2])
         second_par = first_par.copy()
         second_par[:, 0] += splitting

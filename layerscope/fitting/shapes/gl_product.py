@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import special
 
-from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
+from layerscope.fitting.shapes.base import FloatArray, Line, ParameterHint, ShapeValues, require_within
 from layerscope.fitting.shapes.running_integral import (
-    MOST_PARTS,
-    ascending,
-    cumulate,
     gauss_legendre_nodes,
+    integral_jac,
+    integrate,
     refined,
-    refinement,
     tail_nodes,
 )
 
@@ -27,7 +24,7 @@ _FINEST_STEP = 0.2  # largest step of the running integral, in units of the widt
 _LIMIT = 1e-10  # the area has an infinite slope at mixing = 1; its derivative is taken this far inside
 
 
-class GLProduct:
+class GLProduct(Line):
     """Product of a Gaussian and a Lorentzian: exp(-4 ln2 (1 - m) t^2)/(1 + 4 m t^2)/(w A(m)), t = (x - c)/w.
 
     Parameters of the shape: ``center`` c and ``fwhm`` w in the unit of the axis, ``mixing`` m = p/100 of CasaXPS'
@@ -36,7 +33,8 @@ class GLProduct:
 
     The area of the unit-height curve is w A(m), with A(m) = pi/sqrt(b) erfcx(sqrt(a/b)), a = 4 ln2 (1 - m), b = 4 m
     (Gradshteyn & Ryzhik 3.466.1). At m = 1 the slope of A is infinite (the product cuts the Lorentzian's tails however
-    small 1 - m is); the derivative for m is then taken just inside, and moves nothing but the area.
+    small 1 - m is); the derivative for m is then taken just inside, and moves nothing but the area. The running
+    integral is a quadrature between the points of the axis, good to about 1e-12 of the area.
 
     References
     ----------
@@ -44,44 +42,18 @@ class GLProduct:
     """
 
     name = "gl_product"
-    parameters: tuple[str, ...] = ("center", "fwhm", "mixing")
+    hints: ClassVar = {
+        "center": ParameterHint(0.0),
+        "fwhm": ParameterHint(1.0, 1e-3, 100.0),
+        "mixing": ParameterHint(0.3, 0.0, 1.0, "1"),
+    }
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {
-            "center": ParameterHint(0.0),
-            "fwhm": ParameterHint(1.0, 1e-3, 100.0),
-            "mixing": ParameterHint(0.3, 0.0, 1.0, "1"),
-        }
+    def _check(self, par: FloatArray) -> None:
+        super()._check(par)
+        require_within(self.name, "mixing", par[:, 2], 0.0, 1.0)
 
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 3)
-            center, fwhm, mixing of each row.
-        derivatives, integral : bool
-            What to compute besides the value. The integral is a quadrature between the points of the axis, good to
-            about 1e-12 of the area.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 3, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite, fwhm is not above zero or mixing not within 0 to 1.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         center, width, mixing = par[:, :1], par[:, 1:2], par[:, 2:3]
-        require_positive(self.name, "fwhm", width)
-        if mixing.size and (mixing.min() < 0.0 or mixing.max() > 1.0):
-            raise FitError("mixing must lie within 0 and 1", source=self.name)
         area, log_slope = _area(mixing)
         t = (axis - center) / width
         value = _unit_height(t, mixing)
@@ -97,12 +69,10 @@ class GLProduct:
         if not integral:
             return ShapeValues(value, jac)
         running, d_mixing = _running(t, mixing, area, log_slope)
-        integral_jac = np.empty_like(jac)
+        running_jac = integral_jac(value, t, jac.shape[1])
         if derivatives:
-            integral_jac[:, 0, :] = -value
-            integral_jac[:, 1, :] = -value * t
-            integral_jac[:, 2, :] = d_mixing
-        return ShapeValues(value, jac, running, integral_jac)
+            running_jac[:, 2, :] = d_mixing
+        return ShapeValues(value, jac, running, running_jac)
 
 
 def _unit_height(t: FloatArray, mixing: FloatArray) -> FloatArray:
@@ -148,20 +118,15 @@ def _running(
     t: FloatArray, mixing: FloatArray, area: FloatArray, log_slope: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the running integral I and dI/dm at fixed t, both (B, n)."""
-    reduced, undo = ascending(t)
-    refine = refinement(reduced, np.full(t.shape[0], _FINEST_STEP))
-    steps = np.zeros((t.shape[0], 2, t.shape[1] - 1))
-    for factor in np.unique(refine[refine <= MOST_PARTS]):
-        rows = refine == factor
-        nodes, weights = gauss_legendre_nodes(refined(reduced[rows], int(factor)), 5)
-        fine = _weighted(nodes, weights, mixing[rows][:, :, np.newaxis])
-        steps[rows] = fine.reshape(fine.shape[0], 2, t.shape[1] - 1, int(factor)).sum(axis=-1)
     whole = np.stack([area, area * log_slope], axis=1)
-    unnormalised = cumulate(steps, _below(reduced[:, :1], mixing, whole)[:, :, 0], undo)
-    for row in np.nonzero(refine > MOST_PARTS)[0]:
-        unnormalised[row] = _below(t[row : row + 1], mixing[row : row + 1], whole[row : row + 1])[0]
-    running = unnormalised[:, 0, :] / area
-    return running, unnormalised[:, 1, :] / area - running * log_slope
+    both = integrate(
+        t,
+        np.full(t.shape[0], _FINEST_STEP),
+        lambda x, rows, parts: _weighted(*gauss_legendre_nodes(refined(x, parts), 5), mixing[rows][:, :, np.newaxis]),
+        lambda x, rows: _below(x, mixing[rows], whole[rows]),
+    )
+    running = both[:, 0, :] / area
+    return running, both[:, 1, :] / area - running * log_slope
 
 
 def _below(t: FloatArray, mixing: FloatArray, whole: FloatArray) -> FloatArray:

@@ -1,9 +1,4 @@
-"""The peak shapes of the fit engine and their registry.
-
->>> shape = get_shape("pseudo_voigt")
->>> shape.parameters
-('center', 'fwhm', 'mixing')
-"""
+"""Which shapes there are, by name."""
 
 from __future__ import annotations
 
@@ -11,33 +6,14 @@ import difflib
 from collections.abc import Callable
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes.base import AXIS_UNIT, FloatArray, ParameterHint, Shape, ShapeValues
+from layerscope.fitting.shapes.base import Shape
 from layerscope.fitting.shapes.casa_la import CasaLA
 from layerscope.fitting.shapes.doniach import DoniachSunjic
-from layerscope.fitting.shapes.doublet import Doublet
 from layerscope.fitting.shapes.gl_product import GLProduct
-from layerscope.fitting.shapes.simple import Gaussian, Lorentzian, PseudoVoigt, mixing_to_sgl, sgl_to_mixing
+from layerscope.fitting.shapes.simple import Gaussian, Lorentzian, PseudoVoigt
 from layerscope.fitting.shapes.voigt import Voigt
 
-__all__ = [
-    "AXIS_UNIT",
-    "CasaLA",
-    "DoniachSunjic",
-    "Doublet",
-    "FloatArray",
-    "GLProduct",
-    "Gaussian",
-    "Lorentzian",
-    "ParameterHint",
-    "PseudoVoigt",
-    "Shape",
-    "ShapeValues",
-    "Voigt",
-    "get_shape",
-    "mixing_to_sgl",
-    "sgl_to_mixing",
-    "shape_names",
-]
+__all__ = ["get_shape", "shape_names"]
 
 _SHAPES: dict[str, Callable[[], Shape]] = {
     "casa_la": CasaLA,

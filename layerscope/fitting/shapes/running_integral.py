@@ -8,29 +8,29 @@ Two rules, both exact for the polynomials they claim and both blind to the order
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.shapes.base import FloatArray
 
 __all__ = [
-    "MOST_PARTS",
-    "ascending",
-    "cumulate",
     "gauss_legendre_nodes",
     "hermite_steps",
+    "integral_jac",
+    "integrate",
     "refined",
-    "refinement",
     "tail_nodes",
 ]
 
 IntArray = NDArray[np.intp]
 
 #: Parts into which a step is cut at most; on coarser axes every point gets its own tail integral.
-MOST_PARTS = 32
+_MOST_PARTS = 32
 
 
-def ascending(x: FloatArray) -> tuple[FloatArray, IntArray | None]:
+def _ascending(x: FloatArray) -> tuple[FloatArray, IntArray | None]:
     """Return the rows of `x` (B, n) in ascending order and what undoes that (None when already sorted)."""
     if x.shape[1] < 2 or bool((np.diff(x, axis=1) >= 0.0).all()):
         return x, None
@@ -40,7 +40,7 @@ def ascending(x: FloatArray) -> tuple[FloatArray, IntArray | None]:
     return np.take_along_axis(x, order, axis=1), inverse
 
 
-def cumulate(steps: FloatArray, start: FloatArray, undo: IntArray | None) -> FloatArray:
+def _cumulate(steps: FloatArray, start: FloatArray, undo: IntArray | None) -> FloatArray:
     """Add up `steps` (..., n-1) from `start` (...,) and put the points back into the order given by `undo` (B, n).
 
     The first axis is the row; axes between row and point are allowed.
@@ -51,6 +51,56 @@ def cumulate(steps: FloatArray, start: FloatArray, undo: IntArray | None) -> Flo
         return total
     shaped = undo.reshape(undo.shape[0], *([1] * (total.ndim - 2)), undo.shape[1])
     return np.take_along_axis(total, np.broadcast_to(shaped, total.shape), axis=-1)
+
+
+def integrate(
+    x: FloatArray,
+    resolution: FloatArray,
+    steps: Callable[[FloatArray, NDArray[np.bool_], int], FloatArray],
+    below: Callable[[FloatArray, slice | NDArray[np.intp]], FloatArray],
+) -> FloatArray:
+    """Return running integrals along each row, every row on steps as fine as it needs.
+
+    Parameters
+    ----------
+    x : ndarray, shape (B, n)
+        Axes, in any order.
+    resolution : ndarray, shape (B,)
+        Largest step that the quadrature can take in each row.
+    steps : callable
+        Ascending axes (R, n), which rows they are, and the parts of each step: the integrals over the parts
+        (R, ..., (n-1)*parts).
+    below : callable
+        Points (R, k) and which rows they belong to: the integrals from minus infinity to them (R, ..., k).
+
+    Returns
+    -------
+    ndarray, shape (B, ..., n)
+    """
+    ordered, undo = _ascending(x)
+    refine = _refinement(ordered, resolution)
+    start = below(ordered[:, :1], slice(None))
+    over = np.zeros((*start.shape[:-1], x.shape[1] - 1))
+    for factor in np.unique(refine[refine <= _MOST_PARTS]):
+        rows = refine == factor
+        fine = steps(ordered[rows], rows, int(factor))
+        over[rows] = fine.reshape(*fine.shape[:-1], x.shape[1] - 1, int(factor)).sum(axis=-1)
+    total = _cumulate(over, start[..., 0], undo)
+    for row in np.nonzero(refine > _MOST_PARTS)[0]:
+        total[row] = below(x[row : row + 1], slice(row, row + 1))[0]
+    return total
+
+
+def integral_jac(value: FloatArray, t: FloatArray, q: int) -> FloatArray:
+    """Return an array (B, q, n) for the derivatives of a running integral, those for center and width filled in.
+
+    With t = (x - center)/width they are -f and -t f, whatever the shape; nothing is filled in for q = 0.
+    """
+    jac = np.empty((value.shape[0], q, value.shape[1]))
+    if q:
+        np.negative(value, out=jac[:, 0, :])
+        np.multiply(jac[:, 0, :], t, out=jac[:, 1, :])
+    return jac
 
 
 def hermite_steps(x: FloatArray, derivatives: tuple[FloatArray, ...]) -> FloatArray:
@@ -115,7 +165,7 @@ def refined(x: FloatArray, factor: int) -> FloatArray:
     return np.concatenate([fine, x[:, -1:]], axis=1)
 
 
-def refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
+def _refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
     """Return, for each row of the ascending `x` (B, n), into how many parts its steps must be cut.
 
     Parameters
@@ -128,7 +178,7 @@ def refinement(x: FloatArray, resolution: FloatArray) -> IntArray:
     Returns
     -------
     ndarray of int, shape (B,)
-        At least 1; depends on nothing but the row itself. Callers treat rows with more than `MOST_PARTS` otherwise.
+        At least 1; depends on nothing but the row itself. Callers treat rows with more than `_MOST_PARTS` otherwise.
     """
     widest = np.diff(x, axis=1).max(axis=1, initial=0.0)
     parts: IntArray = np.maximum(1, np.ceil(widest / resolution * (1.0 - 1e-12))).astype(np.intp)

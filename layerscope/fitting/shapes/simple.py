@@ -11,13 +11,14 @@ so that only df/dc is worked out per shape.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import special
 
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
+from layerscope.fitting.shapes.base import FloatArray, Line, ParameterHint, ShapeValues
+from layerscope.fitting.shapes.running_integral import integral_jac
 
 __all__ = ["Gaussian", "Lorentzian", "PseudoVoigt", "mixing_to_sgl", "sgl_to_mixing"]
 
@@ -50,14 +51,6 @@ def _reduced(x: FloatArray, center: FloatArray, width: FloatArray) -> FloatArray
     return t
 
 
-def _location_scale_integral_jac(value: FloatArray, t: FloatArray, q: int) -> FloatArray:
-    """Return (B, q, n) with the derivatives of the running integral for center and width in the first two places."""
-    jac = np.empty((value.shape[0], q, value.shape[1]))
-    np.negative(value, out=jac[:, 0, :])
-    np.multiply(jac[:, 0, :], t, out=jac[:, 1, :])
-    return jac
-
-
 def _gauss_integral(t: FloatArray) -> FloatArray:
     z = t * _ERF_SCALE
     special.erf(z, out=z)
@@ -74,41 +67,13 @@ def _lorentz_integral(t: FloatArray) -> FloatArray:
     return z
 
 
-class _Line(ABC):
-    """A line of unit area with a centre and one width; a shape adds its height, slope and running integral."""
+class _SingleLine(Line):
+    """A line with a centre and one width; a shape adds its height, slope and running integral."""
 
-    name: str
-    parameters: tuple[str, ...] = ("center", "fwhm")
+    hints: ClassVar = {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 2)
-            center, fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 2, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the array shapes disagree, a parameter is not finite or fwhm is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         center, width = par[:, :1], par[:, 1:2]
-        require_positive(self.name, "fwhm", width)
         inverse = 1.0 / width
         t = _reduced(axis, center, width)
         value = self._value(t, inverse)
@@ -120,8 +85,7 @@ class _Line(ABC):
             d_width -= value * inverse
         if not integral:
             return ShapeValues(value, jac)
-        integral_jac = _location_scale_integral_jac(value, t, 2) if derivatives else np.empty_like(jac)
-        return ShapeValues(value, jac, self._integral(t), integral_jac)
+        return ShapeValues(value, jac, self._integral(t), integral_jac(value, t, jac.shape[1]))
 
     @staticmethod
     @abstractmethod
@@ -139,7 +103,7 @@ class _Line(ABC):
         """Return the running integral."""
 
 
-class Gaussian(_Line):
+class Gaussian(_SingleLine):
     """Gaussian of unit area: g(x) = 2 sqrt(ln2/pi)/w exp(-4 ln2 ((x - c)/w)^2).
 
     Parameters of the shape: ``center`` c and full width at half maximum ``fwhm`` w, both in the unit of the axis.
@@ -166,7 +130,7 @@ class Gaussian(_Line):
         return _gauss_integral(t)
 
 
-class Lorentzian(_Line):
+class Lorentzian(_SingleLine):
     """Lorentzian of unit area: l(x) = 2/(pi w) / (1 + 4 ((x - c)/w)^2).
 
     Parameters of the shape: ``center`` c and full width at half maximum ``fwhm`` w, both in the unit of the axis.
@@ -195,7 +159,7 @@ class Lorentzian(_Line):
         return _lorentz_integral(t)
 
 
-class PseudoVoigt:
+class PseudoVoigt(Line):
     """Sum of a Gaussian and a Lorentzian of the same width: (1 - m) g(x) + m l(x), unit area for every m.
 
     Parameters of the shape: ``center`` and ``fwhm`` in the unit of the axis and ``mixing`` m, the Lorentzian share of
@@ -205,41 +169,14 @@ class PseudoVoigt:
     """
 
     name = "pseudo_voigt"
-    parameters: tuple[str, ...] = ("center", "fwhm", "mixing")
+    hints: ClassVar = {
+        "center": ParameterHint(0.0),
+        "fwhm": ParameterHint(1.0, 1e-3, 100.0),
+        "mixing": ParameterHint(0.3, 0.0, 1.0, "1"),
+    }
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {
-            "center": ParameterHint(0.0),
-            "fwhm": ParameterHint(1.0, 1e-3, 100.0),
-            "mixing": ParameterHint(0.3, 0.0, 1.0, "1"),
-        }
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 3)
-            center, fwhm, mixing of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 3, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the array shapes disagree, a parameter is not finite or fwhm is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         center, width, mixing = par[:, :1], par[:, 1:2], par[:, 2:3]
-        require_positive(self.name, "fwhm", width)
         inverse = 1.0 / width
         t = _reduced(axis, center, width)
         gauss = t * t
@@ -261,14 +198,12 @@ class PseudoVoigt:
         running = _gauss_integral(t)
         running_difference = _lorentz_integral(t)
         running_difference -= running
-        integral_jac = np.empty_like(jac)
+        running_jac = integral_jac(value, t, jac.shape[1])
         if derivatives:
-            np.negative(value, out=integral_jac[:, 0, :])
-            np.multiply(integral_jac[:, 0, :], t, out=integral_jac[:, 1, :])
-            integral_jac[:, 2, :] = running_difference
+            running_jac[:, 2, :] = running_difference
         running_difference *= mixing
         running += running_difference
-        return ShapeValues(value, jac, running, integral_jac)
+        return ShapeValues(value, jac, running, running_jac)
 
     @staticmethod
     def _location_scale_jac(

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
-from layerscope.fitting.shapes.base import FloatArray, ParameterHint, ShapeValues, as_batch, require_positive
-from layerscope.fitting.shapes.running_integral import (
-    MOST_PARTS,
-    ascending,
-    cumulate,
-    hermite_steps,
-    refined,
-    refinement,
-    tail_nodes,
-)
+from layerscope.fitting.shapes.base import FloatArray, Line, ParameterHint, ShapeValues
+from layerscope.fitting.shapes.running_integral import hermite_steps, integrate, refined, tail_nodes
 
 __all__ = ["SIGMA_PER_FWHM", "Voigt", "faddeeva_derivatives"]
 
@@ -69,7 +62,7 @@ def faddeeva_derivatives(z: ComplexArray) -> tuple[ComplexArray, ComplexArray, C
     return w, w1, w2, w3
 
 
-class Voigt:
+class Voigt(Line):
     """Voigt function of unit area: Re w(z)/(s sqrt(pi)), z = ((x - c) + i g)/s, s = sqrt(2) sigma.
 
     Parameters of the shape, all in the unit of the axis: ``center`` c, ``gaussian_fwhm`` (sigma = 0.42466 of it) and
@@ -85,41 +78,13 @@ class Voigt:
     """
 
     name = "voigt"
-    parameters: tuple[str, ...] = ("center", "gaussian_fwhm", "lorentzian_fwhm")
+    hints: ClassVar = {
+        "center": ParameterHint(0.0),
+        "gaussian_fwhm": ParameterHint(1.0, 1e-3, 100.0),
+        "lorentzian_fwhm": ParameterHint(0.3, 1e-3, 100.0),
+    }
 
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return {
-            "center": ParameterHint(0.0),
-            "gaussian_fwhm": ParameterHint(1.0, 1e-3, 100.0),
-            "lorentzian_fwhm": ParameterHint(0.3, 1e-3, 100.0),
-        }
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the shape, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Axis.
-        p : array-like, shape (B, 3)
-            center, gaussian_fwhm, lorentzian_fwhm of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n), derivatives (B, 3, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite or a width is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        require_positive(self.name, "gaussian_fwhm", par[:, 1])
-        require_positive(self.name, "lorentzian_fwhm", par[:, 2])
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         scale, height, z = _reduced(axis, par)
         if not (derivatives or integral):
             return ShapeValues(height * special.wofz(z).real, np.empty((z.shape[0], 0, z.shape[1])))
@@ -153,31 +118,25 @@ def _reduced(x: FloatArray, par: FloatArray) -> tuple[FloatArray, FloatArray, Co
 
 def _running(axis: FloatArray, par: FloatArray) -> FloatArray:
     """Return the running integral; rows with coarse steps are integrated on a finer grid, each row by its own need."""
-    x, undo = ascending(axis)
     # Olivero & Longbothum's width of a Voigt function (JQSRT 17 (1977) 233), good to 0.02 %.
     width = 0.5346 * par[:, 2] + np.sqrt(0.2166 * par[:, 2] ** 2 + par[:, 1] ** 2)
-    refine = refinement(x, _FINEST_STEP * width)
-    steps = np.zeros((x.shape[0], x.shape[1] - 1))
-    for factor in np.unique(refine[refine <= MOST_PARTS]):
-        rows = refine == factor
-        steps[rows] = _steps(x[rows], par[rows], int(factor))
-    running = cumulate(steps, _tail(x[:, :1], par), undo)
-    for row in np.nonzero(refine > MOST_PARTS)[0]:
-        running[row] = _tail(axis[row][:, np.newaxis], np.repeat(par[row : row + 1], axis.shape[1], axis=0))
-    return running
+    return integrate(
+        axis,
+        _FINEST_STEP * width,
+        lambda x, rows, factor: _steps(refined(x, factor), par[rows]),
+        lambda x, rows: _tail(x, par[rows]),
+    )
 
 
-def _steps(x: FloatArray, par: FloatArray, factor: int) -> FloatArray:
-    fine = refined(x, factor)
+def _steps(fine: FloatArray, par: FloatArray) -> FloatArray:
     scale, height, z = _reduced(fine, par)
     derivatives = faddeeva_derivatives(z)
-    real = tuple(height / scale**order * w.real for order, w in enumerate(derivatives))
-    steps: FloatArray = hermite_steps(fine, real).reshape(x.shape[0], x.shape[1] - 1, factor).sum(axis=2)
-    return steps
+    return hermite_steps(fine, tuple(height / scale**order * w.real for order, w in enumerate(derivatives)))
 
 
-def _tail(first: FloatArray, par: FloatArray) -> FloatArray:
-    """Return the integral from minus infinity to the first point (B, 1), as shape (B,)."""
+def _tail(x: FloatArray, par: FloatArray) -> FloatArray:
+    """Return the integral from minus infinity to each point, (B, k)."""
+    first, par = x.reshape(-1, 1), np.repeat(par, x.shape[1], axis=0)
     distance = np.abs(first - par[:, :1])
     reach = distance + 0.5 * (par[:, 1:2] + par[:, 2:3])
     u, weight = tail_nodes()
@@ -186,5 +145,5 @@ def _tail(first: FloatArray, par: FloatArray) -> FloatArray:
     _, height, z = _reduced(distance + reach * u, centered)
     outside = (height * reach * special.wofz(z).real * weight).sum(axis=1)
     outside += 0.5 * par[:, 2] / (math.pi * (distance + reach * 1e8)[:, 0])
-    tail: FloatArray = np.where(first[:, 0] > par[:, 0], 1.0 - outside, outside)
+    tail: FloatArray = np.where(first[:, 0] > par[:, 0], 1.0 - outside, outside).reshape(x.shape)
     return tail

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from layerscope.errors import DataError
-from layerscope.fitting.shapes.base import as_batch, require_positive
-from layerscope.fitting.shapes.registry import ParameterHint, Shape, ShapeValues, get_shape, sgl_to_mixing
+from layerscope.fitting.shapes import Line, ParameterHint, Shape, ShapeValues, get_shape, sgl_to_mixing
 
 from ..dataset import FloatArray
 from .shapes import LineShape, gaussian_sigma, half_width, reduced_line
@@ -24,11 +23,10 @@ __all__ = ["CasaLine", "TiedLines"]
 
 _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _NARROWEST = 0.01  # Gaussian over Lorentzian width that stands for m = 0: the engine's LA needs some Gaussian
-_HINTS = {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
 
 
 @dataclass(frozen=True)
-class CasaLine:
+class CasaLine(Line):
     """A line of unit area with the parameters ``center`` and ``fwhm`` as CasaXPS states them.
 
     ``center`` is a binding energy; ``fwhm`` is the number that CasaXPS stores, which for LA and LF is twice the half
@@ -45,6 +43,8 @@ class CasaLine:
         If an LA or undamped LF line has an exponent of 1/2 or less, so that it has no area.
     """
 
+    hints: ClassVar = {"center": ParameterHint(0.0), "fwhm": ParameterHint(1.0, 1e-3, 100.0)}
+
     shape: LineShape
     _engine: Shape | None = field(init=False, repr=False, compare=False)
     _fixed: tuple[float, ...] = field(init=False, repr=False, compare=False)
@@ -59,39 +59,7 @@ class CasaLine:
         """Kind of the shape in small letters, ``casaxps_lf``."""
         return f"casaxps_{self.shape.kind.lower()}"
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the nonlinear parameters."""
-        return ("center", "fwhm")
-
-    def defaults(self) -> dict[str, ParameterHint]:
-        """Return a start value and bounds for every parameter."""
-        return dict(_HINTS)
-
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the line, its derivatives and, on request, its running integral.
-
-        Parameters
-        ----------
-        x : array-like, shape (n,), (1, n) or (B, n)
-            Binding energy in eV.
-        p : array-like, shape (B, 2)
-            center and fwhm in eV of each row.
-        derivatives, integral : bool
-            What to compute besides the value.
-
-        Returns
-        -------
-        ShapeValues
-            Value (B, n) in 1/eV, derivatives (B, 2, n), running integral and its derivatives.
-
-        Raises
-        ------
-        FitError
-            When the arrays do not fit, a parameter is not finite or fwhm is not above zero.
-        """
-        axis, par = as_batch(self.name, self.parameters, x, p)
-        require_positive(self.name, "fwhm", par[:, 1])
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         if self._engine is None:
             return self._tabulated(axis, par, derivatives, integral)
         if self.shape.kind in ("GL", "SGL"):
@@ -159,7 +127,7 @@ def _reduce(jac: FloatArray, scales: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class TiedLines:
+class TiedLines(Line):
     """Lines whose areas are in fixed proportion: one coefficient, the area of the first.
 
     Parameters
@@ -178,11 +146,6 @@ class TiedLines:
         """Name of the shape."""
         return "casaxps_tied"
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the nonlinear parameters, line by line."""
-        return tuple(self.parameter(k, p) for k in range(len(self.lines)) for p in ("center", "fwhm"))
-
     @staticmethod
     def parameter(line: int, name: str) -> str:
         """Return the name of a parameter of one line."""
@@ -190,11 +153,9 @@ class TiedLines:
 
     def defaults(self) -> dict[str, ParameterHint]:
         """Return a start value and bounds for every parameter."""
-        return {name: _HINTS[name.partition("_")[0]] for name in self.parameters}
+        return {self.parameter(k, p): hint for k in range(len(self.lines)) for p, hint in CasaLine.hints.items()}
 
-    def evaluate(self, x: ArrayLike, p: ArrayLike, *, derivatives: bool = True, integral: bool = False) -> ShapeValues:
-        """Evaluate the sum of the lines; arguments and result as for `CasaLine.evaluate`, p of shape (B, 2 lines)."""
-        axis, par = as_batch(self.name, self.parameters, x, p)
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
         parts = [
             line.evaluate(axis, par[:, 2 * k : 2 * k + 2], derivatives=derivatives, integral=integral)
             for k, line in enumerate(self.lines)
