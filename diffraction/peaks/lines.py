@@ -6,10 +6,6 @@ divergence (see `layerscope.diffraction.peaks.axial`) of pseudo-Voigt functions 
 
 Both lines of a doublet and all nodes share one width: over the 0.05 degrees of a (003) doublet the widths of any
 instrument differ by less than 0.3 %.
-
-References
-----------
-Thompson, P., Cox, D. E. & Hastings, J. B. (1987). J. Appl. Cryst. 20, 79-83. doi:10.1107/S0021889887087090
 """
 
 from __future__ import annotations
@@ -24,10 +20,11 @@ from layerscope.errors import FitError
 from layerscope.fitting.shapes import ParameterHint, ShapeValues, as_batch, require_positive
 
 from ..radiation import FloatArray, Radiation
+from ..widths import tch_width_and_mixing
 from .axial import AxialRule, axial_rule
 from .bragg import second_line
 
-__all__ = ["DiffractionLine", "Profile", "tch_width_and_mixing"]
+__all__ = ["DiffractionLine", "Profile"]
 
 Profile = Literal["pseudo_voigt", "tch"]
 
@@ -40,8 +37,6 @@ BLOCK = 20_000
 _GAUSS = 2.0 * math.sqrt(math.log(2.0) / math.pi)
 _LORENTZ = 2.0 / math.pi
 _LN2_4 = 4.0 * math.log(2.0)
-_TCH_WIDTH = (2.69269, 2.42843, 4.47163, 0.07842)
-_TCH_MIXING = (1.36603, -0.47719, 0.11116)
 
 
 class DiffractionLine:
@@ -214,37 +209,6 @@ class DiffractionLine:
             *(stack(name, name.startswith("weight")) for name in AxialRule.__dataclass_fields__),
         )
         return together, np.concatenate(slopes, axis=1)
-
-
-def tch_width_and_mixing(
-    gaussian_fwhm: FloatArray, lorentzian_fwhm: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return FWHM and mixing of the pseudo-Voigt that stands for a Voigt function.
-
-    Parameters
-    ----------
-    gaussian_fwhm, lorentzian_fwhm : ndarray, shape (B,)
-
-    Returns
-    -------
-    fwhm, mixing : ndarray, shape (B,)
-    chain : ndarray, shape (B, 2, 2)
-        ``chain[:, i, j]``: derivative of (fwhm, mixing)[j] by (gaussian_fwhm, lorentzian_fwhm)[i].
-    """
-    g, h = gaussian_fwhm, lorentzian_fwhm
-    a, b, c, d = _TCH_WIDTH
-    fifth = g**5 + a * g**4 * h + b * g**3 * h**2 + c * g**2 * h**3 + d * g * h**4 + h**5
-    width = fifth**0.2
-    scale = 0.2 * width / fifth
-    by_g = scale * (5 * g**4 + 4 * a * g**3 * h + 3 * b * g**2 * h**2 + 2 * c * g * h**3 + d * h**4)
-    by_h = scale * (a * g**4 + 2 * b * g**3 * h + 3 * c * g**2 * h**2 + 4 * d * g * h**3 + 5 * h**4)
-    q = h / width
-    e, f, k = _TCH_MIXING
-    mixing = e * q + f * q**2 + k * q**3
-    slope = e + 2 * f * q + 3 * k * q**2
-    q_by_g, q_by_h = -q / width * by_g, (1.0 - q * by_h) / width
-    chain = np.stack([np.stack([by_g, slope * q_by_g], -1), np.stack([by_h, slope * q_by_h], -1)], axis=1)
-    return width, mixing, chain
 
 
 def _parts(axis: FloatArray, rule: AxialRule, width: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

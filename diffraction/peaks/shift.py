@@ -22,11 +22,11 @@ from layerscope.options import Positive, RecipeModel
 
 from ..radiation import FloatArray, Radiation
 from ..recipe_series import Range
+from ..widths import without_instrument
 from .bragg import d_from_two_theta
 from .joint import JOINT
 from .lines import DiffractionLine
 from .model import FrameModel, LineShape, frame_parameters
-from .widths import without_instrument
 
 __all__ = ["ReflectionTrack", "TrackOptions", "corrected_by_standard", "track_reflection"]
 

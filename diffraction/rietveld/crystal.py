@@ -10,9 +10,10 @@ import numpy as np
 
 from layerscope.errors import MissingDependencyError, RecipeError
 
-from .model import FloatArray, Phase
+from .model import CELL, FloatArray, Phase
 
 __all__ = [
+    "FREE_CELL",
     "Contact",
     "Reflections",
     "cell_content",
@@ -22,6 +23,19 @@ __all__ = [
     "reflections",
     "scattering_power",
 ]
+
+_RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
+_HEXAGONAL: dict[str, str | float] = {"b": "a", "alpha": 90.0, "beta": 90.0, "gamma": 120.0}
+FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
+    "cubic": (("a",), {"b": "a", "c": "a", **_RIGHT}),
+    "tetragonal": (("a", "c"), {"b": "a", **_RIGHT}),
+    "trigonal": (("a", "c"), {**_HEXAGONAL}),
+    "hexagonal": (("a", "c"), {**_HEXAGONAL}),
+    "orthorhombic": (("a", "b", "c"), {**_RIGHT}),
+    "monoclinic": (("a", "b", "c", "beta"), {"alpha": 90.0, "gamma": 90.0}),
+    "triclinic": (CELL, {}),
+}
+"""Cell constants that a crystal system leaves free, and what the others follow from."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from layerscope.measured.text import decode
 from ..radiation import Radiation
 from ..series import Frame, FrameSeries
 from .checks import check_phase
-from .crystal import crystal_system
+from .crystal import FREE_CELL, crystal_system
 from .library import available_phases, load_phase
 from .model import CELL, Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
@@ -23,18 +23,6 @@ from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
 __all__ = ["check_probe", "powder_pattern", "problem_of", "resolved_phase", "with_instrument"]
 
 SAME_WAVELENGTH = 2e-3
-_RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
-_HEXAGONAL: dict[str, str | float] = {"b": "a", "alpha": 90.0, "beta": 90.0, "gamma": 120.0}
-_FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
-    "cubic": (("a",), {"b": "a", "c": "a", **_RIGHT}),
-    "tetragonal": (("a", "c"), {"b": "a", **_RIGHT}),
-    "trigonal": (("a", "c"), {**_HEXAGONAL}),
-    "hexagonal": (("a", "c"), {**_HEXAGONAL}),
-    "orthorhombic": (("a", "b", "c"), {**_RIGHT}),
-    "monoclinic": (("a", "b", "c", "beta"), {"alpha": 90.0, "gamma": 90.0}),
-    "triclinic": (CELL, {}),
-}
-"""Cell constants that a recipe has to give, and what the others follow from."""
 _NEUTRONS = "the model has X-ray form factors only, no scattering lengths of neutrons"
 _NEUTRONS_HINT = "le_bail = true gives the cells; the pipeline xrd_peaks follows single lines"
 
@@ -178,7 +166,7 @@ def _bare(table: PhaseTable) -> Phase:
     symbol = f"{symbol}:H" if symbol.startswith("R") and ":" not in symbol else symbol
     phase = Phase(table.name, symbol, (1.0, 1.0, 1.0, 90.0, 90.0, 120.0), dummy, source="the recipe")
     system = crystal_system(phase)  # the angle of 120 degrees chooses hexagonal axes for R groups
-    needed, tied = _FREE_CELL[system]
+    needed, tied = FREE_CELL[system]
     missing = [key for key in needed if getattr(table, key) is None]
     if missing:
         raise RecipeError(f"the phase is {system}: its cell needs {', '.join(missing)}", source=where)

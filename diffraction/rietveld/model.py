@@ -43,11 +43,19 @@ __all__ = [
     "Problem",
     "Site",
     "SiteMixing",
+    "cell_volume",
 ]
 
 FloatArray = NDArray[np.float64]
 EIGHT_LN2 = 8.0 * math.log(2.0)
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+
+
+def cell_volume(cell: Sequence[float]) -> float:
+    """Volume in Å³ of a cell (a, b, c, alpha, beta, gamma)."""
+    a, b, c = cell[:3]
+    p, q, r = (math.cos(math.radians(angle)) for angle in cell[3:])
+    return a * b * c * math.sqrt(1.0 - p * p - q * q - r * r + 2.0 * p * q * r)
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..radiation import lorentz_polarisation
-from .crystal import Reflections, crystal_system, reflections
+from .crystal import FREE_CELL, Reflections, crystal_system, reflections
 from .model import FloatArray, Phase, PowderPattern, Problem
 
-__all__ = ["excess", "prealign"]
+__all__ = ["FREE_LENGTHS", "excess", "inverse_d_squared", "prealign", "smeared"]
 
-FREE_LENGTHS = {
-    "cubic": ("a",),
-    "tetragonal": ("a", "c"),
-    "trigonal": ("a", "c"),
-    "hexagonal": ("a", "c"),
-    "orthorhombic": ("a", "b", "c"),
-    "monoclinic": ("a", "b", "c"),
-    "triclinic": ("a", "b", "c"),
-}
+FREE_LENGTHS = {system: tuple(name for name in free if name in "abc") for system, (free, _) in FREE_CELL.items()}
 """Lengths of a cell that its crystal system leaves free."""
 _SPAN = 0.03  # largest relative change of a length that is searched
 _KEEP_WITHIN = 0.002  # a start this close to the best correlation is left alone
@@ -97,10 +89,11 @@ def _positions(hkl: FloatArray, cells: FloatArray, wavelength: float) -> FloatAr
     return np.degrees(2.0 * np.arcsin(np.minimum(s, 1.0)))
 
 
-def _smeared(pattern: PowderPattern, signal: FloatArray, fwhm: float) -> FloatArray:
+def smeared(pattern: PowderPattern, signal: FloatArray, fwhm: float) -> FloatArray:
+    """Return a signal on the axis of a pattern convolved with a Gaussian of this width in degrees."""
     step = float(np.median(np.diff(pattern.two_theta)))
     sigma = max(fwhm / 2.355 / step, 0.5)
-    half = int(4 * sigma) + 1
+    half = min(int(4 * sigma) + 1, (signal.size - 1) // 2)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
     return np.convolve(signal, kernel / kernel.sum(), mode="same")
 
@@ -122,7 +115,7 @@ def _align_one(pattern: PowderPattern, signal: FloatArray, phase: Phase, problem
     best = np.ones(len(free))
     span, count = _SPAN, 61 if len(free) <= 2 else 25
     for fwhm in (0.6, 0.25, 0.12):
-        smooth = _smeared(pattern, signal, fwhm)
+        smooth = smeared(pattern, signal, fwhm)
         grid = [b * (1.0 + np.linspace(-span, span, count)) for b in best]
         tries = np.array(list(itertools.product(*grid)))
         scores = _score(pattern, smooth, sticks, _cells(phase, free, tries), wavelength)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..radiation import lorentz_polarisation
+from ..widths import tch_width_and_mixing
 from .crystal import cell_content, reflections
 from .model import FloatArray, Instrument, Phase, Problem
 from .result import RietveldResult
@@ -33,16 +34,12 @@ class LinearTest:
 
 
 def _widths(phase: Phase, instrument: Instrument, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """FWHM and mixing of the pseudo-Voigt at θ (radian): Thompson, Cox & Hastings 1987, J. Appl. Cryst. 20, 79."""
+    """FWHM and mixing of the pseudo-Voigt at θ (radian)."""
     tan, cos = np.tan(theta), np.cos(theta)
     gauss = np.sqrt(np.maximum(instrument.u * tan**2 + instrument.v * tan + instrument.w, 1e-8))
     size = _DEGREE * instrument.wavelengths[0] / (10.0 * phase.size_nm) if math.isfinite(phase.size_nm) else 0.0
     lorentz = np.maximum((instrument.x + size) / cos + (instrument.y + _DEGREE * 1e-6 * phase.microstrain_ppm) * tan, 0)
-    total = gauss**5 + 2.69269 * gauss**4 * lorentz + 2.42843 * gauss**3 * lorentz**2
-    total += 4.47163 * gauss**2 * lorentz**3 + 0.07842 * gauss * lorentz**4 + lorentz**5
-    fwhm = total**0.2
-    q = lorentz / fwhm
-    return fwhm, 1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3
+    return tch_width_and_mixing(gauss, lorentz)[:2]
 
 
 def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatArray) -> FloatArray:

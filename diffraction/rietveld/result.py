@@ -12,6 +12,7 @@ import numpy as np
 
 from layerscope.errors import RecipeError
 
+from .agreement import Agreement
 from .model import CELL, FloatArray, Phase, Problem, Site
 
 __all__ = ["Curves", "Estimate", "PhaseResult", "RietveldResult", "Role", "update_problem"]
@@ -84,10 +85,10 @@ class PhaseResult:
 
 
 @dataclass(frozen=True)
-class RietveldResult:
-    """One refined pattern.
+class RietveldResult(Agreement):
+    """One refined pattern, and how well it agrees.
 
-    ``rwp`` and ``rexp`` are fractions. ``names`` and ``covariance`` (shape (q, q), raw) belong to the refined
+    ``names`` and ``covariance`` (shape (q, q), raw) belong to the refined
     parameters that the neutral model knows; ``weight_covariance`` (shape (p, p), raw) to the weight fractions in the
     order of ``phases``. ``flags`` hold ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``NOT_CONVERGED`` and the engine's
     own warnings.
@@ -103,12 +104,6 @@ class RietveldResult:
     names: tuple[str, ...]
     covariance: FloatArray
     weight_covariance: FloatArray
-    rwp: float
-    rexp: float
-    gof: float
-    chi2: float
-    n_data: int
-    n_free: int
     serial_factor: float
     converged: bool
     max_shift_over_sigma: float | None

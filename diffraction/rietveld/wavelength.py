@@ -14,7 +14,7 @@ import numpy as np
 from ..radiation import TUBE_LINES, lorentz_polarisation
 from .crystal import reflections
 from .model import FloatArray, PowderPattern, Problem
-from .prealign import excess
+from .prealign import excess, smeared
 
 __all__ = ["LikelyWavelength", "likely_wavelength"]
 
@@ -65,7 +65,7 @@ def likely_wavelength(pattern: PowderPattern, problem: Problem) -> LikelyWavelen
     d, power = _lines(problem)
     if not d.size:
         return None
-    observed = _smeared(pattern)
+    observed = _unit(smeared(pattern, excess(pattern), _FWHM))
     steps = np.arange(math.log(_RANGE[0]), math.log(_RANGE[1]), _STEP)
     trials = np.exp(steps)
     found = np.array([_correlation(pattern, observed, d, power, w) for w in trials])
@@ -91,17 +91,6 @@ def _lines(problem: Problem) -> tuple[FloatArray, FloatArray]:
     return np.concatenate(d), np.concatenate(power)
 
 
-def _smeared(pattern: PowderPattern) -> FloatArray:
-    """Square root of the counts above the background, smeared, mean taken off, of unit length."""
-    return _unit(np.convolve(excess(pattern), _kernel(pattern), mode="same"))
-
-
-def _kernel(pattern: PowderPattern) -> FloatArray:
-    sigma = max(_FWHM / 2.355 / float(np.median(np.diff(pattern.two_theta))), 0.5)
-    half = min(int(4 * sigma) + 1, (pattern.two_theta.size - 1) // 2)
-    return np.asarray(np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2), dtype=np.float64)
-
-
 def _unit(values: FloatArray) -> FloatArray:
     centred = values - values.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-30), dtype=np.float64)
@@ -121,5 +110,5 @@ def _correlation(
         return 0.0
     height = np.zeros_like(x)
     np.add.at(height, np.searchsorted(x, angle[kept]).clip(0, x.size - 1), strength[kept])
-    calculated = np.sqrt(np.convolve(height, _kernel(pattern), mode="same"))
+    calculated = np.sqrt(smeared(pattern, height, _FWHM))
     return float(observed @ _unit(calculated))

@@ -7,8 +7,8 @@ import pytest
 from layerscope.diffraction.peaks.components import component_set, hardware_lines, lco_003
 from layerscope.diffraction.peaks.fractions import fractions_of, intensity_per_weight
 from layerscope.diffraction.peaks.layers import layer_fraction
-from layerscope.diffraction.peaks.widths import gaussian_and_lorentzian, without_instrument
 from layerscope.diffraction.radiation import lorentz_polarisation
+from layerscope.diffraction.widths import gaussian_and_lorentzian, tch_width_and_mixing, without_instrument
 from scipy import optimize, special
 
 from layerscope.errors import DataError
@@ -83,8 +83,6 @@ def test_widths_of_a_pseudo_voigt_are_those_of_the_voigt_function_it_stands_for(
 def test_what_is_convolved_with_the_instrument_is_found_again():
     """Voigt functions convolve by adding squares of Gaussian and plain Lorentzian widths."""
     g0, h0, g1, h1 = 0.05, 0.02, 0.06, 0.04
-    from layerscope.diffraction.peaks.lines import tch_width_and_mixing
-
     seen = tch_width_and_mixing(np.array([np.hypot(g0, g1)]), np.array([h0 + h1]))
     own = tch_width_and_mixing(np.array([g1]), np.array([h1]))
     instrument = tch_width_and_mixing(np.array([g0]), np.array([h0]))

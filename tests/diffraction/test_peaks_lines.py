@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from layerscope.diffraction.peaks.axial import axial_rule
 from layerscope.diffraction.peaks.bragg import d_from_two_theta, second_line, two_theta_from_d
-from layerscope.diffraction.peaks.lines import DiffractionLine, tch_width_and_mixing
+from layerscope.diffraction.peaks.lines import DiffractionLine
 from layerscope.diffraction.radiation import Radiation, tube_radiation
+from layerscope.diffraction.widths import tch_width_and_mixing
 from scipy import integrate, special
 
 from layerscope.errors import DataError, FitError

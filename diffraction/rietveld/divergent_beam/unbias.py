@@ -23,7 +23,7 @@ from layerscope.errors import DataError, RecipeError
 from ...radiation import lorentz_polarisation
 from ..crystal import reflections
 from ..geometry import Geometry
-from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem
+from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem, cell_volume
 from ..profile import texture_factor
 from ..result import Estimate, RietveldResult, update_problem
 from .aberrations import line_profile
@@ -219,8 +219,8 @@ def _corrected(raw: RietveldResult, bias: Mapping[str, float], calibration: Geom
     for phase in raw.phases:
         cell: dict[str, Any] = {k: moved(f"{phase.name}/cell/{k}", v) for k, v in phase.cell.items()}
         if "volume" in cell:
-            ratio = _volume(cell) / _volume(phase.cell)
-            cell["volume"] = replace(cell["volume"], value=cell["volume"].value * ratio)
+            now, then = (cell_volume([c[k].value for k in CELL]) for c in (cell, phase.cell))
+            cell["volume"] = replace(cell["volume"], value=cell["volume"].value * now / then)
         phases.append(replace(phase, cell=cell))
     instrument = {k: moved(f"instrument/{k}", v) for k, v in raw.instrument.items()}
     before = raw.estimates()
@@ -236,9 +236,3 @@ def _corrected(raw: RietveldResult, bias: Mapping[str, float], calibration: Geom
         told = [n for n in calibration.values if hasattr(calibration.geometry, n)]
         flags += [f"GEOMETRY:{n} {calibration.values[n]:.5g} ± {calibration.sigmas[n]:.1g}" for n in told]
     return replace(raw, phases=tuple(phases), instrument=instrument, flags=(*raw.flags, *flags))
-
-
-def _volume(cell: Mapping[str, Estimate]) -> float:
-    a, b, c = (cell[k].value for k in ("a", "b", "c"))
-    p, q, r = (math.cos(math.radians(cell[k].value)) for k in ("alpha", "beta", "gamma"))
-    return a * b * c * math.sqrt(1.0 - p * p - q * q - r * r + 2.0 * p * q * r)

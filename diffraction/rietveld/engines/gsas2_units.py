@@ -7,23 +7,19 @@ import math
 import numpy as np
 
 from ...radiation import lorentz_polarisation
+from ...widths import tch_width_and_mixing
 from ..model import ExtraLine, Problem
 
 __all__ = ["line_images", "pseudo_voigt_widths"]
 
 
 def pseudo_voigt_widths(fwhm: float, eta: float) -> tuple[float, float]:
-    """Gaussian and Lorentzian FWHM that give a pseudo-Voigt of ``fwhm`` and ``eta``.
-
-    Inverts Thompson, Cox & Hastings 1987, J. Appl. Cryst. 20, 79, equations (8) and (9).
-    """
-    q = np.linspace(0.0, 1.0, 2001)
-    mixing = 1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3
-    lorentz = float(np.interp(eta, mixing, q)) * fwhm
-    gauss = np.linspace(0.0, fwhm, 4001)
-    total = gauss**5 + 2.69269 * gauss**4 * lorentz + 2.42843 * gauss**3 * lorentz**2
-    total += 4.47163 * gauss**2 * lorentz**3 + 0.07842 * gauss * lorentz**4 + lorentz**5
-    return float(np.interp(fwhm, total**0.2, gauss)), lorentz
+    """Gaussian and Lorentzian FWHM that give a pseudo-Voigt of ``fwhm`` and ``eta``."""
+    angle = np.linspace(0.0, 0.5 * np.pi, 20001)  # from all Gaussian to all Lorentzian
+    gauss, lorentz = np.cos(angle), np.sin(angle)
+    width, mixing, _ = tch_width_and_mixing(gauss, lorentz)
+    sharp, broad = (fwhm * float(np.interp(eta, mixing, part / width)) for part in (gauss, lorentz))
+    return sharp, broad
 
 
 def line_images(line: ExtraLine, problem: Problem) -> list[tuple[float, float]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..agreement import strong_correlations
-from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem
+from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem, cell_volume
 from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
 
 __all__ = ["INSTRUMENT_PATHS", "RietxAnswer"]
@@ -134,7 +134,7 @@ class RietxAnswer:
             if row.phase_index == index:
                 raw = None if row.stderr is None else row.stderr / factor
                 return Estimate(row.volume, raw, row.stderr, "derived")
-        return Estimate(cell_volume(np.array([cell[k].value for k in CELL])), role="derived")
+        return Estimate(cell_volume([cell[k].value for k in CELL]), role="derived")
 
     def _weight(self, index: int, factor: float) -> Estimate:
         if len(self.problem.phases) == 1:
@@ -207,13 +207,6 @@ class _Reader:
         # a coordinate is tied to a degree of freedom of its site: symmetry, not a constraint of the user
         role: Role = "refined" if answer.vary or path[-2:] in (".x", ".y", ".z") else "constrained"
         return Estimate(float(answer.value), float(raw), float(answer.stderr), role, start, *bounds)
-
-
-def cell_volume(cell: FloatArray) -> float:
-    """Volume in Å³ of a cell (a, b, c, alpha, beta, gamma), shape (6,)."""
-    a, b, c = cell[:3]
-    ca, cb, cg = np.cos(np.radians(cell[3:]))
-    return float(a * b * c * math.sqrt(1 - ca**2 - cb**2 - cg**2 + 2 * ca * cb * cg))
 
 
 def _start_values(instrument: Instrument) -> dict[str, float]:
