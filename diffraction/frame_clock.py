@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,12 +15,15 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.delimited import parse_table
 from layerscope.measured.files import load
+from layerscope.measured.series import Measurement
 from layerscope.records import InputFile, file_sha256
 
 from .frames import Frame
 from .recipe_series import CyclerTable, DiffractionRecipe, FramesTable
 
-__all__ = ["aligned", "by_clock", "timed"]
+__all__ = ["aligned", "by_clock", "timed", "with_period"]
+
+M = TypeVar("M", bound=Measurement)
 
 
 def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], total: int) -> list[Frame]:
@@ -40,12 +45,8 @@ def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], to
         If table or log cannot be read or do not fit the frames.
     """
     if table.start is not None and table.period_s is not None:
-        length = timedelta(seconds=table.duration_s or table.period_s)
-        begins = [table.start + timedelta(seconds=f.index * table.period_s) for f in frames]
-        frames = [
-            replace(f, pattern=replace(f.pattern, start_time=begin, end_time=begin + length))
-            for f, begin in zip(frames, begins, strict=True)
-        ]
+        patterns = with_period([f.pattern for f in frames], table.start, table.period_s, table.duration_s)
+        frames = [replace(f, pattern=pattern) for f, pattern in zip(frames, patterns, strict=True)]
     if table.log is not None:
         frames = _logged(recipe, table, frames)
     if table.table is None:
@@ -59,6 +60,41 @@ def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], to
         if not np.isfinite(values).all():
             raise DataError(f"column {wanted[key]!r} holds NaN or infinity", source=table.table)
     return [replace(f, **{k: float(v[f.index]) for k, v in columns.items()}) for f in frames]  # type: ignore[arg-type]
+
+
+def with_period(
+    measurements: Sequence[M], start: datetime, period_s: float, duration_s: float | None = None
+) -> list[M]:
+    """Return measurements with times from a fixed period, for files that carry no time of measurement.
+
+    Parameters
+    ----------
+    measurements : sequence of Measurement
+    start : datetime
+        Start of the one with index 0.
+    period_s : float
+        From start to start in s.
+    duration_s : float, optional
+        Length of one in s; without it the period.
+
+    Returns
+    -------
+    list of Measurement
+        Number i starts at ``start + i * period_s``, by its index, so that one left out leaves its gap.
+
+    Raises
+    ------
+    DataError
+        If period or duration is not positive, or the duration is longer than the period.
+    """
+    length = period_s if duration_s is None else duration_s
+    if not (np.isfinite(period_s) and 0 < length <= period_s):
+        raise DataError(f"frames of {length:g} s every {period_s:g} s are not possible")
+    begins = [start + timedelta(seconds=m.index * period_s) for m in measurements]
+    return [
+        replace(m, start_time=begin, end_time=begin + timedelta(seconds=length))
+        for m, begin in zip(measurements, begins, strict=True)
+    ]
 
 
 def _logged(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame]) -> list[Frame]:

@@ -173,11 +173,11 @@ class SeriesTable(RecipeModel):
     """One series of frames, or one pattern: an archive, a file of several scans, or a file a frame."""
 
     files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
-        description="an archive, one file of several scans, or a file a frame"
+        description="an archive, a folder, a pattern ('frames/*.xy'), a file of several scans, or a file a frame"
     )
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
-    members: str | None = Field(default=None, description="which files of an archive are frames, e.g. '*.xye'")
+    members: str | None = Field(default=None, description="which files of a folder or archive are frames, e.g. '*.xye'")
     format: str = Field(
         default="auto",
         description="found by the content if 'auto'; else the reader's name, e.g. xrdml, bruker_raw, columns",

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
+from layerscope.measured.files import fingerprint
 from layerscope.records import InputFile
 
 from .dataset import Pattern
@@ -100,15 +101,7 @@ def _read_files(
             failures.append(FrameFailure(count, number, error))
             count += 1
             continue
-        files.append(
-            InputFile(
-                path=path,
-                sha256=found.sha256,
-                size=found.size,
-                reader=f"{found.reader} {found.format}",
-                reader_version=found.reader_version,
-            )
-        )
+        files.append(found.input_file(path))
         items: list[Pattern | LayerscopeError] = []
         by_index = {p.index: p for p in found.frames}
         problems = {p.index: p for p in found.problems}
@@ -155,12 +148,10 @@ def _error(kind: str, message: str, source: str) -> LayerscopeError:
 def _unread(recipe: DiffractionRecipe, path: str) -> InputFile:
     """Return the entry of a file that cannot be read; of one that is not there, the hash of nothing."""
     try:
-        data = recipe.resolve(path).read_bytes()
-    except (LayerscopeError, OSError):
-        data = b""
-    return InputFile(
-        path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), reader="none", reader_version="0"
-    )
+        sha256, size = fingerprint(recipe.resolve(path))
+    except LayerscopeError:
+        sha256, size = hashlib.sha256(b"").hexdigest(), 0
+    return InputFile(path=path, sha256=sha256, size=size, reader="none", reader_version="0")
 
 
 def _radiation(given: RadiationTable | None, pattern: Pattern) -> Radiation:

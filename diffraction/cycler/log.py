@@ -113,4 +113,4 @@ def with_log(series: PatternSeries, log: FrameLog) -> PatternSeries:
             raise DataError(f"frame {frame.index} ({name}) {reason}", source=log.source)
         start, end = log.times[keys[0]]
         frames.append(replace(frame, start_time=start, end_time=end))
-    return replace(series, frames=tuple(frames))
+    return replace(series, measurements=tuple(frames))

@@ -12,8 +12,6 @@ from layerscope.measured.files import RawFile
 from ..radiation import FloatArray
 
 __all__ = [
-    "READER_VERSION",
-    "ascending",
     "local_name",
     "parse_xml",
     "regular_axis",
@@ -21,17 +19,8 @@ __all__ = [
     "whole_counts",
 ]
 
-READER_VERSION = "1"
-"""Raised whenever a reader returns something else for the same bytes, so that old records stay distinguishable."""
-
 LARGEST_SCAN = 50_000_000
 """No scan has more points."""
-
-
-def ascending(axis: FloatArray, *others: FloatArray | None) -> tuple[FloatArray, ...]:
-    """Turn arrays round together if the axis falls; a None becomes an empty array. Nothing is sorted."""
-    step = -1 if axis.size > 1 and axis[0] > axis[-1] else 1
-    return tuple(np.ascontiguousarray(a[::step]) if a is not None else np.empty(0) for a in (axis, *others))
 
 
 def regular_axis(raw: RawFile, start: float, step: float, points: int) -> FloatArray:

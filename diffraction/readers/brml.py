@@ -14,11 +14,9 @@ from layerscope.measured.text import moment, number
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import ascending, local_name, parse_xml
+from ._base import local_name, parse_xml
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "brml"
+__all__ = ["read", "sniff"]
 
 _RAW_DATA = re.compile(r"(^|/)RawData\d+\.xml$")
 _TWO_THETA = ("TwoTheta", "2Theta")
@@ -39,32 +37,17 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all scans over 2θ.
+    """Read all scans over 2θ, one a RawData file.
 
     The recorded counts are already multiplied by the absorber's factor, as its steps show no jump; the variance is
     that of the counts behind it.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a RawData file.
-
-    Raises
-    ------
-    ReaderError
-        If the archive or its XML is damaged, rows are fewer than declared, or 2θ does not move.
     """
     patterns: list[Pattern] = []
     with open_archive(raw) as archive:
         for name in member_names(archive):
             if _RAW_DATA.search(name):
                 member = read_member(raw, archive, name)
-                patterns.append(_raw_data(member, parse_xml(member), len(patterns), raw.name))
+                patterns.append(_raw_data(member, parse_xml(member)))
     if not patterns:
         raise raw.error("the archive holds no RawData")
     return patterns
@@ -88,7 +71,7 @@ def _value(element: Element, name: str) -> float | None:
     return None if found is None else number(found.get("Value", found.text))
 
 
-def _raw_data(raw: RawFile, root: Element, scan: int, source: str) -> Pattern:
+def _raw_data(raw: RawFile, root: Element) -> Pattern:
     routes = _all(root, "DataRoute")
     if not routes:
         raise raw.error("there is no route of data")
@@ -105,20 +88,17 @@ def _raw_data(raw: RawFile, root: Element, scan: int, source: str) -> Pattern:
     if columns.factor is not None and (rows[:, columns.factor] != 1).any():
         factor = rows[:, columns.factor]
         variance = np.maximum(intensity, factor) * factor
-    axis, intensity, turned = ascending(two_theta, intensity, variance)
     time = number(_text(route, "TimePerStep"))
     return Pattern(
-        axis=axis,
+        axis=two_theta,
         intensity=intensity,
         intensity_unit="counts",
-        variance=None if variance is None else turned,
+        variance=variance,
         time_per_step_s=time if time is not None and time > 0 else None,
         radiation=_radiation(root),
         start_time=moment(_text(root, "TimeStampStarted")),
         end_time=moment(_text(root, "TimeStampFinished")),
         sample=_sample(root),
-        source=source,
-        scan=scan,
         metadata={
             "points_declared": "no" if declared is None else "yes",
             "scan_type": _scan_name(route),

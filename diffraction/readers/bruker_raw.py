@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,7 @@ from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
 from ._base import regular_axis
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "bruker_raw"
+__all__ = ["read", "sniff"]
 
 _UNKNOWN = -1e6
 """Version 1 writes it for an angle that is not known."""
@@ -42,24 +40,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all ranges.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a range.
-
-    Raises
-    ------
-    ReaderError
-        If the file is cut off, a range declares more points than the file can hold, bytes are left over, or a range
-        is not a scan of 2θ.
-    """
+    """Read all ranges; bytes that are left over, and scans of other axes than 2θ, are refused."""
     if not sniff(raw):
         raise raw.error("the file does not start like a Bruker RAW file")
     version = raw.data[:4]
@@ -138,8 +119,6 @@ def _read_1(raw: RawFile) -> list[Pattern]:
                 time_per_step_s=_positive(_rounded(_field(raw, "f", header + 8, what))),
                 radiation=_radiation(alpha1, alpha2, 0.0, 0.0, ""),
                 sample=_text(raw, header + 40, 32, what),
-                source=raw.name,
-                scan=len(patterns),
                 metadata={
                     "version": "1",
                     "points_declared": "yes",
@@ -177,8 +156,6 @@ def _read_2(raw: RawFile) -> list[Pattern]:
                 radiation=_radiation(alpha1, alpha2, ratio, 0.0, anode),
                 start_time=date if scan == 0 else None,
                 temperature_K=_positive(kelvin),
-                source=raw.name,
-                scan=scan,
                 metadata={"version": "2", "points_declared": "yes"},
             )
         )
@@ -214,8 +191,6 @@ def _read_3(raw: RawFile) -> list[Pattern]:
                 radiation=radiation,
                 start_time=date if scan == 0 else None,
                 sample=sample,
-                source=raw.name,
-                scan=scan,
                 metadata={
                     "version": "3",
                     "points_declared": "yes",
@@ -250,7 +225,7 @@ def _read_4(raw: RawFile) -> list[Pattern]:
         if patterns and not raw.data[position:].strip(b"\0"):
             break
         pattern, position = _range_4(raw, position, len(patterns), tags, radiation)
-        patterns.append(pattern if patterns else _dated(pattern, date))
+        patterns.append(pattern if patterns else replace(pattern, start_time=date))
     _rest(raw, position)
     return patterns
 
@@ -274,14 +249,6 @@ def _range_4(
         time_per_step_s=_positive(_rounded(_field(raw, "f", position + 92, what))),
         radiation=radiation,
         sample=tags.get("SAMPLEID", ""),
-        source=raw.name,
-        scan=scan,
         metadata={**tags, "version": "4", "points_declared": "yes", "scan_type": scan_type},
     )
     return pattern, data + points * stride
-
-
-def _dated(pattern: Pattern, date: datetime | None) -> Pattern:
-    from dataclasses import replace
-
-    return replace(pattern, start_time=date)

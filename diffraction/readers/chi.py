@@ -8,12 +8,10 @@ from layerscope.measured.files import RawFile
 from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
-from ._base import ascending, whole_counts
+from ._base import whole_counts
 from ._text import axis_of_label
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "chi"
+__all__ = ["read", "sniff"]
 
 
 def sniff(raw: RawFile) -> bool:
@@ -30,23 +28,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read one pattern.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One, in 2θ, Q or d as the label says.
-
-    Raises
-    ------
-    ReaderError
-        If the label names no known axis, or the rows are not as many as declared or not of two numbers.
-    """
+    """Read one pattern, in 2θ, Q or d as the label says."""
     lines = decode(raw.data).splitlines()
     if len(lines) < 5:
         raise raw.error(f"the file has {len(lines)} lines; four of header and the data are needed")
@@ -63,15 +45,14 @@ def read(raw: RawFile) -> list[Pattern]:
         table = numbers([part for row in rows for part in row]).reshape(-1, 2)
     except ValueError as error:
         raise raw.error(str(error)) from None
-    axis, intensity = ascending(label.factor * table[:, 0], table[:, 1])
+    intensity = table[:, 1]
     return [
         Pattern(
-            axis=axis,
+            axis=label.factor * table[:, 0],
             intensity=intensity,
             axis_kind=label.kind,
             intensity_unit="counts" if whole_counts(intensity) and bool(np.any(intensity)) else "arbitrary",
             sample=lines[0].strip(),
-            source=raw.name,
             metadata={"points_declared": "yes", "axis_label": lines[1].strip(), "intensity_label": lines[2].strip()},
         )
     ]

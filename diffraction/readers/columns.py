@@ -8,16 +8,15 @@ import numpy as np
 
 from layerscope.measured.delimited import Table, holds_rows, parse_table
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import FloatArray
 from ..recipe_series import PatternColumnsTable
-from ._base import ascending, regular_axis, variance_of_errors, whole_counts
+from ._base import regular_axis, variance_of_errors, whole_counts
 from ._text import AxisLabel, axis_of_label, radiation_of_header
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "columns"
+__all__ = ["read", "sniff"]
 
 _AXES: dict[str, AxisLabel] = {
     "two_theta_deg": AxisLabel("two_theta", 1.0),
@@ -38,25 +37,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile, columns: PatternColumnsTable | None = None) -> list[Pattern]:
-    """Read a table of two or three columns, or any table by its map.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-    columns : PatternColumnsTable, optional
-        What the columns mean. Without it: axis, intensity, and a third as standard deviation.
-
-    Returns
-    -------
-    list of Pattern
-        One.
-
-    Raises
-    ------
-    ReaderError
-        If rows have different lengths, something is not a number, columns are missing or cannot be told apart.
-    """
+    """Read a table of two or three columns (axis, intensity, standard deviation), or any table by its map."""
     plan = columns if columns is not None else PatternColumnsTable()
     table = parse_table(raw, plan, least=1 if plan.axis is None else 2)
     values = table.values()
@@ -67,16 +48,14 @@ def read(raw: RawFile, columns: PatternColumnsTable | None = None) -> list[Patte
     if sigma is not None and (sigma < 0).any():
         raise raw.error("a standard deviation is negative", hint="the third column may be something else: give a map")
     variance = None if sigma is None else variance_of_errors(intensity, sigma)
-    axis, intensity, turned = ascending(axis, intensity, variance)
     pattern = Pattern(
         axis=axis,
         intensity=intensity,
         axis_kind=label.kind,
         intensity_unit=plan.intensity_unit or _unit(table, plan, intensity, variance),
-        variance=None if variance is None else turned,
+        variance=variance,
         radiation=radiation_of_header(table.header),
-        sample="",
-        source=raw.name,
+        small_angle=plan.axis_unit == "two_theta_deg",
         metadata={"header": "\n".join(table.header)[:2000], "points_declared": "no" if plan.points is None else "map"},
     )
     return [pattern]

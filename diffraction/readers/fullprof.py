@@ -11,12 +11,10 @@ from layerscope.measured.files import RawFile
 from layerscope.measured.text import decode, number, numbers
 
 from ..dataset import Pattern
-from ._base import ascending, regular_axis, variance_of_errors, whole_counts
+from ._base import regular_axis, variance_of_errors, whole_counts
 from ._text import radiation_of_header
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "fullprof"
+__all__ = ["read", "sniff"]
 
 _NEUTRONS = re.compile(r"\b(D1A|D1B|D2B|D20|3T2|G4\.1|HRPT|DMC|SPODI|HB-?2A|ECHIDNA|WOMBAT|neutrons?)\b", re.IGNORECASE)
 """Neutron powder diffractometers with one wavelength: ILL, LLB, PSI, FRM II, ORNL, ANSTO."""
@@ -42,23 +40,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read either of the two formats.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One.
-
-    Raises
-    ------
-    ReaderError
-        If something is not a number, or the number of counts is not the one that start, step and stop declare.
-    """
+    """Read XYDATA, or the counts that a line of start, step and stop declares."""
     text = decode(raw.data)
     if "\0" in text:
         raise raw.error("the file is binary, not text")
@@ -102,7 +84,6 @@ def _read_range(raw: RawFile, text: str) -> Pattern:
         axis=regular_axis(raw, start, step, points),
         intensity=counts,
         intensity_unit="counts" if whole_counts(counts) else "arbitrary",
-        source=raw.name,
         sample=" ".join(lines[first].split()[3:]),
         metadata={"points_declared": "yes"},
     )
@@ -131,19 +112,17 @@ def _read_xydata(raw: RawFile, text: str) -> Pattern:
     scale_x, scale_y = _factors(raw, header)
     intensity = table[:, 1] * scale_y
     variance = variance_of_errors(intensity, table[:, 2] * scale_y) if table.shape[1] == 3 else None
-    axis, intensity, turned = ascending(table[:, 0] * scale_x, intensity, variance)
     temperature = _keyword(header, "TEMP")
     neutrons = _NEUTRONS.search("\n".join(header))
     probe = {} if neutrons is None else {"probe": "neutron", "probe_from": neutrons.group()}
     return Pattern(
-        axis=axis,
+        axis=table[:, 0] * scale_x,
         intensity=intensity,
         intensity_unit="counts" if variance is None and whole_counts(intensity) else "arbitrary",
-        variance=None if variance is None else turned,
+        variance=variance,
         radiation=radiation_of_header(tuple(header)),
         temperature_K=temperature[0] if temperature and temperature[0] > 0 else None,
         sample=re.sub(r"^XYDATA\s*", "", header[0], flags=re.IGNORECASE) if header else "",
-        source=raw.name,
         metadata={"header": "\n".join(header)[:2000], "points_declared": "no", **probe},
     )
 

@@ -21,9 +21,7 @@ from ..radiation import FloatArray
 from ._base import regular_axis, variance_of_errors, whole_counts
 from ._text import radiation_of_header
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "gsas"
+__all__ = ["read", "sniff"]
 
 _CENTIDEGREES = 100.0
 _BANK = re.compile(r"^BANK\s+\d+", re.IGNORECASE)
@@ -47,24 +45,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all banks with constant wavelength.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a bank.
-
-    Raises
-    ------
-    ReaderError
-        If a bank has not the channels that it declares, something is not a number, the type is not known, or the
-        data are from time of flight.
-    """
+    """Read all banks with constant wavelength; those from time of flight are refused."""
     lines = _lines(decode(raw.data))
     starts = [i for i, line in enumerate(lines) if _BANK.match(line)]
     if not starts:
@@ -129,8 +110,6 @@ def _pattern(raw: RawFile, bank: _Bank, scan: int, title: tuple[str, ...]) -> Pa
         variance=variance,
         radiation=radiation_of_header(title),
         sample=title[0].strip() if title else "",
-        source=raw.name,
-        scan=scan,
         metadata={"points_declared": "yes", "type": bank.kind, "title": "\n".join(title)[:2000]},
     )
 

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import moment
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
-from ._base import ascending, whole_counts
+from ._base import whole_counts
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "nxmonopd"
+__all__ = ["read", "sniff"]
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _LARGEST_DATASET = 50_000_000
@@ -36,24 +35,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all entries that follow NXmonopd.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One an entry, or one a row where the data of an entry are stacked, shape (frames, n).
-
-    Raises
-    ------
-    ReaderError
-        If the file is cut off or damaged, no entry follows NXmonopd, a dataset is missing, too large, lies in another
-        file or has a unit that is not known.
-    """
+    """Read all entries that follow NXmonopd, one a row where the data of an entry are stacked, shape (frames, n)."""
     h5py = import_module("h5py")
     try:
         with h5py.File(io.BytesIO(raw.data), "r") as file:
@@ -72,13 +54,7 @@ def read(raw: RawFile) -> list[Pattern]:
         raise raw.error(f"the HDF5 file is cut off or damaged: {error}") from error
     if not patterns:
         raise raw.error("no entry follows NXmonopd")
-    return [pattern if i == 0 else _numbered(pattern, i) for i, pattern in enumerate(patterns)]
-
-
-def _numbered(pattern: Pattern, scan: int) -> Pattern:
-    from dataclasses import replace
-
-    return replace(pattern, scan=scan)
+    return patterns
 
 
 def _is_monopd(raw: RawFile, entry: Any) -> bool:
@@ -152,20 +128,18 @@ def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
     patterns = []
     for row in range(len(stack)):
         variance = None if sigma is None else np.where(sigma[row] > 0, sigma[row] ** 2, np.inf)
-        x, y, turned = ascending(axis, stack[row], variance)
         patterns.append(
             Pattern(
-                axis=x,
-                intensity=y,
+                axis=axis,
+                intensity=stack[row],
                 axis_kind=kind,
                 intensity_unit=unit,
-                variance=None if variance is None else turned,
+                variance=variance,
                 radiation=_radiation(raw, entry),
                 start_time=moment(_text(raw, entry, "start_time")),
                 end_time=moment(_text(raw, entry, "end_time")),
                 temperature_K=_temperature(raw, entry),
                 sample=_text(raw, entry, "sample/name"),
-                source=raw.name,
                 metadata={"entry": str(entry.name), "title": _text(raw, entry, "title"), "points_declared": "yes"},
             )
         )

@@ -16,15 +16,13 @@ import numpy as np
 
 from layerscope.errors import DataError, MissingDependencyError
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode, moment, number
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation, tube_radiation
-from ._base import ascending
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "pdcif"
+__all__ = ["read", "sniff"]
 
 _INTENSITIES: tuple[tuple[str, IntensityUnit], ...] = (
     ("_pd_meas_counts_total", "counts"),
@@ -56,30 +54,13 @@ def read(raw: RawFile) -> list[Pattern]:
 
     A block named ``..._calc`` holds a calculated pattern under the same tags and is left out. The wavelength comes
     from the same block, else from another one, else from the named anode.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a block.
-
-    Raises
-    ------
-    ReaderError
-        If the CIF is damaged or cut off, or has not the number of points that it states.
-    MissingDependencyError
-        If gemmi is not installed.
     """
     blocks = _parse(raw)
     patterns: list[Pattern] = []
     for block in blocks:
         if block.name.lower().endswith("_calc"):
             continue
-        pattern = _pattern(raw, block, blocks, len(patterns))
+        pattern = _pattern(raw, block, blocks)
         if pattern is not None:
             patterns.append(pattern)
     if not patterns:
@@ -103,7 +84,7 @@ def _parse(raw: RawFile) -> list[Any]:
         raise raw.error(f"the CIF is damaged or cut off: {error}") from error
 
 
-def _pattern(raw: RawFile, block: Any, blocks: Sequence[Any], scan: int) -> Pattern | None:
+def _pattern(raw: RawFile, block: Any, blocks: Sequence[Any]) -> Pattern | None:
     found = next(((tag, unit, column) for tag, unit in _INTENSITIES if (column := _column(block, tag))), None)
     if found is None:
         return None
@@ -116,20 +97,17 @@ def _pattern(raw: RawFile, block: Any, blocks: Sequence[Any], scan: int) -> Patt
             f"block {block.name!r} states {declared} points, {intensity.size} are there", hint="it may be cut off"
         )
     variance = _variance(raw, block, intensity, sigma)
-    axis, intensity, turned = ascending(axis, intensity, variance)
     return Pattern(
         axis=axis,
         intensity=intensity,
         axis_kind=kind,
         intensity_unit=unit,
-        variance=None if variance is None else turned,
+        variance=variance,
         time_per_step_s=_number(block, "_pd_meas_step_count_time"),
         radiation=_radiation([block, *blocks]),
         start_time=_start(block),
         temperature_K=_temperature([block, *blocks]),
         sample=_text(block, "_pd_phase_name") or _text(block, "_pd_spec_description"),
-        source=raw.name,
-        scan=scan,
         metadata={"block": block.name, "tag": tag, "points_declared": "no" if declared is None else "yes"},
     )
 

@@ -8,17 +8,16 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from layerscope.measured.archive import is_zip, member_names, natural_key, open_archive, read_member
-from layerscope.measured.files import RawFile
+from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
+from layerscope.measured.files import RawFile, natural_key
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode, moment, number
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import Radiation
-from ._base import ascending, local_name, parse_xml
+from ._base import local_name, parse_xml
 
-__all__ = ["FORMAT", "read", "read_rasx", "sniff", "sniff_rasx"]
-
-FORMAT = "ras"
+__all__ = ["read", "read_rasx", "sniff", "sniff_rasx"]
 
 _PROFILE = re.compile(r"(^|/)Profile\d*\.txt$")
 _HEADER_LINE = re.compile(r'\*([A-Z0-9_.-]+)\s+"(.*)"\s*$')
@@ -36,23 +35,7 @@ def sniff_rasx(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all scans of a .ras file.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a scan; intensities times attenuation factor.
-
-    Raises
-    ------
-    ReaderError
-        If an end mark is missing, rows are not as many as declared or not of numbers, or 2θ does not move.
-    """
+    """Read all scans of a .ras file; intensities are multiplied by the attenuation factor."""
     if not sniff(raw):
         raise raw.error("the file does not start with *RAS_DATA_START")
     header: dict[str, str] = {}
@@ -83,23 +66,7 @@ def read(raw: RawFile) -> list[Pattern]:
 
 
 def read_rasx(raw: RawFile) -> list[Pattern]:
-    """Read all scans of a .rasx archive.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a profile.
-
-    Raises
-    ------
-    ReaderError
-        As `read`, or if the archive is damaged or lacks the conditions of a profile.
-    """
+    """Read all profiles of a .rasx archive, each with its conditions."""
     patterns: list[Pattern] = []
     with open_archive(raw) as archive:
         names = member_names(archive)
@@ -168,18 +135,15 @@ def _pattern(raw: RawFile, header: Mapping[str, str], text: str, scan: int) -> P
     unit = _UNITS.get(header.get("MEAS_SCAN_UNIT_Y", "counts").lower(), "arbitrary")
     intensity = table[:, 1] * factor
     variance = np.maximum(table[:, 1], 1.0) * factor**2 if attenuated and unit == "counts" else None
-    axis, intensity, turned = ascending(table[:, 0], intensity, variance)
     return Pattern(
-        axis=axis,
+        axis=table[:, 0],
         intensity=intensity,
         intensity_unit=unit,
-        variance=None if variance is None else turned,
+        variance=variance,
         radiation=_radiation(header),
         start_time=moment(header.get("MEAS_SCAN_START_TIME")),
         end_time=moment(header.get("MEAS_SCAN_END_TIME")),
         sample=header.get("FILE_SAMPLE", ""),
-        source=raw.name,
-        scan=scan,
         metadata={
             "points_declared": "no" if declared is None else "yes",
             "scan_axis": header.get("MEAS_SCAN_AXIS_X_INTERNAL", header.get("MEAS_SCAN_AXIS_X", "")),

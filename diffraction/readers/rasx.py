@@ -5,6 +5,4 @@ from __future__ import annotations
 from .ras import read_rasx as read
 from .ras import sniff_rasx as sniff
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "rasx"
+__all__ = ["read", "sniff"]

@@ -14,9 +14,7 @@ from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
 from ._base import whole_counts
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "result_vector"
+__all__ = ["read", "sniff"]
 
 _MARK = "Result vector"
 _BLOCK = re.compile(r"line\W{0,3}\s*(\d+)\s*;\s*repeat", re.IGNORECASE)
@@ -32,20 +30,7 @@ def sniff(raw: RawFile) -> bool:
 def read(raw: RawFile) -> list[Pattern]:
     """Read one scan; the "Result vector" repeats it and only serves as a check that the file is whole.
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One. The date in the header is that of saving (one second for a hundred scans): it is metadata, no start time.
-
-    Raises
-    ------
-    ReaderError
-        If the result vector is missing or of another length (a file cut off), or a row is not two numbers.
+    The date in the header is that of saving (one second for a hundred scans): it is metadata, no start time.
     """
     lines = raw.data.decode("cp1251", errors="replace").splitlines()
     marks = [i for i, line in enumerate(lines) if line.strip() == _MARK]
@@ -71,7 +56,6 @@ def read(raw: RawFile) -> list[Pattern]:
             intensity_unit="counts" if whole_counts(rows[:, 1]) else "arbitrary",
             radiation=_radiation(settings),
             sample=_sample(lines[: starts[0]]),
-            source=raw.name,
             metadata={"saved": lines[0].strip(), "repeats": str(len(blocks)), "points_declared": "yes"},
         )
     ]

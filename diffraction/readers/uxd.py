@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode, moment, number, numbers
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import Radiation
 from ._base import regular_axis
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "uxd"
+__all__ = ["read", "sniff"]
 
 _COLUMNS = {"_COUNTS": 1, "_CPS": 1, "_2THETACOUNTS": 2, "_2THETACPS": 2, "_2THETACOUNTSTIME": 3}
 """Numbers a point has under each data keyword."""
@@ -38,24 +37,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Pattern]:
-    """Read all ranges.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a range.
-
-    Raises
-    ------
-    ReaderError
-        If there is no range, a keyword is missing, something is not a number, or the number of counts is not the one
-        declared (``_STEPCOUNT`` or ``_STOP``; many files declare none, and then a cut at a line's end stays unseen).
-    """
+    """Read all ranges; many files declare no number of counts, and then a cut at a line's end stays unseen."""
     common: dict[str, str] = {}
     ranges = list(_ranges(raw, decode(raw.data).splitlines(), common))
     if not ranges:
@@ -125,8 +107,6 @@ def _pattern(raw: RawFile, scan: int, common: dict[str, str], part: _Range) -> P
         start_time=moment(settings.get("_DATEMEASURED")),
         temperature_K=_temperature(settings.get("_TEMPERATURE")),
         sample=settings.get("_SAMPLE", ""),
-        source=raw.name,
-        scan=scan,
         metadata={**settings, "points_declared": "no" if declared is None else "yes"},
     )
 

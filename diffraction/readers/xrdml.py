@@ -7,15 +7,14 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import moment, number, numbers
 
-from ..dataset import IntensityUnit, Pattern
+from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import ascending, local_name, parse_xml, regular_axis
+from ._base import local_name, parse_xml, regular_axis
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "xrdml"
+__all__ = ["read", "sniff"]
 
 
 def sniff(raw: RawFile) -> bool:
@@ -28,21 +27,6 @@ def read(raw: RawFile) -> list[Pattern]:
 
     Counts are multiplied by the attenuation factors, if there are any; ``intensities`` contain them already. Where
     the counting time varies over a scan, the pattern becomes a rate with its variance.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    list of Pattern
-        One a scan.
-
-    Raises
-    ------
-    ReaderError
-        If the XML is cut off, lists in it have different lengths, something is not a number, or 2θ does not move.
     """
     root = parse_xml(raw)
     if local_name(root) != "xrdMeasurements":
@@ -103,20 +87,17 @@ def _scan(raw: RawFile, scan: Element, index: int, sample: str, radiation: Radia
         intensity, unit, common = intensity / times, "counts/s", None
     elif times is not None:
         common = float(times[0])
-    axis, intensity, turned = ascending(axis, intensity, variance)
     header = _child(scan, "header")
     return Pattern(
         axis=axis,
         intensity=intensity,
         intensity_unit=unit,
-        variance=None if variance is None else turned,
+        variance=variance,
         time_per_step_s=common,
         radiation=radiation,
         start_time=moment(_path_text(header, "startTimeStamp") if header is not None else ""),
         end_time=moment(_path_text(header, "endTimeStamp") if header is not None else ""),
         sample=sample,
-        source=raw.name,
-        scan=index,
         metadata={
             "points_declared": "no",
             "scan_axis": scan.get("scanAxis", ""),

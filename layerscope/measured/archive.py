@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from layerscope.errors import ReaderError
-from layerscope.measured.files import RawFile
+from layerscope.measured.files import RawFile, natural_key
 
 __all__ = [
     "LARGEST_ARCHIVE",
@@ -21,7 +21,6 @@ __all__ = [
     "fitting_names",
     "is_zip",
     "member_names",
-    "natural_key",
     "one_member",
     "open_archive",
     "read_member",
@@ -44,11 +43,6 @@ _CHECKED_ABOVE = 1 << 20
 def is_zip(raw: RawFile) -> bool:
     """Tell whether the bytes start like a zip archive."""
     return raw.data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which ``2.txt`` comes before ``10.txt``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d{1,18})", name)]
 
 
 @contextmanager

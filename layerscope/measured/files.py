@@ -1,21 +1,38 @@
-"""Files as bytes: measured ones are read whole and hashed, results are written whole or not at all."""
+"""Files as bytes: measured ones are read whole and hashed, alone or many; results are written whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from layerscope.errors import ReaderError, WriteError
+from layerscope.records.identity import file_sha256
 
-__all__ = ["LARGEST_FILE", "RawFile", "load", "replacing", "sync_folder", "write_atomic", "writing"]
+__all__ = [
+    "LARGEST_FILE",
+    "RawFile",
+    "files_of",
+    "fingerprint",
+    "joint_fingerprint",
+    "load",
+    "natural_key",
+    "replacing",
+    "sync_folder",
+    "write_atomic",
+    "writing",
+]
 
 LARGEST_FILE = 1 << 30
 """No file of a measurement is larger than 1 GiB; this guards against being handed a disk image."""
+
+MOST_FILES = 200_000
+_WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,71 @@ def load(path: str | Path) -> RawFile:
     if not data:
         raise ReaderError("the file is empty", source=path)
     return RawFile(path, data, hashlib.sha256(data).hexdigest())
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key under which ``2.txt`` comes before ``10.txt``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d{1,18})", name)]
+
+
+def files_of(path: Path) -> tuple[Path, list[str]] | None:
+    """Return what a folder, or a pattern such as ``frames/*.xy``, stands for; None for the path of one file.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, a pattern, or a file, which need not be there.
+
+    Returns
+    -------
+    folder : Path
+    names : list of str
+        Files in it, relative with forward slashes, in natural order; hidden ones are left out.
+
+    Raises
+    ------
+    ReaderError
+        If the folder cannot be read, or there are too many files.
+    """
+    wild = next((i for i, part in enumerate(path.parts) if _WILD.search(part)), None)
+    try:
+        if path.is_dir():
+            folder, found = path, list(path.iterdir())
+        elif wild is None or path.exists():
+            return None
+        else:
+            folder = Path(*path.parts[:wild])
+            found = list(folder.glob("/".join(path.parts[wild:])))
+        names = [file.relative_to(folder).as_posix() for file in found if file.is_file()]
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long
+        raise ReaderError(f"the path leads nowhere: {error}", source=path) from error
+    if len(names) > MOST_FILES:
+        raise ReaderError(f"{len(names)} files are too many for one series", source=path)
+    return folder, sorted((n for n in names if not re.search(r"(^|/)\.", n)), key=natural_key)
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """Return hash and size of a file; of a folder or pattern, of the names and hashes of its files.
+
+    Raises
+    ------
+    ReaderError
+        If a file cannot be read.
+    """
+    many = files_of(path)
+    if many is None:
+        return file_sha256(path), path.stat().st_size
+    folder, names = many
+    return joint_fingerprint((n, file_sha256(folder / n), (folder / n).stat().st_size) for n in names)
+
+
+def joint_fingerprint(files: Iterable[tuple[str, str, int]]) -> tuple[str, int]:
+    """Return hash and size of several files, given name, hash and size of each: of the list, and of all together."""
+    digest, total = hashlib.sha256(), 0
+    for name, sha256, size in files:
+        digest.update(f"{name}\0{sha256}\n".encode())
+        total += size
+    return digest.hexdigest(), total
 
 
 def write_atomic(path: Path, data: bytes) -> bool:

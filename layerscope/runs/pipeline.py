@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.flags import Flag, status_of
+from layerscope.measured.files import fingerprint
 from layerscope.records import (
     FitQuality,
     InputFile,
@@ -19,7 +20,6 @@ from layerscope.records import (
     ResultRecord,
     SampleState,
     failed_record,
-    file_sha256,
     make_record_id,
 )
 from layerscope.records.vocabulary import nearest
@@ -194,7 +194,7 @@ class RunContext:
     debug: bool = False
     attachments: Path | None = None
     failures: list[ResultRecord] = field(default_factory=list)
-    _hashes: dict[str, str] = field(default_factory=dict, repr=False)
+    _hashes: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
 
     def series_name(self, *parts: str) -> str:
         """Return a name for a series that no other recipe of the study uses: ``xps_b1s_li_rich_B_1s``.
@@ -224,13 +224,13 @@ class RunContext:
         ReaderError
             If the file is not there.
         """
-        file = self.recipe.resolve(path)
         if path not in self._hashes:
-            self._hashes[path] = file_sha256(file)
+            self._hashes[path] = fingerprint(self.recipe.resolve(path))
+        sha256, size = self._hashes[path]
         return InputFile(
             path=path,
-            sha256=self._hashes[path],
-            size=file.stat().st_size,
+            sha256=sha256,
+            size=size,
             reader=reader,
             reader_version=reader_version,
             selector=selector,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
-from layerscope.records import Problem, ResultRecord, canonical_json, failed_record, file_sha256
+from layerscope.measured.files import fingerprint
+from layerscope.records import Problem, ResultRecord, canonical_json, failed_record
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
 from layerscope.version import __version__
@@ -43,7 +44,7 @@ class Task:
         import hashlib
 
         try:
-            hashes = [file_sha256(self.recipe.resolve(path)) for path in self.recipe.input_paths()]
+            hashes = [fingerprint(self.recipe.resolve(path))[0] for path in self.recipe.input_paths()]
         except LayerscopeError:
             return None
         text = canonical_json(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from layerscope.errors import ReaderError, RecipeError
+from layerscope.measured.files import files_of
 from layerscope.options import RecipeModel, RecipePath
 from layerscope.runs.recipe_errors import describe
 
@@ -92,7 +93,7 @@ class StudyRecipe(RecipeModel):
 
 
 def resolve_inside(folder: Path, relative: str) -> Path:
-    """Return `folder` / `relative`, after checking that it is a file inside `folder`.
+    """Return `folder` / `relative`, after checking that it is a file, a folder or a pattern of files inside `folder`.
 
     Parameters
     ----------
@@ -110,10 +111,16 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     """
     path = folder / relative
     try:
-        inside, there = path.resolve().is_relative_to(folder.resolve()), path.is_file()
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long
+        many = files_of(path)
+        inside = [] if many is None else [many[0] / name for name in many[1]]
+        own, there = folder.resolve(), bool(inside) if many is not None else path.is_file()
+        leaves = any(not file.resolve().is_relative_to(own) for file in (path, *inside))
+    except ReaderError as error:
+        error.source = relative
+        raise
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links
         raise ReaderError(f"the path leads nowhere: {error}", source=relative, hint=f"looked in {folder}") from error
-    if not inside:
+    if leaves:
         raise RecipeError(
             "the path leads out of the recipe's folder",
             source=relative,

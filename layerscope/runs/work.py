@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerscope.errors import LayerscopeError, WriteError
+from layerscope.measured.files import fingerprint
 from layerscope.records import ArrayRef, InputFile, Problem, ResultRecord, file_sha256
 from layerscope.runs.pipeline import Pipeline, PipelineOutput, RunContext, find_pipeline
 from layerscope.runs.plan import Task
@@ -162,12 +163,8 @@ def readable_inputs(recipe: PipelineRecipe) -> tuple[InputFile, ...]:
     found = []
     for path in recipe.input_paths():
         try:
-            file = recipe.resolve(path)
-            found.append(
-                InputFile(
-                    path=path, sha256=file_sha256(file), size=file.stat().st_size, reader="none", reader_version="0"
-                )
-            )
+            sha256, size = fingerprint(recipe.resolve(path))
+            found.append(InputFile(path=path, sha256=sha256, size=size, reader="none", reader_version="0"))
         except (LayerscopeError, OSError):
             continue
     return tuple(found)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from layerscope.errors import DataError
+from layerscope.measured.series import FloatArray, Measurement, Recording, require_one_axis
 
 __all__ = [
-    "MINIMUM_POINTS",
     "FloatArray",
-    "IntensityUnit",
     "Spectrum",
     "XpsDataset",
     "count_quantum",
@@ -25,19 +22,8 @@ __all__ = [
     "require_etch_times",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntensityUnit = Literal["counts", "counts/s"]
-
-MINIMUM_POINTS = 5
-"""Fewer points than this cannot carry a peak and a background."""
-
 MINIMUM_DISTINCT_COUNTS = 10
 """With fewer different counts a common divisor could be chance: ten of ten are even in one of 1000 spectra."""
-
-AXIS_TOLERANCE = 1e-3
-"""Two levels share an axis if no point differs by more than this fraction of the energy step."""
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _ELEMENTS = frozenset(
     re.findall(
@@ -78,8 +64,12 @@ def normalise_region(label: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
-    """One region at one level, as measured.
+class Spectrum(Measurement):
+    """One region at one level, as measured: a `Measurement` over the binding energy in eV.
+
+    The binding energy is the photon energy minus the kinetic energy on the axis that the file gives. The analyser's
+    work function is contained in the file's kinetic energy and is not subtracted again. Intensities are summed over all
+    scans, or a rate, and not corrected for transmission.
 
     Parameters
     ----------
@@ -89,13 +79,6 @@ class Spectrum:
         The name as it stands in the file.
     level : int
         Depth-profile level from 0 (0 when there is only one).
-    binding_energy : ndarray of float64, shape (n,)
-        Binding energy in eV, strictly ascending: photon energy minus kinetic energy, on the axis that the file gives.
-        The analyser's work function is contained in the file's kinetic energy and is not subtracted again.
-    counts : ndarray of float64, shape (n,)
-        Intensity in `intensity_unit`, not corrected for transmission.
-    intensity_unit : {"counts", "counts/s"}
-        Counts summed over all scans, or a rate.
     dwell_time_s : float, optional
         Time per point and scan in s.
     scans : int, optional
@@ -108,22 +91,15 @@ class Spectrum:
         Relative sensitivity factor written in the file.
     etch_time_s, depth_nm, angle_deg : float, optional
         Total sputter time before this level, depth, and emission angle against the surface normal.
-    sample : str
-        Sample name in the file.
     block : int
         Index of the block or region in the file, from 0.
     comments : tuple of str
         Comment lines of the block.
-    metadata : mapping of str to str
-        Everything else worth keeping.
     """
 
-    region: str
-    region_label: str
-    level: int
-    binding_energy: FloatArray
-    counts: FloatArray
-    intensity_unit: IntensityUnit = "counts"
+    region: str = ""
+    region_label: str = ""
+    level: int = 0
     dwell_time_s: float | None = None
     scans: int | None = None
     transmission: FloatArray | None = None
@@ -134,14 +110,35 @@ class Spectrum:
     etch_time_s: float | None = None
     depth_nm: float | None = None
     angle_deg: float | None = None
-    sample: str = ""
     block: int = 0
     comments: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+    AXIS_WORDS: ClassVar[tuple[str, str]] = ("an energy", "energies")
+    INTENSITY_WORD: ClassVar[str] = "counts"
 
     @property
-    def count_scale(self) -> float | None:
-        """Counts per (count/s): dwell time times scans in s, or None if the file does not give both."""
+    def name(self) -> str:
+        """What the messages call it."""
+        return f"region {self.region_label!r} at level {self.level}"
+
+    @property
+    def axis_unit(self) -> str:
+        """Unit of the axis."""
+        return "eV"
+
+    @property
+    def binding_energy(self) -> FloatArray:
+        """Binding energy in eV, shape (n,), ascending."""
+        return self.axis
+
+    @property
+    def counts(self) -> FloatArray:
+        """Intensity in `intensity_unit`, shape (n,)."""
+        return self.intensity
+
+    @property
+    def exposure_s(self) -> float | None:
+        """Dwell time times scans in s, or None if the file does not give both: counts per (count/s)."""
         if self.dwell_time_s is None or self.scans is None:
             return None
         return self.dwell_time_s * self.scans
@@ -153,28 +150,15 @@ class Spectrum:
             return None
         return np.asarray(self.excitation_energy_eV - self.binding_energy)
 
-    def real_counts(self) -> FloatArray:
-        """Return the number of counted electrons, whose variance is their number.
+    def ascending(self) -> Self:
+        """Return it with its energies rising; irregular scans are sorted, and equal energies keep their order."""
+        order = np.argsort(self.axis, kind="stable")
+        return self if (np.diff(order) == 1).all() else self.reordered(order)
 
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Counts.
-
-        Raises
-        ------
-        DataError
-            If the intensity is a rate and dwell time or number of scans is unknown.
-        """
-        if self.intensity_unit == "counts":
-            return self.counts
-        scale = self.count_scale
-        if scale is None:
-            raise DataError(
-                f"the intensity of {self._name()} is a rate, and dwell time and number of scans are not known",
-                hint="give dwell_time_s and scans, or use given weights",
-            )
-        return np.asarray(self.counts * scale)
+    def reordered(self, order: slice | NDArray[np.intp]) -> Self:
+        """Return it with its points in another order."""
+        transmission = None if self.transmission is None else self.transmission[order]
+        return replace(super().reordered(order), transmission=transmission)
 
     def check(self, source: str | Path | None = None) -> None:
         """Refuse values that no analysis could use.
@@ -187,83 +171,30 @@ class Spectrum:
         Raises
         ------
         DataError
-            If there are fewer than `MINIMUM_POINTS` points, arrays of unequal length, values that are not finite,
-            negative counts, or energies that do not rise strictly.
+            As `Measurement.check`, or if the transmission does not match the energies or is not positive.
         """
-        energy, counts, name = self.binding_energy, self.counts, self._name()
-        if energy.ndim != 1 or counts.shape != energy.shape:
-            raise DataError(f"{name} has {counts.size} counts for {energy.size} energies", source=source)
-        if energy.size < MINIMUM_POINTS:
-            count = "1 point" if energy.size == 1 else f"{energy.size} points"
-            raise DataError(f"{name} has only {count}; at least {MINIMUM_POINTS} are needed", source=source)
-        if not np.isfinite(energy).all():
-            raise DataError(f"{name} has an energy that is not finite", source=source)
-        self._check_counts(name, source)
-        if not (np.diff(energy) > 0).all():
-            raise DataError(f"the energies of {name} do not rise strictly", source=source)
-        if self.transmission is not None:
-            self._check_transmission(name, source)
-
-    def _check_counts(self, name: str, source: str | Path | None) -> None:
-        bad = ~np.isfinite(self.counts)
-        if bad.any():
-            raise DataError(f"{name} has {int(bad.sum())} counts that are NaN or infinite", source=source)
-        if (self.counts < 0).any():
-            raise DataError(
-                f"{name} has {int((self.counts < 0).sum())} negative counts (lowest {float(self.counts.min()):g})",
-                source=source,
-                hint="give the counts as measured, without a subtracted background",
-            )
-
-    def _check_transmission(self, name: str, source: str | Path | None) -> None:
+        super().check(source)
         transmission = self.transmission
-        if transmission is None or transmission.shape != self.binding_energy.shape:
-            raise DataError(f"{name} has a transmission that does not match its energies", source=source)
+        if transmission is None:
+            return
+        if transmission.shape != self.axis.shape:
+            raise DataError(f"{self.name} has a transmission that does not match its energies", source=source)
         if not (np.isfinite(transmission).all() and (transmission > 0).all()):
-            raise DataError(f"{name} has a transmission that is not positive", source=source)
-
-    def _name(self) -> str:
-        return f"region {self.region_label!r} at level {self.level}"
+            raise DataError(f"{self.name} has a transmission that is not positive", source=source)
 
 
 @dataclass(frozen=True, eq=False)
-class XpsDataset:
-    """All spectra of one file.
+class XpsDataset(Recording[Spectrum]):
+    """All spectra of one file, folder or archive, in order."""
 
-    Parameters
-    ----------
-    source : Path
-        The file.
-    format : str
-        One of the reader formats, for instance ``"vamas"``.
-    reader, reader_version : str
-        What read it.
-    sha256 : str
-        Hash of the file's bytes, hexadecimal.
-    size : int
-        Size of the file in bytes.
-    spectra : tuple of Spectrum
-        In the order of the file.
-    metadata : mapping of str to str
-        What the file says about itself.
-    """
-
-    source: Path
-    format: str
-    reader: str
-    reader_version: str
-    sha256: str
-    size: int
-    spectra: tuple[Spectrum, ...]
-    metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    @property
+    def spectra(self) -> tuple[Spectrum, ...]:
+        """The spectra."""
+        return self.measurements
 
     def regions(self) -> tuple[str, ...]:
         """Return the normalised region names in order of first appearance."""
         return tuple(dict.fromkeys(spectrum.region for spectrum in self.spectra))
-
-    def samples(self) -> tuple[str, ...]:
-        """Return the sample names in order of first appearance."""
-        return tuple(dict.fromkeys(spectrum.sample for spectrum in self.spectra))
 
     def levels(
         self, region: str, *, sample: str | None = None, allow_unequal_axes: bool = False
@@ -303,33 +234,8 @@ class XpsDataset:
                 f"region {name!r} was measured on several samples", source=self.source, hint=f"choose one of {samples}"
             )
         if not allow_unequal_axes:
-            self._require_equal_axes(found)
+            require_one_axis(found, self.source)
         return tuple(found)
-
-    def _require_equal_axes(self, levels: list[Spectrum]) -> None:
-        first = levels[0].binding_energy
-        for spectrum in levels[1:]:
-            axis = spectrum.binding_energy
-            tolerance = AXIS_TOLERANCE * float(np.ptp(first)) / max(first.size - 1, 1)
-            if axis.shape != first.shape or float(np.max(np.abs(axis - first), initial=0.0)) > tolerance:
-                raise DataError(
-                    f"levels {levels[0].level} and {spectrum.level} of {spectrum.region!r} have different energy axes: "
-                    f"{_describe_axis(first)} and {_describe_axis(axis)}",
-                    source=self.source,
-                )
-
-    def check(self) -> None:
-        """Check every spectrum.
-
-        Raises
-        ------
-        DataError
-            As `Spectrum.check`, or if there is no spectrum at all.
-        """
-        if not self.spectra:
-            raise DataError("the file holds no spectrum", source=self.source)
-        for spectrum in self.spectra:
-            spectrum.check(self.source)
 
 
 def count_quantum(spectrum: Spectrum) -> float:
@@ -395,9 +301,3 @@ def require_etch_times(levels: tuple[Spectrum, ...], source: str | Path | None =
     if (np.diff(times) <= 0).any():
         raise DataError(f"the etch times do not rise from level to level: {times.tolist()}", source=source)
     return times
-
-
-def _describe_axis(axis: FloatArray) -> str:
-    if not axis.size:
-        return "no points"
-    return f"{axis.size} points from {axis[0]:g} to {axis[-1]:g} eV"

@@ -189,8 +189,9 @@ class SeriesTable(RecipeModel):
     """One depth profile: a file with all levels, or a file a level."""
 
     files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
-        description="one file with all levels, or several, of which each adds its levels in this order"
+        description="files, folders, archives or patterns ('level_*.vgd'), of which each adds its levels in this order"
     )
+    members: str | None = Field(default=None, description="which files of a folder or archive are meant, e.g. '*.vgd'")
     name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
     sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")

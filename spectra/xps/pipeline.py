@@ -114,7 +114,7 @@ def _read(recipe: XpsRecipe, series: SeriesTable, path: str) -> XpsDataset:
     from .readers import read
 
     try:
-        dataset = read(recipe.resolve(path), format=series.format, columns=series.columns)
+        dataset = read(recipe.resolve(path), format=series.format, columns=series.columns, members=series.members)
     except LayerscopeError as error:
         error.source = path  # the record names the file as the recipe does, wherever the data lie
         raise

@@ -59,14 +59,4 @@ class Profile:
     def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
         """Return the files behind a record."""
         chosen = range(len(self.datasets)) if files is None else sorted(set(files))
-        return [
-            InputFile(
-                path=str(self.series.files[i]),
-                sha256=self.datasets[i].sha256,
-                size=self.datasets[i].size,
-                reader=self.datasets[i].reader,
-                reader_version=self.datasets[i].reader_version,
-                selector=selector,
-            )
-            for i in chosen
-        ]
+        return [self.datasets[i].input_file(str(self.series.files[i]), selector) for i in chosen]

@@ -31,7 +31,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
     fit = result.fit
     times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
     moments = profile.series.times_s is not None
-    info = metadata(spectra.spectra, profile.datasets)
+    info = metadata(spectra.spectra)
     info |= {
         "background": result.background.label,
         "redchi": fit.redchi,

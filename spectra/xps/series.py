@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
+from layerscope.measured.series import most_usual, same_axis
 
-from .dataset import AXIS_TOLERANCE, Spectrum, XpsDataset, count_quantum, normalise_region, require_etch_times
+from .dataset import Spectrum, XpsDataset, count_quantum, normalise_region, require_etch_times
 from .options import RegionTable, SeriesTable
 
 __all__ = ["RegionSpectra", "RejectedLevel", "merge_levels", "metadata", "region_spectra"]
@@ -137,12 +138,11 @@ def _usable(
             rejected.append(RejectedLevel(spectrum.level, index, time, error))
     if not sound:
         raise rejected[0].error
-    axes: list[FloatArray] = [s.binding_energy for s, _ in sound]
-    votes = [sum(_same_axis(a, b) for b in axes) for a in axes]
-    common = axes[int(np.argmax(votes))]
+    usual = most_usual([s for s, _ in sound])
+    common = usual.binding_energy
     kept = []
     for spectrum, index in sound:
-        if _same_axis(spectrum.binding_energy, common):
+        if same_axis(usual, spectrum):
             kept.append((spectrum, index))
             continue
         axis = spectrum.binding_energy
@@ -166,11 +166,6 @@ def _check_size(spectrum: Spectrum, source: str) -> None:
             source=source,
             hint="the file is damaged, or a column is not what it is said to be",
         )
-
-
-def _same_axis(a: FloatArray, b: FloatArray) -> bool:
-    tolerance = AXIS_TOLERANCE * float(np.ptp(b)) / max(b.size - 1, 1)
-    return a.shape == b.shape and bool(np.max(np.abs(a - b)) <= tolerance)
 
 
 def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: SeriesTable) -> RegionSpectra:
@@ -222,7 +217,7 @@ def _exposures(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) 
     quantum = _quanta(spectra)
     if len(units) > 1:
         raise DataError(f"region {spectra[0].region!r} mixes counts and rates", source=source)
-    times = [s.count_scale for s in spectra]
+    times = [s.exposure_s for s in spectra]
     if units == {"counts"}:
         exposure = np.full(len(spectra), series.exposure) if series.exposure else 1.0 / quantum
         live = np.array([t if t is not None else 1.0 for t in times])
@@ -243,7 +238,7 @@ def _exposures(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) 
 
 def _quanta(spectra: tuple[Spectrum, ...]) -> FloatArray:
     """Return the step of the counts of each level: counts divided down by the instrument are noisier than they look."""
-    known = [s for s in spectra if s.intensity_unit == "counts" or s.count_scale is not None]
+    known = [s for s in spectra if s.intensity_unit == "counts" or s.exposure_s is not None]
     if len(known) < len(spectra):
         return np.ones(len(spectra))
     return np.full(len(spectra), min(count_quantum(s) for s in spectra))
@@ -263,7 +258,7 @@ def _with_times(
     return tuple((replace(s, etch_time_s=t), i) for (s, i), t in zip(pairs, given, strict=True))
 
 
-def metadata(spectra: Sequence[Spectrum], datasets: Sequence[XpsDataset]) -> dict[str, str | int | float | bool | None]:
+def metadata(spectra: Sequence[Spectrum]) -> dict[str, str | int | float | bool | None]:
     """Return the instrument settings that the arrays of a region carry."""
     first = spectra[0]
     found: Mapping[str, str | int | float | bool | None] = {
@@ -273,6 +268,6 @@ def metadata(spectra: Sequence[Spectrum], datasets: Sequence[XpsDataset]) -> dic
         "work_function_eV": first.work_function_eV,
         "dwell_time_s": first.dwell_time_s,
         "scans": first.scans,
-        "instrument": datasets[0].metadata.get("instrument"),
+        "instrument": first.metadata.get("instrument"),
     }
     return dict(found)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from layerscope.diffraction.cycler import CyclerData, align, read_cycler, read_frame_log, with_log
 from layerscope.diffraction.dataset import Pattern, PatternSeries
+from layerscope.diffraction.frame_clock import with_period
 from layerscope.diffraction.readers import read
 
 from layerscope.errors import DataError, ReaderError
@@ -160,8 +161,7 @@ def test_a_period_aligns_the_operando_series(shared_data: Path) -> None:
     path = shared_data / "xrd/operando_spinel_lab/rybakov_operando_raw.zip"
     plan = CyclerColumnsTable(time=0, voltage=1, current=2, time_unit="hms", signed=False)
     cell = read_cycler(path, member="charge.txt", columns=plan)
-    series = read(path).with_period(START, 1140.0)
-    result = align(series, cell, clock_sigma_s=60.0, cycler_start=START)
+    result = align(with_period(read(path).frames, START, 1140.0), cell, clock_sigma_s=60.0, cycler_start=START)
     values, _ = result.voltages()
     assert np.nanargmax(values) == 46  # the last that ends before the charge does: 47 * 1140 s = 14.9 h of 15 h
     assert values[46] == pytest.approx(cell.voltage_V.max(), abs=1e-3)  # a plateau at 4.478 V
@@ -200,4 +200,4 @@ def test_a_frame_that_is_not_in_the_log_is_named(tmp_path: Path) -> None:
     series = PatternSeries(tmp_path, "columns", "", "1", "", 0, frames[:2])
     assert [f.duration_s for f in with_log(series, log).frames] == [600.0, 600.0]
     with pytest.raises(DataError, match=r"frame 3 \(scan_3\.xy\) is not in the log"):
-        with_log(replace(series, frames=frames), log)
+        with_log(replace(series, measurements=frames), log)

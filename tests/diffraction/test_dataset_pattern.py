@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from layerscope.diffraction.dataset import Pattern, PatternSeries
+from layerscope.diffraction.frame_clock import with_period
 from layerscope.diffraction.radiation import TUBE_LINES, Radiation, convert_axis, tube_radiation
 
 from layerscope.errors import DataError
@@ -71,7 +72,7 @@ def test_a_small_angle_scan_is_accepted_only_when_it_is_called_one() -> None:
     small = pattern(axis=np.linspace(0.1, 3.0, X.size))
     with pytest.raises(DataError, match="radians"):
         small.check()
-    small.check(small_angle=True)
+    replace(small, small_angle=True).check()
 
 
 def test_a_short_scan_at_low_angle_is_no_matter_of_radians() -> None:
@@ -157,7 +158,7 @@ def test_frames_of_different_lengths_are_flagged_and_not_stacked() -> None:
     mixed = series(pattern(), pattern(), pattern(axis=X[:-3], intensity=Y[:-3]), pattern(axis=X + 0.05))
     assert not mixed.equal_axes
     assert mixed.flags == ("UNEQUAL_AXES:2,3",)
-    with pytest.raises(DataError, match=r"frames 0 and 2 have different axes: 351 points .* 348 points"):
+    with pytest.raises(DataError, match=r"frame 0 and frame 2 have different axes: 351 points .* 348 points"):
         mixed.intensities()
     assert series(pattern(), pattern(axis=X + 1e-6)).intensities().shape == (2, X.size)
 
@@ -169,14 +170,14 @@ def test_a_frame_with_another_wavelength_is_flagged() -> None:
 def test_a_period_gives_times_by_index_so_that_a_missing_frame_leaves_its_gap() -> None:
     start = datetime(2024, 1, 1, tzinfo=UTC)
     whole = series(pattern(), pattern(), pattern())
-    timed = replace(whole, frames=(whole.frames[0], whole.frames[2])).with_period(start, 600.0, duration_s=540.0)
-    assert timed.frames[1].start_time == start + timedelta(seconds=1200)
-    assert timed.frames[1].duration_s == 540.0
+    timed = with_period([whole.frames[0], whole.frames[2]], start, 600.0, 540.0)
+    assert timed[1].start_time == start + timedelta(seconds=1200)
+    assert timed[1].duration_s == 540.0
     for period, duration in ((0.0, None), (600.0, 700.0), (np.nan, None)):
         with pytest.raises(DataError, match="not possible"):
-            whole.with_period(start, period, duration_s=duration)
+            with_period(whole.frames, start, period, duration)
 
 
 def test_an_empty_series_is_refused() -> None:
-    with pytest.raises(DataError, match="no usable frame"):
+    with pytest.raises(DataError, match="no usable measurement"):
         series().check()

@@ -65,7 +65,7 @@ def test_weighed_mixtures_have_their_points_and_range(
 
 
 def test_a_folder_of_different_mixtures_is_no_series_by_itself(xrd: Path) -> None:
-    with pytest.raises(ReaderError, match="not certain which files are the frames"):
+    with pytest.raises(ReaderError, match="not certain which files are meant"):
         read(xrd / "weighed_mixtures")
     series = read(xrd / "weighed_mixtures", members="*.xrdml")
     assert [f.axis.size for f in series.frames] == [8282, 2071, 8282, 8282]

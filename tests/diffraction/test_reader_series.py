@@ -77,7 +77,7 @@ def test_an_empty_frame_is_a_problem_of_that_frame(tmp_path: Path) -> None:
 
 def test_a_series_without_a_usable_frame_is_an_error_even_if_problems_are_collected(tmp_path: Path) -> None:
     zeros = b"\n".join(f"{x:.4f} 0".encode() for x in AXIS)
-    with pytest.raises(DataError, match="no frame can be used"):
+    with pytest.raises(DataError, match="no measurement can be used"):
         read(write_archive(tmp_path, {f"scan_{i}.xy": zeros for i in range(3)}), on_error="collect")
 
 
@@ -92,7 +92,7 @@ def test_frames_of_different_lengths_are_read_and_flagged(tmp_path: Path) -> Non
 def test_two_kinds_of_frames_need_a_pattern_of_names(tmp_path: Path) -> None:
     content = {**members(4), **{f"blank_{i}.xy": frame(i) for i in range(2)}}
     path = write_archive(tmp_path, content)
-    with pytest.raises(ReaderError, match="not certain which files are the frames"):
+    with pytest.raises(ReaderError, match="not certain which files are meant"):
         read(path)
     assert len(read(path, members="blank_*.xy")) == 2
     with pytest.raises(ReaderError, match="no file fits"):
@@ -144,7 +144,7 @@ def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_patterns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReaderError, match="no file is a pattern"):
+    with pytest.raises(ReaderError, match="no file is of a known format"):
         read(write_folder(tmp_path, {"notes.md": b"# nothing here\n"}))
 
 

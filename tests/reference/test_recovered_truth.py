@@ -101,7 +101,7 @@ def cases(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     def noted(profile: Any, result: RegionFit, spectra: Any, scale: Any) -> Any:
         live = np.ones(spectra.y.shape[0])
         if spectra.unit == "counts/s":
-            live = np.array([s.count_scale for s in spectra.spectra])
+            live = np.array([s.exposure_s for s in spectra.spectra])
         seen.append(Fitted(str(profile.series.files[0]), result, live, spectra.unit))
         return original(profile, result, spectra, scale)
 

@@ -280,7 +280,7 @@ def test_readers_of_layerscope_see_what_was_simulated(reference_data: Path, case
             assert spectrum.excitation_energy_eV == file["excitation_energy_eV"]
             assert spectrum.pass_energy_eV == file["pass_energy_eV"]
             assert spectrum.work_function_eV == pytest.approx(file["work_function_eV"])
-            assert spectrum.count_scale == pytest.approx(truth["live_time_s"])
+            assert spectrum.exposure_s == pytest.approx(truth["live_time_s"])
             assert (spectrum.transmission is not None) == bool(file["transmission_exponent"])
             energy = spectrum.binding_energy
             counts = spectrum.counts * (1.0 if spectrum.intensity_unit == "counts" else truth["live_time_s"])

@@ -39,7 +39,7 @@ def spectrum(*comments: str, **changes: object) -> Spectrum:
     }
     values.update(changes)
     energy = np.linspace(186.0, 197.0, 221)
-    return Spectrum("B 1s", "B 1s", 0, energy, np.full(221, 100.0) + energy, **values)  # type: ignore[arg-type]
+    return Spectrum(energy, np.full(221, 100.0) + energy, region="B 1s", region_label="B 1s", **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +113,9 @@ def test_the_three_parameter_tougaard_background_is_that_of_casaxps(feo: Spectru
 def test_the_areas_of_the_redrawn_cellulose_components_are_the_stored_ones(shared_data: Path, region: str) -> None:
     measured = read(shared_data / "xps" / "cellulose_fitted_following_briggs.vms").levels(region)[0]
     curves, fit = redraw(measured), parse_casa_fit(measured.comments)
-    assert measured.count_scale is not None
+    assert measured.exposure_s is not None
     for curve, stored in zip(curves.components, fit.components, strict=True):
-        area = np.trapezoid(curve, measured.binding_energy) / measured.count_scale
+        area = np.trapezoid(curve, measured.binding_energy) / measured.exposure_s
         assert area == pytest.approx(stored.area.value, rel=0.015)
 
 
@@ -154,7 +154,7 @@ def test_a_calibration_by_a_range_uses_the_maximum_of_the_spectrum_within_it() -
     counts = (
         100.0 + 900.0 * np.exp(-(((energy - 285.3) / 0.6) ** 2)) + 2000.0 * np.exp(-(((energy - 290.0) / 0.5) ** 2))
     )
-    carbon = Spectrum("C 1s", "C 1s", 0, energy, counts, excitation_energy_eV=1486.6)
+    carbon = Spectrum(energy, counts, region="C 1s", region_label="C 1s", excitation_energy_eV=1486.6)
     fit = parse_casa_fit(["Calib M = 283,287 A = 284.8 BE ADD"])
     assert fit.shift(carbon) == pytest.approx(284.8 - 285.3, abs=0.051)
     with pytest.raises(DataError, match="needed"):

@@ -72,7 +72,8 @@ def test_a_line_of_the_fit_is_the_one_that_is_drawn(text: str) -> None:
         f"CASA comp (*a*) (*{text}*) Area 7 0 9 -1 1 MFWHM 3 1 9 -1 1 Position {HV - 715.3} 0 1e4 -1 1 RSF 1 "
         "MASS 55.8 INDEX -1 (*Fe 2p*)",
     )
-    spectrum = Spectrum("Fe 2p", "Fe 2p", 0, energy, np.ones(601), excitation_energy_eV=HV, comments=stored)
+    about = {"region": "Fe 2p", "region_label": "Fe 2p", "excitation_energy_eV": HV, "comments": stored}
+    spectrum = Spectrum(energy, np.ones(601), **about)  # type: ignore[arg-type]
     spectrum = replace(spectrum, dwell_time_s=0.5, scans=4)
     drawn = redraw(spectrum).components[0] / (7 * 0.5 * 4)
     assert np.abs(ours - drawn).max() < 1e-9 * drawn.max()
@@ -191,7 +192,7 @@ def test_a_known_spectrum_is_recovered_from_its_file_within_errors(made: Spectru
 def test_errors_are_those_that_repeated_measurements_scatter_by(made: Spectrum) -> None:
     expected, rng, pulls = true_counts(), np.random.default_rng(8), []
     for _ in range(40):
-        found = rows(refit(replace(made, counts=rng.poisson(expected).astype(float)), background="active"))
+        found = rows(refit(replace(made, intensity=rng.poisson(expected).astype(float)), background="active"))
         pulls.append(
             [
                 (found[f"{name} {p.replace('position', 'center')}"][1] - v)
@@ -255,7 +256,7 @@ def test_a_width_at_its_bound_is_flagged_by_the_name_casaxps_gives_it(made: Spec
 
 
 def test_rates_give_the_same_refit_as_the_counts_behind_them(made: Spectrum) -> None:
-    rates = replace(made, counts=made.counts / (DWELL * SCANS), intensity_unit="counts/s")
+    rates = replace(made, intensity=made.counts / (DWELL * SCANS), intensity_unit="counts/s")
     in_counts, as_rates = rows(refit(made)), rows(refit(rates))
     assert list(in_counts) == list(as_rates)
     for a, b in zip(in_counts.values(), as_rates.values(), strict=True):

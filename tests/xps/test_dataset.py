@@ -18,7 +18,7 @@ from layerscope.errors import DataError
 
 
 def spectrum(region: str = "B 1s", level: int = 0, **changes: object) -> Spectrum:
-    base = Spectrum(region, region, level, np.linspace(186.0, 196.0, 51), np.full(51, 100.0))
+    base = Spectrum(np.linspace(186.0, 196.0, 51), np.full(51, 100.0), region=region, region_label=region, level=level)
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -53,13 +53,13 @@ def test_a_sound_spectrum_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"counts": np.r_[np.full(50, 1.0), np.nan]}, "NaN"),
-        ({"counts": np.r_[np.full(50, 1.0), np.inf]}, "infinite"),
-        ({"counts": np.r_[np.full(50, 1.0), -3.0]}, "negative"),
-        ({"counts": np.full(50, 1.0)}, "50 counts for 51 energies"),
-        ({"binding_energy": np.r_[np.linspace(186.0, 196.0, 50), np.nan]}, "not finite"),
-        ({"binding_energy": np.r_[np.linspace(186.0, 196.0, 50), 196.0]}, "do not rise"),
-        ({"binding_energy": np.array([190.0]), "counts": np.array([1.0])}, "only 1 point;"),
+        ({"intensity": np.r_[np.full(50, 1.0), np.nan]}, "NaN"),
+        ({"intensity": np.r_[np.full(50, 1.0), np.inf]}, "infinite"),
+        ({"intensity": np.r_[np.full(50, 1.0), -3.0]}, "negative"),
+        ({"intensity": np.full(50, 1.0)}, "50 counts for 51 energies"),
+        ({"axis": np.r_[np.linspace(186.0, 196.0, 50), np.nan]}, "not finite"),
+        ({"axis": np.r_[np.linspace(186.0, 196.0, 50), 196.0]}, "do not rise"),
+        ({"axis": np.array([190.0]), "intensity": np.array([1.0])}, "only 1 point;"),
         ({"transmission": np.zeros(51)}, "not positive"),
         ({"transmission": np.ones(50)}, "does not match"),
     ],
@@ -85,15 +85,15 @@ def test_an_absent_region_is_named_together_with_those_that_are_there() -> None:
 
 
 def test_two_levels_with_different_axes_are_refused_unless_asked_for() -> None:
-    shifted = spectrum(level=1, binding_energy=np.linspace(186.1, 196.1, 51))
+    shifted = spectrum(level=1, axis=np.linspace(186.1, 196.1, 51))
     data = dataset(spectrum(), shifted)
-    with pytest.raises(DataError, match="levels 0 and 1 of 'B 1s' have different energy axes"):
+    with pytest.raises(DataError, match="region 'B 1s' at level 0 and region 'B 1s' at level 1 have different axes"):
         data.levels("B 1s")
     assert len(data.levels("B 1s", allow_unequal_axes=True)) == 2
 
 
 def test_axes_that_differ_by_rounding_only_are_equal() -> None:
-    data = dataset(spectrum(), spectrum(level=1, binding_energy=np.linspace(186.0, 196.0, 51) + 1e-6))
+    data = dataset(spectrum(), spectrum(level=1, axis=np.linspace(186.0, 196.0, 51) + 1e-6))
     assert len(data.levels("B 1s")) == 2
 
 
@@ -134,12 +134,12 @@ def test_rates_become_counts_by_dwell_time_and_scans() -> None:
 
 def test_the_step_of_the_counts_is_found() -> None:
     counts = np.random.default_rng(1).poisson(800.0, 51).astype(float)
-    assert count_quantum(spectrum(counts=counts)) == 1.0
-    assert count_quantum(spectrum(counts=10.0 * counts)) == 10.0
-    assert count_quantum(spectrum(counts=10.0 * counts + 0.3)) == 1.0
-    assert count_quantum(spectrum(counts=np.full(51, 100.0))) == 1.0
+    assert count_quantum(spectrum(intensity=counts)) == 1.0
+    assert count_quantum(spectrum(intensity=10.0 * counts)) == 10.0
+    assert count_quantum(spectrum(intensity=10.0 * counts + 0.3)) == 1.0
+    assert count_quantum(spectrum(intensity=np.full(51, 100.0))) == 1.0
     as_rate = (10.0 * counts / 0.8).astype(np.float32).astype(float)
-    assert count_quantum(spectrum(counts=as_rate, intensity_unit="counts/s", dwell_time_s=0.08, scans=10)) == 10.0
+    assert count_quantum(spectrum(intensity=as_rate, intensity_unit="counts/s", dwell_time_s=0.08, scans=10)) == 10.0
 
 
 @pytest.mark.parametrize(("region", "step"), [("C 1s", 1.0), ("Si 2p", 1.0), ("Sn 3d5/2", 10.0)])

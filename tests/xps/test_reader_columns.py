@@ -63,7 +63,7 @@ def test_columns_are_found_by_name_and_comments_left_out(tmp_path: Path) -> None
     column_map = columns_of("B1s", energy="binding energy (ev)", counts="Counts", dwell_time_s=0.2, scans=5)
     (spectrum,) = read(write(tmp_path, text), columns=column_map).spectra
     assert spectrum.counts.tolist() == COUNTS[::-1].tolist()
-    assert spectrum.count_scale == 1.0
+    assert spectrum.exposure_s == 1.0
 
 
 def test_several_columns_of_counts_are_the_levels_of_a_profile(tmp_path: Path) -> None:
@@ -96,7 +96,8 @@ def test_several_columns_of_counts_are_the_levels_of_a_profile(tmp_path: Path) -
         (table(rows=9), columns_of("B1s", points=11), "9 rows are there, 11 were expected"),
         ("# nothing\n", columns_of("B1s"), "no row"),
         ("energy and counts\n", columns_of("B1s"), "no row with at least two numbers"),
-        (b"PK\x03\x04\x00\x00", columns_of("B1s"), "binary"),
+        (b"1,2\n\x03\x04\x00\x00", columns_of("B1s"), "binary"),
+        (b"PK\x03\x04\x00\x00", columns_of("B1s"), "archive is damaged"),
         ("", columns_of("B1s"), "empty"),
     ],
 )

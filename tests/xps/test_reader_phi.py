@@ -90,7 +90,7 @@ def test_the_real_depth_profile_opens_with_its_regions_levels_points_and_times(s
     assert (first.binding_energy[0], first.binding_energy[-1]) == (480.0, 500.0)
     assert (first.pass_energy_eV, first.excitation_energy_eV, first.work_function_eV) == (55.0, 1486.6, 4.506)
     assert (first.intensity_unit, first.scans) == ("counts/s", 10)
-    assert first.count_scale == pytest.approx(0.8)
+    assert first.exposure_s == pytest.approx(0.8)
 
 
 def test_the_real_counts_are_whole_numbers_once_the_time_is_taken_out(shared_data: Path) -> None:

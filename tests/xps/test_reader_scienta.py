@@ -57,7 +57,7 @@ def test_regions_open_with_axis_counts_and_settings(tmp_path: Path) -> None:
     assert first.counts.tolist() == COUNTS[::-1].tolist()
     assert second.counts.tolist() == (COUNTS[::-1] + 1).tolist()
     assert (first.pass_energy_eV, first.excitation_energy_eV, first.sample) == (50.0, 520.0, "film")
-    assert first.count_scale == pytest.approx(45.066)
+    assert first.exposure_s == pytest.approx(45.066)
 
 
 def test_kinetic_energies_become_binding_energies(tmp_path: Path) -> None:

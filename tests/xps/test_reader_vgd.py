@@ -111,7 +111,7 @@ def test_a_folder_of_one_file_a_level_is_a_profile_in_natural_order(tmp_path: Pa
 
 
 def test_a_folder_without_vgd_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReaderError, match=r"no \.vgd file"):
+    with pytest.raises(ReaderError, match="no file is of a known format"):
         read(tmp_path)
 
 

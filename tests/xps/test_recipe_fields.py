@@ -366,8 +366,8 @@ def spectrum(level: int, sample: str, *, time: float | None = None, unit: str = 
         region="B 1s",
         region_label="B 1s",
         level=level,
-        binding_energy=X,
-        counts=counts,
+        axis=X,
+        intensity=counts,
         intensity_unit=unit,  # type: ignore[arg-type]
         dwell_time_s=None if unit == "counts/s" else 0.2,
         scans=None if unit == "counts/s" else 10,

@@ -179,16 +179,8 @@ class _Part:
 
     def inputs(self, method: str) -> list[InputFile]:
         """Return the file behind a record, with the part of it that was used."""
-        return [
-            InputFile(
-                path=str(self.recipe.files[0]),
-                sha256=self.dataset.sha256,
-                size=self.dataset.size,
-                reader=self.dataset.reader,
-                reader_version=self.dataset.reader_version,
-                selector=f"block={self.spectrum.block};casaxps={self.region};{method.rpartition('_')[2]}",
-            )
-        ]
+        selector = f"block={self.spectrum.block};casaxps={self.region};{method.rpartition('_')[2]}"
+        return [self.dataset.input_file(str(self.recipe.files[0]), selector)]
 
     def outputs(self) -> Iterator[PipelineOutput]:
         """Yield the stored fit and, if asked for, the refit."""
@@ -348,7 +340,7 @@ class _Part:
                 "work_function_eV": spectrum.work_function_eV,
                 "dwell_time_s": spectrum.dwell_time_s,
                 "scans": spectrum.scans,
-                "instrument": self.dataset.metadata.get("instrument"),
+                "instrument": spectrum.metadata.get("instrument"),
                 "background": label,
                 "calibration_shift_eV": problem.shift_eV,
                 **shapes,

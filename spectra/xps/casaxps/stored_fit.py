@@ -286,7 +286,7 @@ def _members(fit: CasaFit, region: CasaRegion) -> tuple[CasaComponent, ...]:
 def _area_scale(spectrum: Spectrum) -> float:
     if spectrum.intensity_unit == "counts/s":
         return 1.0
-    scale = spectrum.count_scale
+    scale = spectrum.exposure_s
     if scale is None:
         raise DataError("CasaXPS areas are rates: dwell time and number of scans are needed to draw them in counts")
     return scale

@@ -151,7 +151,7 @@ def electrons_per_unit(spectrum: Spectrum) -> float:
     DataError
         If the intensity is a rate and dwell time or number of scans is unknown.
     """
-    scale = spectrum.count_scale if spectrum.intensity_unit == "counts/s" else 1.0
+    scale = spectrum.exposure_s if spectrum.intensity_unit == "counts/s" else 1.0
     if scale is None:
         raise DataError("the counts behind the rates are not known: dwell time and number of scans are needed")
     return scale / count_quantum(spectrum)

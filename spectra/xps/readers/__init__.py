@@ -1,82 +1,51 @@
-"""Readers of XPS files, one module a format, and the registry that finds the right one by a file's content."""
+"""Readers of XPS files, one module a format; see `layerscope.measured.formats.Reader` for what a module holds."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, cast
 
-from layerscope.errors import ReaderError
-from layerscope.measured.files import RawFile, load
+from layerscope.measured.formats import Formats
 
-from ..dataset import XpsDataset
+from ..dataset import Spectrum, XpsDataset
 from ..options import SpectrumColumnsTable
 
 __all__ = ["FORMATS", "read"]
 
-FORMATS = ("vamas", "phi", "vgd", "specs", "scienta", "columns")
-"""Known formats, in the order in which their signatures are tried."""
+FORMATS = Formats(__name__, ("vamas", "phi", "vgd", "specs", "scienta", "columns"), XpsDataset, one_kind=False)
 
 
-class _Reader(Protocol):
-    def sniff(self, raw: RawFile) -> bool: ...
-
-    def read(self, raw: RawFile) -> XpsDataset: ...
-
-
-def read(path: str | Path, *, format: str = "auto", columns: SpectrumColumnsTable | None = None) -> XpsDataset:
-    """Read an XPS file.
+def read(
+    path: str | Path,
+    *,
+    format: str = "auto",
+    columns: SpectrumColumnsTable | None = None,
+    members: str | None = None,
+) -> XpsDataset:
+    """Read a file, a folder, a zip archive or all files that fit a pattern: spectra.
 
     Parameters
     ----------
-    path : str or Path
-        A file; for Thermo ``.vgd``, also a folder with one file a level.
-    format : str, default "auto"
-        ``"auto"`` looks at the content, whatever the extension; or one of `FORMATS`.
-    columns : SpectrumColumnsTable, optional
-        What the columns of a CSV, XY or text file mean. Giving it selects the format ``"columns"``.
+    path, format, columns, members
+        As of `Formats.read`.
 
     Returns
     -------
     XpsDataset
-        Checked: no spectrum has NaN or negative counts, too few points or an axis that does not rise.
+        Checked. Spectra of one region and sample are its levels, in natural order of the files' names and in the order
+        of each file.
 
     Raises
     ------
-    ReaderError
-        If the file is absent, empty, truncated or not what it claims to be; the message names file and reason.
-    DataError
-        If it was read but its values cannot be used.
+    ReaderError, DataError, MissingDependencyError
+        As `Formats.read`.
     """
-    if format != "auto" and format not in FORMATS:
-        raise ReaderError(f"unknown format {format!r}", source=path, hint=f"known: auto, {', '.join(FORMATS)}")
-    if columns is not None and format not in ("auto", "columns"):
-        raise ReaderError(f"a column map does not go with the format {format!r}", source=path)
-    dataset = _read(Path(path), "columns" if columns is not None else format, columns)
-    dataset.check()
-    return dataset
+    levels: Counter[tuple[str, str]] = Counter()
 
+    def numbered(spectrum: Spectrum) -> Spectrum:
+        key = (spectrum.sample, spectrum.region)
+        levels[key] += 1
+        return replace(spectrum, level=levels[key] - 1)
 
-def _read(path: Path, format: str, columns: SpectrumColumnsTable | None) -> XpsDataset:
-    if path.is_dir() and format in ("auto", "vgd"):
-        from .vgd import read_folder
-
-        return read_folder(path)
-    raw = load(path)
-    if format == "columns":
-        from .columns import read as read_columns
-
-        return read_columns(raw, columns)
-    if format != "auto":
-        return _reader(format).read(raw)
-    for name in FORMATS:
-        if name != "columns" and _reader(name).sniff(raw):
-            return _reader(name).read(raw)
-    raise raw.error(
-        "the content is of no known format",
-        hint=f"known: {', '.join(FORMATS)}; plain columns need a column map",
-    )
-
-
-def _reader(name: str) -> _Reader:
-    return cast("_Reader", import_module(f"{__name__}.{name}"))
+    return FORMATS.read(path, format=format, columns=columns, members=members, prepare=numbered)

@@ -1,18 +1,10 @@
-"""What readers of spectra share: values that a file does not know, and the sorted axis."""
+"""What readers of spectra share: values that a file does not know."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..dataset import FloatArray
-
-__all__ = ["READER_VERSION", "UNKNOWN_VALUE", "known", "rising_order"]
-
-READER_VERSION = "1"
-"""Raised whenever a reader returns something else for the same bytes, so that old records stay distinguishable."""
+__all__ = ["UNKNOWN_VALUE", "known", "positive"]
 
 UNKNOWN_VALUE = 1e37
 """ISO 14976 writes 1E37 for a value that is not known."""
@@ -23,6 +15,10 @@ def known(value: float) -> float | None:
     return value if math.isfinite(value) and abs(value) < UNKNOWN_VALUE * 0.999 else None
 
 
-def rising_order(energy: FloatArray) -> NDArray[np.intp]:
-    """Return the indices that order an axis by rising energy, shape (n,); equal energies keep their order."""
-    return np.argsort(energy, kind="stable")
+def positive(value: float | str | None) -> float | None:
+    """Return a number, or the number in a text, or None where it is not known or not above zero."""
+    try:
+        found = known(float(value if value is not None else math.nan))
+    except ValueError:
+        return None
+    return found if found is not None and found > 0 else None

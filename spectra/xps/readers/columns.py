@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 
-from layerscope.measured.delimited import Table, parse_table
+from layerscope.measured.delimited import parse_table
 from layerscope.measured.files import RawFile
 
-from ..dataset import Spectrum, XpsDataset, normalise_region
+from ..dataset import Spectrum, normalise_region
 from ..options import SpectrumColumnsTable
-from ._base import READER_VERSION, rising_order
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "columns"
+__all__ = ["read", "sniff"]
 
 _RATE = re.compile(r"counts?\s*/\s*s|\bcps\b|\bc/s\b", re.IGNORECASE)
 
@@ -23,27 +20,8 @@ def sniff(raw: RawFile) -> bool:
     return False
 
 
-def read(raw: RawFile, columns: SpectrumColumnsTable | None = None) -> XpsDataset:
-    """Read a table of columns.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-    columns : SpectrumColumnsTable
-        What they mean.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a column of counts.
-
-    Raises
-    ------
-    ReaderError
-        If no map is given, a column is missing, it contradicts the header, rows have different lengths, or something is
-        not a number; the message names the line.
-    """
+def read(raw: RawFile, columns: SpectrumColumnsTable | None = None) -> list[Spectrum]:
+    """Read a table by its map, one spectrum a column of counts; a map that contradicts the header is refused."""
     if columns is None:
         raise raw.error("plain columns need a column map", hint="say which column is the energy and which the counts")
     if columns.kind == "kinetic" and columns.excitation_energy_eV is None:
@@ -52,15 +30,36 @@ def read(raw: RawFile, columns: SpectrumColumnsTable | None = None) -> XpsDatase
         raise raw.error(
             f"{len(columns.etch_times_s)} etch times are given for {len(columns.count_columns)} columns of counts"
         )
-    return XpsDataset(
-        source=raw.path,
-        format=FORMAT,
-        reader="layerscope.columns",
-        reader_version=READER_VERSION,
-        sha256=raw.sha256,
-        size=raw.size,
-        spectra=tuple(_spectra(raw, columns, parse_table(raw, columns))),
-    )
+    table = parse_table(raw, columns)
+    values, at = table.values(), table.index(columns.energy)
+    axis = values[:, at]
+    if columns.kind == "kinetic" and columns.excitation_energy_eV is not None:
+        axis = columns.excitation_energy_eV - axis
+    spectra: list[Spectrum] = []
+    for block, (column, time) in enumerate(zip(columns.count_columns, columns.etch_times_s, strict=True)):
+        index = table.index(column)
+        if index == at:
+            raise raw.error(f"column {column!r} is both energy and counts")
+        if table.names:
+            _check_names(raw, columns, table.names[at], table.names[index])
+        spectra.append(
+            Spectrum(
+                axis=axis,
+                intensity=values[:, index],
+                intensity_unit=columns.unit,
+                region=normalise_region(columns.region),
+                region_label=columns.region,
+                dwell_time_s=columns.dwell_time_s,
+                scans=columns.scans,
+                transmission=None if columns.transmission is None else values[:, table.index(columns.transmission)],
+                pass_energy_eV=columns.pass_energy_eV,
+                excitation_energy_eV=columns.excitation_energy_eV,
+                etch_time_s=time,
+                sample=columns.sample,
+                block=block,
+            )
+        )
+    return spectra
 
 
 def _check_names(raw: RawFile, columns: SpectrumColumnsTable, name: str, counts_name: str) -> None:
@@ -73,38 +72,3 @@ def _check_names(raw: RawFile, columns: SpectrumColumnsTable, name: str, counts_
         raise raw.error(f"the energy column is named {name!r}, the column map says {columns.kind}")
     if columns.unit == "counts" and _RATE.search(counts_name):
         raise raw.error(f"the intensity column is named {counts_name!r}, the column map says counts")
-
-
-def _spectra(raw: RawFile, columns: SpectrumColumnsTable, table: Table) -> list[Spectrum]:
-    values, at = table.values(), table.index(columns.energy)
-    axis = values[:, at]
-    if columns.kind == "kinetic" and columns.excitation_energy_eV is not None:
-        axis = columns.excitation_energy_eV - axis
-    order = rising_order(axis)
-    transmission = None if columns.transmission is None else values[order, table.index(columns.transmission)]
-    spectra: list[Spectrum] = []
-    for level, (column, time) in enumerate(zip(columns.count_columns, columns.etch_times_s, strict=True)):
-        index = table.index(column)
-        if index == at:
-            raise raw.error(f"column {column!r} is both energy and counts")
-        if table.names:
-            _check_names(raw, columns, table.names[at], table.names[index])
-        spectra.append(
-            Spectrum(
-                region=normalise_region(columns.region),
-                region_label=columns.region,
-                level=level,
-                binding_energy=axis[order],
-                counts=values[order, index],
-                intensity_unit=columns.unit,
-                dwell_time_s=columns.dwell_time_s,
-                scans=columns.scans,
-                transmission=transmission,
-                pass_energy_eV=columns.pass_energy_eV,
-                excitation_energy_eV=columns.excitation_energy_eV,
-                etch_time_s=time,
-                sample=columns.sample,
-                block=level,
-            )
-        )
-    return spectra

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode
 
-from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, rising_order
+from ..dataset import FloatArray, Spectrum, normalise_region
+from ._base import positive
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "phi"
+__all__ = ["read", "sniff"]
 
 _MAGIC = b"SOFH"
 _HEADER_END = b"EOFH"
@@ -70,25 +69,11 @@ def sniff(raw: RawFile) -> bool:
     return raw.data.startswith(_MAGIC)
 
 
-def read(raw: RawFile) -> XpsDataset:
-    """Read a PHI file.
+def read(raw: RawFile) -> list[Spectrum]:
+    """Read a PHI file, one spectrum a region and cycle, with the sputter time of the cycle if the file holds it.
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a region and cycle, with the sputter time of the cycle if the file holds it. Counts are those of
-        the file, in the file's unit, not corrected for transmission; dwell time is the time per point and sweep.
-
-    Raises
-    ------
-    ReaderError
-        If the file does not begin as PHI files do, was not measured with X-rays, or header, table and length do not
-        agree.
+    Counts are those of the file, in the file's unit, not corrected for transmission; dwell time is the time per point
+    and sweep. Files that were not measured with X-rays are refused.
     """
     if not sniff(raw):
         raise raw.error("the file does not begin with SOFH, as PHI files do")
@@ -96,19 +81,7 @@ def read(raw: RawFile) -> XpsDataset:
     technique = header.get("Technique", ["XPS"])[0]
     if technique.upper() != "XPS":
         raise raw.error(f"the technique is {technique!r}, not XPS")
-    definitions = _definitions(raw, header)
-    table = _table(raw, body)
-    spectra = _spectra(raw, header, definitions, table, body)
-    return XpsDataset(
-        source=raw.path,
-        format=FORMAT,
-        reader="layerscope.phi",
-        reader_version=READER_VERSION,
-        sha256=raw.sha256,
-        size=raw.size,
-        spectra=tuple(spectra),
-        metadata={key: "\n".join(lines) for key, lines in header.items() if not key.startswith("Spectral")},
-    )
+    return _spectra(raw, header, _definitions(raw, header), _table(raw, body), body)
 
 
 def _split(raw: RawFile) -> tuple[Mapping[str, list[str]], memoryview]:
@@ -284,20 +257,17 @@ def _levels(
     block: int,
 ) -> list[Spectrum]:
     energy = definition.start + definition.step * np.arange(definition.points, dtype=np.float64)
-    order = rising_order(energy)
     scans = definition.sweeps if definition.sweeps > 0 else 1
-    axis = energy[order]
     return [
         Spectrum(
             region=normalise_region(definition.label),
             region_label=definition.label,
-            level=level,
-            binding_energy=axis,
-            counts=row[order],
+            axis=energy,
+            intensity=row,
             intensity_unit=_UNITS[data.unit],
             dwell_time_s=definition.time / scans if definition.time > 0 else None,
             scans=scans if definition.time > 0 else None,
-            pass_energy_eV=definition.pass_energy if definition.pass_energy > 0 else None,
+            pass_energy_eV=positive(definition.pass_energy),
             excitation_energy_eV=_number(header, "XraySource", 1),
             work_function_eV=_number(header, "AnalyserWorkFcn", 0),
             etch_time_s=None if times is None else float(times[level]),
@@ -311,11 +281,8 @@ def _levels(
 
 def _number(header: Mapping[str, list[str]], key: str, position: int) -> float | None:
     """Return one number of a header line, for instance the 1486.6 of ``XraySource: Al 1486.6 mono``."""
-    try:
-        value = float(header[key][0].split()[position])
-    except (KeyError, IndexError, ValueError):
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    words = header.get(key, [""])[0].split()
+    return positive(words[position]) if len(words) > position else None
 
 
 def _metadata(header: Mapping[str, list[str]]) -> dict[str, str]:
@@ -327,4 +294,5 @@ def _metadata(header: Mapping[str, list[str]]) -> dict[str, str]:
         "SourceAnalyserAngle": "source_analyser_angle",
         "XraySource": "source",
     }
-    return {name: header[key][0] for key, name in keys.items() if key in header}
+    general = {key: "\n".join(lines) for key, lines in header.items() if not key.startswith("Spectral")}
+    return general | {name: header[key][0] for key, name in keys.items() if key in header}

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode, numbers
 
-from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, rising_order
+from ..dataset import FloatArray, Spectrum, normalise_region
+from ._base import positive
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "scienta"
+__all__ = ["read", "sniff"]
 
 _SECTION = re.compile(r"\[([A-Za-z ]+?)(?:\s+(\d+)(?::(\d+))?)?\]$")
 _AXIS_TOLERANCE = 1e-6  # relative; the scale is printed with fewer digits than the data
@@ -37,24 +36,11 @@ def sniff(raw: RawFile) -> bool:
     return head.startswith("[Info]") and "Number of Regions" in head
 
 
-def read(raw: RawFile) -> XpsDataset:
-    """Read an SES text file.
+def read(raw: RawFile) -> list[Spectrum]:
+    """Read an SES text file, one spectrum a region.
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a region. SES does not write the unit of its intensities: whole numbers are taken as counts, others
-        as a rate, and ``metadata["unit"]`` of the spectrum says so.
-
-    Raises
-    ------
-    ReaderError
-        If the file is no SES text, a declared region is missing, or a region has another size than declared.
+    SES does not write the unit of its intensities: whole numbers are taken as counts, others as a rate, and
+    ``metadata["unit"]`` says so.
     """
     if not sniff(raw):
         raise raw.error("the file does not begin as a Scienta SES text does")
@@ -65,23 +51,7 @@ def read(raw: RawFile) -> XpsDataset:
     declared = _integer(general.get("Number of Regions"))
     if declared is None or declared != len(sections) or sorted(sections) != list(range(1, declared + 1)):
         raise raw.error(f"{general.get('Number of Regions')} regions are declared, {len(sections)} are there")
-    levels: dict[tuple[str, str], int] = {}
-    spectra: list[Spectrum] = []
-    for number in sorted(sections):
-        section = sections[number]
-        key = (section.entries.get("Sample", ""), normalise_region(_label(section, number)))
-        levels[key] = levels.get(key, -1) + 1
-        spectra.append(_spectrum(raw, section, number, levels[key]))
-    return XpsDataset(
-        source=raw.path,
-        format=FORMAT,
-        reader="layerscope.scienta",
-        reader_version=READER_VERSION,
-        sha256=raw.sha256,
-        size=raw.size,
-        spectra=tuple(spectra),
-        metadata=general,
-    )
+    return [_spectrum(raw, general, sections[number], number) for number in sorted(sections)]
 
 
 def _parse(raw: RawFile, text: str) -> tuple[dict[str, str], dict[int, _Section]]:
@@ -112,30 +82,29 @@ def _label(section: _Section, number: int) -> str:
     return section.entries.get("Region Name", "") or f"Region {number}"
 
 
-def _spectrum(raw: RawFile, section: _Section, number: int, level: int) -> Spectrum:
+def _spectrum(raw: RawFile, general: Mapping[str, str], section: _Section, number: int) -> Spectrum:
     label, entries = _label(section, number), section.entries
     name = f"region {number} ({label})"
     axis, counts = _columns(raw, section, name)
-    photon = _number(entries.get("Excitation Energy"))
+    photon = positive(entries.get("Excitation Energy"))
     energy = _binding_energy(raw, name, entries, axis, photon)
-    order = rising_order(energy)
     sweeps = _integer(entries.get("Number of Sweeps"))
     unit: IntensityUnit = "counts" if bool((counts == np.round(counts)).all()) else "counts/s"
     return Spectrum(
         region=normalise_region(label),
         region_label=label,
-        level=level,
-        binding_energy=energy[order],
-        counts=counts[order],
+        axis=energy,
+        intensity=counts,
         intensity_unit=unit,
         dwell_time_s=_dwell(entries, sweeps),
         scans=sweeps,
-        pass_energy_eV=_number(entries.get("Pass Energy")),
+        pass_energy_eV=positive(entries.get("Pass Energy")),
         excitation_energy_eV=photon,
         sample=entries.get("Sample", ""),
         block=number - 1,
         comments=tuple(filter(None, [entries.get("Comments", "")])),
         metadata={
+            **general,
             **{key: value for key, value in entries.items() if "scale" not in key.lower()},
             "unit": f"{unit}, taken from the values: the format does not name it",
         },
@@ -183,19 +152,11 @@ def _binding_energy(
 
 def _dwell(entries: Mapping[str, str], sweeps: int | None) -> float | None:
     """Return the time per point and sweep in s; a swept detector visits a point with each of its channels."""
-    total = _number(entries.get("Time per Spectrum Channel"))
+    total = positive(entries.get("Time per Spectrum Channel"))
     if total is not None and sweeps:
         return total / sweeps
-    step = _number(entries.get("Step Time"))
+    step = positive(entries.get("Step Time"))
     return None if step is None else step / 1000.0
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if np.isfinite(value) and value > 0 else None
 
 
 def _integer(text: str | None) -> int | None:

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 from layerscope.measured.text import decode, numbers
 
-from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, rising_order
+from ..dataset import FloatArray, Spectrum, normalise_region
+from ._base import positive
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "specs"
+__all__ = ["read", "sniff"]
 
 _MARK = re.compile(rb"SpecsLab|XY-Serializer", re.IGNORECASE)
 _BLOCK = re.compile(r"Cycle:\s*(\d+)\s*,\s*Curve:\s*(\d+)(?:\s*,\s*Scan:\s*(\d+))?(?:\s*,\s*Channel:\s*(\d+))?\s*$")
@@ -65,23 +64,10 @@ def sniff(raw: RawFile) -> bool:
     return head.startswith(b"#") and _MARK.search(head) is not None
 
 
-def read(raw: RawFile) -> XpsDataset:
-    """Read an XY export.
+def read(raw: RawFile) -> list[Spectrum]:
+    """Read an XY export, one spectrum a region, cycle and curve.
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a region, cycle and curve. Regions measured at fixed energies are named in ``metadata["skipped"]``.
-
-    Raises
-    ------
-    ReaderError
-        If the file is no such export, a block has fewer values or scans than declared, or the last line is cut.
+    Regions measured at fixed energies are no spectra, and named in ``metadata["skipped"]``.
     """
     if not sniff(raw):
         raise raw.error("the file does not begin as a SPECS XY export does")
@@ -91,29 +77,17 @@ def read(raw: RawFile) -> XpsDataset:
     settings, regions = _parse(raw, text)
     if not regions:
         raise raw.error("there is no region in the file")
-    spectra: list[Spectrum] = []
-    skipped: list[str] = []
-    levels: dict[tuple[str, str], int] = {}
-    for block, region in enumerate(regions):
+    for region in regions:
         if not region.blocks or region.announced - {part.cycle for part in region.blocks}:
             raise raw.error(f"region {region.label!r} has no data, or a cycle without data")
-        if region.blocks[0].labels[:1] == ("index",):
-            skipped.append(region.label)
-            continue
-        for spectrum in _spectra(raw, settings, region, block):
-            key = (spectrum.sample, spectrum.region)
-            levels[key] = levels.get(key, -1) + 1
-            spectra.append(replace(spectrum, level=levels[key]))
-    return XpsDataset(
-        source=raw.path,
-        format=FORMAT,
-        reader="layerscope.specs",
-        reader_version=READER_VERSION,
-        sha256=raw.sha256,
-        size=raw.size,
-        spectra=tuple(spectra),
-        metadata={**settings, **({"skipped": ", ".join(skipped)} if skipped else {})},
-    )
+    skipped = [region.label for region in regions if region.blocks[0].labels[:1] == ("index",)]
+    settings |= {"skipped": ", ".join(skipped)} if skipped else {}
+    return [
+        spectrum
+        for block, region in enumerate(regions)
+        if region.blocks[0].labels[:1] != ("index",)
+        for spectrum in _spectra(raw, settings, region, block)
+    ]
 
 
 def _parse(raw: RawFile, text: str) -> tuple[dict[str, str], list[_Region]]:
@@ -210,27 +184,25 @@ def _spectrum(
     unit = _unit(raw, name, settings, parts[0].labels)
     columns = [table[1] for table in tables]
     counts = np.sum(columns, axis=0) if unit == "counts" else np.mean(columns, axis=0)
-    photon = _number(region.about.get("Excitation Energy"))
+    photon = positive(region.about.get("Excitation Energy"))
     energy = _binding_energy(raw, name, settings, tables[0][0], photon)
     transmission = _transmission(parts[0].labels, tables[0])
-    order = rising_order(energy)
     return Spectrum(
         region=normalise_region(region.label),
         region_label=region.label,
-        level=0,
-        binding_energy=energy[order],
-        counts=counts[order],
+        axis=energy,
+        intensity=counts,
         intensity_unit=unit,
-        dwell_time_s=_number(region.about.get("Dwell Time")),
+        dwell_time_s=positive(region.about.get("Dwell Time")),
         scans=len(parts) if separate else scans,
-        transmission=None if transmission is None else transmission[order],
-        pass_energy_eV=_number(region.about.get("Pass Energy")),
+        transmission=transmission,
+        pass_energy_eV=positive(region.about.get("Pass Energy")),
         excitation_energy_eV=photon,
-        work_function_eV=_number(region.about.get("Eff. Workfunction")),
+        work_function_eV=positive(region.about.get("Eff. Workfunction")),
         sample=region.group,
         block=block,
         comments=tuple(filter(None, [region.about.get("Comment", "")])),
-        metadata={**region.about, "cycle": str(parts[0].cycle), "curve": str(parts[0].curve)},
+        metadata={**settings, **region.about, "cycle": str(parts[0].cycle), "curve": str(parts[0].curve)},
     )
 
 
@@ -278,14 +250,6 @@ def _transmission(labels: tuple[str, ...], table: FloatArray) -> FloatArray | No
     if column is None or not (table[column] > 0).all():
         return None
     return np.array(table[column])
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if np.isfinite(value) and value > 0 else None
 
 
 def _integer(text: str) -> int | None:

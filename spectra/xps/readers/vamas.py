@@ -12,16 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from layerscope.errors import ReaderError
 from layerscope.measured.files import RawFile
+from layerscope.measured.series import IntensityUnit
 
-from ..dataset import FloatArray, IntensityUnit, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, known, rising_order
+from ..dataset import FloatArray, Spectrum, normalise_region
+from ._base import known, positive
 from ._vamas_block import Block, Header, LineCursor, VamasSyntaxError, read_block, read_header
 
-__all__ = ["FORMAT", "read", "sniff"]
-
-FORMAT = "vamas"
+__all__ = ["read", "sniff"]
 
 _MAGIC_LINE = re.compile(rb"\s*VAMAS Surface Chemical Analysis Standard Data Transfer Format", re.IGNORECASE)
 _TERMINATOR = "end of experiment"
@@ -36,25 +34,8 @@ def sniff(raw: RawFile) -> bool:
     return _MAGIC_LINE.match(raw.data[:200]) is not None
 
 
-def read(raw: RawFile) -> XpsDataset:
-    """Read a VAMAS file.
-
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a block. The level of a spectrum counts the blocks of the same sample and region.
-
-    Raises
-    ------
-    ReaderError
-        If the file does not begin as VAMAS does, ends early, or holds something that is not a spectrum over an energy;
-        the message names the block and the line.
-    """
+def read(raw: RawFile) -> list[Spectrum]:
+    """Read a VAMAS file, one spectrum a block; a block that is no spectrum over an energy is refused."""
     if not sniff(raw):
         raise raw.error("the first line is not that of a VAMAS file")
     first: VamasSyntaxError | None = None
@@ -64,7 +45,7 @@ def read(raw: RawFile) -> XpsDataset:
         except VamasSyntaxError as error:
             first = first or error
             continue
-        return _dataset(raw, header, blocks)
+        return _spectra(raw, header, blocks)
     raise raw.error(str(first))
 
 
@@ -116,37 +97,14 @@ def _check_end(cursor: LineCursor, header: Header, *, last_line_closed: bool) ->
         )
 
 
-def _dataset(raw: RawFile, header: Header, blocks: list[Block]) -> XpsDataset:
-    counts: dict[tuple[str, str], int] = {}
+def _spectra(raw: RawFile, header: Header, blocks: list[Block]) -> list[Spectrum]:
     spectra: list[Spectrum] = []
     for index, block in enumerate(blocks):
         try:
-            region, label = _region(block)
-            key = (block.sample, region)
-            level = counts.get(key, 0)
-            counts[key] = level + 1
-            spectra.append(_spectrum(header, block, index, region, label, level))
+            spectra.append(_spectrum(header, block, index))
         except VamasSyntaxError as error:
-            raise ReaderError(f"block {index + 1} ({block.label!r}): {error}", source=raw.path) from error
-    metadata = {
-        "institution": header.institution,
-        "instrument": header.instrument,
-        "operator": header.operator,
-        "experiment": header.experiment,
-        "experiment_mode": header.mode,
-        "scan_mode": header.scan_mode,
-        "comment": "\n".join(header.comments),
-    }
-    return XpsDataset(
-        source=raw.path,
-        format=FORMAT,
-        reader="layerscope.vamas",
-        reader_version=READER_VERSION,
-        sha256=raw.sha256,
-        size=raw.size,
-        spectra=tuple(spectra),
-        metadata={key: value for key, value in metadata.items() if value},
-    )
+            raise raw.error(f"block {index + 1} ({block.label!r}): {error}") from error
+    return spectra
 
 
 def _region(block: Block) -> tuple[str, str]:
@@ -164,25 +122,24 @@ def _region(block: Block) -> tuple[str, str]:
     return normalise_region(label) or "unnamed", label
 
 
-def _spectrum(header: Header, block: Block, index: int, region: str, label: str, level: int) -> Spectrum:
+def _spectrum(header: Header, block: Block, index: int) -> Spectrum:
+    region, label = _region(block)
     abscissa, values = _abscissa(header, block)
     energy = _binding_energy(block, abscissa)
     counts, transmission = _columns(block, values)
-    order = rising_order(energy)
     etch_time, depth, angle = _variables(header, block)
     work_function = known(block.work_function)
     return Spectrum(
         region=region,
         region_label=label,
-        level=level,
-        binding_energy=energy[order],
-        counts=counts[order],
+        axis=energy,
+        intensity=counts,
         intensity_unit=_unit(block),
-        dwell_time_s=_positive(block.collection_time),
+        dwell_time_s=positive(block.collection_time),
         scans=block.scans if block.scans > 0 else None,
-        transmission=None if transmission is None else transmission[order],
-        pass_energy_eV=_positive(block.pass_energy),
-        excitation_energy_eV=_positive(block.source_energy),
+        transmission=transmission,
+        pass_energy_eV=positive(block.pass_energy),
+        excitation_energy_eV=positive(block.source_energy),
         work_function_eV=None if work_function is None else abs(work_function) or None,
         etch_time_s=etch_time,
         depth_nm=depth,
@@ -192,11 +149,6 @@ def _spectrum(header: Header, block: Block, index: int, region: str, label: str,
         comments=block.comments,
         metadata=_metadata(header, block),
     )
-
-
-def _positive(value: float) -> float | None:
-    number = known(value)
-    return number if number is not None and number > 0 else None
 
 
 def _abscissa(header: Header, block: Block) -> tuple[FloatArray, FloatArray]:
@@ -219,7 +171,7 @@ def _binding_energy(block: Block, abscissa: FloatArray) -> FloatArray:
         return np.array(energy)
     if "kinetic" not in name and not re.fullmatch(r"k\.?e\.?", name):
         raise VamasSyntaxError(f"the abscissa {label!r} is neither a kinetic nor a binding energy")
-    photon = _positive(block.source_energy)
+    photon = positive(block.source_energy)
     if photon is None:
         raise VamasSyntaxError("the abscissa is a kinetic energy, and the energy of the source is not given")
     return np.asarray(photon - energy)
@@ -263,6 +215,13 @@ def _variables(header: Header, block: Block) -> tuple[float | None, float | None
 
 def _metadata(header: Header, block: Block) -> dict[str, str]:
     entries = {
+        "institution": header.institution,
+        "instrument": header.instrument,
+        "operator": header.operator,
+        "experiment": header.experiment,
+        "experiment_mode": header.mode,
+        "scan_mode": header.scan_mode,
+        "comment": "\n".join(header.comments),
         "technique": block.technique,
         "source": block.source,
         "analyser_mode": block.analyser_mode,

@@ -7,25 +7,20 @@ and region.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from layerscope.errors import MissingDependencyError, ReaderError
-from layerscope.measured.files import RawFile, load
+from layerscope.errors import MissingDependencyError
+from layerscope.measured.files import RawFile
 
-from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
-from ._base import READER_VERSION, rising_order
+from ..dataset import Spectrum, normalise_region
 
-__all__ = ["FORMAT", "read", "read_folder", "sniff"]
-
-FORMAT = "vgd"
+__all__ = ["read", "sniff"]
 
 _MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # OLE2 compound file
 _DATA, _DATA_AXES, _SPACE_AXES = "VGData", "VGDataAxes", "VGSpaceAxes"
@@ -50,132 +45,44 @@ def sniff(raw: RawFile) -> bool:
     return raw.data.startswith(_MAGIC) and _DATA.encode("utf-16-le") in raw.data
 
 
-def read(raw: RawFile) -> XpsDataset:
-    """Read one ``.vgd`` file.
+def read(raw: RawFile) -> list[Spectrum]:
+    """Read one ``.vgd`` file, one spectrum a level.
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-
-    Returns
-    -------
-    XpsDataset
-        One spectrum a level. The region's name is taken from the file's name, where the instrument's program writes it.
-
-    Raises
-    ------
-    ReaderError
-        If the file is no OLE2 file, lacks a stream, is truncated or was not measured with Al K-alpha.
-    MissingDependencyError
-        If ``vgd-reader`` is not installed.
+    The region's name is taken from the file's name, where the instrument's program writes it. Files that were not
+    measured with Al K-alpha are refused.
     """
-    spectra = _spectra(raw, level=0, block=0)
-    return _dataset(raw.path, raw.sha256, raw.size, spectra)
-
-
-def read_folder(folder: str | Path) -> XpsDataset:
-    """Read a folder of ``.vgd`` files, one a level and region.
-
-    Parameters
-    ----------
-    folder : str or Path
-        All its ``.vgd`` files are read, in the natural order of their names (2 before 10), which numbers the levels of
-        each region.
-
-    Returns
-    -------
-    XpsDataset
-        The hash is that of the list of names and hashes.
-
-    Raises
-    ------
-    ReaderError
-        If there is no such file, or one of them cannot be read.
-    """
-    folder = Path(folder)
-    paths = sorted((p for p in folder.iterdir() if p.suffix.lower() == ".vgd"), key=_natural)
-    if not paths:
-        raise ReaderError("the folder holds no .vgd file", source=folder)
-    spectra: list[Spectrum] = []
-    fingerprint, size, levels = hashlib.sha256(), 0, dict[str, int]()
-    for block, path in enumerate(paths):
-        raw = load(path)
-        fingerprint.update(f"{path.name}\0{raw.sha256}\n".encode())
-        size += raw.size
-        region = normalise_region(_label(path))
-        found = _spectra(raw, level=levels.get(region, 0), block=block)
-        levels[region] = levels.get(region, 0) + len(found)
-        spectra += found
-    return _dataset(folder, fingerprint.hexdigest(), size, spectra)
-
-
-def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
-    parts = re.findall(r"\d+|\D+", path.stem.lower())
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-
-
-def _label(path: Path) -> str:
-    """Return the region in a file's name: ``"B1s Scan_3.VGD"`` and ``"B1s_003"`` are B 1s."""
-    match = re.match(r"([A-Z][a-z]?\d[spdf]\d?)(?![A-Za-z0-9])", path.stem.replace("_", " "))
-    return match[1] if match else re.sub(r"[\s_-]*\d*$", "", path.stem) or path.stem
-
-
-def _dataset(source: Path, sha256: str, size: int, spectra: list[Spectrum]) -> XpsDataset:
-    return XpsDataset(
-        source=source,
-        format=FORMAT,
-        reader="layerscope.vgd",
-        reader_version=READER_VERSION,
-        sha256=sha256,
-        size=size,
-        spectra=tuple(spectra),
-    )
-
-
-def _spectra(raw: RawFile, *, level: int, block: int) -> list[Spectrum]:
     if not raw.data.startswith(_MAGIC):
         raise raw.error("the file does not begin as an OLE2 compound file, which a .vgd file is")
     parsed = _parse(raw)
     count, points = int(parsed["num_spectra"]), int(parsed["num_points"])
-    rows = np.asarray(parsed["intensities"], dtype=np.float64).reshape(count, points)
     start, step, photon = parsed["ke_start"], parsed["ke_step"], float(parsed["source_energy"])
     if start is None or step is None or not (np.isfinite(start) and np.isfinite(step)) or step == 0:
         raise raw.error("the energy axis is missing or not finite")
     energy = photon - (start + step * np.arange(points, dtype=np.float64))
-    order = rising_order(energy)
+    label, about = _label(raw.name), parsed["metadata"]
     return [
-        _spectrum(raw, parsed, energy[order], row[order], photon, level + index, block)
-        for index, row in enumerate(rows)
+        Spectrum(
+            axis=energy,
+            intensity=row,
+            region=normalise_region(label),
+            region_label=label,
+            dwell_time_s=_float(parsed["dwell_time"]),
+            scans=int(parsed["periods"]) if parsed["periods"] else None,
+            pass_energy_eV=_float(parsed["pass_energy"]),
+            excitation_energy_eV=photon,
+            work_function_eV=_float(parsed["work_fn"]),
+            sample=str(about["subject"]),
+            metadata={name: str(about[name]) for name in ("title", "create_time") if about[name]},
+        )
+        for row in np.asarray(parsed["intensities"], dtype=np.float64).reshape(count, points)
     ]
 
 
-def _spectrum(
-    raw: RawFile,
-    parsed: Mapping[str, Any],
-    energy: FloatArray,
-    counts: FloatArray,
-    photon: float,
-    level: int,
-    block: int,
-) -> Spectrum:
-    label = _label(raw.path)
-    about = parsed["metadata"]
-    return Spectrum(
-        region=normalise_region(label),
-        region_label=label,
-        level=level,
-        binding_energy=energy,
-        counts=counts,
-        dwell_time_s=_float(parsed["dwell_time"]),
-        scans=int(parsed["periods"]) if parsed["periods"] else None,
-        pass_energy_eV=_float(parsed["pass_energy"]),
-        excitation_energy_eV=photon,
-        work_function_eV=_float(parsed["work_fn"]),
-        sample=str(about["subject"]),
-        block=block,
-        metadata={name: str(about[name]) for name in ("title", "create_time") if about[name]},
-    )
+def _label(name: str) -> str:
+    """Return the region in a file's name: ``"B1s Scan_3.VGD"`` and ``"B1s_003"`` are B 1s."""
+    stem = Path(name).stem
+    match = re.match(r"([A-Z][a-z]?\d[spdf]\d?)(?![A-Za-z0-9])", stem.replace("_", " "))
+    return match[1] if match else re.sub(r"[\s_-]*\d*$", "", stem) or stem
 
 
 def _float(value: float | None) -> float | None:
