@@ -200,7 +200,13 @@ def end_averages(values: FloatArray, end_points: int, name: str) -> tuple[FloatA
 
 
 def static_shirley(
-    x: ArrayLike, counts: ArrayLike, *, end_points: int = 5, tolerance: float = 1e-9, max_iterations: int = 200
+    x: ArrayLike,
+    counts: ArrayLike,
+    *,
+    end_points: int = 5,
+    ends: tuple[float, float] | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 200,
 ) -> ShirleyBackground:
     """Return the iterated Shirley background of measured spectra.
 
@@ -217,6 +223,8 @@ def static_shirley(
         Spectra.
     end_points : int
         Points averaged at each end; one-point ends scatter the area of a weak line.
+    ends : tuple of float, optional
+        Levels at both ends, in the place of averages.
     tolerance : float
         Largest change of the background in the last iteration, relative to the height of the step (or to the largest
         count, if there is no step).
@@ -240,7 +248,10 @@ def static_shirley(
     b' = k (y - b), which is how the tests check it.
     """
     axis, y = _rows(x, counts, "static_shirley")
-    low, high = end_averages(y, end_points, "static_shirley")
+    if ends is None:
+        low, high = end_averages(y, end_points, "static_shirley")
+    else:
+        low, high = (np.full((y.shape[0], 1), level) for level in ends)
     step = high - low
     scale = np.maximum(np.abs(step), 1e-12 * np.maximum(np.abs(y).max(axis=1, keepdims=True), 1e-300))
     half_steps = 0.5 * np.diff(axis, axis=1)

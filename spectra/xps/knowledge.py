@@ -1,4 +1,4 @@
-"""What this technique can look up: chemical species by core level, and sensitivity factors, each with its source."""
+"""What this technique can look up: species, sensitivity factors, charge references and solids, each with its source."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from layerscope.errors import RecipeError
 from layerscope.runs.summary import Cell, Column, SummaryTable, words_table
 
+from .attenuation import imfp_tpp2m, load_materials
+from .charge import load_references
 from .dataset import normalise_region
 from .rsf import RsfSet, load_rsf_sets
 from .species import Species, load_species, species_for
 
-__all__ = ["sensitivity_factors", "species"]
+__all__ = ["charge_references", "materials", "sensitivity_factors", "species"]
 
 _STATUS = "read: opened at the source; secondary: quoted by another work; unverified: no source could be opened."
 
@@ -49,8 +51,11 @@ def _range(entry: Species) -> str:
 
 
 def _has(entry: Species, words: Sequence[str]) -> bool:
-    text = " ".join((entry.id, entry.line, entry.label, entry.source, entry.notes)).casefold()
-    return all(word.casefold() in text for word in words)
+    return _holds(" ".join((entry.id, entry.line, entry.label, entry.source, entry.notes)), words)
+
+
+def _holds(text: str, words: Sequence[str]) -> bool:
+    return all(word.casefold() in text.casefold() for word in words)
 
 
 def sensitivity_factors(words: Sequence[str]) -> SummaryTable:
@@ -73,6 +78,58 @@ def sensitivity_factors(words: Sequence[str]) -> SummaryTable:
     columns = (Column("line", kind="key"), *(Column(one.name) for one in sets))
     notes = [f"{one.name}: {one.label}, {_contains(one)}; {one.source} ({one.status})" for one in sets]
     return words_table("Relative sensitivity factors", columns, rows, note="\n".join([_DERIVED, *notes]))
+
+
+def charge_references(words: Sequence[str]) -> SummaryTable:
+    """Return the lines that an energy scale may rest on: what ``charge.reference`` of a recipe can name.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words that all occur in name or source.
+    """
+    chosen = [one for one in load_references().values() if _holds(f"{one.name} {one.species} {one.source}", words)]
+    rows = [(r.name, r.region, r.species, r.energy_eV, r.sigma_eV, f"{r.source} ({r.status})") for r in chosen]
+    columns = (
+        Column("reference", kind="key"),
+        Column("region", kind="key"),
+        Column("species", kind="key"),
+        Column("energy", "eV"),
+        Column("sigma", "eV"),
+        Column("source", kind="text"),
+    )
+    return words_table("Charge references", columns, rows, note=_STATUS)
+
+
+def materials(words: Sequence[str]) -> SummaryTable:
+    """Return the solids whose mean free paths can be had: what ``quantification.material`` of a recipe can name.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words that all occur in the formula.
+    """
+    chosen = [one for one in load_materials().values() if _holds(one.formula, words)]
+    rows = [
+        (
+            m.formula,
+            m.density_g_cm3,
+            m.valence_electrons,
+            m.band_gap_eV,
+            round(float(imfp_tpp2m(1000.0, m)), 2),
+            m.source,
+        )
+        for m in chosen
+    ]
+    columns = (
+        Column("formula", kind="key"),
+        Column("density", "g/cm^3"),
+        Column("valence electrons"),
+        Column("band gap", "eV"),
+        Column("path at 1 keV", "nm"),
+        Column("source", kind="text"),
+    )
+    return words_table("Solids for mean free paths by TPP-2M", columns, rows)
 
 
 _DERIVED = "In brackets: from the other lines of the doublet by the ratio 2j + 1."

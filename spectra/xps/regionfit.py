@@ -7,7 +7,7 @@ line could be there. Components are set free as soon as their area is significan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -207,42 +207,48 @@ def significance(fit: SeriesFit, components: tuple[ComponentTable, ...]) -> dict
     return result
 
 
-def _staged(
-    region: RegionTable,
-    data: RegionData,
-    background: BackgroundTable,
-    shift: ShiftPolicy,
-    include: frozenset[str],
-    reference: str | None,
-) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
-    """Fit with all shapes held, then set free what is significant, until nothing changes."""
-    held = include
-    strong = False
-    built = build_model(region, background, "none", include=include, held=held, reference=reference)
-    if shift == "charge":
-        built = build_model(region, background, shift, include=include, held=held, reference=reference)
-    fit = _run(data, built, background, shift if shift == "charge" else "none")
-    for _ in range(4):
-        level = significance(fit, built.components)
-        now = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
-        now_strong = max(level.values()) > BACKGROUND_SIGNIFICANT
-        policy: ShiftPolicy = "none" if shift == "free" and now == include else shift
-        if (now, now_strong) == (held, strong) and held != include:
-            break
-        held, strong = now, now_strong
+@dataclass(frozen=True)
+class _Question:
+    """Levels, and the components and background that are to explain them."""
+
+    region: RegionTable
+    data: RegionData
+    background: BackgroundTable
+    include: frozenset[str]
+    reference: str | None = None
+
+    def fit(
+        self, shift: ShiftPolicy, held: Collection[str], *, hold_background: bool = False
+    ) -> tuple[BuiltModel, SeriesFit]:
+        """Fit with the shapes of some components held."""
         built = build_model(
-            region,
-            background,
-            policy,
-            include=include,
+            self.region,
+            self.background,
+            shift,
+            include=self.include,
             held=held,
-            reference=reference,
-            hold_background=not strong,
+            reference=self.reference,
+            hold_background=hold_background,
         )
-        fit = _run(data, built, background, policy)
-        if held == include:
-            break
-    return built, fit, tuple(sorted(held))
+        return built, _run(self.data, built, self.background, shift)
+
+    def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
+        """Fit with all shapes held, then set free what is significant, until nothing changes."""
+        held = self.include
+        strong = False
+        built, fit = self.fit(shift if shift == "charge" else "none", held)
+        for _ in range(4):
+            level = significance(fit, built.components)
+            now = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
+            now_strong = max(level.values()) > BACKGROUND_SIGNIFICANT
+            policy: ShiftPolicy = "none" if shift == "free" and now == self.include else shift
+            if (now, now_strong) == (held, strong) and held != self.include:
+                break
+            held, strong = now, now_strong
+            built, fit = self.fit(policy, held, hold_background=not strong)
+            if held == self.include:
+                break
+        return built, fit, tuple(sorted(held))
 
 
 def _policies(region: RegionTable, data: RegionData, is_reference: bool) -> tuple[ShiftPolicy, ...]:
@@ -279,23 +285,21 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
         If the model cannot be fitted at all.
     """
     everything = frozenset(c.name for c in region.components)
+    asked = _Question(region, _for_reference(data, reference), region.background, everything, reference)
     tried: dict[ShiftPolicy, tuple[BuiltModel, SeriesFit, tuple[str, ...]]] = {}
     for policy in _policies(region, data, reference is not None):
-        real: ShiftPolicy = "charge" if reference is not None else policy
-        tried[policy] = _staged(region, _for_reference(data, reference), region.background, real, everything, reference)
+        tried[policy] = asked.staged("charge" if reference is not None else policy)
     comparison = compare({f"shift {name}": fit for name, (_, fit, _) in tried.items()})
     shift: ShiftPolicy = next(n for n in tried if f"shift {n}" == comparison.chosen)
     alternatives = [("shift of the levels", a) for a in comparison.alternatives] if len(tried) > 1 else []
     built, fit, held = tried[shift]
-    include = everything
-    for c in (c for c in region.components if c.optional and len(include) > 1):
-        without = include - {c.name}
-        policy = "charge" if reference is not None else shift
-        other = _staged(region, _for_reference(data, reference), region.background, policy, without, reference)
+    for c in (c for c in region.components if c.optional and len(asked.include) > 1):
+        without = replace(asked, include=asked.include - {c.name})
+        other = without.staged("charge" if reference is not None else shift)
         verdict = compare({f"with {c.species}": fit, f"without {c.species}": other[1]})
         alternatives += [(f"need of {c.species}", a) for a in verdict.alternatives]
         if verdict.chosen == f"without {c.species}":
-            include, (built, fit, held) = without, other
+            asked, (built, fit, held) = without, other
     return RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
 
 
@@ -311,17 +315,9 @@ def refit_with_background(
 ) -> RegionFit:
     """Fit the chosen model again on another background, for the error that the choice of background makes."""
     include = frozenset(c.name for c in result.components)
+    asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
-    built = build_model(
-        result.region,
-        background,
-        shift,
-        include=include,
-        held=result.held,
-        reference=reference,
-        hold_background=_held_background(result),
-    )
-    fit = _run(_for_reference(data, reference), built, background, shift)
+    built, fit = asked.fit(shift, result.held, hold_background=_held_background(result))
     return RegionFit(result.region, background, built, fit, result.shift, result.held)
 
 
@@ -343,8 +339,7 @@ def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | N
     for index in range(data.n_levels):
         alone = replace(data.level(index), charge_shift=None, charge_sigma=None)
         try:
-            built = build_model(result.region, result.background, "none", include=include, held=result.held)
-            fits.append(_run(alone, built, result.background, "none"))
+            fits.append(_Question(result.region, alone, result.background, include).fit("none", result.held)[1])
         except FitError:
             fits.append(None)
     return fits

@@ -7,12 +7,12 @@ from layerscope.spectra.xps.casaxps.shapes import (
     end_level,
     linear_background,
     parse_line_shape,
-    shirley_background,
     tougaard_background,
 )
 from scipy.special import voigt_profile
 
-from layerscope.errors import DataError
+from layerscope.errors import DataError, FitError
+from layerscope.fitting.backgrounds import static_shirley
 
 ENERGY = np.linspace(1270.0, 1320.0, 5001)
 POSITION, FWHM = 1295.0, 1.6
@@ -93,14 +93,14 @@ def test_the_ends_of_a_region_are_averaged_over_points_on_both_sides() -> None:
 def test_the_shirley_background_rises_in_proportion_to_what_stands_above_it() -> None:
     energy = np.linspace(186.0, 198.0, 601)
     counts = 100.0 + 1000.0 * np.exp(-(((energy - 192.0) / 0.8) ** 2)) + 200.0 / (1 + np.exp(-(energy - 192.0) / 0.3))
-    background = shirley_background(energy, counts, 100.0, 300.0)
+    background = static_shirley(energy, counts, ends=(100.0, 300.0)).background[0]
     assert (background[0], background[-1]) == pytest.approx((100.0, 300.0))
     slope = np.gradient(background, energy)
     above = counts - background
     inner = above > 0.05 * above.max()
     assert slope[inner] / above[inner] == pytest.approx(np.full(inner.sum(), (slope / above)[300]), rel=0.01)
-    with pytest.raises(DataError, match="does not stand above"):
-        shirley_background(energy, 200.0 - counts, 100.0, 300.0)
+    with pytest.raises(FitError, match="does not stand above"):
+        static_shirley(energy, 200.0 - counts, ends=(100.0, 300.0))
 
 
 def test_the_tougaard_background_is_the_double_sum_of_its_definition() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from layerscope.spectra.xps.charge import ChargeTable, get_reference, load_references
+from layerscope.spectra.xps.knowledge import charge_references, materials
 from layerscope.spectra.xps.species import competing, get_species
 from pydantic import ValidationError
 
@@ -78,3 +79,9 @@ def test_an_unknown_reference_names_the_nearest() -> None:
 
 def test_a_standard_competes_with_no_assignment() -> None:
     assert not any(entry.species == "Au" for entry in competing("Mn 3s", 84.0, 0.1))
+
+
+def test_references_and_solids_can_be_looked_up_by_what_a_recipe_calls_them() -> None:
+    assert [row[0] for row in charge_references(()).rows] == list(load_references())
+    assert [row[:4] for row in charge_references(("au", "ISO")).rows] == [("Au 4f7/2", "Au 4f", "Au", "83.96")]
+    assert [row[0] for row in materials(("licoo2",)).rows] == ["LiCoO2"]

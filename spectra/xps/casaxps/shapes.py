@@ -39,7 +39,6 @@ __all__ = [
     "linear_background",
     "parse_line_shape",
     "reduced_line",
-    "shirley_background",
     "tougaard_background",
 ]
 
@@ -239,46 +238,6 @@ def end_level(counts: FloatArray, index: int, average_width: float) -> float:
 def linear_background(energy: FloatArray, low: float, high: float) -> FloatArray:
     """Return a straight line from `low` to `high` over `energy`, shape (n,)."""
     return np.asarray(low + (high - low) * (energy - energy[0]) / (energy[-1] - energy[0]))
-
-
-def shirley_background(binding_energy: FloatArray, counts: FloatArray, low: float, high: float) -> FloatArray:
-    """Return the iterated Shirley background between given levels.
-
-    The engine's `static_shirley` averages within the range; CasaXPS also uses points beyond its ends, so that here
-    the levels are given.
-
-    Parameters
-    ----------
-    binding_energy : ndarray, shape (n,)
-        Ascending, within the region, in eV.
-    counts : ndarray, shape (n,)
-        Of the region.
-    low, high : float
-        Levels at the ends of low and high binding energy.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In the unit of the counts.
-
-    Raises
-    ------
-    DataError
-        If the spectrum does not stand above its background.
-    """
-    steps = 0.5 * np.diff(binding_energy)
-    background = linear_background(binding_energy, low, high)
-    for _ in range(200):
-        above = counts - background
-        running = np.concatenate([[0.0], np.cumsum((above[1:] + above[:-1]) * steps)])
-        if running[-1] <= 0:
-            raise DataError("the spectrum does not stand above its Shirley background")
-        new = low + (high - low) * running / running[-1]
-        settled = np.max(np.abs(new - background)) <= 1e-9 * max(abs(high - low), 1e-9)
-        background = np.asarray(new)
-        if settled:
-            break
-    return background
 
 
 def tougaard_background(

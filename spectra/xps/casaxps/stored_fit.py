@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.errors import DataError
+from layerscope.fitting.backgrounds import static_shirley
 
 from ..dataset import FloatArray, Spectrum
 from .lines import CasaLine
@@ -20,7 +21,6 @@ from .shapes import (
     end_level,
     linear_background,
     parse_line_shape,
-    shirley_background,
     tougaard_background,
 )
 from .text import CasaComponent, CasaFit, CasaRegion, CasaValue, parse_casa_fit
@@ -247,6 +247,8 @@ def redraw(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -
     DataError
         As `to_series_problem`; or if the region holds no spectrum, a component has no width to draw, or the background
         is not supported.
+    FitError
+        If the spectrum does not stand above its Shirley background.
     """
     fit = fit or parse_casa_fit(spectrum.comments)
     problem = to_series_problem(spectrum, fit, region=region)
@@ -301,7 +303,7 @@ def _background(
     high = end_level(spectrum.counts, last, region.average_width)
     name = region.background.lower()
     if "shirley" in name and "spline" not in name:
-        return shirley_background(energy, counts, low, high)
+        return np.asarray(static_shirley(energy, counts, ends=(low, high)).background[0])
     if "tougaard" in name:
         return tougaard_background(energy, counts, low, *region.cross_section)
     if name == "linear":
