@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel
@@ -124,25 +125,29 @@ class FrameModel(PatternModel):
             parameters[f"{held.id}_fwhm"].set(value=held.fwhm, vary=False)
         return parameters
 
+    def _drawn(self, j: int, x: FloatArray, q: FloatArray, derivatives: bool) -> tuple[NDArray[np.bool_], ShapeValues]:
+        """Return in which rows a line is on, and the line in those; a line that stands still has a single row."""
+        p = q[:, self._slots[j]]
+        p[:, 0] += q[:, self._shift]
+        if j >= len(self.names):
+            p = p[:1] if x.shape[0] == 1 and (p == p[0]).all() else p
+            on = np.ones(len(p), bool)
+        else:
+            on = q[:, self._switch + j] > 0.5
+        if not on.all():
+            x, p = x if x.shape[0] == 1 else x[on], p[on]
+        return on, self.components[j].line.evaluate(x, p, derivatives=derivatives)
+
     def evaluate_lines(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> list[ShapeValues]:
         """Return the bare line of every component at `x` (B, n); zero where it is off."""
         values = []
-        for j, (c, slots) in enumerate(zip(self.components, self._slots, strict=True)):
-            p = q[:, slots]
-            p[:, 0] += q[:, self._shift]
-            if j >= len(self.names) and (p == p[0]).all() and x.shape[0] == 1:  # a line that stands still
-                values.append(c.line.evaluate(x, p[:1], derivatives=derivatives))
-                continue
-            on = q[:, self._switch + j] > 0.5 if j < len(self.names) else np.ones(len(q), bool)
-            if on.all():
-                values.append(c.line.evaluate(x, p, derivatives=derivatives))
-                continue
-            value = np.zeros((len(q), x.shape[-1]))
-            jac = np.zeros((len(q), len(c.line.parameters) if derivatives else 0, x.shape[-1]))
-            if on.any():
-                part = c.line.evaluate(x if x.shape[0] == 1 else x[on], p[on], derivatives=derivatives)
-                value[on], jac[on] = part.value, part.jac
-            values.append(ShapeValues(value, jac))
+        for j in range(len(self.components)):
+            on, line = self._drawn(j, x, q, derivatives)
+            if not on.all():
+                value, jac = np.zeros((len(q), x.shape[-1])), np.zeros((len(q), *line.jac.shape[1:]))
+                value[on], jac[on] = line.value, line.jac
+                line = ShapeValues(value, jac)
+            values.append(line)
         return values
 
     def basis(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
@@ -150,22 +155,11 @@ class FrameModel(PatternModel):
         if x.ndim != 2:
             raise FitError("a frame has one axis")
         rows, n = q.shape[0], x.shape[-1]
-        columns = np.empty((rows, len(self._linear), n))
+        columns = np.zeros((rows, len(self._linear), n))
         terms: list[Derivative] = []
-        for j, (c, slots) in enumerate(zip(self.components, self._slots, strict=True)):
-            p = q[:, slots]
-            p[:, 0] += q[:, self._shift]
-            if j >= len(self.names) and x.shape[0] == 1 and (p == p[0]).all():  # a line that stands still
-                p, on = p[:1], np.ones(1, bool)
-            else:
-                on = q[:, self._switch + j] > 0.5 if j < len(self.names) else np.ones(rows, bool)
-            if on.all():
-                line = c.line.evaluate(x, p, derivatives=derivatives)
-                columns[:, j] = line.value
-            else:
-                columns[:, j] = 0.0
-                line = c.line.evaluate(x if x.shape[0] == 1 else x[on], p[on], derivatives=derivatives)
-                columns[on, j] = line.value
+        for j, slots in enumerate(self._slots):
+            on, line = self._drawn(j, x, q, derivatives)
+            columns[slice(None) if on.all() else on, j] = line.value
             if not derivatives:
                 continue
             for i in range(1 if self.line.only_position else len(slots)):
