@@ -120,6 +120,11 @@ class BatchFit:
     def _declared(self) -> tuple[dict[str, FloatArray], dict[str, dict[str, FloatArray]]]:
         return self.evaluator.layout.local_values(self.solution.shared, self.solution.local)
 
+    @cached_property
+    def _sigmas(self) -> dict[str, FloatArray]:
+        """Errors already worked out: records ask for them level by level."""
+        return {}
+
     def value(self, name: str) -> FloatArray:
         """Return a parameter in every pattern of every series, shape (G, L)."""
         if name in self.linear_names:
@@ -131,10 +136,14 @@ class BatchFit:
 
     def sigma(self, name: str) -> FloatArray:
         """Return the standard error of a parameter in every pattern of every series, shape (G, L); 0 if it is fixed."""
+        if name in self._sigmas:
+            return self._sigmas[name]
         shared, own = self.gradient(name)
         variance = np.einsum("gls,gst,glt->gl", shared, self.covariance.shared, shared)
         variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
         result: FloatArray = np.sqrt(np.maximum(variance, 0.0))
+        result.setflags(write=False)
+        self._sigmas[name] = result
         return result
 
     def gradient(self, name: str) -> tuple[FloatArray, FloatArray]:

@@ -104,23 +104,25 @@ class SeriesFit:
         -------
         ndarray, shape (K, L, K, L)
         """
-        gradients = [tuple(part[self.group] for part in self.batch.gradient(name)) for name in names]
-        shared = np.stack([g[0] for g in gradients])
-        own = np.stack([g[1] for g in gradients])
-        c = self.batch.covariance
-        result = np.einsum("als,st,bkt->albk", shared, c.shared[self.group], shared, optimize=True)
-        within = np.einsum("ald,lde,ble->alb", own, c.own[self.group], own, optimize=True)
+        shared, own = self._gradients(names)
+        between = self.batch.covariance.shared[self.group]
+        result = np.einsum("als,st,bkt->albk", shared, between, shared, optimize=True)
+        within = np.einsum("ald,lde,ble->alb", own, self.batch.covariance.own[self.group], own, optimize=True)
         at = np.arange(self.n_patterns)
         result[:, at, :, at] += within.transpose(1, 0, 2)
         return np.asarray(result)
 
-    def correlation(self, first: str, second: str) -> FloatArray:
-        """Return the correlation of two parameters within each pattern, shape (L,)."""
-        c = self.covariance([first, second])
-        at = np.arange(self.n_patterns)
-        between, v1, v2 = c[0, at, 1, at], c[0, at, 0, at], c[1, at, 1, at]
-        with np.errstate(all="ignore"):
-            return np.where((v1 > 0) & (v2 > 0), between / np.sqrt(v1 * v2), 0.0)
+    def covariance_within(self, names: Sequence[str]) -> FloatArray:
+        """Return the covariance of some parameters within each pattern, shape (L, K, K)."""
+        shared, own = self._gradients(names)
+        c = self.batch.covariance
+        result = np.einsum("als,st,blt->lab", shared, c.shared[self.group], shared, optimize=True)
+        return np.asarray(result + np.einsum("ald,lde,ble->lab", own, c.own[self.group], own, optimize=True))
+
+    def _gradients(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return the responses of `BatchFit.gradient` for some parameters, (K, L, S) and (K, L, d)."""
+        gradients = [tuple(part[self.group] for part in self.batch.gradient(name)) for name in names]
+        return np.stack([g[0] for g in gradients]), np.stack([g[1] for g in gradients])
 
     def fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return each amount over the sum of all, in every pattern, with the full covariance.
@@ -280,9 +282,7 @@ class SeriesFit:
         limit = threshold("CORRELATED")
         names = [*self.batch.evaluator.layout.free_names, *self.batch.linear_names]
         names = [n for n in names if not n.startswith("background_")]
-        c = self.covariance(names)
-        at = np.arange(self.n_patterns)
-        block = c[:, at, :, at]  # (L, K, K)
+        block = self.covariance_within(names)
         sigma = np.sqrt(np.maximum(np.einsum("lkk->lk", block), 0.0))
         with np.errstate(all="ignore"):
             r = np.nan_to_num(block / (sigma[:, :, None] * sigma[:, None, :]))

@@ -68,8 +68,7 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
     else:
         value += float(shift)
         names = [center, "shift"] if result.fit.sigma("shift")[level] > 0 else [center]
-        block = result.fit.covariance(names)[:, level, :, level]
-        sigma = math.sqrt(max(float(block.sum()), 0.0))
+        sigma = math.sqrt(max(float(result.fit.covariance_within(names)[level].sum()), 0.0))
         if scale.known:
             value -= float(scale.line_shift[level])
             sigma = math.hypot(sigma, float(scale.statistical[level]))

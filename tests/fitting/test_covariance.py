@@ -60,6 +60,9 @@ def test_covariance_between_all_parameters_of_all_patterns_is_the_dense_one(fit:
     dense = dense_covariance(fit)
     sigma = np.sqrt(np.diag(dense))
     ours = fit.covariance([*SHARED, *OWN])  # (K, L, K, L)
+    np.testing.assert_allclose(
+        fit.covariance_within([*SHARED, *OWN]), np.einsum("albl->lab", ours), rtol=1e-9, atol=1e-12
+    )
     assert ours.shape == (11, L, 11, L)
     index = np.array([[k] * L for k in range(5)] + [[5 + 6 * level + k for level in range(L)] for k in range(6)])
     expected = dense[index[:, :, None, None], index[None, None]]

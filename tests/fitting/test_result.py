@@ -160,7 +160,17 @@ def test_strong_correlation_is_named_with_its_value() -> None:
     assert "a~b" in " ".join(fit.flags())
     assert abs(float(flag.split()[-1])) > 0.95
     c = fit.covariance(["a", "b"])[:, 0, :, 0]
-    assert fit.correlation("a", "b")[0] == pytest.approx(c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]))
+    np.testing.assert_allclose(fit.covariance_within(["a", "b"])[0], c, rtol=1e-12)
+    assert f"CORRELATED:a~b {c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]):.2f}" in fit.flags()
+
+
+def test_doubts_and_errors_are_worked_out_once_for_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = b1s_model()
+    fit = fit_series(model, declared(model), Series(X, b1s_counts(AREAS, SHIFTS)), scopes={"shift": "per_pattern"})
+    flags, sigma = fit.flags(), fit.sigma("B_area")
+    monkeypatch.setattr(type(fit.batch), "gradient", None)  # what both are built from
+    assert fit.flags() is flags
+    np.testing.assert_array_equal(fit.sigma("B_area"), sigma)
 
 
 def test_missing_component_shows_as_structure_in_the_residual() -> None:
