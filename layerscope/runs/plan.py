@@ -138,6 +138,15 @@ def _base(path: Path, taken: Container[str] = ()) -> str:
     return next(one for one in itertools.chain([base], numbered) if one not in taken)
 
 
+def _check_folder(data: Path) -> None:
+    try:
+        there = data.is_dir()
+    except OSError:  # a name too long
+        there = False
+    if not there:
+        raise RecipeError("there is no such folder", source=data, hint="give --data the folder of the input files")
+
+
 def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, Pipeline] | None = None) -> Plan:
     """Return what a recipe or a study asks for.
 
@@ -161,8 +170,8 @@ def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, P
     path = Path(path)
     raw = read_toml(path)
     label = recipe_label(path)
-    if data is not None and not data.is_dir():
-        raise RecipeError("there is no such folder", source=data, hint="give --data the folder of the input files")
+    if data is not None:
+        _check_folder(data)
     if "recipes" not in raw or "pipeline" in raw:
         planned = _plan_recipe(as_text(path.name), _base(path), raw, path.parent if data is None else data, pipelines)
         return Plan(label, planned.recipe.title or label, (planned,))

@@ -53,10 +53,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> bytes:
-    try:
+    with _reading(path):
         if path.stat().st_size > MAX_JSON_BYTES:
             raise StoreError(f"is larger than {MAX_JSON_BYTES} bytes", source=path)
         return path.read_bytes()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system says against reading, or against the name of a file, into a typed error."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
 
@@ -98,10 +105,11 @@ class RunStore:
             If the folder is missing, is no run folder, or was written by a later format.
         """
         store = cls(Path(folder))
-        if not store.folder.is_dir():
-            raise StoreError("there is no such folder", source=folder)
-        if not store.run_file.is_file():
-            raise StoreError("is no run folder: it has no run.json", source=folder, hint="give the --out of a run")
+        with _reading(store.folder):
+            if not store.folder.is_dir():
+                raise StoreError("there is no such folder", source=folder)
+            if not store.run_file.is_file():
+                raise StoreError("is no run folder: it has no run.json", source=folder, hint="give the --out of a run")
         store._check_format()
         return store
 
@@ -126,8 +134,8 @@ class RunStore:
             If the folder holds other things or the run of another recipe, or if another process writes to it.
         """
         store = cls(Path(folder))
-        store._check_owner(recipe_name)
         with writing(store.folder):
+            store._check_owner(recipe_name)
             store.folder.mkdir(parents=True, exist_ok=True)
         with hold(store.lock_file):
             store._check_owner(recipe_name)  # once more: another process may have been here since

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.cli import main
 from layerscope.errors import WriteError
 from layerscope.runs.execute import execute
 from layerscope.runs.validate import validate_run
@@ -216,3 +217,17 @@ def test_names_that_are_no_text_do_no_harm(recipe_folder: Path, tmp_path: Path) 
     summary = execute(odd / os.fsdecode(b"re\xffcipe.toml"), odd / "run")
     assert [record.problem.message for record in summary.failed if record.problem] == ["is empty"]
     assert validate_run(odd / "run") == []
+
+
+@pytest.mark.parametrize("arguments", ["run {} --out new", "run case/recipe.toml --out {}", "show {}", "validate {}"])
+@pytest.mark.parametrize("odd", ["loop", "x" * 300, "case/one.txt/below", "case/one.txt"])
+def test_a_path_that_cannot_be_used_is_one_clear_line(
+    arguments: str, odd: str, recipe_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(recipe_folder.parent)
+    Path("loop").symlink_to("loop")
+    assert main(arguments.format(odd).split()) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {odd}: ")
+    assert shown.count("\n") == 1
+    assert "defect" not in shown
