@@ -1,0 +1,128 @@
+"""What do figures cost? CPU time of a depth profile of 100 levels and two regions, without its figure and of the figure.
+
+    python benchmarks/figures_cost.py [--levels 100] [--keep FOLDER] [--profile]
+
+A B 1s and C 1s profile is simulated with the formula of the reference cases (`reference_data/_generate/`), written as
+VAMAS and run as a user would run it. All times are CPU times of this process, linear algebra on one thread. Drawing twice must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import cProfile  # noqa: E402
+import pstats  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from dataclasses import replace  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+from layerscope.records import file_sha256  # noqa: E402
+from layerscope.runs.execute import execute, redraw  # noqa: E402
+
+DATA = Path(__file__).resolve().parents[1] / "reference_data"
+sys.path.insert(0, str(DATA))
+from _generate.li_rich import level  # noqa: E402
+from _generate.vamas import VamasOptions, write_vamas  # noqa: E402
+
+REGIONS = ("B 1s", "C 1s")
+WANTED_S = 12.0
+RECIPE = """
+layerscope = 1
+pipeline = "xps"
+sample = "simulated profile"
+single_level = true
+
+[[series]]
+files = ["profile.vms"]
+
+[charge]
+kind = "line"
+region = "C 1s"
+species = "C-C/C-H"
+energy_eV = 284.8
+sigma_eV = 0.2
+
+[[regions]]
+region = "B 1s"
+components = [{ species = "B-O-B" }, { species = "TM-O-B", like = "B-O-B", optional = true }]
+
+[[regions]]
+region = "C 1s"
+
+[[regions.components]]
+species = "C-C/C-H"
+
+[[regions.components]]
+species = "C-O"
+parameters.mixing = { expr = "C_C_C_H_mixing" }
+
+[[regions.components]]
+species = "CO3"
+parameters.mixing = { expr = "C_C_C_H_mixing" }
+"""
+
+
+def write_case(folder: Path, levels: int) -> Path:
+    """Simulate the profile and write it with its recipe; return the recipe's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shifts = np.random.default_rng(11).uniform(-0.15, 0.15, levels).round(3)
+    made = []
+    for number, (seconds, shift) in enumerate(zip(np.linspace(0.0, 60.0, levels), shifts, strict=True)):
+        whole = level(number, round(float(seconds), 3), float(shift), quick=False)
+        kept = tuple(region for region in whole.regions if region.window.region in REGIONS)
+        made.append(replace(whole, regions=kept))
+    options = VamasOptions("simulated profile", "profile", ("SIMULATED DATA: no measurement.",))
+    (folder / "profile.vms").write_bytes(write_vamas(tuple(made), options))
+    (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    return folder / "recipe.toml"
+
+
+def run(folder: Path, levels: int, profile: bool) -> bool:
+    """Run, draw, draw again; print what each took and return whether it is as wanted."""
+    recipe = write_case(folder / "case", levels)
+    start = time.process_time()
+    execute(recipe, folder / "run", figures=False, debug=True)
+    analysed = time.process_time() - start
+    profiler = cProfile.Profile(time.process_time)
+    start = time.process_time()
+    if profile:
+        profiler.runcall(redraw, folder / "run", debug=True)
+    else:
+        redraw(folder / "run", debug=True)
+    drawn = time.process_time() - start
+    files = sorted((folder / "run" / "figures").iterdir())
+    first = {path.name: file_sha256(path) for path in files}
+    redraw(folder / "run", debug=True)
+    same = first == {path.name: file_sha256(path) for path in files}
+    print(f"{levels} levels, {len(REGIONS)} regions, {len(files)} files")
+    print(f"  analysis        {analysed:7.1f} CPU-s")
+    print(f"  figures         {drawn:7.1f} CPU-s, {100.0 * drawn / (analysed + drawn):.0f} % of the whole")
+    print(f"  wanted          {WANTED_S:7.1f} CPU-s at most for the figures of 100 levels")
+    print(f"  drawn again: {'the same bytes' if same else 'OTHER BYTES'}")
+    if profile:
+        pstats.Stats(profiler).sort_stats("cumulative").print_stats(60)
+    return same and (profile or drawn <= WANTED_S * max(levels, 100) / 100.0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--levels", type=int, default=100)
+    parser.add_argument("--keep", type=Path, help="folder for the case and the run, kept for a look at the figure")
+    parser.add_argument("--profile", action="store_true", help="show where the time of the figures goes")
+    options = parser.parse_args()
+    if options.keep is not None:
+        return 0 if run(options.keep, options.levels, options.profile) else 1
+    with tempfile.TemporaryDirectory() as folder:
+        return 0 if run(Path(folder), options.levels, options.profile) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
