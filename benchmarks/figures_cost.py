@@ -1,9 +1,10 @@
-"""What do figures cost? CPU time of a depth profile of 100 levels and two regions, without its figure and of the figure.
+"""What do figures cost? CPU time of a depth profile of 100 levels and two regions, and of its figure.
 
     python benchmarks/figures_cost.py [--levels 100] [--keep FOLDER] [--profile]
 
 A B 1s and C 1s profile is simulated with the formula of the reference cases (`reference_data/_generate/`), written as
-VAMAS and run as a user would run it. All times are CPU times of this process, linear algebra on one thread. Drawing twice must give the same bytes.
+VAMAS and run as a user would run it. All times are CPU times of this process, linear algebra on one thread. Drawing
+twice must give the same bytes.
 """
 
 from __future__ import annotations

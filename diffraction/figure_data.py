@@ -5,25 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import StoreError
-from layerscope.figures import PALETTE, FigureProvenance
+from layerscope.figures import PALETTE, FigureProvenance, Scale
+from layerscope.figures.views import Event, Points, Spectrum, colours_apart, provenance
 from layerscope.records import Quantity, ResultRecord
 from layerscope.records.formatting import format_limit, format_value
 from layerscope.runs.arrays import SeriesArrays
 
-from .phase_table import TOTAL, FrameRow, PhaseSeries, collect_series
+from .phase_table import TOTAL, FrameRow, PhaseSeries, collect_series, phase_label
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["Event", "Points", "SeriesView", "collect_views", "phase_colours", "provenance", "spoken_time"]
+__all__ = ["Against", "SeriesView", "collect_views", "phase_colours", "provenance_of"]
 
 FloatArray = NDArray[np.float64]
+Against: TypeAlias = Literal["voltage", "time"]
 
 _FIXED = {
     "O3": PALETTE[5],
@@ -35,48 +37,10 @@ _FIXED = {
 }
 """The phases of the charged layered oxide have the same colour in every figure: O3 sky, O3' blue, H1-3 vermilion."""
 _SPARE = (PALETTE[2], "#44AA99", "#999933", PALETTE[0], PALETTE[4], PALETTE[3], PALETTE[5])
-_EVENTS = {"onset": "onset", "end": "end"}
+_SECONDS = {"h": 3600.0, "min": 60.0}
 _AGAIN = re.compile(r" \(\d+\)$")  # a phase that comes twice: "H1-3 (2)"
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """One quantity along the frames.
-
-    Attributes
-    ----------
-    value, sigma : ndarray, shape (R,)
-        NaN where it was not found.
-    limit : ndarray, shape (R,)
-        Upper limit where the phase was not detected, else NaN.
-    """
-
-    value: FloatArray
-    sigma: FloatArray
-    limit: FloatArray
-
-
-@dataclass(frozen=True)
-class Event:
-    """Appearance or end of a phase on one scale.
-
-    Attributes
-    ----------
-    phase : str
-    kind : {"onset", "end"}
-    value : float or None
-    low, high : float or None
-        Ends of the interval; None where the series sets none.
-    text : str
-        As people write it, in the unit of the scale.
-    """
-
-    phase: str
-    kind: Literal["onset", "end"]
-    value: float | None
-    low: float | None
-    high: float | None
-    text: str
+VOLTAGE = Scale("voltage", "V", "Voltage / V")
+TWO_THETA = Scale("two_theta", "deg", "2θ / °")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,37 +70,51 @@ class SeriesView:
     @property
     def seconds_per_unit(self) -> float:
         """Seconds in one unit of the clock; 1 for frame numbers."""
-        return {"h": 3600.0, "min": 60.0}.get(self.clock_unit, 1.0)
+        return _SECONDS.get(self.clock_unit, 1.0)
 
     @property
     def frames(self) -> FloatArray:
         """Numbers of the frames, shape (R,)."""
         return np.array([k if r.frame is None else r.frame for k, r in enumerate(self.series.rows)], dtype=np.float64)
 
-    def points(self, name: str, component: str) -> Points:
-        """Return a quantity of a component along the frames; what lies below its limit is not a value."""
-        value, sigma, limit = (np.full(len(self.series.rows), np.nan) for _ in range(3))
-        for k, row in enumerate(self.series.rows):
-            quantity = row.quantities.get((name, component))
-            if quantity is None:
-                continue
-            if quantity.upper_limit is not None:
-                limit[k] = quantity.upper_limit
-            elif quantity.value is not None:
-                value[k], sigma[k] = quantity.value, quantity.sigma or 0.0
-        return Points(value, sigma, limit)
+    @property
+    def time(self) -> Scale:
+        """The axis of the clock."""
+        unit = self.clock_unit
+        return Scale("time", unit, f"Time / {unit}") if unit else Scale("frame", "1", "Frame")
 
-    def events(self, scale: Literal["voltage", "time"]) -> tuple[Event, ...]:
+    def axis(self, against: Against) -> tuple[FloatArray, Scale]:
+        """Return x along the frames."""
+        if against == "time" or self.voltage is None:
+            return self.clock, self.time
+        return self.voltage, VOLTAGE
+
+    def branches(self, against: Against) -> list[tuple[slice, str, bool]]:
+        """Return what is drawn as one curve each: rows, words for the table, whether it is the way back."""
+        end = len(self.series.rows)
+        if against == "time" or self.turn >= end - 1:
+            return [(slice(0, end), "", False)]
+        return [(slice(0, self.turn + 1), ", charge", False), (slice(self.turn, end), ", discharge", True)]
+
+    def points(self, name: str, component: str) -> Points:
+        """Return a quantity of a component along the frames."""
+        return Points.of(row.quantities.get((name, component)) for row in self.series.rows)
+
+    def spectrum(self, row: int, limits: tuple[float, float], first: Sequence[str] = ()) -> Spectrum:
+        """Return a frame between two angles, without components that are nothing there; `first` are drawn first."""
+        curves = {k: c[self.level[row]] for k, c in self.arrays.components.items()}
+        inside = (self.arrays.axis >= limits[0]) & (self.arrays.axis <= limits[1])
+        drawn = sorted((k for k, c in curves.items() if c[inside].any()), key=lambda name: name not in first)
+        labels = {phase_label(name): name for name in drawn}
+        return Spectrum.of(self.arrays, int(self.level[row]), labels, scale=TWO_THETA, limits=limits)
+
+    def events(self, against: Against) -> tuple[Event, ...]:
         """Return onsets and ends of phases in volt, or in the unit of the clock."""
-        wanted = scale if scale == "voltage" or self.clock_unit else "frame"
-        factor = 1.0 if wanted != "time" else self.seconds_per_unit
-        found = []
-        for record in self.series.summaries:
-            for quantity in record.quantities:
-                for word, kind in _EVENTS.items():
-                    if quantity.name == f"phase.{word}_{wanted}":
-                        found.append(_event(quantity, kind, factor))  # type: ignore[arg-type]
-        return tuple(found)
+        wanted = against if against == "voltage" or self.clock_unit else "frame"
+        factor = self.seconds_per_unit if wanted == "time" else 1.0
+        kinds = {f"phase.{kind}_{wanted}": kind for kind in ("onset", "end")}
+        quantities = (quantity for record in self.series.summaries for quantity in record.quantities)
+        return tuple(_event(q, kinds[q.name], factor) for q in quantities if q.name in kinds)
 
     @property
     def totals(self) -> tuple[str, ...]:
@@ -161,12 +139,11 @@ class SeriesView:
         return int(np.flatnonzero(np.abs(self.voltage - best) < 1e-9)[-1])
 
 
-def _event(quantity: Quantity, kind: Literal["onset", "end"], factor: float) -> Event:
+def _event(quantity: Quantity, kind: str, factor: float) -> Event:
     value, low, high = (None if v is None else v / factor for v in (quantity.value, quantity.low, quantity.high))
-    phase = _AGAIN.sub("", quantity.component or "")
     sigma = None if quantity.sigma is None else quantity.sigma / factor
     text = format_limit(low=low, high=high) if value is None else format_value(value, sigma)
-    return Event(phase, kind, value, low, high, text)
+    return Event(_AGAIN.sub("", quantity.component or ""), kind, value, low, high, text)
 
 
 def collect_views(run: Run) -> tuple[SeriesView, ...]:
@@ -209,7 +186,7 @@ def _view(series: PhaseSeries, arrays: SeriesArrays) -> SeriesView:
     if np.isfinite(elapsed).all() and elapsed.size > 1 and (np.diff(elapsed) > 0).all():
         span = float(np.ptp(elapsed))
         unit = "h" if span > 7200.0 else "min" if span > 300.0 else "s"
-        clock = elapsed / {"h": 3600.0, "min": 60.0, "s": 1.0}[unit]
+        clock = elapsed / _SECONDS.get(unit, 1.0)
     else:
         unit = ""
         clock = np.array([k if r.frame is None else r.frame for k, r in enumerate(series.rows)], dtype=np.float64)
@@ -242,32 +219,16 @@ def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
 
 def phase_colours(views: Sequence[SeriesView]) -> dict[str, str]:
     """Return a colour for each phase of a run."""
-    names = dict.fromkeys(phase for view in views for phase in view.series.phases)
-    colours = {name: _FIXED[name] for name in names if name in _FIXED}
-    spare = iter([c for c in _SPARE if c not in colours.values()] * 4)
-    return {name: colours.get(name) or next(spare) for name in names}
+    return colours_apart([[phase for view in views for phase in view.series.phases]], _SPARE, _FIXED)
 
 
-def provenance(
+def provenance_of(
     views: Sequence[SeriesView], caption: str, rows: Sequence[ResultRecord] | None = None
 ) -> FigureProvenance:
     """Return where a figure of some series comes from; `rows` names the records where it shows only some."""
     records = list(rows) if rows is not None else [row.record for view in views for row in view.series.rows]
     if rows is None:
         records += [record for view in views for record in view.series.summaries]
-    notes = (
-        "bands and error bars are one standard error; below its upper limit (95 %) a phase has a limit and no value",
-    )
-    return FigureProvenance(
-        title="; ".join(dict.fromkeys(view.series.sample for view in views)),
-        record_ids=tuple(dict.fromkeys(record.record_id for record in records)),
-        inputs={item.path: item.sha256 for record in records for item in record.inputs},
-        software={f"pipeline {r.method.split('.')[0]}": r.method_version for r in records[:1]},
-        caption=caption,
-        notes=notes,
-    )
-
-
-def spoken_time(view: SeriesView) -> str:
-    """Return the label of the time axis."""
-    return f"Time / {view.clock_unit}" if view.clock_unit else "Frame"
+    note = "bands and error bars are one standard error; below its upper limit (95 %) a phase has a limit and no value"
+    title = "; ".join(dict.fromkeys(view.series.sample for view in views))
+    return provenance(title, records, caption, [note])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, Curve, Page, save_figure, style
-from layerscope.figures.words import figure_stem, formula_label, legible, minus
+from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figure, style
+from layerscope.figures.courses import line_handles
+from layerscope.figures.parts import component_handles, draw_residuals, draw_spectra, kind_handles, thinned
+from layerscope.figures.words import figure_stem, legible, minus, printed
 
-from ..figure_data import SeriesView, collect_views, phase_colours, provenance
-from ..figure_parts import BACKGROUND_COLOUR, CELL_LINES, FIT_COLOUR, draw_pattern, draw_residuals, thinned
+from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
 from ..phase_table import FRACTION, phase_label
 from .reflection_figures import draw_reflections
@@ -30,6 +31,7 @@ MOST_CURVES = 30
 """Patterns of a waterfall."""
 PANELS = 6
 """Frames whose deconvolution is shown."""
+CELL_LINES, CELL_COLOUR = "lines of the cell", "#999999"
 
 
 def draw(run: Run, folder: Path) -> list[Path]:
@@ -123,15 +125,19 @@ def _deconvolution(
     with style("double") as sheet:
         page = Page(sheet.figure(14.0 + 52.0 * down))
         outer = page.figure.add_gridspec(down, across)
-        handles: dict[str, object] = {}
+        legend: dict[str, str] = {}
         for number, row in enumerate(rows):
             inner = outer[number // across, number % across].subgridspec(2, 1, height_ratios=[3.4, 1.0], hspace=0.0)
             upper = page.figure.add_subplot(inner[0])
             lower = page.figure.add_subplot(inner[1], sharex=upper)
-            letter = page.letter(upper, view.title_of(row))
-            for handle in draw_pattern(page, upper, view, row, letter, colours, limits):
-                handles.setdefault(str(handle.get_label()), handle)
-            draw_residuals(page, lower, view, row, letter, limits)
+            panel = page.panel(upper, view.title_of(row))
+            spectrum = view.spectrum(row, limits, tuple(colours))
+            own = {phase_label(phase): colour for phase, colour in colours.items()}
+            looks = {label: own.get(label, CELL_COLOUR) for label in spectrum.components}
+            draw_spectra(panel, [spectrum], [0.0], looks)
+            draw_residuals(Panel(page, lower, panel.letter), spectrum)
+            legend |= {printed(label) if label in own else CELL_LINES: colour for label, colour in looks.items()}
+            upper.set_xlim(*limits)
             _write_fractions(upper, view, row, colours)
             upper.tick_params(labelbottom=False)
             upper.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
@@ -140,28 +146,18 @@ def _deconvolution(
                 upper.set_ylabel(view.arrays.intensity_unit.capitalize())
                 lower.set_ylabel("Residual / σ", fontsize=6)
             if number + across >= len(rows):
-                lower.set_xlabel("2θ / °")
+                lower.set_xlabel(TWO_THETA.label)
             page.figure.align_ylabels([upper, lower])
-        _legend(page, handles)
-        page.figure.suptitle(formula_label(view.series.sample))
+        named = sorted(legend.items(), key=lambda item: item[0] == CELL_LINES)  # last
+        handles = [*kind_handles(), *component_handles(dict(named))]
+        page.figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6)
+        page.figure.suptitle(printed(view.series.sample))
         caption = (
             f"{view.series.sample}: chosen frames with their fit: data (dots), fit (grey line), components (filled), "
             "background (dashed), and residuals; the grey band is two sigma. Weight fractions with one standard error."
         )
         records = [view.series.rows[row].record for row in rows]
-        return save_figure(page.figure, stem, page.table, provenance([view], caption, records))
-
-
-def _legend(page: Page, handles: Mapping[str, object]) -> None:
-    from matplotlib.lines import Line2D
-
-    kinds: list[object] = [
-        Line2D([], [], color=DATA_COLOUR, marker=".", markersize=2.5, markeredgewidth=0, linestyle="", label="data"),
-        Line2D([], [], color=FIT_COLOUR, linewidth=0.7, label="fit"),
-        Line2D([], [], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)), label="background"),
-    ]
-    every = [*kinds, *(handles[key] for key in sorted(handles, key=lambda label: label == CELL_LINES))]  # last
-    page.figure.legend(handles=every, loc="outside lower center", ncols=len(every), fontsize=6)
+        return save_figure(page.figure, stem, page.table, provenance_of([view], caption, records))
 
 
 def _write_fractions(axes: Axes, view: SeriesView, row: int, colours: Mapping[str, str]) -> None:
@@ -175,7 +171,7 @@ def _write_fractions(axes: Axes, view: SeriesView, row: int, colours: Mapping[st
             text = f"< {quantity.upper_limit:.2g}"
         else:  # alone it is all there is, by the set of phases that was chosen, and has no error
             text = minus(quantity.text()) if quantity.sigma is not None else "alone"
-        lines.append((phase, f"{phase_label(phase)}  {text}"))
+        lines.append((phase, f"{printed(phase)}  {text}"))
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.085 * len(lines) - 0.02) * (high - low))
     for number, (phase, text) in enumerate(lines):
@@ -196,65 +192,47 @@ def _waterfall(
     step = 0.16 * float(np.ptp(counts, axis=1).max())
     with style("single") as sheet:
         page = Page(sheet.figure(min(60.0 + 2.6 * len(rows), 150.0)))
-        axes = page.figure.add_subplot()
-        unit = view.arrays.intensity_unit
+        panel = Panel(page, page.figure.add_subplot(), "")
+        axes, unit = panel.axes, view.arrays.intensity_unit
+        positions = {phase: view.points("peak.position", phase).value for phase in view.series.phases}
+        offset = Scale("intensity, offset", unit)
         for number, row in enumerate(rows):
             shifted = counts[number] - counts[number].min() + number * step
             order = 3 * (len(rows) - number)
-            axes.fill_between(angle, shifted, number * step, color="white", linewidth=0, zorder=order, label="_guide")
+            axes.fill_between(angle, shifted, number * step, color="white", linewidth=0, zorder=order, label=GUIDE)
             axes.plot(angle, shifted, color=DATA_COLOUR, linewidth=0.45, zorder=order + 1)
-            page.curves.append(
-                Curve("", view.title_of(int(row)), angle, shifted, "two_theta", "deg", "intensity, offset", unit)
-            )
-            _marks(page, axes, view, int(row), angle, shifted, colours, order + 2)
+            title = view.title_of(int(row))
+            panel.add(title, angle, shifted, (TWO_THETA, offset))
+            for phase, values in positions.items():
+                position = float(values[row])
+                if not angle[0] <= position <= angle[-1]:  # or there is none
+                    continue
+                label, height = f"{title}: {phase_label(phase)}", float(np.interp(position, angle, shifted))
+                look: dict[str, Any] = {
+                    "color": colours[phase],
+                    "markersize": 1.8,
+                    "markeredgewidth": 0,
+                    "zorder": order + 2,
+                }
+                axes.plot([position], [height], "o", **look)
+                scales = Scale(f"{label}: {TWO_THETA.name}", TWO_THETA.unit), Scale(offset.name, "1")
+                panel.add(label, [position], [height], scales)
         _name_levels(axes, view, rows, step)
         axes.set_xlim(*limits)
         axes.set_ylim(-0.3 * step, None)
-        axes.set_xlabel("2θ / °")
+        axes.set_xlabel(TWO_THETA.label)
         axes.set_ylabel(f"{unit.capitalize()}, offset by frame")
         axes.set_yticks([])
-        _phase_legend(axes, view.series.phases, colours)
-        axes.set_title(formula_label(view.series.sample))
+        phases = {printed(phase): colours[phase] for phase in view.series.phases}
+        dots = line_handles(phases, marker="o", markersize=2.5, markeredgewidth=0, linestyle="")
+        axes.legend(handles=dots, loc="upper left", fontsize=5.5)
+        axes.set_title(printed(view.series.sample))
         caption = (
             f"{view.series.sample}: patterns in the order of time, the first one below, offset by {step:.3g} {unit}; "
             "dots mark the fitted position of each phase."
         )
         records = [view.series.rows[int(row)].record for row in rows]
-        return save_figure(page.figure, stem, page.table, provenance([view], caption, records))
-
-
-def _marks(
-    page: Page,
-    axes: Axes,
-    view: SeriesView,
-    row: int,
-    angle: np.ndarray,
-    shifted: np.ndarray,
-    colours: Mapping[str, str],
-    order: int,
-) -> None:
-    for phase in view.series.phases:
-        position = float(view.points("peak.position", phase).value[row])
-        if not np.isfinite(position) or not angle[0] <= position <= angle[-1]:
-            continue
-        height = float(np.interp(position, angle, shifted))
-        label = f"{view.title_of(row)}: {phase_label(phase)}"
-        axes.plot([position], [height], "o", color=colours[phase], markersize=1.8, markeredgewidth=0, zorder=order)
-        page.curves.append(
-            Curve("", label, [position], [height], f"{label}: two_theta", "deg", "intensity, offset", "1")
-        )
-
-
-def _phase_legend(axes: Axes, phases: Sequence[str], colours: Mapping[str, str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D(
-            [], [], color=colours[p], marker="o", markersize=2.5, markeredgewidth=0, linestyle="", label=phase_label(p)
-        )
-        for p in phases
-    ]
-    axes.legend(handles=handles, loc="upper left", fontsize=5.5)
+        return save_figure(page.figure, stem, page.table, provenance_of([view], caption, records))
 
 
 def _name_levels(axes: Axes, view: SeriesView, rows: np.ndarray, step: float) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Column, Curve, Page, save_figure, style
-from layerscope.figures.words import figure_stem, formula_label, legible, minus
+from layerscope.figures import GUIDE, PALETTE, Column, Page, Panel, Scale, save_figure, style
+from layerscope.figures.words import figure_stem, legible, minus, printed, printed_unit
 from layerscope.records import Quantity, ResultRecord
 
-from ..figure_data import SeriesView, provenance, spoken_time
+from ..figure_data import SeriesView, provenance_of
 from ..phase_table import phase_label
 from .compare import is_judged
 
@@ -36,7 +36,6 @@ LINEAR_TO = 5.0
 """Standard errors up to which the scale is linear."""
 NOT_JUDGED_COLOUR = "#8C8C8C"
 _MARKERS = "os^vD<>ph*"
-_UNITS = {"angstrom": "Å", "angstrom^2": "Å$^2$", "angstrom^3": "Å$^3$", "deg": "°", "deg^2": "°$^2$", "1": ""}
 _NAMES = {
     "a": "$a$",
     "b": "$b$",
@@ -226,14 +225,14 @@ def _dots(one: Compared, row: int, stem: Path) -> tuple[Path, ...]:
         page = Page(sheet.figure(min(24.0 + ROW_MM * longest, 245.0)))
         panels = page.figure.subplots(1, columns, squeeze=False)[0]
         for axes, part in zip(panels, parts, strict=True):
-            letter = page.letter(axes) if columns > 1 else ""
-            _rows(page, axes, part, letter, longest)
+            panel = page.panel(axes) if columns > 1 else Panel(page, axes, "")
+            _rows(panel, part, longest)
             axes.axvspan(-limit, limit, color="#E4E4E4", linewidth=0, zorder=0, label=GUIDE)
             axes.axvline(0.0, color="#BBBBBB", linewidth=0.5, zorder=0.5, label=GUIDE)
             _scale(axes, reach, limit, "x")
             axes.set_xlabel("(GSAS-II − rietx) / σ")
         several = len(one.view.series.rows) > 1
-        title = formula_label(one.view.series.sample)
+        title = printed(one.view.series.sample)
         page.figure.suptitle(f"{title}, {one.view.title_of(row)}" if several else title)
         verdict = record.notes[0] if record.notes else ""
         caption = (
@@ -243,7 +242,7 @@ def _dots(one: Compared, row: int, stem: Path) -> tuple[Path, ...]:
             f"logarithmic beyond {LINEAR_TO:g}. {verdict}"
         ).strip()
         parents = [r.record for r in one.view.series.rows if r.record.record_id in record.parents]
-        return save_figure(page.figure, stem, page.table, provenance([one.view], caption, [record, *parents]))
+        return save_figure(page.figure, stem, page.table, provenance_of([one.view], caption, [record, *parents]))
 
 
 def _halves(shown: list[Quantity]) -> list[list[Quantity]]:
@@ -255,8 +254,9 @@ def _halves(shown: list[Quantity]) -> list[list[Quantity]]:
     return [shown[:cut], shown[cut:]]
 
 
-def _rows(page: Page, axes: Axes, shown: Sequence[Quantity], letter: str, longest: int) -> None:
+def _rows(panel: Panel, shown: Sequence[Quantity], longest: int) -> None:
     """Draw a dot a parameter, from above, under the name of its group."""
+    axes = panel.axes
     level, group = 0.0, ""
     ticks: list[float] = []
     labels: list[str] = []
@@ -274,16 +274,16 @@ def _rows(page: Page, axes: Axes, shown: Sequence[Quantity], letter: str, longes
         ticks.append(level)
         labels.append(parameter_label(name))
         drawn[is_judged(name)].append((_ratio(quantity), level, name))
-        unit = _UNITS.get(quantity.unit, quantity.unit)
+        unit = printed_unit(quantity.unit)
         differences.append(minus(quantity.text()) + (unit if unit == "°" else f" {unit}" if unit else ""))
     for judged, rows in drawn.items():
         if not rows:
             continue
         x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
         label = "judged" if judged else "not judged"
-        page.curves.append(Curve(letter, label, x, y, f"{label}: difference / sigma", "1", "row", "1"))
-        name = ": ".join(word for word in (letter, f"{label}: parameter") if word)
-        page.columns.append(Column.labels(name, [r[2] for r in rows]))
+        panel.add(label, x, y, (Scale(f"{label}: difference / sigma", "1"), Scale("row", "1")))
+        name = ": ".join(word for word in (panel.letter, f"{label}: parameter") if word)
+        panel.page.columns.append(Column.labels(name, [r[2] for r in rows]))
         colour = PALETTE[0] if judged else NOT_JUDGED_COLOUR
         face = colour if judged else "white"
         axes.plot(x, y, "o", color=colour, markersize=3.0, markerfacecolor=face, markeredgewidth=0.6, label=label)
@@ -306,8 +306,7 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
     known = [phase_label(phase) for phase in phases]
     groups = sorted(dict.fromkeys(_group(n) for n in names), key=lambda g: known.index(g) if g in known else len(known))
     limit = _limit(one.records[rows[0]])
-    clock = one.view.clock[rows]
-    words = ("time" if one.view.clock_unit else "frame", one.view.clock_unit or "1")
+    clock, scales = one.view.clock[rows], (one.view.time, Scale("difference / sigma", "1"))
     with style("double") as sheet:
         page = Page(sheet.figure(min(16.0 + 36.0 * max(len(groups), 1), 245.0)))
         grid = page.figure.add_gridspec(max(len(groups), 1), 1)
@@ -315,13 +314,13 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
         for number, group in enumerate(groups):
             axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
             panels.append(axes)
-            letter = page.letter(axes, group)
+            panel = page.panel(axes, group)
             own = [n for n in names if _group(n) == group]
             reach = 0.0
             for rank, name in enumerate(own):
                 y = np.array([values[row].get(name, np.nan) for row in rows])
                 reach = max(reach, float(np.nanmax(np.abs(y))))
-                page.curves.append(Curve(letter, name, clock, y, *words, "difference / sigma", "1"))
+                panel.add(name, clock, y, scales)
                 axes.plot(
                     clock, y, color=legible(PALETTE[rank % 6], 2.2), marker=_MARKERS[rank % len(_MARKERS)],
                     markersize=2.2, markeredgewidth=0.0, linewidth=0.5, label=parameter_label(name),
@@ -333,15 +332,15 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
             axes.tick_params(labelbottom=number == len(groups) - 1)
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5.5)
         if panels:
-            panels[-1].set_xlabel(spoken_time(one.view))
+            panels[-1].set_xlabel(one.view.time.label)
         page.figure.align_ylabels(panels)
-        page.figure.suptitle(formula_label(one.view.series.sample))
+        page.figure.suptitle(printed(one.view.series.sample))
         beyond = sum(abs(v) > limit for row in rows for n, v in values[row].items() if n in names)
         count = sum(np.isfinite(v) for row in rows for n, v in values[row].items() if n in names)
         caption = (
             f"{one.view.series.sample}: difference of every judged parameter between GSAS-II and rietx in units of the "
-            f"larger of the two standard errors, against {words[0]}; grey: {limit:g} of them. "
+            f"larger of the two standard errors, against {one.view.time.name}; grey: {limit:g} of them. "
             f"{beyond} of {count} lie beyond."
         )
         records = list(one.records.values())
-        return save_figure(page.figure, stem, page.table, provenance([one.view], caption, records))
+        return save_figure(page.figure, stem, page.table, provenance_of([one.view], caption, records))

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Curve, Page, save_figure, style
-from layerscope.figures.words import figure_stem, formula_label, legible, minus
+from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figure, style
+from layerscope.figures.courses import bare, event_guides
+from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR, draw_residuals
+from layerscope.figures.views import Points
+from layerscope.figures.words import figure_stem, legible, minus, printed, printed_unit
 
-from ..figure_data import Points, SeriesView, collect_views, phase_colours, provenance, spoken_time
-from ..figure_parts import (
-    BACKGROUND_COLOUR,
-    FIT_COLOUR,
-    bare,
-    draw_amounts,
-    draw_residuals,
-    event_guides,
-    phase_handles,
-)
+from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
+from ..figure_parts import AMOUNTS, draw_amounts, draw_voltage, phase_handles
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
 from ..phase_table import FRACTION, FrameRow, phase_label
 from .comparison_figures import collect_comparisons, draw_comparisons
@@ -77,8 +73,7 @@ def draw(run: Run, folder: Path) -> list[Path]:
             ending = "rietveld" if len(view.series.rows) == 1 else f"rietveld_frame_{view.frames[row]:03.0f}"
             files += _rietveld_plot(view, row, colours, stem.with_name(f"{stem.name}_{ending}"))
         if len(view.series.rows) >= SERIES_FROM:
-            limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
-            files += map_figure(view, colours, stem.with_name(f"{stem.name}_map"), limits, tracks=False)
+            files += map_figure(view, colours, stem.with_name(f"{stem.name}_map"), _ends(view), tracks=False)
             files += _cells_figure(view, colours, stem.with_name(f"{stem.name}_cells"))
     taken: set[str] = set()
     for method in dict.fromkeys(view.series.method for view in views):
@@ -98,6 +93,11 @@ def _stem(folder: Path, view: SeriesView, views: Sequence[SeriesView]) -> Path:
     alike = [v for v in views if v.series.name == view.series.name]
     method = view.series.method.replace(".", "_")
     return folder / (view.series.name if len(alike) == 1 else f"{view.series.name}_{method}")
+
+
+def _ends(view: SeriesView) -> tuple[float, float]:
+    """Return the range of the whole pattern."""
+    return float(view.arrays.axis[0]), float(view.arrays.axis[-1])
 
 
 def chosen_patterns(view: SeriesView, most: int = PLOTS) -> list[int]:
@@ -128,7 +128,6 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
     """Draw observed, calculated and background, ticks a phase, and the difference below."""
     record = view.series.rows[row]
     ticks = tick_positions(record.record, view.arrays, int(view.level[row]))
-    limits = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
     ranks = max(len(ticks), 1)
     with style("double") as sheet:
         page = Page(sheet.figure(78.0 + 2.5 * ranks))
@@ -138,13 +137,13 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
             axes.sharex(upper)
         words = _words(view, row)
         title = ", ".join([view.series.sample, *words])
-        upper.set_title(", ".join([formula_label(view.series.sample), *words]))
-        _draw_profile(page, upper, view, row)
+        upper.set_title(", ".join([printed(view.series.sample), *words]))
+        _draw_profile(Panel(page, upper, "profile"), view, row)
         _write_merits(upper, view, record, colours)
-        _draw_ticks(page, strip, ticks, colours)
-        draw_residuals(page, lower, view, row, "difference", limits, line=True)
+        _draw_ticks(Panel(page, strip, "ticks"), ticks, colours)
+        draw_residuals(Panel(page, lower, "difference"), view.spectrum(row, _ends(view)), line=True)
         upper.tick_params(labelbottom=False)
-        lower.set_xlabel("2θ / °")
+        lower.set_xlabel(TWO_THETA.label)
         lower.set_ylabel("Δ / σ")
         upper.set_ylabel(f"(Intensity / {view.arrays.intensity_unit})$^{{1/2}}$")
         page.figure.align_ylabels([upper, lower])
@@ -153,7 +152,7 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
             "Kα1 positions of the reflections of each phase, and the difference in units of its standard error; "
             "grey band: two sigma. Numbers in brackets are one standard error."
         )
-        return save_figure(page.figure, stem, page.table, provenance([view], caption, [record.record]))
+        return save_figure(page.figure, stem, page.table, provenance_of([view], caption, [record.record]))
 
 
 def _words(view: SeriesView, row: int) -> list[str]:
@@ -167,45 +166,38 @@ def _words(view: SeriesView, row: int) -> list[str]:
     return words
 
 
-def _draw_profile(page: Page, axes: Axes, view: SeriesView, row: int) -> None:
-    arrays, level = view.arrays, int(view.level[row])
-    unit = f"sqrt({arrays.intensity_unit})"
-    drawn = {
-        name: np.sqrt(np.maximum(curve[level], 0.0))
-        for name, curve in (("observed", arrays.counts), ("calculated", arrays.fit), ("background", arrays.background))
-    }
-    page.curves += [
-        Curve("profile", label, arrays.axis, y, "two_theta", "deg", "square root of the intensity", unit)
-        for label, y in drawn.items()
-    ]
-    axes.plot(
-        arrays.axis, drawn["observed"], "o", color=DATA_COLOUR, markersize=1.1, markerfacecolor="none",
-        markeredgewidth=0.25, label="observed",
-    )  # fmt: skip
-    axes.plot(arrays.axis, drawn["calculated"], color=CALCULATED_COLOUR, linewidth=0.5, label="calculated")
-    axes.plot(
-        arrays.axis, drawn["background"], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)),
-        label="background",
-    )  # fmt: skip
+def _draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
+    axes, arrays, level = panel.axes, view.arrays, int(view.level[row])
+    intensity = Scale("square root of the intensity", f"sqrt({arrays.intensity_unit})")
+    curves = {"observed": arrays.counts, "calculated": arrays.fit, "background": arrays.background}
+    drawn = {label: np.sqrt(np.maximum(curve[level], 0.0)) for label, curve in curves.items()}
+    looks: dict[str, dict[str, Any]] = {
+        "observed": {
+            "color": DATA_COLOUR, "linestyle": "", "marker": "o", "markersize": 1.1, "markerfacecolor": "none",
+            "markeredgewidth": 0.25,
+        },
+        "calculated": {"color": CALCULATED_COLOUR, "linewidth": 0.5},
+        "background": {"color": BACKGROUND_COLOUR, "linewidth": 0.5, "linestyle": BACKGROUND_DASHES},
+    }  # fmt: skip
+    for label, y in drawn.items():
+        panel.add(label, arrays.axis, y, (TWO_THETA, intensity))
+        axes.plot(arrays.axis, y, label=label, **looks[label])
     axes.set_xlim(arrays.axis[0], arrays.axis[-1])
     low = min(float(drawn["background"].min()), float(drawn["observed"].min()))
     high = float(drawn["observed"].max())
     axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high + 0.06 * (high - low))
 
 
-def _draw_ticks(page: Page, axes: Axes, ticks: Mapping[str, FloatArray], colours: Mapping[str, str]) -> None:
+def _draw_ticks(panel: Panel, ticks: Mapping[str, FloatArray], colours: Mapping[str, str]) -> None:
+    axes = panel.axes
     for number, (phase, angle) in enumerate(ticks.items()):
         row = float(len(ticks) - number)
-        colour = colours.get(phase, DATA_COLOUR)
+        colour, label = colours.get(phase, DATA_COLOUR), phase_label(phase)
         rank = np.full(angle.size, row)
-        name = f"{phase_label(phase)}: two_theta"
-        page.curves.append(Curve("ticks", phase_label(phase), angle, rank, name, "deg", "row", "1"))
-        axes.plot(
-            angle, rank, "|", color=colour, markersize=5, markeredgewidth=0.5,
-            label=phase_label(phase),
-        )  # fmt: skip
+        panel.add(label, angle, rank, (Scale(f"{label}: {TWO_THETA.name}", TWO_THETA.unit), Scale("row", "1")))
+        axes.plot(angle, rank, "|", color=colour, markersize=5, markeredgewidth=0.5, label=label)
         axes.text(
-            1.004, row, phase_label(phase), transform=axes.get_yaxis_transform(), fontsize=5.5, color=legible(colour),
+            1.004, row, printed(phase), transform=axes.get_yaxis_transform(), fontsize=5.5, color=legible(colour),
             ha="left", va="center",
         )  # fmt: skip
     axes.set_ylim(0.3, max(len(ticks), 1) + 0.7)
@@ -236,7 +228,7 @@ def _phase_words(row: FrameRow, phase: str) -> str:
     """Return a phase's share and cell in one line, without what symmetry makes equal."""
     share = row.quantities.get((FRACTION, phase))
     if share is not None and share.upper_limit is not None:
-        return f"{phase_label(phase)}: not detected, $w$ < {share.upper_limit:.2g}"
+        return f"{printed(phase)}: not detected, $w$ < {share.upper_limit:.2g}"
     parts = [] if share is None or share.sigma is None else [f"$w$ = {minus(share.text())}"]
     for name in ("a", "b", "c", "beta"):
         quantity = row.quantities.get((f"lattice.{name}", phase))
@@ -246,7 +238,7 @@ def _phase_words(row: FrameRow, phase: str) -> str:
             if name == "b" and first is not None and first.value == quantity.value:
                 continue
             parts.append(f"{symbol} = {quantity.text()}{unit}")
-    return f"{phase_label(phase)}: " + ", ".join(parts) if parts else ""
+    return f"{printed(phase)}: " + ", ".join(parts) if parts else ""
 
 
 def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:
@@ -262,20 +254,16 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
         for number, kind in enumerate(rows):
             axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
             panels.append(axes)
-            letter = page.letter(axes)
-            words = ("time" if view.clock_unit else "frame", view.clock_unit or "1")
+            panel = page.panel(axes)
             if kind == "voltage":
-                assert view.voltage is not None  # noqa: S101 - looked at above
-                page.curves.append(Curve(letter, "voltage", view.clock, view.voltage, *words, "voltage", "V"))
-                axes.plot(view.clock, view.voltage, color=DATA_COLOUR)
-                axes.set_ylabel("Voltage / V")
+                draw_voltage(panel, view)
             elif kind == "merit":
-                _draw_merits(page, axes, view, letter, words)
+                _draw_merits(panel, view)
             else:
-                _draw_cells(page, axes, view, letter, kind, colours, words)
+                _draw_cells(panel, view, kind, colours)
             event_guides(axes, view.events("time"), colours)
             axes.tick_params(labelbottom=number == len(rows) - 1)
-        panels[-1].set_xlabel(spoken_time(view))
+        panels[-1].set_xlabel(view.time.label)
         page.figure.align_ylabels(panels)
         page.figure.legend(handles=phase_handles(view.series.phases, colours), loc="outside upper center", ncols=4)
         caption = (
@@ -283,7 +271,7 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
             f"each phase (given above the panels) in per cent, with bands of one standard error, and the R factors, "
             f"against {'time' if view.clock_unit else 'the number of the frame'}. Dotted: onsets and ends of phases."
         )
-        return save_figure(page.figure, stem, page.table, provenance([view], caption))
+        return save_figure(page.figure, stem, page.table, provenance_of([view], caption))
 
 
 def _moves(view: SeriesView, name: str) -> bool:
@@ -297,30 +285,23 @@ def _same(view: SeriesView, phase: str) -> bool:
     return bool(np.allclose(a, b, rtol=1e-9, equal_nan=True)) or not np.isfinite(b).any()
 
 
-def _draw_cells(
-    page: Page,
-    axes: Axes,
-    view: SeriesView,
-    letter: str,
-    kind: str,
-    colours: Mapping[str, str],
-    words: tuple[str, str],
-) -> None:
+def _draw_cells(panel: Panel, view: SeriesView, kind: str, colours: Mapping[str, str]) -> None:
+    axes = panel.axes
     symbol = {"beta": "β", "volume": "V"}.get(kind, kind)
     references: list[tuple[str, str]] = []
     for phase in view.series.phases:
         points = view.points(f"lattice.{kind}", phase)
-        measured = np.isfinite(points.value) & (points.sigma > 0)
-        if not measured.any():
+        measured = np.flatnonzero(points.sigma > 0)
+        if not measured.size:
             continue
-        first = float(points.value[measured][0])
-        value = np.where(measured, 100.0 * (points.value / first - 1.0), np.nan)
-        change = Points(value, np.where(measured, 100.0 * points.sigma / first, np.nan), np.full(value.size, np.nan))
-        unit = {"beta": "°", "volume": "Å³"}.get(kind, "Å")
+        start = view.series.rows[int(measured[0])].quantities[f"lattice.{kind}", phase]
+        first, unit = float(points.value[measured[0]]), printed_unit(start.unit)
+        held = ~(points.sigma > 0)
+        change = np.array([100.0 * (points.value / first - 1.0), 100.0 * points.sigma / first])
+        value, sigma = np.where(held, np.nan, change)
         label = f"{phase_label(phase)} ({symbol}₀ = {first:.5g} {unit})"
-        its = (f"change of {kind}", "%")
-        draw_amounts(page, axes, letter, view.clock, words, change, colours[phase], label, y_words=its)
-        start = view.series.rows[int(np.flatnonzero(measured)[0])].quantities[f"lattice.{kind}", phase]
+        scales, look = (view.time, Scale(f"change of {kind}", "%")), replace(AMOUNTS, colour=colours[phase])
+        draw_amounts(panel, view.clock, Points(value, sigma, np.full(value.size, np.nan)), label, scales, look)
         references.append((f"${symbol}_0$ = {start.text()} {unit}", legible(colours[phase])))
     for number, (text, colour) in enumerate(reversed(references)):
         axes.text(
@@ -331,14 +312,14 @@ def _draw_cells(
     axes.set_ylabel(f"$Δ{symbol}/{symbol}_0$ / %")
 
 
-def _draw_merits(page: Page, axes: Axes, view: SeriesView, letter: str, words: tuple[str, str]) -> None:
+def _draw_merits(panel: Panel, view: SeriesView) -> None:
+    axes = panel.axes
     for merit, label, colour in (("rwp", "$R_\\mathrm{wp}$", DATA_COLOUR), ("rexp", "$R_\\mathrm{exp}$", FIT_COLOUR)):
         found = [row.merit(merit) for row in view.series.rows]
         values = np.array([np.nan if v is None else 100.0 * v for v in found])
-        if not np.isfinite(values).any():
-            continue
-        page.curves.append(Curve(letter, merit, view.clock, values, *words, "R factor", "%"))
-        axes.plot(view.clock, values, color=colour, label=label)
+        if np.isfinite(values).any():
+            panel.add(merit, view.clock, values, (view.time, Scale("R factor", "%")))
+            axes.plot(view.clock, values, color=colour, label=label)
     axes.set_ylabel("$R$ / %")
     axes.legend(loc="best", ncols=2)
     axes.margins(y=0.25)

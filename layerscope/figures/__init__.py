@@ -6,7 +6,7 @@ No technique is known here; a pipeline draws, this package gives it the page and
 from __future__ import annotations
 
 from .coverage import GUIDE, unlisted_artists
-from .page import Page
+from .page import Page, Panel, Scale
 from .save import FigureProvenance, save_figure
 from .style import DATA_COLOUR, PALETTE, Sheet, Width, millimetres, style
 from .table import Column, Curve, FigureTable
@@ -20,6 +20,8 @@ __all__ = [
     "FigureProvenance",
     "FigureTable",
     "Page",
+    "Panel",
+    "Scale",
     "Sheet",
     "Width",
     "millimetres",

@@ -28,7 +28,7 @@ def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
 
     A point counts as listed when one row of the table holds its x and its y, exactly. Looked up are lines, scatter
     markers and filled bands in data coordinates; left out are artists whose label starts with :data:`GUIDE`, lines
-    across the whole axes (``axhline``), error bars (their caps follow from the low and high columns), images and text.
+    across the whole axes (``axhline``), error bars (they follow from the low and high columns), images and text.
 
     Parameters
     ----------
@@ -56,30 +56,30 @@ def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
 
 def _drawn(axes: Axes) -> Iterator[tuple[str, Points]]:
     """Yield label and points, shape (n, 2), of every artist of the axes that shows data."""
-    from matplotlib.collections import PathCollection, PolyCollection
+    from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 
-    caps, labels = _error_bars(axes)
+    bars, labels = _error_bars(axes)
     for line in axes.lines:
-        if _shows_data(line, axes) and line not in caps:
+        if _shows_data(line, axes) and line not in bars:
             label = labels.get(line, str(line.get_label()))
             yield label, np.asarray(line.get_xydata(), dtype=np.float64)
     for collection in axes.collections:
-        if str(collection.get_label()).startswith(GUIDE):
+        if str(collection.get_label()).startswith(GUIDE) or collection in bars:
             continue
         if isinstance(collection, PathCollection) and collection.get_offset_transform() == axes.transData:
             yield str(collection.get_label()), np.asarray(np.ma.filled(collection.get_offsets(), np.nan), np.float64)
-        elif isinstance(collection, PolyCollection) and _shows_data(collection, axes):
+        elif isinstance(collection, PolyCollection | LineCollection) and _shows_data(collection, axes):
             for path in collection.get_paths():
                 yield str(collection.get_label()), np.asarray(path.vertices, dtype=np.float64)
 
 
 def _error_bars(axes: Axes) -> tuple[set[Artist], dict[Artist, str]]:
-    """Return the cap lines of all error bars, and the label that each error bar keeps from its data line."""
+    """Return caps and bars of all error bars, and the label that each error bar keeps from its data line."""
     from matplotlib.container import ErrorbarContainer
 
     bars = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
-    caps: set[Artist] = {cap for bar in bars for cap in bar.lines[1]}
-    return caps, {bar.lines[0]: str(bar.get_label()) for bar in bars}
+    parts: set[Artist] = {part for bar in bars for part in (*bar.lines[1], *bar.lines[2])}
+    return parts, {bar.lines[0]: str(bar.get_label()) for bar in bars}
 
 
 def _shows_data(artist: Artist, axes: Axes) -> bool:

@@ -1,4 +1,4 @@
-"""A page while it is drawn: the figure, the letters of its panels, and every point that was plotted."""
+"""A page while it is drawn: the figure, its panels with their letters, and every point that was plotted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from numpy.typing import ArrayLike
+
 from .table import Column, Curve, FigureTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Page"]
+__all__ = ["Page", "Panel", "Scale"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What an axis holds.
+
+    Attributes
+    ----------
+    name, unit : str
+        As the table has them: ``etch_time``, ``s``.
+    label : str
+        As it is printed: ``Etch time / s``.
+    """
+
+    name: str
+    unit: str
+    label: str = ""
 
 
 @dataclass
@@ -36,15 +55,46 @@ class Page:
     columns: list[Column] = field(default_factory=list)
     letters: Iterator[str] = field(default_factory=lambda: iter(string.ascii_lowercase))
 
-    def letter(self, axes: Axes, title: str = "", pad: float = 3.0) -> str:
-        """Give a panel the next letter, bold at its upper left corner, `pad` points above it."""
+    def panel(self, axes: Axes, title: str = "", pad: float = 3.0, above: Axes | None = None) -> Panel:
+        """Give a panel the next letter, bold at its upper left corner, `pad` points above it or above `above`."""
         letter = next(self.letters)
-        axes.set_title(letter, loc="left", fontweight="bold", fontsize=7, y=1.0, pad=pad)
+        at = above or axes
+        at.set_title(letter, loc="left", fontweight="bold", fontsize=7, y=1.0, pad=pad)
         if title:
-            axes.set_title(title, fontsize=7, y=1.0, pad=pad)
-        return letter
+            at.set_title(title, fontsize=7, y=1.0, pad=pad)
+        return Panel(self, axes, letter)
 
     @property
     def table(self) -> FigureTable:
         """Every plotted point so far."""
         return FigureTable((*FigureTable.from_curves(self.curves).columns, *self.columns))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of a page.
+
+    Attributes
+    ----------
+    page : Page
+    axes : Axes
+    letter : str
+        What the table calls it; a letter, or a word where panels have none.
+    """
+
+    page: Page
+    axes: Axes
+    letter: str
+
+    def add(
+        self,
+        label: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        scales: tuple[Scale, Scale],
+        low: ArrayLike | None = None,
+        high: ArrayLike | None = None,
+    ) -> None:
+        """Put a drawn curve into the table of the page, with the ends of its band or bars where it has some."""
+        across, up = scales
+        self.page.curves.append(Curve(self.letter, label, x, y, across.name, across.unit, up.name, up.unit, low, high))

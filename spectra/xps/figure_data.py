@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import PALETTE
+from layerscope.figures import PALETTE, Scale
+from layerscope.figures.views import Event, Points, Spectrum, colours_apart
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
@@ -21,54 +23,21 @@ from .dataset import normalise_region
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = [
-    "FOREIGN_COLOUR",
-    "Kink",
-    "Points",
-    "ProfileView",
-    "RegionView",
-    "collect_profiles",
-    "species_colours",
-]
+__all__ = ["ProfileView", "RegionView", "collect_profiles", "figure_colours", "pages"]
 
 FloatArray = NDArray[np.float64]
 
 FOREIGN_COLOUR = "#999999"
 """Lines of another element inside a region, such as P 2s under B 1s, are grey."""
-_COLOURS = (*PALETTE[:6], "#882255", "#999933")  # Okabe-Ito without its yellow, then two of Tol's muted set
+SPECIES_COLOURS = (*PALETTE[:6], "#882255", "#999933", "#6A3D9A", "#8C510A", "#44AA99", "#CC6677")
+"""Okabe-Ito without its yellow, then what stays apart from it."""
+ELEMENT_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#AA4499", "#44AA99", "#CC6677", "#88CCEE", "#DDCC77")
+"""Paul Tol's *muted* set for elements."""
+MAX_COLUMNS = 4
+"""Regions beside each other in one figure; more go into further figures."""
 LARGEST_SHARE_SIGMA = 0.35  # a share known worse than this says nothing, and would set the scale of the panel
 PREFERRED_MAIN = "B 1s"
 _KINKS = {"onset_time": "onset", "saturation_time": "saturation", "fall_time": "start of fall", "gone_time": "gone"}
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """One quantity along the levels.
-
-    Attributes
-    ----------
-    value, sigma : ndarray, shape (L,)
-        Value and standard error; NaN where it was not found.
-    limit : ndarray, shape (L,)
-        Upper limit where it was not detected, else NaN.
-    confidence : float
-        Of the limits; NaN when there is none.
-    """
-
-    value: FloatArray
-    sigma: FloatArray
-    limit: FloatArray
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Kink:
-    """A time at which a species appears, saturates, begins to fall or is gone, with its interval (s)."""
-
-    species: str
-    text: str
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +58,8 @@ class RegionView:
         Share of each species from the joint fit, and from fits of each level alone.
     areas : mapping of str to Points
         Area of each species.
-    kinks : tuple of Kink
-        Times worth marking.
+    kinks : tuple of Event
+        Times worth marking (s), each with both ends.
     outliers : tuple of bool, length L
         Levels flagged as outliers.
     found : tuple of (str, str)
@@ -107,15 +76,34 @@ class RegionView:
     joint: Mapping[str, Points]
     single: Mapping[str, Points]
     areas: Mapping[str, Points]
-    kinks: tuple[Kink, ...]
+    kinks: tuple[Event, ...]
     outliers: tuple[bool, ...]
     found: tuple[tuple[str, str], ...]
     records: tuple[ResultRecord, ...]
 
     @property
-    def has_shares(self) -> bool:
-        """Whether there is any share to draw."""
-        return bool(self.joint)
+    def species(self) -> tuple[str, ...]:
+        """All lines, those of other elements last."""
+        return (*self.own, *self.foreign)
+
+    @property
+    def level_names(self) -> list[str]:
+        """The levels as text, no two alike; an outlier carries an asterisk."""
+        series = self.series
+        names = [f"{value:g} {series.level_unit}" for value in series.levels]
+        names = [name if names.count(name) == 1 else f"{name}, level {k}" for k, name in enumerate(names)]
+        return [f"{name}*" if outlier else name for name, outlier in zip(names, self.outliers, strict=True)]
+
+    @cached_property
+    def spectra(self) -> list[Spectrum]:
+        """The levels as they are drawn, at corrected energies; the energy has one name where all levels share it."""
+        unit, moved = self.series.axis_unit, np.ptp(self.correction) != 0.0
+        drawn = {label: label for label in (*self.foreign, *self.own)}
+        spectra = []
+        for level, (name, shift) in enumerate(zip(self.level_names, self.correction, strict=True)):
+            scale = Scale(f"binding_energy at {name}" if moved else "binding_energy", unit)
+            spectra.append(Spectrum.of(self.series, level, drawn, scale=scale, name=name, shift=shift))
+        return spectra
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,10 +141,11 @@ class ProfileView:
         return all(region.series.levels.size == 1 for region in self.regions)
 
     @property
-    def level_words(self) -> str:
-        """Label of the axis of levels."""
+    def scale(self) -> Scale:
+        """The axis of levels."""
         first = self.regions[0].series
-        return f"{'Time' if first.level_name == 'time' else 'Etch time'} / {first.level_unit}"
+        words = "Time" if first.level_name == "time" else "Etch time"
+        return Scale(first.level_name, first.level_unit, f"{words} / {first.level_unit}")
 
 
 def collect_profiles(run: Run) -> list[ProfileView]:
@@ -178,39 +167,44 @@ def collect_profiles(run: Run) -> list[ProfileView]:
         If the arrays of a region are missing or damaged.
     """
     by_id = {r.record_id: r for r in run.records if r.technique == "xps" and r.status != "failed"}
-    groups: dict[tuple[str, str], list[ResultRecord]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[ResultRecord, SeriesArrays]]] = {}
     for record in by_id.values():
         if record.method == "xps.series" and record.arrays:
-            groups.setdefault((_base(record), json.dumps(record.recipe, sort_keys=True)), []).append(record)
-    bases = list(dict.fromkeys(base for base, _ in groups))
-    ordered = sorted(groups.items(), key=lambda item: (bases.index(item[0][0]), _state_order(item[1][0])))
-    return [_profile(run, base, wholes, by_id) for (base, _), wholes in ordered]
+            series = run.arrays[Path(record.arrays[0].file).stem].load()
+            key = series.base, record.state.series or "", record.state.sample
+            groups.setdefault(key, []).append((record, series))
+    bases = list(dict.fromkeys(base for base, *_ in groups))
+    ordered = sorted(groups.values(), key=lambda own: (bases.index(own[0][1].base), _state_order(own[0][0])))
+    return [_profile(wholes, by_id) for wholes in ordered]
 
 
-def species_colours(profiles: Sequence[ProfileView]) -> dict[str, str]:
-    """Return one colour a species for all figures of a run; species of one region differ as long as colours last."""
-    colours: dict[str, str] = {}
-    for region in (region for profile in profiles for region in profile.regions):
-        for species in region.own:
-            if species in colours:
-                continue
-            taken = {colours[other] for other in region.own if other in colours}
-            used = list(colours.values())
-            free = [colour for colour in _COLOURS if colour not in taken] or list(_COLOURS)
-            colours[species] = min(free, key=lambda colour: (used.count(colour), _COLOURS.index(colour)))
-        for species in region.foreign:
-            colours.setdefault(species, FOREIGN_COLOUR)
-    return colours
+def pages(regions: Sequence[RegionView]) -> list[Sequence[RegionView]]:
+    """Split the regions evenly into figures of at most MAX_COLUMNS."""
+    count = -(-len(regions) // MAX_COLUMNS)
+    bounds = [-(-len(regions) * k // count) for k in range(count + 1)]
+    return [regions[a:b] for a, b in pairwise(bounds)]
+
+
+def figure_colours(profiles: Sequence[ProfileView]) -> dict[str, str]:
+    """Return one colour a species, and one an element as ``at.% <element>``, for all figures of a run.
+
+    What stands in one figure differs as long as colours last: the main regions of an overview, which come first and
+    get the strongest colours, and the regions of a page.
+    """
+    regions = [region for profile in profiles for region in profile.regions]
+    bases = dict.fromkeys(profile.base for profile in profiles)
+    figures = [[s for p in profiles if p.base == base for s in p.regions[0].own] for base in bases]
+    figures += [[s for region in page for s in region.own] for profile in profiles for page in pages(profile.regions)]
+    species = colours_apart(figures, SPECIES_COLOURS)
+    elements = [element for profile in profiles for element in profile.composition]
+    free = [colour for colour in ELEMENT_COLOURS if colour not in species.values()]
+    of_elements = colours_apart([elements], [*free, *(c for c in ELEMENT_COLOURS if c not in free)])
+    foreign = {s: FOREIGN_COLOUR for region in regions for s in region.foreign if s not in species}
+    return species | foreign | {f"at.% {element}": colour for element, colour in of_elements.items()}
 
 
 def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.\-]+", "_", text).strip("_.-")
-
-
-def _base(whole: ResultRecord) -> str:
-    """Return the recipe's own part of the name of a series: what stands before series and region."""
-    name, region = _series_name(whole.recipe), str(whole.state.region)
-    return Path(whole.arrays[0].file).stem.removesuffix("_" + _safe(f"{name}_{region}" if name else region))
 
 
 def _state_order(record: ResultRecord) -> tuple[float, float]:
@@ -222,20 +216,20 @@ def _state_order(record: ResultRecord) -> tuple[float, float]:
     )
 
 
-def _profile(run: Run, base: str, wholes: Sequence[ResultRecord], by_id: Mapping[str, ResultRecord]) -> ProfileView:
-    order = _region_order(wholes[0].recipe)
-    wholes = sorted(wholes, key=lambda record: order.get(str(record.state.region), len(order)))
-    regions = tuple(_region(run, whole, by_id) for whole in wholes)
-    main = _main(regions, _reference_region(wholes[0].recipe))
-    own = {parent for whole in wholes for parent in whole.parents}
+def _profile(wholes: Sequence[tuple[ResultRecord, SeriesArrays]], by_id: Mapping[str, ResultRecord]) -> ProfileView:
+    first, series = wholes[0]
+    order = _region_order(first.recipe)
+    wholes = sorted(wholes, key=lambda whole: order.get(str(whole[0].state.region), len(order)))
+    regions = tuple(_region(whole, arrays, by_id) for whole, arrays in wholes)
+    main = _main(regions, _reference_region(first.recipe))
+    own = {parent for whole, _ in wholes for parent in whole.parents}
     compositions = [r for r in by_id.values() if r.method == "xps.composition" and own.intersection(r.parents)]
     elements = list(dict.fromkeys(str(q.component) for record in compositions for q in record.quantities))
-    found = {e: p for e in elements if (p := _points(compositions, "composition.atomic_fraction", e, np.inf))}
-    sample = wholes[0].state.sample
+    found = {e: p for e in elements if (p := _points(compositions, "composition.atomic_fraction", e))}
     return ProfileView(
-        base=base,
-        label=_safe(_series_name(wholes[0].recipe) or sample) or "sample",
-        sample=sample,
+        base=series.base,
+        label=_safe(first.state.series or first.state.sample) or "sample",
+        sample=first.state.sample,
         regions=(regions[main], *regions[:main], *regions[main + 1 :]),
         composition=found,
         composition_times=_composition_times(compositions, regions),
@@ -253,11 +247,6 @@ def _region_order(recipe: Mapping[str, Any]) -> dict[str, int]:
     return {normalise_region(name): place for place, name in enumerate(named)}
 
 
-def _series_name(recipe: Mapping[str, Any]) -> str:
-    series = recipe.get("series")
-    return str(series[0].get("name") or "") if isinstance(series, list) and series else ""
-
-
 def _reference_region(recipe: Mapping[str, Any]) -> str | None:
     charge = recipe.get("charge")
     return charge.get("region") if isinstance(charge, dict) else None
@@ -268,8 +257,8 @@ def _main(regions: Sequence[RegionView], reference: str | None) -> int:
 
     def worth(index: int) -> tuple[bool, bool, int, int]:
         region = regions[index]
-        preferred = region.name == PREFERRED_MAIN and region.has_shares
-        return preferred, region.name != reference, len(region.own) if region.has_shares else 0, -index
+        preferred = region.name == PREFERRED_MAIN and bool(region.joint)
+        return preferred, region.name != reference, len(region.own) if bool(region.joint) else 0, -index
 
     return max(range(len(regions)), key=worth)
 
@@ -290,8 +279,7 @@ def _etch_rate(records: Sequence[ResultRecord]) -> float | None:
     return None
 
 
-def _region(run: Run, whole: ResultRecord, by_id: Mapping[str, ResultRecord]) -> RegionView:
-    series = run.arrays[Path(whole.arrays[0].file).stem].load()
+def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, ResultRecord]) -> RegionView:
     levels = [by_id[parent] for parent in whole.parents if parent in by_id]
     foreign = {q.component for record in levels for q in record.quantities if q.name == "overlap.area"}
     own = tuple(species for species in series.components if species not in foreign)
@@ -312,7 +300,7 @@ def _region(run: Run, whole: ResultRecord, by_id: Mapping[str, ResultRecord]) ->
         single=shares["species.fraction_single_level"],
         kinks=_kinks(whole, own, series.levels),
         outliers=tuple(_is_outlier(record) for record in levels) or (False,) * series.levels.size,
-        areas={s: p for s in own if (p := _points(levels, "peak.area", s, np.inf)) is not None},
+        areas={s: p for s in own if (p := _points(levels, "peak.area", s)) is not None},
         found=_found(levels[0], own) if levels and seen[0] is not None else (),
         records=(*levels, whole),
     )
@@ -346,26 +334,25 @@ def _detected(record: ResultRecord, own: Sequence[str]) -> bool:
     return any(area is not None and area.upper_limit is None for area in areas)
 
 
-def _points(records: Sequence[ResultRecord | None], name: str, component: str, largest_sigma: float) -> Points | None:
+def _points(
+    records: Sequence[ResultRecord | None], name: str, component: str, largest_sigma: float = np.inf
+) -> Points | None:
     """Return a quantity along the levels; None when no level has it."""
-    value, sigma, limit = (np.full(len(records), np.nan) for _ in range(3))
-    confidence = np.nan
-    for level, record in enumerate(records):
-        quantity = None if record is None else _get(record, name, component)
-        if quantity is None or (quantity.sigma is not None and quantity.sigma > largest_sigma):
-            continue
-        if quantity.unit == "1" and (quantity.upper_limit or 0.0) > 1.0:  # a share below something above one
-            continue
-        if quantity.upper_limit is not None:
-            limit[level], confidence = quantity.upper_limit, quantity.limit_confidence or np.nan
-        elif quantity.value is not None:
-            value[level], sigma[level] = quantity.value, quantity.sigma or 0.0
-    if not (np.isfinite(value) | np.isfinite(limit)).any():
-        return None
-    return Points(value, sigma, limit, float(confidence))
+    points = Points.of(
+        q if (q := None if record is None else _get(record, name, component)) and _says(q, largest_sigma) else None
+        for record in records
+    )
+    return points if (points.known | points.limited).any() else None
 
 
-def _kinks(whole: ResultRecord, own: Sequence[str], times: FloatArray) -> tuple[Kink, ...]:
+def _says(quantity: Quantity, largest_sigma: float) -> bool:
+    """Tell whether a quantity is known well enough, and a limit of a share lies below one."""
+    if quantity.sigma is not None and quantity.sigma > largest_sigma:
+        return False
+    return quantity.unit != "1" or (quantity.upper_limit or 0.0) <= 1.0
+
+
+def _kinks(whole: ResultRecord, own: Sequence[str], times: FloatArray) -> tuple[Event, ...]:
     """Return the times whose interval says something: closed, or open but with its end well inside the profile."""
     found = []
     span = float(np.ptp(times))
@@ -378,10 +365,10 @@ def _kinks(whole: ResultRecord, own: Sequence[str], times: FloatArray) -> tuple[
         if not 0.0 < high - low < 0.6 * span or (quantity.low is None and high - times.min() < 0.1 * span):
             continue
         if quantity.value is not None:
-            text = f"{words} {quantity.text()} s"
+            text = f"{quantity.text()} s"
         elif quantity.low is None:
-            text = f"{words} < {high:.3g} s"
+            text = f"< {high:.3g} s"
         else:
-            text = f"{words} > {low:.3g} s" if quantity.high is None else f"{words} {low:.3g}–{high:.3g} s"
-        found.append(Kink(str(quantity.component), text, float(low), float(high)))
+            text = f"> {low:.3g} s" if quantity.high is None else f"{low:.3g}–{high:.3g} s"
+        found.append(Event(str(quantity.component), words, quantity.value, float(low), float(high), text))
     return tuple(found)

@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import GUIDE, Curve, Page
+from layerscope.figures import Page, Panel, Scale
+from layerscope.figures.courses import (
+    Look,
+    draw_course,
+    draw_intervals,
+    draw_limits,
+    limit_handle,
+    line_handles,
+    spread,
+)
+from layerscope.figures.views import Points
+from layerscope.figures.words import legible, printed_unit
 
-from .figure_data import Kink, Points, ProfileView, RegionView
-from .figure_parts import LEGEND_ROW_MM, pretty
+from .figure_data import ProfileView, RegionView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import SubplotSpec
 
 __all__ = [
-    "ELEMENT_COLOURS",
+    "ALONE",
+    "JOINED",
+    "LEGEND_ROW_MM",
     "Trend",
     "draw_composition",
     "draw_fractions",
-    "draw_kinks",
     "draw_trends",
-    "level_axis",
     "level_limits",
     "share_limits",
-    "spread",
     "trends_beside",
 ]
 
 FloatArray = NDArray[np.float64]
 
-ELEMENT_COLOURS = ("#332288", "#117733", "#882255", "#999933", "#AA4499", "#44AA99", "#CC6677", "#88CCEE", "#DDCC77")
-"""Paul Tol's *muted* set for elements, apart from the colours of species."""
+JOINED = Look("", band=0.2, bars=0.5)
+ALONE = Look("", line="", open=True, edge=0.5, bars=0.4)
 MARKERS = "osD^vPX*h"
+LEGEND_ROW_MM = 2.75
 DEPTH_AXIS_PT = 19.0  # height of a second axis above a panel
-MAX_PANEL_MM = 45.0  # height of a panel where there is room for more
+FLAT_MM = 22.0  # panels below this height have fewer ticks and smaller words
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ def trends_beside(profile: ProfileView, regions: Sequence[RegionView], *, first:
     """Return the panels beside the stacks, the main region's first; areas only where there is nothing else to show."""
     found: list[Trend] = []
     for place, region in enumerate(regions):
-        if region.series.levels.size > 1 and region.has_shares:
+        if region.series.levels.size > 1 and region.joint:
             found.append(Trend(2.3 if first and place == 0 else 1.0, "shares", region))
         elif region.series.levels.size > 1 and region.areas and not (first and profile.composition):
             found.append(Trend(1.0, "areas", region))
@@ -87,96 +97,85 @@ def draw_trends(
         Height of that place.
     """
     weights = [trend.weight for trend in trends]
-    spare = max(height_mm / (MAX_PANEL_MM + 5.0) - len(trends), 0.0) * min(weights)  # few panels do not fill the column
-    grid = cell.subgridspec(len(trends) + 1, 1, height_ratios=[*weights, max(spare, 1e-6)])
-    total = sum(weights) + spare
-    deep = bool(profile.etch_rate_nm_s) and profile.regions[0].series.level_name != "time"
-    top: Axes | None = None
+    grid = cell.subgridspec(len(trends), 1, height_ratios=weights)
+    deep = bool(profile.etch_rate_nm_s) and profile.scale.name != "time"
     panels: list[Axes] = []
     for row, trend in enumerate(trends):
-        axes = page.figure.add_subplot(grid[row, 0], sharex=top)
-        if top is None:
-            top = axes
-            level_limits(axes, profile)
+        axes = page.figure.add_subplot(grid[row, 0], sharex=panels[0] if panels else None)
         panels.append(axes)
-        letter = page.letter(axes, pad=DEPTH_AXIS_PT if deep and row == 0 else 3.0)
-        panel_mm = (height_mm - 5.0 * len(trends)) * trend.weight / total
+        if row == 0:
+            level_limits(axes, profile)
+        panel = page.panel(axes, pad=DEPTH_AXIS_PT if deep and row == 0 else 3.0)
+        panel_mm = (height_mm - 5.0 * len(trends)) * trend.weight / sum(weights)
         if trend.region is None:
-            draw_composition(page, axes, profile, colours, letter, panel_mm)
+            draw_composition(panel, profile, colours, panel_mm)
         elif trend.kind == "areas":
-            _draw_areas(page, axes, profile, trend.region, colours, letter, panel_mm)
+            _draw_areas(panel, profile, trend.region, colours, panel_mm)
         else:
-            _draw_shares(page, axes, profile, trend.region, colours, letter, panel_mm, explain=row == 0)
+            _draw_shares(panel, profile, trend.region, colours, panel_mm, explain=row == 0)
+        if panel_mm < FLAT_MM:
+            axes.yaxis.label.set_fontsize(6)
         if row == len(trends) - 1:
-            axes.set_xlabel(profile.level_words)
+            axes.set_xlabel(profile.scale.label)
         else:
             axes.tick_params(labelbottom=False)
     page.figure.align_ylabels(panels)
-    if top is not None and deep:
+    if panels and deep:
         rate = float(profile.etch_rate_nm_s or 1.0)
-        depth = top.secondary_xaxis("top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate)))
+        depth = panels[0].secondary_xaxis(
+            "top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate))
+        )
         depth.set_xlabel("Depth / nm")
-        top.tick_params(top=False)
+        panels[0].tick_params(top=False)
 
 
 def _draw_shares(
-    page: Page,
-    axes: Axes,
+    panel: Panel,
     profile: ProfileView,
     region: RegionView,
     colours: Mapping[str, str],
-    letter: str,
     panel_mm: float,
     *,
     explain: bool,
 ) -> None:
     """Draw the shares of the species of a region, with intervals and what the markers mean where there is room."""
-    times = region.series.levels
-    words = (*level_axis(profile), "1")
-    page.curves += draw_fractions(axes, times, region.joint, colours, letter, words)
+    axes, times, up = panel.axes, region.series.levels, Scale("fraction", "1")
+    every = [*region.joint.values(), *region.single.values()]
+    draw_fractions(panel, times, region.joint, _looks(JOINED, colours), (profile.scale, up))
     if region.single:
         beside = times + 0.018 * np.ptp(axes.get_xlim())
-        page.curves += draw_fractions(axes, beside, region.single, colours, letter, words, alone=True)
+        looks = _looks(ALONE, colours)
+        draw_fractions(panel, beside, region.single, looks, (profile.scale, up), ", each level alone")
     axes.set_ylabel(f"Share of {region.name}")
-    kinks = sorted(region.kinks, key=lambda kink: kink.high - kink.low)[:4] if explain else ()
-    kinks = sorted(kinks, key=lambda kink: kink.low)
-    above_mm = _marker_legend(axes, region.joint.values(), region.single.values()) if explain else 0.0
-    low, high = share_limits([*region.joint.values(), *region.single.values()])
+    kinks = sorted(region.kinks, key=lambda kink: np.ptp(kink.span))[:4] if explain else []
+    kinks = sorted(kinks, key=lambda kink: kink.span[0])
+    above_mm = _marker_legend(axes, every, alone=bool(region.single)) if explain else 0.0
+    low, high = share_limits(every)
     above_mm = max(above_mm, 1.4)  # clear of the ticks of an axis above
     free = (above_mm + len(kinks) * LEGEND_ROW_MM + (1.0 if kinks else 0.0)) / panel_mm
-    if any(np.isfinite(p.limit).any() for p in (*region.joint.values(), *region.single.values())):
+    if any(p.limited.any() for p in every):
         low -= (high - low) * 2.0 / panel_mm  # room for the arrows of limits near zero
     axes.set_ylim(low, low + (high - low) / (1.0 - free))
     axes.set_yticks([0.0, 0.5, 1.0] if panel_mm < 25.0 else [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    if kinks:
-        draw_kinks(axes, kinks, colours, panel_mm, above_mm)
+    draw_intervals(axes, kinks, colours, LEGEND_ROW_MM / panel_mm, above_mm / panel_mm)
 
 
 def _draw_areas(
-    page: Page,
-    axes: Axes,
-    profile: ProfileView,
-    region: RegionView,
-    colours: Mapping[str, str],
-    letter: str,
-    panel_mm: float,
+    panel: Panel, profile: ProfileView, region: RegionView, colours: Mapping[str, str], panel_mm: float
 ) -> None:
     """Draw the areas of the species of a region that has no shares to show, with their limits."""
-    unit = region.series.area_unit
-    words = (*level_axis(profile), unit)
-    page.curves += draw_fractions(axes, region.series.levels, region.areas, colours, letter, words)
-    axes.set_ylabel(f"Area of {region.name} / {unit.replace('*', ' ')}")
-    above_mm = _marker_legend(axes, region.areas.values())
-    top = _highest(region.areas.values()) / (1.0 - above_mm / panel_mm)
-    _value_limits(axes, region.areas.values(), top, panel_mm)
+    unit, points = region.series.area_unit, list(region.areas.values())
+    scales = profile.scale, Scale("fraction", unit)
+    draw_fractions(panel, region.series.levels, region.areas, _looks(JOINED, colours), scales)
+    panel.axes.set_ylabel(f"Area of {region.name} / {printed_unit(unit)}")
+    above_mm = _marker_legend(panel.axes, points)
+    _value_limits(panel.axes, points, _highest(points) / (1.0 - above_mm / panel_mm), panel_mm)
 
 
 def draw_composition(
-    page: Page,
-    axes: Axes,
+    panel: Panel,
     profile: ProfileView,
     colours: Mapping[str, str],
-    letter: str,
     panel_mm: float,
     among: Sequence[ProfileView] = (),
 ) -> None:
@@ -184,24 +183,22 @@ def draw_composition(
 
     Parameters
     ----------
-    page : Page
-    axes : Axes
+    panel : Panel
     profile : ProfileView
     colours : mapping of str to str
         ``at.% <element>`` to colour.
-    letter : str
-        Letter of the panel.
     panel_mm : float
         Height of the panel.
     among : sequence of ProfileView, optional
         Profiles that share the scale.
     """
-    names = list(profile.composition)
-    own = {name: colours[f"at.% {name}"] for name in names}
-    marker = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(names)}
-    words = (*level_axis(profile), "%")
-    times = profile.composition_times
-    page.curves += draw_fractions(axes, times, profile.composition, own, letter, words, marker=marker)
+    axes, names = panel.axes, list(profile.composition)
+    looks = {
+        name: replace(JOINED, colour=colours[f"at.% {name}"], marker=MARKERS[k % len(MARKERS)])
+        for k, name in enumerate(names)
+    }
+    scales = profile.scale, Scale("fraction", "%")
+    draw_fractions(panel, profile.composition_times, profile.composition, looks, scales)
     shown = [points for one in (among or (profile,)) for points in one.composition.values()]
     _value_limits(axes, shown, _highest(shown), panel_mm)
     axes.set_ylabel("Atomic fraction / %")
@@ -209,120 +206,42 @@ def draw_composition(
     last = [_last(points) for points in profile.composition.values()]
     fractions = [(value - bottom) / (ceiling - bottom) for value in last]
     for name, place in zip(names, spread(fractions, 2.5 / panel_mm, 0.03, 0.97), strict=True):
-        axes.text(1.02, place, name, transform=axes.transAxes, color=own[name], va="center", ha="left")
+        colour = legible(looks[name].colour)
+        axes.text(1.02, place, name, transform=axes.transAxes, color=colour, va="center", ha="left")
+
+
+def _looks(look: Look, colours: Mapping[str, str]) -> dict[str, Look]:
+    return {name: replace(look, colour=colour) for name, colour in colours.items()}
 
 
 def draw_fractions(
-    axes: Axes,
-    times: FloatArray,
+    panel: Panel,
+    x: FloatArray,
     points: Mapping[str, Points],
-    colours: Mapping[str, str],
-    panel: str,
-    words: tuple[str, str, str],
-    *,
-    marker: Mapping[str, str] | None = None,
-    alone: bool = False,
-    lines: bool = True,
-) -> list[Curve]:
-    """Draw fractions against the levels: bands and bars of one sigma, upper limits as bars with an arrow down.
+    looks: Mapping[str, Look],
+    scales: tuple[Scale, Scale],
+    kind: str = "",
+) -> None:
+    """Draw fractions against the levels, and upper limits as bars with an arrow down.
 
     Parameters
     ----------
-    axes : Axes
-    times : ndarray, shape (L,)
+    panel : Panel
+    x : ndarray, shape (L,)
         Levels as plotted.
     points : mapping of str to Points
         Species or element to values.
-    colours : mapping of str to str
-    panel : str
-        Letter of the panel.
-    words : tuple of str
-        Name of the level axis, its unit, and the unit of the fractions.
-    marker : mapping of str to str, optional
-        Marker of each; circles when not given.
-    alone : bool, optional
-        Open markers without lines and bands, for fits of each level alone.
-    lines : bool, optional
-        Whether to join the points, and to draw bands.
+    looks : mapping of str to Look
+    scales : (Scale, Scale)
+        Of the levels and of the fractions.
+    kind : str, optional
+        What the table says of all of them.
     """
-    curves = []
-    level_name, level_unit, unit = words
-    kind = ", each level alone" if alone else ""
     for label, p in points.items():
-        colour = colours[label]
-        symbol = (marker or {}).get(label, "o")
-        low, high = p.value - p.sigma, p.value + p.sigma
-        style: dict[str, Any] = {"color": colour, "elinewidth": 0.5, "capthick": 0.5, "markersize": 2.6}
-        if alone:
-            style |= {"fmt": symbol, "markerfacecolor": "white", "markeredgewidth": 0.5, "elinewidth": 0.4, "zorder": 3}
-        else:
-            style |= {"fmt": f"{symbol}-" if lines else symbol, "markeredgewidth": 0.0, "linewidth": 0.6, "zorder": 4}
-        if lines and not alone:
-            axes.fill_between(times, low, high, color=colour, alpha=0.2, linewidth=0, zorder=2)
-        axes.errorbar(times, p.value, yerr=p.sigma, **style)
-        curves.append(
-            Curve(panel, f"{label}{kind}", times, p.value, level_name, level_unit, "fraction", unit, low, high)
-        )
-        if np.isfinite(p.limit).any():
-            _draw_limits(axes, times, p.limit, colour, alone)
-            limit = f"{label}{kind}: upper limit at {100 * p.confidence:g} %"
-            curves.append(Curve(panel, limit, times, p.limit, level_name, level_unit, "fraction", unit))
-    return curves
-
-
-def _draw_limits(axes: Axes, times: FloatArray, limits: FloatArray, colour: str, alone: bool) -> None:
-    axes.plot(times, limits, "_", color=colour, markersize=4, markeredgewidth=0.5 if alone else 0.9, zorder=5)
-    for x, y in zip(times, limits, strict=True):
-        if np.isfinite(y):
-            arrow = {
-                "arrowstyle": "<|-,head_width=0.12,head_length=0.22",
-                "color": colour, "linewidth": 0.4 if alone else 0.7, "shrinkA": 0.0, "shrinkB": 0.0,
-                "fill": not alone, "mutation_scale": 8,
-            }  # fmt: skip
-            axes.annotate("", (x, y), (0.0, -6.5), textcoords="offset points", arrowprops=arrow, zorder=5)
-
-
-def draw_kinks(
-    axes: Axes, kinks: Sequence[Kink], colours: Mapping[str, str], height_mm: float, below_mm: float
-) -> None:
-    """Shade intervals of onset and saturation, and name each in a row of its own at the top of the panel."""
-    low, high = sorted(axes.get_xlim())
-    for row, kink in enumerate(kinks):
-        colour = colours[kink.species]
-        axes.axvspan(kink.low, kink.high, color=colour, alpha=0.13, linewidth=0, zorder=0, label=GUIDE)
-        place = (0.5 * (kink.low + kink.high) - low) / (high - low)
-        side = "left" if place < 0.45 else "right" if place > 0.55 else "center"
-        edge = {"left": kink.low, "right": kink.high, "center": 0.5 * (kink.low + kink.high)}[side]
-        axes.text(
-            min(max((edge - low) / (high - low), 0.02), 0.98),
-            1.0 - (below_mm + (row + 0.15) * LEGEND_ROW_MM) / height_mm,
-            f"{pretty(kink.species)} {kink.text}",
-            transform=axes.transAxes, fontsize=5.5, color=colour, ha=side, va="top",
-        )  # fmt: skip
-
-
-def spread(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """Return the places moved apart to at least `least`, in the same order, within low and high where they fit.
-
-    Parameters
-    ----------
-    places : sequence of float
-        Wanted places, in any order.
-    least : float
-        Smallest distance between two.
-    low, high : float
-        Range to stay in.
-    """
-    order = sorted(range(len(places)), key=lambda k: places[k])
-    moved = list(places)
-    for before, k in zip([None, *order], order, strict=False):
-        floor = low if before is None else moved[before] + least
-        moved[k] = max(places[k], floor)
-    ceiling = high
-    for k in reversed(order):
-        moved[k] = min(moved[k], ceiling)
-        ceiling = moved[k] - least
-    return moved
+        draw_course(panel, x, p, f"{label}{kind}", scales, looks[label])
+        if p.limited.any():
+            words = f"{label}{kind}: upper limit at {100 * p.confidence:g} %"
+            draw_limits(panel, x, p, words, scales, looks[label])
 
 
 def level_limits(axes: Axes, profile: ProfileView) -> None:
@@ -335,56 +254,32 @@ def level_limits(axes: Axes, profile: ProfileView) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
 
 
-def level_axis(profile: ProfileView) -> tuple[str, str]:
-    """Return name and unit of the levels."""
-    series = profile.regions[0].series
-    return series.level_name, series.level_unit
-
-
 def _highest(points: Iterable[Points]) -> float:
     """Return the highest end of an error bar, or limit."""
-    return max(float(np.nanmax(np.fmax(p.value + p.sigma, p.limit))) for p in points)
+    return max(float(np.nanmax(np.fmax(p.high, p.limit))) for p in points)
 
 
 def _value_limits(axes: Axes, points: Iterable[Points], top: float, panel_mm: float) -> None:
     """Let the axis run from zero to `top`, with room below for the arrows of limits near zero."""
-    limited = any(np.isfinite(p.limit).any() for p in points)
+    limited = any(p.limited.any() for p in points)
     axes.set_ylim(-(0.04 + (2.0 / panel_mm if limited else 0.0)) * top, 1.05 * top)
 
 
 def share_limits(points: Sequence[Points]) -> tuple[float, float]:
     """Return limits that show zero, one and every value with its error, cut where errors are hopeless."""
-    lows = [np.nanmin(np.append(p.value - p.sigma, 0.0)) for p in points]
-    highs = [np.nanmax(np.append(np.fmax(p.value + p.sigma, p.limit), 1.0)) for p in points]
+    lows = [np.nanmin(np.append(p.low, 0.0)) for p in points]
+    highs = [np.nanmax(np.append(np.fmax(p.high, p.limit), 1.0)) for p in points]
     return max(min(lows), -0.4) - 0.05, min(max(highs), 1.4) + 0.05
 
 
-def _marker_legend(axes: Axes, joint: Iterable[Points], single: Iterable[Points] = ()) -> float:
+def _marker_legend(axes: Axes, points: Sequence[Points], *, alone: bool = False) -> float:
     """Explain filled and open markers and limits in one row at the top; return the height taken (mm)."""
-    from matplotlib.lines import Line2D
-
-    alone = list(single)
-    points = [*joint, *alone]
-    limits = [p.confidence for p in points if np.isfinite(p.limit).any()]
-    handles = []
-    if alone:
-        look = {"color": "#4D4D4D", "marker": "o", "markersize": 2.6, "linestyle": "", "markeredgewidth": 0.5}
-        handles.append(Line2D([], [], label="joint", **look))  # type: ignore[arg-type]
-        handles.append(Line2D([], [], markerfacecolor="white", label="alone", **look))  # type: ignore[arg-type]
-    if limits:
-        text = f"limit, {100 * limits[0]:g} %"
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color="#4D4D4D",
-                marker=r"$\downarrow$",
-                markersize=4,
-                linestyle="",
-                markeredgewidth=0,
-                label=text,
-            )
-        )
+    dots = {"marker": "o", "markersize": 2.6, "linestyle": "", "markeredgewidth": 0.5}
+    handles = line_handles({"joint": "#4D4D4D", "alone": "#4D4D4D"}, **dots) if alone else []
+    for handle in handles[1:]:
+        handle.set_markerfacecolor("white")
+    limits = [p.confidence for p in points if p.limited.any()]
+    handles += [limit_handle(f"limit, {100 * limits[0]:g} %")] if limits else []
     if not handles:
         return 0.0
     axes.legend(
@@ -396,5 +291,5 @@ def _marker_legend(axes: Axes, joint: Iterable[Points], single: Iterable[Points]
 
 def _last(points: Points) -> float:
     """Return the last value or limit."""
-    shown = np.where(np.isfinite(points.value), points.value, points.limit)
+    shown = np.where(points.known, points.value, points.limit)
     return float(shown[np.isfinite(shown)][-1])

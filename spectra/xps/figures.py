@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, FigureProvenance, Page, save_figure, style
-
-from .figure_data import LARGEST_SHARE_SIGMA, ProfileView, RegionView, collect_profiles, species_colours
-from .figure_parts import (
-    BACKGROUND_COLOUR,
-    FIT_COLOUR,
-    LEGEND_ROW_MM,
+from layerscope.figures import Column, FigureProvenance, Page, Panel, save_figure, style
+from layerscope.figures.parts import (
     StackLayout,
+    component_handles,
     draw_residual_map,
-    draw_residual_trace,
-    draw_spectrum,
+    draw_residuals,
+    draw_spectra,
     draw_stack,
-    pretty,
-    stack_columns,
+    kind_handles,
+    thinned,
 )
-from .figure_samples import draw_categories, draw_overview, draw_single_overview, first_level
-from .figure_trends import ELEMENT_COLOURS, Trend, draw_trends, trends_beside
+from layerscope.figures.views import Spectrum, provenance
+from layerscope.figures.words import legible, ordinal, printed
+
+from .figure_data import LARGEST_SHARE_SIGMA, ProfileView, RegionView, collect_profiles, figure_colours, pages
+from .figure_samples import draw_elements, draw_overview, draw_single_overview
+from .figure_trends import LEGEND_ROW_MM, Trend, draw_trends, trends_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,10 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_profiles"]
 
-MAX_COLUMNS = 4
-"""Regions beside each other in one figure; more go into further figures."""
 MAX_SAMPLES = 5
 """Samples beside each other in the overview."""
+MOST_LEVELS = 40
+"""Levels of a stack; of longer profiles every second, third, ... is drawn, and all in residuals and trends."""
+NAME_MM = 2.4
+"""Height of a level's name."""
+PANEL_MM = 34.0
+"""Height of the spectrum of a single level."""
 
 
 def draw_profiles(run: Run, folder: Path) -> list[Path]:
@@ -62,30 +65,21 @@ def draw_profiles(run: Run, folder: Path) -> list[Path]:
         If arrays of the run are missing or damaged, or a figure cannot be written.
     """
     profiles = collect_profiles(run)
-    colours = species_colours(profiles)
-    elements = list(dict.fromkeys(element for profile in profiles for element in profile.composition))
-    colours |= {f"at.% {e}": ELEMENT_COLOURS[k % len(ELEMENT_COLOURS)] for k, e in enumerate(elements)}
+    colours = figure_colours(profiles)
     files: list[Path] = []
     for profile in profiles:
         stem = folder / f"{profile.base}_{profile.label}_profile"
-        for number, regions in enumerate(_pages(profile.regions), start=1):
+        for number, regions in enumerate(pages(profile.regions), start=1):
             target = stem if number == 1 else stem.with_name(f"{stem.name}_{number}")
             files += _profile_figure(profile, regions, colours, target, first=number == 1)
     for base in dict.fromkeys(profile.base for profile in profiles):
         own = [profile for profile in profiles if profile.base == base]
         for number, start in enumerate(range(0, len(own), MAX_SAMPLES), start=1):
             some = own[start : start + MAX_SAMPLES]
-            if len(own) > 1 and any(p.composition or p.regions[0].has_shares for p in some):
+            if len(own) > 1 and any(p.composition or p.regions[0].joint for p in some):
                 name = f"{base}_overview" if number == 1 else f"{base}_overview_{number}"
                 files += _overview_figure(some, colours, folder / name)
     return files
-
-
-def _pages(regions: Sequence[RegionView]) -> list[Sequence[RegionView]]:
-    """Split the regions evenly into figures of at most MAX_COLUMNS."""
-    count = -(-len(regions) // MAX_COLUMNS)
-    bounds = [-(-len(regions) * k // count) for k in range(count + 1)]
-    return [regions[a:b] for a, b in pairwise(bounds)]
 
 
 def _provenance(profiles: Sequence[ProfileView], regions: Sequence[RegionView], caption: str) -> FigureProvenance:
@@ -97,33 +91,27 @@ def _provenance(profiles: Sequence[ProfileView], regions: Sequence[RegionView], 
     ]
     if any(any(region.outliers) for region in regions):
         notes.append("levels with an asterisk are flagged as outliers in their records")
-    return FigureProvenance(
-        title="; ".join(profile.sample for profile in profiles),
-        record_ids=tuple(dict.fromkeys(record.record_id for record in records)),
-        inputs={item.path: item.sha256 for record in records for item in record.inputs},
-        software={f"pipeline {r.method.split('.')[0]}": r.method_version for r in records[:1]},
-        caption=caption,
-        notes=tuple(notes),
-    )
+    return provenance("; ".join(profile.sample for profile in profiles), records, caption, notes)
 
 
 def _profile_figure(
     profile: ProfileView, regions: Sequence[RegionView], colours: Mapping[str, str], stem: Path, *, first: bool
 ) -> tuple[Path, ...]:
     """Draw one figure of a profile: its regions, and beside them what they say along the levels."""
+    most = max(region.series.levels.size for region in regions)
     with style("double") as sheet:
-        if all(region.series.levels.size == 1 for region in regions):
+        if most == 1:
             page = Page(sheet.figure(62.0))
             _draw_single(page, profile, regions, colours, first=first)
             caption = _single_caption(profile, regions)
         else:
-            stack_mm = float(np.clip(13.0 * max(r.series.levels.size for r in regions), 66.0, 125.0))
+            stack_mm = float(np.clip(13.0 * most, 66.0, 125.0))
             trends = trends_beside(profile, regions, first=first)
             stack_mm = max(stack_mm, 26.0 * len(trends) - 20.0)
             page = Page(sheet.figure(stack_mm + 32.0))
             _draw_profile(page, profile, regions, colours, trends, stack_mm)
             caption = _profile_caption(profile, regions)
-        page.figure.suptitle(pretty(profile.sample))
+        page.figure.suptitle(printed(profile.sample))
         return save_figure(page.figure, stem, page.table, _provenance([profile], regions, caption))
 
 
@@ -135,13 +123,17 @@ def _spectra_words(regions: Sequence[RegionView]) -> str:
 
 
 def _level_noun(profile: ProfileView) -> str:
-    return profile.level_words.split(" /")[0].lower()
+    return profile.scale.label.split(" /")[0].lower()
 
 
 def _profile_caption(profile: ProfileView, regions: Sequence[RegionView]) -> str:
     names = ", ".join(region.name for region in regions)
     words = f"{profile.sample}: {names} against {_level_noun(profile)}"
     caption = f"{words}; levels offset, the first on top, the bar gives the scale. {_spectra_words(regions)}"
+    most = max(region.series.levels.size for region in regions)
+    if most > MOST_LEVELS:
+        every = ordinal(int(thinned(most, MOST_LEVELS)[1]))
+        caption += f"Of the {most} levels every {every} is stacked; residuals show all. "
     if any(region.single for region in regions):
         caption += "Filled markers: joint fit of all levels; open markers: each level alone, set off to the right. "
     return caption + "Bars with an arrow down: upper limits. Shaded: 68 % intervals."
@@ -149,6 +141,9 @@ def _profile_caption(profile: ProfileView, regions: Sequence[RegionView]) -> str
 
 def _single_caption(profile: ProfileView, regions: Sequence[RegionView]) -> str:
     return f"{profile.sample}: {', '.join(r.name for r in regions)}. {_spectra_words(regions)}Grey band: two sigma."
+
+
+# --- profiles ----------------------------------------------------------------------------------------------------
 
 
 def _draw_profile(
@@ -165,56 +160,73 @@ def _draw_profile(
         1, 2 if trends else 1, width_ratios=[sum(widths), trend_width] if trends else [1.0]
     )
     left = outer[0].subgridspec(2, len(regions), width_ratios=widths, height_ratios=[stack_mm, 14.0])
-    rows = _legend_rows(regions)
-    overlap = 1.0 if max(r.series.levels.size for r in regions) <= 12 else 1.6
-    legend_mm = rows * LEGEND_ROW_MM + 1.0
-    most = max(region.series.levels.size for region in regions)
-    steps = StackLayout(overlap, 0.0).height(most)
-    layout = StackLayout(overlap, legend_mm * steps / (stack_mm - 6.0 - legend_mm))
+    stacks = [[region.spectra[k] for k in thinned(region.series.levels.size, MOST_LEVELS)] for region in regions]
+    layout, step_mm = _stack_layout(regions, max(map(len, stacks)), stack_mm)
     same = all(np.array_equal(r.series.levels, regions[0].series.levels) for r in regions)
-    for column, region in enumerate(regions):
+    for column, (region, shown) in enumerate(zip(regions, stacks, strict=True)):
         stack = page.figure.add_subplot(left[0, column])
         below = page.figure.add_subplot(left[1, column], sharex=stack)
-        letter = page.letter(stack, region.name)
-        page.curves += draw_stack(stack, region, colours, letter, layout, named=column == 0 or not same)
-        page.curves += draw_residual_map(below, region, letter, named=column == 0)
-        page.columns += stack_columns(region, letter, layout)
+        panel = page.panel(stack, region.name)
+        named = set(range(0, len(shown), int(np.ceil(NAME_MM / step_mm)))) if column == 0 or not same else set()
+        draw_stack(panel, shown, colours, layout, [s.name if k in named else "" for k, s in enumerate(shown)])
+        draw_residual_map(Panel(page, below, panel.letter), region.spectra)
+        _list_levels(panel, region, shown, layout.offsets(shown)[0].tolist())
+        for axes in (stack, below):
+            _energy_axis(axes, region.spectra, margin=0.13)
         stack.tick_params(labelbottom=False)
         below.set_xlabel("Binding energy / eV")
         if column == 0:
             stack.set_ylabel(f"{region.series.intensity_unit.capitalize()}, offset by {_level_noun(profile)}")
+            below.set_ylabel("Residual / σ", rotation=90)
         _spectrum_legend(stack, region, colours, whole=column == 0)
     if trends:
         draw_trends(page, profile, colours, trends, outer[1], stack_mm + 14.0)
 
 
-def _legend_rows(regions: Sequence[RegionView]) -> int:
-    """Return how many rows the tallest legend has; the first region's also explains data, fit and background."""
-    counts = [len(region.own) + len(region.foreign) for region in regions]
-    return max(max(3, counts[0]), *counts)
+def _stack_layout(regions: Sequence[RegionView], most: int, stack_mm: float) -> tuple[StackLayout, float]:
+    """Return the layout that leaves room for the tallest legend, and the height of a step in mm."""
+    overlap = 1.0 if most <= 12 else 1.6
+    legend_mm = max(_legend_rows(region, whole=k == 0) for k, region in enumerate(regions)) * LEGEND_ROW_MM + 1.0
+    steps = StackLayout(overlap, 0.0).height(most)
+    layout = StackLayout(overlap, legend_mm * steps / (stack_mm - 6.0 - legend_mm))
+    return layout, stack_mm / layout.height(most)
+
+
+def _list_levels(panel: Panel, region: RegionView, spectra: Sequence[Spectrum], offsets: Sequence[float]) -> None:
+    """Put into the table what the curves leave unsaid: levels, their offsets and their charge correction."""
+    names = [spectrum.name for spectrum in spectra]
+    shifts = dict(zip(region.level_names, region.correction, strict=True))
+    panel.page.columns += [
+        Column.labels(f"{panel.letter}: level", names),
+        Column.numbers(f"{panel.letter}: offset of the level", region.series.intensity_unit, offsets),
+        Column.numbers(f"{panel.letter}: charge correction of the level", "eV", [shifts[name] for name in names]),
+    ]
+
+
+def _energy_axis(axes: Axes, spectra: Sequence[Spectrum], margin: float) -> None:
+    """Let the energy run from high to low, with a free margin (a share of the range) at the low end."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(s.x.min() for s in spectra), max(s.x.max() for s in spectra)
+    axes.set_xlim(high, low - margin * (high - low))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+
+
+def _legend_rows(region: RegionView, *, whole: bool) -> int:
+    """Return how many rows a legend has; the first region's also explains data, fit and background."""
+    return max(len(region.species), 3 if whole else 0)
 
 
 def _spectrum_legend(axes: Axes, region: RegionView, colours: Mapping[str, str], *, whole: bool) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Line2D | Patch] = [
-        Patch(facecolor=colours[s], edgecolor=colours[s], alpha=0.6, label=pretty(s))
-        for s in (*region.own, *region.foreign)
-    ]
-    kinds: list[Line2D] = []
+    look = {"fontsize": 5.5, "handlelength": 1.0, "borderaxespad": 0.2}
+    handles = component_handles({printed(s): colours[s] for s in region.species})
+    first = axes.legend(handles=handles, loc="upper left", **look)
     if whole:
-        kinds = [
-            Line2D(
-                [], [], color=DATA_COLOUR, marker=".", markersize=2.5, markeredgewidth=0, linestyle="", label="data"
-            ),
-            Line2D([], [], color=FIT_COLOUR, linewidth=0.7, label="fit"),
-            Line2D([], [], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=(0, (3, 2)), label="background"),
-        ]
-    first = axes.legend(handles=handles, loc="upper left", fontsize=5.5, handlelength=1.0, borderaxespad=0.2)
-    if kinds:
         axes.add_artist(first)
-        axes.legend(handles=kinds, loc="upper right", fontsize=5.5, handlelength=1.0, borderaxespad=0.2)
+        axes.legend(handles=kind_handles(), loc="upper right", **look)
+
+
+# --- single levels -----------------------------------------------------------------------------------------------
 
 
 def _draw_single(
@@ -229,36 +241,39 @@ def _draw_single(
     for column, region in enumerate(regions):
         upper = page.figure.add_subplot(grid[0, column])
         lower = page.figure.add_subplot(grid[1, column], sharex=upper)
-        letter = page.letter(upper, region.name, pad=10.0)
-        rows = max(len(region.own) + len(region.foreign), 3 if column == 0 else 0) + len(region.found)
-        page.curves += draw_spectrum(
-            upper, region, colours, letter, headroom=min((rows * LEGEND_ROW_MM + 1.5) / 34.0, 0.6)
-        )
-        page.curves += draw_residual_trace(lower, region, letter, named=column == 0)
-        page.columns += stack_columns(region, letter, None)
+        panel = page.panel(upper, region.name, pad=10.0)
+        (spectrum,) = region.spectra
+        above = _legend_rows(region, whole=column == 0)
+        _draw_level(panel, spectrum, colours, ((above + len(region.found)) * LEGEND_ROW_MM + 1.5) / PANEL_MM)
+        draw_residuals(Panel(page, lower, panel.letter), spectrum)
+        _list_levels(panel, region, [spectrum], [0.0])
+        for axes in (upper, lower):
+            _energy_axis(axes, [spectrum], margin=0.0)
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("Binding energy / eV")
-        if column == 0:
-            upper.set_ylabel(region.series.intensity_unit.capitalize())
         _spectrum_legend(upper, region, colours, whole=column == 0)
         if column == 0:
+            upper.set_ylabel(region.series.intensity_unit.capitalize())
+            lower.set_ylabel("Residual / σ")
             page.figure.align_ylabels([upper, lower])
-        _write_shares(upper, region, colours, max(len(region.own) + len(region.foreign), 3 if column == 0 else 0))
+        for row, (species, text) in enumerate(region.found, start=above):
+            upper.text(
+                0.03, 1.0 - (row * LEGEND_ROW_MM + 1.4) / PANEL_MM, f"{printed(species)}: {text}",
+                transform=upper.transAxes, fontsize=5.5, color=legible(colours[species]), ha="left", va="top",
+            )  # fmt: skip
     if composed:
-        axes = page.figure.add_subplot(grid[:, -1])
-        letter = page.letter(axes, "Composition", pad=10.0)
-        names = list(profile.composition)
-        points = {name: first_level(profile.composition[name]) for name in names}
-        draw_categories(page, axes, names, points, {n: colours[f"at.% {n}"] for n in names}, letter, "element", "%")
-        axes.set_ylabel("Atomic fraction / %")
+        panel = page.panel(page.figure.add_subplot(grid[:, -1]), "Composition", pad=10.0)
+        draw_elements(panel, profile.composition, colours)
 
 
-def _write_shares(axes: Axes, region: RegionView, colours: Mapping[str, str], above: int) -> None:
-    for row, (species, text) in enumerate(region.found):
-        axes.text(
-            0.03, 1.0 - ((above + row) * LEGEND_ROW_MM + 1.4) / 34.0, f"{pretty(species)}: {text}",
-            transform=axes.transAxes, fontsize=5.5, color=colours[species], ha="left", va="top",
-        )  # fmt: skip
+def _draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], headroom: float) -> None:
+    """Draw one level on its true scale, with `headroom` (a share of the panel, at most 0.6) free above it."""
+    draw_spectra(panel, [spectrum], [0.0], colours)
+    low, axes = float(min(spectrum.floor, spectrum.data.min())), panel.axes
+    span = spectrum.top - low
+    axes.set_ylim(low - 0.05 * span, low + span * 1.04 / (1.0 - min(headroom, 0.6)))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
+    axes.yaxis.get_offset_text().set_fontsize(5)
 
 
 def _overview_figure(profiles: Sequence[ProfileView], colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:

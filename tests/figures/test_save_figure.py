@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from layerscope.errors import DataError, StoreError
 from layerscope.figures import (
@@ -277,7 +278,7 @@ def test_a_table_that_would_mislead_is_refused(make):
         make()
 
 
-@pytest.mark.parametrize("artist", ["plot", "scatter", "fill_between", "errorbar"])
+@pytest.mark.parametrize("artist", ["plot", "scatter", "fill_between", "errorbar", "segments"])
 def test_a_plotted_point_that_is_not_in_the_table_is_refused_by_name(tmp_path, artist):
     x = np.arange(4.0)
     table = FigureTable.from_curves([Curve("", "data", x, x, "x", "s", "y", "1")])
@@ -288,6 +289,8 @@ def test_a_plotted_point_that_is_not_in_the_table_is_refused_by_name(tmp_path, a
         y = np.array([0.0, 1.0, 2.5, 3.0])
         if artist == "errorbar":
             axes.errorbar(x, y, yerr=1.0, label="forgotten")
+        elif artist == "segments":
+            axes.add_collection(LineCollection([np.column_stack([x, y])], label="forgotten"))
         else:
             getattr(axes, artist)(x, y, label="forgotten")
     with pytest.raises(DataError, match="forgotten") as caught:

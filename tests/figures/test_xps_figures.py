@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from layerscope.spectra.xps import figures
-from layerscope.spectra.xps.figure_data import collect_profiles, species_colours
-from layerscope.spectra.xps.figure_parts import pretty
-from layerscope.spectra.xps.figure_trends import spread
+from layerscope.spectra.xps.figure_data import collect_profiles, figure_colours
+from layerscope.spectra.xps.figure_data import pages as regions_by_figure
 
 from layerscope.figures import FigureProvenance, FigureTable
+from layerscope.figures.courses import spread
 
 # A run of a few points, made by hand: records and arrays say what every test expects. It is a text so that a second
 # process can make the very same one.
@@ -59,7 +59,8 @@ class Maker:
         recipe = {"series": [{"name": series}], "regions": [{"region": "B 1s"}, {"region": "O 1s"}]}
         record = ResultRecord(
             record_id=f"{self.count:064x}", technique="xps", method=method, method_version="1",
-            state=SampleState(sample=f"sample {series}", region=region, etch_time_s=None if self.moments else time),
+            state=SampleState(sample=f"sample {series}", series=series, region=region,
+                              etch_time_s=None if self.moments else time),
             inputs=(InputFile(path=f"{series}.vms", sha256=HASH, size=1, reader="r", reader_version="1"),),
             recipe=recipe, **more)
         self.records.append(record)
@@ -92,7 +93,7 @@ class Maker:
             name=stem, technique="xps", title=stem, sample=f"sample {series}", axis=AXIS, axis_name="binding_energy",
             axis_unit="eV", levels=10.0 * np.arange(self.levels), level_name="time" if self.moments else "etch_time",
             level_unit="s", counts=fit + 4.0 * noise, variance=np.full(shape, 16.0), fit=fit, background=background,
-            residual=noise, components=components)
+            residual=noise, components=components, base="case")
         quantities = () if self.levels < 3 else (Quantity(
             name="species.onset_time", value=8.0, sigma=2.0, sigma_kind="covariance", unit="s", component=species[-1],
             role="derived", low=6.0, high=10.0, confidence=0.6827),)
@@ -318,7 +319,7 @@ def test_a_species_has_one_colour_in_all_figures_and_differs_from_its_neighbours
         maker.region(series, "C 1s", ("C-C/C-H", "C-O", "CO3"))
         maker.region(series, "F 1s", ("LiF", "LixPFy", "C-O"))
     profiles = collect_profiles(maker.run())
-    colours = species_colours(profiles)
+    colours = figure_colours(profiles)
     for profile in profiles:
         for region in profile.regions:
             assert len({colours[species] for species in region.own}) == len(region.own)
@@ -330,22 +331,34 @@ def test_a_run_without_a_fitted_region_has_no_figures(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("name", "printed"),
-    [
-        ("LRMO-Li2B4O7, 5000 counts", "LRMO–Li₂B₄O₇, 5000 counts"),
-        ("B-O-B", "B–O–B"),
-        ("C-C/C-H", "C–C/C–H"),
-        ("LixPOyFz", "Li$_x$PO$_y$F$_z$"),
-        ("In(OH)3", "In(OH)₃"),
-        ("Mn 3s low", "Mn 3s low"),
-        ("sample12", "sample12"),
-        ("S12", "S12"),
-        ("In 3d5/2", "In 3d5/2"),
-    ],
-)
-def test_formulas_are_printed_with_subscripts_and_other_words_left_alone(name: str, printed: str) -> None:
-    assert pretty(name) == printed
+def test_species_of_regions_that_share_a_figure_differ_and_elements_differ_from_them() -> None:
+    maker = made["Maker"]()
+    parents = maker.region("one", "B 1s", ("B-O-B", "TM-O-B"))
+    maker.region("one", "C 1s", ("C-C/C-H", "C-O", "CO3"))
+    maker.region("one", "O 1s", ("lattice oxide", "surface oxygen"))
+    maker.region("one", "Mn 3s", ("Mn 3s low", "Mn 3s high"))
+    maker.composition("one", parents)
+    profiles = collect_profiles(maker.run())
+    colours = figure_colours(profiles)
+    (page,) = regions_by_figure(profiles[0].regions)
+    drawn = [species for region in page for species in region.own] + ["at.% B", "at.% O"]
+    assert len(drawn) == 11
+    assert len({colours[name] for name in drawn}) == len(drawn)
+
+
+def test_a_long_profile_is_stacked_in_part_and_its_levels_are_named_without_overlap(
+    pages: Callable[[Any], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "MOST_LEVELS", 2)
+    figure, table, provenance = pages(made["usual"](names=("one",)))["case_one_profile"]
+    for kind, levels in (("data", ["0 s", "20 s"]), ("residual", ["0 s", "10 s", "20 s"])):
+        named = [c.name.split(": ") for c in table.columns if c.name.startswith("a:") and f": {kind}:" in c.name]
+        assert [words[1] for words in named] == levels
+    assert "every second is stacked" in provenance.caption
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels() if label.get_text()]
+    assert boxes
+    assert not any(box.overlaps(other) for k, box in enumerate(boxes) for other in boxes[:k])
 
 
 def test_labels_are_moved_apart_in_their_order_and_stay_inside() -> None:

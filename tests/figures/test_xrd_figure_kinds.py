@@ -18,7 +18,6 @@ from layerscope.diffraction.rietveld.comparison_figures import (
 )
 from layerscope.diffraction.rietveld.figures import draw as draw_rietveld
 
-from layerscope.figures.words import figure_stem, formula_label, legible, minus
 from layerscope.records import FitQuality
 
 CASE = Path(__file__).parents[1] / "exports" / "xrd_case.py"
@@ -247,57 +246,3 @@ def test_many_parameters_take_two_columns_of_the_page(tmp_path, monkeypatch):
 )
 def test_parameters_are_printed_as_the_field_calls_them(name, label):
     assert parameter_label(name) == label
-
-
-# --- words -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "printed"),
-    [
-        ("LiCoO2", "LiCoO$_{2}$"),
-        ("simulated LiCoO2", "simulated LiCoO$_{2}$"),
-        ("Li1.2Mn0.54Ni0.13Co0.13O2", "Li$_{1.2}$Mn$_{0.54}$Ni$_{0.13}$Co$_{0.13}$O$_{2}$"),
-        ("P-LCO", "P-LCO"),
-        ("NMC811", "NMC811"),
-        ("SC1", "SC1"),
-        ("O3", "O3"),
-        ("Sample7", "Sample7"),
-        ("LiCo spinel cell", "LiCo spinel cell"),
-    ],
-)
-def test_only_formulas_get_subscripts(text, printed):
-    assert formula_label(text) == printed
-
-
-def test_numbers_have_minus_signs_and_powers_of_ten():
-    assert minus("-0.20(15)") == "−0.20(15)"
-    assert minus("1.2(3)e-05") == "1.2(3)×10$^{-5}$"
-
-
-def test_small_text_is_dark_enough_and_keeps_dark_colours():
-    def luminance(colour):
-        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
-
-    for colour in ("#56B4E9", "#E69F00", "#F0E442", "#CC79A7"):
-        assert 1.05 / (luminance(legible(colour)) + 0.05) >= 3.95
-    assert legible("#000000") == "#000000"
-    assert legible("#0072B2") == "#0072B2"
-
-
-def test_figures_of_several_series_name_what_they_share_once():
-    taken: set[str] = set()
-    both = ["case_P-LCO_003", "case_B-LCO_003"]
-    assert figure_stem(both, "fractions", taken) == "case_P-LCO_B-LCO_003_fractions"
-    assert figure_stem(["case_P-LCO_003"], "fractions", taken) == "case_P-LCO_003_fractions"
-    assert figure_stem(["CASE_P-LCO_003"], "fractions", taken) == "CASE_P-LCO_003_fractions_2"  # files ignore case
-    assert figure_stem(["a_x", "a_x_y"], "map", taken) == "a_x_y_map"
-    assert figure_stem(["one", "two"], "map", taken) == "one_two_map"
-
-
-def test_names_of_figures_are_safe_for_files_and_not_too_long():
-    name = figure_stem([f"{'long' * 20}_{k}/ä" for k in range(9)], "fractions", set())
-    assert len(name) <= 140
-    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")

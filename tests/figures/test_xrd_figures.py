@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.diffraction.figure_data import collect_views, phase_colours
-from layerscope.diffraction.figure_parts import thinned
 from layerscope.diffraction.figure_series import amounts_figure
 from layerscope.diffraction.peaks.figures import chosen_frames
 from layerscope.diffraction.peaks.figures import draw as draw_peaks
@@ -22,6 +21,7 @@ from layerscope.diffraction.rietveld.figures import draw as draw_rietveld
 from layerscope.diffraction.rietveld.ticks import tick_positions
 
 from layerscope.errors import StoreError
+from layerscope.figures.parts import thinned
 
 CASE = Path(__file__).parents[1] / "exports" / "xrd_case.py"
 _SPEC = importlib.util.spec_from_file_location("xrd_case", CASE)
