@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["figure_stem", "legible", "minus", "ordinal", "primed", "printed", "printed_unit"]
+__all__ = ["HIGH", "LOW", "figure_stem", "legible", "minus", "ordinal", "primed", "printed", "printed_unit"]
 
 _ELEMENTS = (
     "He Li Be Ne Na Mg Al Si Cl Ar Ca Sc Ti Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Zr Nb Mo Tc Ru Rh Pd Ag Cd In "
@@ -25,8 +25,11 @@ _SPACE_GROUP = re.compile(
 )
 _MOST = 30
 """A larger number after capitals alone counts samples, not atoms."""
-_LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_HIGH = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
+"""Lowered and raised signs, each with the plain one."""
+_LOW = str.maketrans({plain: low for low, plain in LOW.items()})
+_HIGH = str.maketrans({plain: high for high, plain in HIGH.items()} | {"−": "⁻"})
 _LONGEST = 120
 """Characters of a file name, without what is appended to it."""
 
@@ -105,8 +108,8 @@ def _formula(word: str) -> str | None:
         return None
     if all(count.isdigit() for count in counts):
         return word.translate(_LOW)
-    tight = re.compile("[-+−]")  # braces, so that a sign is not set like an operator
-    low = {count: tight.sub(lambda sign: f"{{{sign[0].replace('−', '-')}}}", count) for count in counts}
+    signs = {"-": "{-}", "−": "{-}", "+": "{+}", "δ": r"\delta"}  # braces: not set like an operator
+    low = {count: "".join(signs.get(sign, sign) for sign in count) for count in counts}
     return "".join(symbol + (f"$_{{{low[count]}}}$" if count else "") for symbol, count in parts)
 
 

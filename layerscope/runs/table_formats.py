@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
@@ -33,7 +34,6 @@ _LATEX = {
     "–": "--",
     "Å": r"\AA{}",
     "°": r"$^\circ$",
-    "³": r"$^3$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
     "γ": r"$\gamma$",
@@ -88,14 +88,18 @@ def _printed(table: SummaryTable, row: Sequence[str]) -> list[str]:
 
 
 def _latex(text: str) -> str:
-    """Return a text for LaTeX: formulas with subscripts, every special sign harmless."""
-    from layerscope.figures.words import formula_label
+    """Return a text for LaTeX: formulas and bonds as figures print them, every special sign harmless."""
+    from layerscope.figures.words import HIGH, LOW, printed
 
-    words = []
-    for word in text.split(" "):
-        formula = formula_label(word)
-        words.append(formula if formula != word else "".join(_LATEX.get(sign, sign) for sign in word))
-    return " ".join(words)
+    def mathematics(match: re.Match[str]) -> str:
+        sign, back = ("_", LOW) if match[0][0] in LOW else ("^", HIGH)
+        return f"${sign}{{{''.join(back[digit] for digit in match[0])}}}$"
+
+    parts = re.split(r"((?<!\\)\$[^$]+\$)", printed(text))
+    for place in range(0, len(parts), 2):  # what stands between pieces of mathematics
+        plain = "".join(_LATEX.get(sign, sign) for sign in parts[place].replace(r"\$", "$"))
+        parts[place] = re.sub(f"[{''.join(LOW)}]+|[{''.join(HIGH)}]+", mathematics, plain)
+    return "".join(parts)
 
 
 TABLE_FORMATS: Mapping[str, Callable[[SummaryTable], str]] = MappingProxyType(

@@ -97,10 +97,10 @@ def test_a_limit_is_stated_for_an_amount_that_is_not_above_zero() -> None:
 def test_a_page_letters_its_panels_in_turn_and_keeps_every_point() -> None:
     page = Page(Figure())
     axes = page.figure.subplots(1, 2)
-    assert [page.letter(axes[0]), page.letter(axes[1], "B 1s")] == ["a", "b"]
+    assert [page.panel(axes[0]).letter, page.panel(axes[1], "B 1s").letter] == ["a", "b"]
     assert (axes[0].get_title("left"), axes[1].get_title("left"), axes[1].get_title()) == ("a", "b", "B 1s")
     page.curves.append(Curve("a", "data", np.array([1.0, 2.0]), np.array([3.0, 4.0]), "energy", "eV", "counts", "1"))
     page.columns.append(Column.numbers("a: offset", "1", np.array([0.5])))
     columns = page.table.columns
     assert [list(map(float, c.cells)) for c in columns] == [[1.0, 2.0], [3.0, 4.0], [0.5]]
-    assert page.letter(axes[0]) == "c"
+    assert page.panel(axes[0]).letter == "c"

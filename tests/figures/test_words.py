@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from layerscope.figures.words import figure_stem, legible, minus, printed, printed_unit
+from layerscope.runs.columns import words_table
+from layerscope.runs.table_formats import as_latex
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ from layerscope.figures.words import figure_stem, legible, minus, printed, print
         ("Li1.2Mn0.54Ni0.13Co0.13O2", "Li$_{1.2}$Mn$_{0.54}$Ni$_{0.13}$Co$_{0.13}$O$_{2}$"),
         ("LixPOyFz", "Li$_{x}$PO$_{y}$F$_{z}$"),
         ("Li1-xCoO2", "Li$_{1{-}x}$CoO$_{2}$"),
+        ("LaMnO3-δ", r"LaMnO$_{3{-}\delta}$"),
         ("LiCoO2_H1-3", "LiCoO₂_H1-3"),
         ("Li2CO3/LiF", "Li₂CO₃/LiF"),
     ],
@@ -68,11 +71,23 @@ def test_names_of_samples_lines_and_phases_stay_as_they_are(name: str) -> None:
 def test_every_printed_name_is_drawn_without_a_missing_glyph(recwarn: pytest.WarningsRecorder) -> None:
     from layerscope.figures import style
 
-    names = ["LiNi0.8Mn0.1Co0.1O2", "B2O3", "Mn3+", "PF6-", "SO42-", "sp3", "O3'", "R-3m", "Li1-xCoO2", "5 $ and 3 $"]
+    names = [
+        "LiNi0.8Mn0.1Co0.1O2",
+        "B2O3",
+        "Mn3+",
+        "PF6-",
+        "SO42-",
+        "sp3",
+        "O3'",
+        "R-3m",
+        "Li1-xCoO2",
+        "LaMnO3-δ",
+        "5 $",
+    ]
     with style("double") as sheet:
         figure = sheet.figure(60)
         for row, name in enumerate(names):
-            figure.text(0.1, 0.05 + 0.09 * row, printed(name))
+            figure.text(0.1, 0.05 + 0.08 * row, printed(name))
         figure.draw_without_rendering()
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
 
@@ -119,3 +134,20 @@ def test_names_of_figures_are_safe_for_files_and_not_too_long():
     name = figure_stem([f"{'long' * 20}_{k}/ä" for k in range(9)], "fractions", set())
     assert len(name) <= 140
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("LiNi0.8Mn0.1Co0.1O2 5 %", r"LiNi$_{0.8}$Mn$_{0.1}$Co$_{0.1}$O$_{2}$ 5 \%"),
+        ("B2O3", "B$_{2}$O$_{3}$"),
+        ("TM-O-B & Mn3+", r"TM--O--B \& Mn$^{3+}$"),
+        ("O3'", "O3$'$"),
+        ("LiCoO2_H1-3", r"LiCoO$_{2}$\_H1-3"),
+        ("5 $", r"5 \$"),
+    ],
+)
+def test_tables_for_papers_print_the_same_words_in_ascii(name: str, text: str) -> None:
+    body = as_latex(words_table("t", ("name",), [(name,)]))
+    assert body.splitlines()[-4] == text + r" \\"
+    assert body.isascii()
