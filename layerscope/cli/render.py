@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from layerscope.errors import LayerscopeError
 from layerscope.runs.present import overview, summary_tables
 from layerscope.runs.summary import SummaryTable, failures_table, words_table
-from layerscope.runs.table_text import as_text
+from layerscope.runs.table_text import as_text, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.hooks import Finding
@@ -107,9 +107,13 @@ def print_run(summary: RunSummary, *, quiet: bool = False) -> None:
         tables = summary_tables(summary.run)
         lines = _lines(tables)
         if len(lines) + len(places) > MOST_LINES:
-            more = f"All tables: layerscope show {summary.folder}  (--sample, --region, --technique, --status, --all)"
-            most = MOST_LINES - len(places) - 2
-            lines = [*overview(summary.run, tables, width=_page_width(), most=most), "", more]
+            more = (
+                "Every table, and of a series (→) every row: layerscope show"
+                f" {summary.folder} (--sample, --region, --technique, --status; --all for every number)"
+            )
+            width, rest = _page_width(), wrapped(more, _page_width())
+            most = MOST_LINES - len(places) - len(rest) - 1
+            lines = [*overview(summary.run, tables, width=width, most=most), "", *rest]
         _say([*lines, *places])
     for record in summary.failed:
         problem = record.problem

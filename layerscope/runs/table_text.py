@@ -53,9 +53,13 @@ def as_text(
     """
     rows = table.rows if most_rows is None else table.rows[:most_rows]
     strips = [_Strip.of(table, index, rows) for index in range(len(table.fields))]
-    # what holds for every row is said once, below
-    strips = [strip for strip in strips if strip.kind != "flags" or len(set(strip.cells)) > 1]
+    # what holds for every row is said once: keys above, flags below
+    same = [s for s in strips if s.kind == "key" and len(rows) > 1 and len(set(s.cells)) == 1]
+    strips = [s for s in strips if s not in same and (s.kind != "flags" or len(set(s.cells)) > 1)]
+    strips = [s for s in strips if s.kind != "text" or any(s.cells)] or same
+    above = ", ".join(f"{s.head} {s.cells[0]} {s.unit}".rstrip() for s in same)
     lines = [paint(line, "title") for line in wrapped(table.title, width)]
+    lines += wrapped(above, width) if above else []
     if _width_of(strips) > width and len(rows) <= _MOST_TURNED and (turned := _turned(strips, width)):
         lines += _block(turned, width, paint, headed=False)
     else:
@@ -98,6 +102,7 @@ class _Strip:
     unit: str
     kind: str
     cells: tuple[str, ...]
+    floor: int = 0  # width that some of its cells need, though others may break
 
     @classmethod
     def of(cls, table: SummaryTable, index: int, rows: Sequence[Sequence[str]]) -> _Strip:
@@ -125,7 +130,9 @@ class _Strip:
         if not self.breaks:
             return min(self.most, _MOST_KEY) if self.kind == "key" else self.most
         words = (word for text in (self.head, *self.cells) for word in text.split())
-        return min(self.most, max(_LEAST_WORDS, *(min(_cells(word), 2 * _LEAST_WORDS) for word in words), 0))
+        return min(
+            self.most, max(_LEAST_WORDS, self.floor, *(min(_cells(word), 2 * _LEAST_WORDS) for word in words), 0)
+        )
 
     @property
     def right(self) -> bool:
@@ -152,12 +159,12 @@ def _turned(strips: Sequence[_Strip], width: int) -> list[_Strip] | None:
     """Return the table with a line for each column, or None where that is too wide as well."""
     heads = tuple(f"{strip.head} / {strip.unit}" if strip.unit else strip.head for strip in strips)
     used = [(head, strip) for head, strip in zip(heads, strips, strict=True) if any(strip.cells)]
-    values = max(strip.most for _, strip in used if not strip.breaks)
+    values = max((strip.most for _, strip in used if not strip.breaks), default=0)
     count = len(strips[0].cells)
     turned = [_Strip("", "", "key", tuple(head for head, _ in used))]
     for row in range(count):
         cells = tuple(strip.cells[row] for _, strip in used)
-        turned.append(_Strip("", "", "text" if max(map(_cells, cells)) > values else "value", cells))
+        turned.append(_Strip("", "", "text" if max(map(_cells, cells)) > values else "value", cells, floor=values))
     fits = turned[0].most + count * (_GAP + max(values, _LEAST_WORDS)) <= width
     return turned if fits else None
 

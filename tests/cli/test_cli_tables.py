@@ -71,7 +71,7 @@ def test_the_end_of_a_long_run_fits_on_a_page_and_says_how_to_see_the_rest(
     assert len(lines) <= 60
     for sample in {record.state.sample for record in records}:
         assert any(line.startswith(f"{sample} (") for line in lines)
-    assert any("layerscope show" in line and "--region" in line for line in lines)
+    assert f"layerscope show {run.folder} (--sample, --region, " in " ".join(lines)
     composition = next(r for r in records if r.method == "xps.composition" and r.state.etch_time_s == 0)
     assert composition.get("composition.atomic_fraction", "C").text() in "\n".join(lines)
 
