@@ -63,11 +63,11 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         path_sigma=table.path_sigma,
         confidence=profile.recipe.confidence,
     )
-    depths = _probing_depths(table, lines)
-    records = [
-        _composition_record(profile, {n: rows[n][level] for n in names}, composition, level, missing, depths)
-        for level in range(area.shape[0])
-    ]
+    records = []
+    for level in range(area.shape[0]):
+        own = {n: rows[n][level] for n in names}
+        depths = _probing_depths(table, lines, profile.spectra[names[0]].spectra[own[names[0]]].angle_deg)
+        records.append(_composition_record(profile, own, composition, level, missing, depths))
     whole = _composition_profile(profile, _times(profile, names[0], rows), composition, records)
     return [*records, *([whole] if whole is not None else [])]
 
@@ -119,12 +119,14 @@ def _per_time(profile: Profile, name: str, result: RegionFit) -> tuple[FloatArra
     return area / live, np.diag(covariance) / live**2
 
 
-def _probing_depths(table: QuantificationTable, lines: Lines) -> list[Quantity]:
+def _probing_depths(table: QuantificationTable, lines: Lines, angle_deg: float | None) -> list[Quantity]:
     """Return the mean free path of every line's electrons, and the depth that 95 % of its signal comes from."""
     if table.material is None:
         return []
     path = imfp_tpp2m(lines.kinetic_energy_eV, table.material)
-    depth = information_depth(path, emission_angle_deg=table.emission_angle_deg)
+    of_file = angle_deg if angle_deg is not None and 0.0 <= angle_deg < 90.0 else 0.0
+    angle = of_file if table.emission_angle_deg is None else table.emission_angle_deg
+    depth = information_depth(path, emission_angle_deg=angle)
     found = [
         measured(name, float(value), table.path_sigma * float(value), "nm", line, kind="systematic")
         for name, values in (("attenuation.length", path), ("attenuation.probing_depth", depth))

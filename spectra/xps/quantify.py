@@ -57,8 +57,10 @@ class QuantificationTable(RecipeModel):
     path_sigma: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=TPP2M_RELATIVE_SIGMA, description="relative standard error of a mean free path by TPP-2M"
     )
-    emission_angle_deg: Annotated[float, Field(ge=0, lt=90)] = Field(
-        default=0.0, description="angle between surface normal and analyser, for the probing depth"
+    emission_angle_deg: Annotated[float, Field(ge=0, lt=90)] | None = Field(
+        default=None,
+        description="angle between surface normal and analyser, for the probing depth; that of the file, or 0, when "
+        "not given",
     )
     alternative_backgrounds: tuple[BackgroundTable, ...] = Field(
         default=(

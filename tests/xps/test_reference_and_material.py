@@ -180,6 +180,15 @@ def test_the_error_of_the_path_is_a_part_of_the_budget(solid: tuple[ResultRecord
             assert q.sigma == pytest.approx(math.hypot(*q.budget.values()))
 
 
+def test_the_angle_of_the_file_holds_where_the_recipe_says_none(vamas: bytes, tmp_path: Path) -> None:
+    written, tilted = b"\r\n300\r\n700\r\n0\r\n0\r\n", b"\r\n300\r\n700\r\n60\r\n0\r\n"
+    assert written in vamas  # widths of the analysed area, take-off angle and azimuth
+    records = run(tmp_path, vamas.replace(written, tilted), quantification='material = "LiCoO2"\n')
+    (length,) = {q.value for q in found(records, "attenuation.length", "O 1s")}
+    (depth,) = {q.value for q in found(records, "attenuation.probing_depth", "O 1s")}
+    assert depth == pytest.approx(3.0 * 0.5 * (length or 0.0), rel=0.002)
+
+
 def test_lengths_and_probing_depths_stand_in_the_composition(
     plain: tuple[ResultRecord, ...], solid: tuple[ResultRecord, ...]
 ) -> None:
