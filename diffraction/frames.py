@@ -89,15 +89,7 @@ class FrameSeries:
 
     def state(self, frame: Frame | FrameFailure | None, region: str | None = None) -> SampleState:
         """Return the state that a record about a frame, or about the whole series, has."""
-        whole = SampleState(
-            sample=self.sample,
-            series=self.table.name or None,
-            cycle=self.table.cycle,
-            step=self.table.step,
-            voltage_V=self.table.voltage_V,
-            temperature_K=self.table.temperature_K,
-            region=region,
-        )
+        whole = self.table.state(self.sample, temperature_K=self.table.temperature_K, region=region)
         if frame is None:
             return whole
         if isinstance(frame, FrameFailure):

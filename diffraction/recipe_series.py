@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from layerscope.measured import options
 from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import RecipeModel, RecipePath, not_empty
-from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.recipe import SeriesRecipe
 
 __all__ = [
     "CyclerColumnsTable",
@@ -20,7 +21,6 @@ __all__ = [
     "RadiationTable",
     "Range",
     "SeriesTable",
-    "unique",
 ]
 
 
@@ -31,19 +31,6 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
-
-
-def unique(names: list[str], what: str) -> None:
-    """Refuse names that stand twice.
-
-    Raises
-    ------
-    ValueError
-        With the first of them.
-    """
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise ValueError(f"two {what} are called {twice[0]!r}")
 
 
 class PatternColumnsTable(ColumnsTable):
@@ -169,15 +156,12 @@ class FramesTable(ColumnsTable):
         return self
 
 
-class SeriesTable(RecipeModel):
+class SeriesTable(options.SeriesTable):
     """One series of frames, or one pattern: an archive, a file of several scans, or a file a frame."""
 
     files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
         description="an archive, a folder, a pattern ('frames/*.xy'), a file of several scans, or a file a frame"
     )
-    name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
-    sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
-    members: str | None = Field(default=None, description="which files of a folder or archive are frames, e.g. '*.xye'")
     format: str = Field(
         default="auto",
         description="found by the content if 'auto'; else the reader's name, e.g. xrdml, bruker_raw, columns",
@@ -189,8 +173,6 @@ class SeriesTable(RecipeModel):
     frames: FramesTable | None = Field(
         default=None, description="when the frames were measured, where their files do not say"
     )
-    cycle: float | None = Field(default=None, description="of the cell, for the records")
-    step: str | None = Field(default=None, description="of the cell's program, for the records")
     voltage_V: float | None = Field(default=None, description="of a single pattern")
     temperature_K: float | None = Field(default=None, description="for the records")
 
@@ -201,7 +183,7 @@ class SeriesTable(RecipeModel):
         return self
 
 
-class DiffractionRecipe(PipelineRecipe):
+class DiffractionRecipe(SeriesRecipe):
     """What the recipes of this wing share."""
 
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
@@ -212,8 +194,3 @@ class DiffractionRecipe(PipelineRecipe):
     noise: Literal["poisson", "scaled"] = Field(
         default="poisson", description="scaled: the counts were multiplied; estimate the factor from flat regions"
     )
-
-    @model_validator(mode="after")
-    def _series_apart(self) -> Self:
-        unique([s.name for s in self.series], "series")
-        return self

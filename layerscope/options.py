@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Positive", "RecipeModel", "RecipePath", "not_empty"]
+__all__ = ["Positive", "RecipeModel", "RecipePath", "not_empty", "unique"]
 
 Positive = Annotated[float, Field(gt=0)]
 """A number above zero."""
@@ -61,6 +62,19 @@ def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("needs at least one entry")
     return values
+
+
+def unique(names: Sequence[str], what: str) -> None:
+    """Refuse names that stand twice.
+
+    Raises
+    ------
+    ValueError
+        With the first of them.
+    """
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"two {what} are called {twice[0]!r}")
 
 
 class RecipeModel(BaseModel):

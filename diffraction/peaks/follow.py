@@ -72,10 +72,8 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             reported = {f.index for f in series.failures}
             for failure in stacked.failures:
                 if failure.index not in reported:
-                    method = "xrd_peaks.shift"
-                    inputs = series.inputs(table.name, failure)
-                    state = series.state(failure, table.name)
-                    context.failures.append(context.failed(failure.error, state=state, inputs=inputs, method=method))
+                    inputs, state = series.inputs(table.name, failure), series.state(failure, table.name)
+                    context.reject(failure.error, state=state, inputs=inputs, method="xrd_peaks.shift")
             track = _track(series, stacked, table, factor)
             own = (*track.fit.flags(), *flags, *series.flags, *frames_failed(series, stacked))
             followed = _Followed(series, stacked, table, track, track.d, track.d_sigma, own)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.flags import inherited_flags
-from layerscope.records import Problem, ResultRecord
+from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
-from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
+from layerscope.runs.technique import SeriesPipeline
 
 from ..frame_arrays import array_name, frame_fields
 from ..radiation import Radiation
 from ..recipe_series import SeriesTable
 from ..series import (
-    FrameFailure,
     FrameSeries,
     Stack,
     frames_failed,
@@ -59,7 +60,7 @@ MARGIN_BELOW, MARGIN_ABOVE = 1.2, 0.6
 """Degrees of background fitted beside the window of the components; PTFE lies below."""
 
 
-class PeaksPipeline(PipelineBase):
+class PeaksPipeline(SeriesPipeline[FrameSeries]):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
@@ -67,66 +68,47 @@ class PeaksPipeline(PipelineBase):
     technique = "xrd"
     recipe_model = PeaksRecipe
 
-    def check(self, recipe: PeaksRecipe) -> list[Problem]:
-        """Return what is wrong with a recipe and its files."""
-        problems = [*super().check(recipe), *(Problem.from_error(e) for e in _recipe_errors(recipe))]
-        if problems:
-            return problems
-        for table in recipe.series:
-            try:
-                series = load_series(recipe, table)
-                if recipe.components is not None:
-                    _stacked(recipe, series)
-                problems += [Problem.from_error(f.error) for f in series.failures]
-            except LayerscopeError as error:
-                problems.append(Problem.from_error(error))
-        return problems
+    def faults(self, recipe: PeaksRecipe) -> list[LayerscopeError]:
+        """Return what is wrong with the names in a recipe."""
+        return _recipe_errors(recipe)
 
-    def split(self, recipe: PeaksRecipe) -> Sequence[PeaksRecipe]:
-        """Return one recipe a series; two series that are compared stay together."""
-        errors = _recipe_errors(recipe)
-        if errors:
-            raise errors[0]
+    def tried(self, recipe: PeaksRecipe, series: FrameSeries) -> list[LayerscopeError]:
+        """Return what is wrong with frames, after making sure that they hold the lines of the components."""
+        if recipe.components is not None:
+            _stacked(recipe, series)
+        return [failure.error for failure in series.failures]
+
+    def groups(self, recipe: PeaksRecipe) -> list[tuple[SeriesTable, ...]]:
+        """Return each series alone; two that are compared stay together."""
         together = set(recipe.compare.samples) if recipe.compare is not None else set()
         pair = tuple(s for s in recipe.series if (s.sample or recipe.sample) in together)
-        groups = [pair] if pair else []
-        groups += [(s,) for s in recipe.series if s not in pair]
-        parts = []
-        for group in groups:
-            update: dict[str, object] = {"series": group}
-            if len(group) == 1:
-                update |= {"sample": group[0].sample or recipe.sample, "compare": None}
-            parts.append(recipe.model_copy(update=update).located(recipe.folder))
-        return tuple(parts)
+        return [*([pair] if pair else []), *((s,) for s in recipe.series if s not in pair)]
+
+    def read(self, recipe: PeaksRecipe, table: SeriesTable) -> FrameSeries:
+        """Return the frames of a series with the state of the cell."""
+        return load_series(recipe, table)
 
     def run(self, recipe: PeaksRecipe, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of each series, then what comparing them gives."""
         analysed: list[Analysed] = []
-        for number, table in enumerate(recipe.series):
-            context.progress(number, len(recipe.series), table.name or table.sample or recipe.sample)
-            if len(recipe.series) == 1:
-                yield from self._series(recipe, table, context, analysed)
-                continue
-            start = FrameSeries(table, table.sample or recipe.sample, (), (), ())
-            with context.guard(state=start.state(None), method=f"{self.name}.series"):
-                yield from self._series(recipe, table, context, analysed)
+        for output in super().run(recipe, context):
+            analysed += [output.analysed] if isinstance(output, _Output) else []
+            yield output
         comparison = recipe.compare
         if comparison is not None and len(analysed) == 2:
             first, second = sorted(analysed, key=lambda a: comparison.samples.index(a.series.sample))
             with context.guard(method=f"{self.name}.difference"):
                 yield PipelineOutput((difference_record(comparison, context, first, second),))
 
-    def _series(
-        self, recipe: PeaksRecipe, table: SeriesTable, context: RunContext, analysed: list[Analysed]
-    ) -> Iterator[PipelineOutput]:
-        series = load_series(recipe, table)
+    def analyse(self, series: FrameSeries, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of the lines of the components, and of every reflection."""
+        recipe = cast("PeaksRecipe", context.recipe)
         stacked = None if recipe.components is None else _stacked(recipe, series)
-        _fail(context, series, series.failures, f"{self.name}.frame")
+        for failure in (*series.failures, *(stacked.failures if stacked is not None else ())):
+            inputs, method = series.inputs(f"{self.name}.frame", failure), f"{self.name}.frame"
+            context.reject(failure.error, state=series.state(failure), inputs=inputs, method=method)
         if stacked is not None:
-            _fail(context, series, stacked.failures, f"{self.name}.frame")
-            found, output = _analyse(recipe, context, series, stacked)
-            analysed.append(found)
-            yield output
+            yield _analyse(recipe, context, series, stacked)
         if recipe.reflections:
             yield from reflection_outputs(recipe, context, series)
 
@@ -172,18 +154,6 @@ def _recipe_errors(recipe: PeaksRecipe) -> list[LayerscopeError]:
                 hint = f"known: {', '.join(sorted(ids))}"
                 errors.append(RecipeError(f"hardware: no line {name!r}", source="hardware", hint=hint))
     return errors
-
-
-def _fail(context: RunContext, series: FrameSeries, failures: Sequence[FrameFailure], method: str) -> None:
-    for failure in failures:
-        context.failures.append(
-            context.failed(
-                failure.error,
-                state=series.state(failure),
-                inputs=series.inputs(method, failure),
-                method=method,
-            )
-        )
 
 
 def _window(recipe: PeaksRecipe, components: ComponentSet, radiation: Radiation) -> tuple[float, float]:
@@ -250,9 +220,14 @@ def _intensities(recipe: PeaksRecipe, components: ComponentSet, radiation: Radia
     return given or None
 
 
-def _analyse(
-    recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack
-) -> tuple[Analysed, PipelineOutput]:
+@dataclass(frozen=True)
+class _Output(PipelineOutput):
+    """Records and arrays of the components, with the analysis that they are from."""
+
+    analysed: Analysed = field(kw_only=True)
+
+
+def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack) -> _Output:
     factor, factor_sigma, noise = noise_factor(series, recipe.noise)
     times = times_of(stacked.frames)
     voltage, voltage_sigma, missing = voltages_of(stacked.frames)
@@ -280,7 +255,7 @@ def _analyse(
         notes=(*_notes(result), *series.notes, *result.notes),
     )
     arrays = _arrays(context, found, region, factor)
-    return found, PipelineOutput((*frames, whole), {arrays.name: arrays})
+    return _Output((*frames, whole), {arrays.name: arrays}, analysed=found)
 
 
 def _notes(result: LineSeries) -> list[str]:

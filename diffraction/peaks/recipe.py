@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from layerscope.options import Positive, RecipeModel, not_empty
+from layerscope.measured import options
+from layerscope.options import Positive, RecipeModel, not_empty, unique
 
-from ..recipe_series import DiffractionRecipe, Range, unique
+from ..recipe_series import DiffractionRecipe, Range
 from .line_series import FitOptions
 from .shift import TrackOptions
 
@@ -78,3 +80,8 @@ class PeaksRecipe(FitOptions, DiffractionRecipe):
             if self.components is None:
                 raise ValueError("compare needs components")
         return self
+
+    def only(self, tables: Sequence[options.SeriesTable]) -> Self:
+        """Return the recipe of some of the series; one alone is compared with nothing."""
+        part = super().only(tables)
+        return part if len(tables) > 1 else part.model_copy(update={"compare": None}).located(self.folder)

@@ -11,8 +11,7 @@ from pathlib import Path
 from layerscope.errors import FitError, LayerscopeError, MissingDependencyError
 from layerscope.runs.pipeline import RunContext
 
-from ..recipe_series import SeriesTable
-from ..series import Frame, FrameFailure, FrameSeries, load_series, noise_factor
+from ..series import Frame, FrameFailure, FrameSeries, noise_factor
 from .engines.registry import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
@@ -96,15 +95,14 @@ def missing_engine(engine: str) -> MissingDependencyError | None:
     )
 
 
-def make_job(recipe: RietveldRecipe, context: RunContext, table: SeriesTable) -> Job:
-    """Read a series; frames that cannot be refined become failed records.
+def make_job(recipe: RietveldRecipe, context: RunContext, series: FrameSeries) -> Job:
+    """Return a series with all that it is refined with; frames that cannot be refined become failed records.
 
     Raises
     ------
     LayerscopeError
         If none can: then it is one cause, and one record, that of the series.
     """
-    series = load_series(recipe, table)
     check_probe(recipe, series)
     recipe = with_instrument(recipe, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
@@ -135,19 +133,15 @@ def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries
     for engine in engines_of(recipe):
         method = f"rietveld.{engine}"
         inputs = series.inputs(method, failure)
-        context.failures.append(
-            context.failed(failure.error, state=series.state(failure), inputs=inputs, method=method)
-        )
+        context.reject(failure.error, state=series.state(failure), inputs=inputs, method=method)
 
 
 def fail(job: Job, error: Exception, engine: str, frame: Frame | None) -> None:
     """Add a failed record of a frame, or of the series; what the engine wrote is kept if it is to be."""
     if isinstance(error, LayerscopeError):
         hide_folders(job, error, engine, frame)
-    method = f"rietveld.{engine}"
-    job.context.failures.append(
-        job.context.failed(error, state=job.series.state(frame), inputs=job.series.inputs(engine, frame), method=method)
-    )
+    state, inputs = job.series.state(frame), job.series.inputs(engine, frame)
+    job.context.reject(error, state=state, inputs=inputs, method=f"rietveld.{engine}")
 
 
 def hide_folders(job: Job, error: LayerscopeError, engine: str, frame: Frame | None) -> None:

@@ -16,8 +16,10 @@ from layerscope.records import Problem as RecordProblem
 from layerscope.runs.hooks import Finding
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
+from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
-from ..series import Frame
+from ..recipe_series import SeriesTable
+from ..series import Frame, FrameSeries, load_series
 from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
@@ -59,7 +61,7 @@ class Refined:
     record: ResultRecord
 
 
-class RietveldPipeline(PipelineBase):
+class RietveldPipeline(SeriesPipeline[FrameSeries]):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
@@ -69,58 +71,49 @@ class RietveldPipeline(PipelineBase):
 
     def check(self, recipe: RietveldRecipe) -> list[RecordProblem]:
         """Return what is wrong with a recipe: files, phases, plan, engines that are not there."""
-        problems = super().check(recipe)
+        problems: list[LayerscopeError] = []
         for table in recipe.phases:
             try:
                 resolved_phase(recipe, table)
             except LayerscopeError as error:
-                problems.append(RecordProblem.from_error(error))
-        for engine in engines_of(recipe):
-            missing = missing_engine(engine)
-            if missing is not None:
-                problems.append(RecordProblem.from_error(missing))
+                problems.append(error)
+        problems += [missing for engine in engines_of(recipe) if (missing := missing_engine(engine)) is not None]
         if problems:
-            return problems
-        for table_ in recipe.series:
-            try:
-                job = make_job(recipe, RunContext(cast("Pipeline", self), recipe, {}), table_)
-                problems += [RecordProblem.from_error(f.error) for f in job.series.failures]
-            except LayerscopeError as error:
-                problems.append(RecordProblem.from_error(error))
-        return problems
+            return [*PipelineBase.check(self, recipe), *(RecordProblem.from_error(e) for e in problems)]
+        return super().check(recipe)
 
-    def split(self, recipe: RietveldRecipe) -> Sequence[RietveldRecipe]:
-        """Return one recipe a series."""
-        return tuple(
-            recipe.model_copy(update={"series": (s,), "sample": s.sample or recipe.sample}).located(recipe.folder)
-            for s in recipe.series
-        )
+    def read(self, recipe: RietveldRecipe, table: SeriesTable) -> FrameSeries:
+        """Return the patterns of a series."""
+        return load_series(recipe, table)
 
-    def run(self, recipe: RietveldRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+    def tried(self, recipe: RietveldRecipe, series: FrameSeries) -> list[LayerscopeError]:
+        """Return what is wrong with frames, after making sure that some can be refined."""
+        job = make_job(recipe, RunContext(cast("Pipeline", self), recipe, {}), series)
+        return [failure.error for failure in job.series.failures]
+
+    def analyse(self, series: FrameSeries, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, engine by engine, then their comparison."""
-        with tempfile.TemporaryDirectory(prefix="layerscope-rietveld-") as scratch:
-            job = replace(make_job(recipe, context, recipe.series[0]), scratch=Path(scratch))
-            yield from self._run(job)
-
-    def _run(self, job: Job) -> Iterator[PipelineOutput]:
-        recipe, context = job.recipe, job.context
         by_engine: dict[str, list[Refined]] = {}
-        for engine in engines_of(recipe):
-            missing = missing_engine(engine)
-            if missing is not None:
-                fail(job, missing, engine, None)
-                continue
-            with context.guard(
-                state=job.series.state(None), inputs=job.series.inputs(engine), method=f"{self.name}.{engine}"
-            ):
-                refined, output = _sequence(job, engine) if recipe.sequence else _patterns(job, engine)
-                by_engine[engine] = refined
+        with tempfile.TemporaryDirectory(prefix="layerscope-rietveld-") as scratch:
+            job = make_job(cast("RietveldRecipe", context.recipe), context, series)
+            job = replace(job, scratch=Path(scratch))
+
+            def about(engine: str) -> Part:
+                return Part(engine, series.state(None), series.inputs(engine), f"{self.name}.{engine}")
+
+            def refined(engine: str) -> Iterator[PipelineOutput]:
+                missing = missing_engine(engine)
+                if missing is not None:
+                    raise missing
+                by_engine[engine], output = _sequence(job, engine) if job.recipe.sequence else _patterns(job, engine)
                 if output.records:
                     yield output
-        if len(by_engine) == 2:
-            records = _comparisons(job, by_engine["rietx"], by_engine["gsas2"])
-            if records:
-                yield PipelineOutput(tuple(records))
+
+            yield from guarded(job.context, engines_of(job.recipe), about, refined)
+            if len(by_engine) == 2:
+                records = _comparisons(job, by_engine["rietx"], by_engine["gsas2"])
+                if records:
+                    yield PipelineOutput(tuple(records))
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return cells and fractions, onsets, and the comparison of engines."""

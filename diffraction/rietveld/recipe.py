@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, not_empty, unique
 
-from ..recipe_series import DiffractionRecipe, unique
+from ..recipe_series import DiffractionRecipe
 from .model import Background, Diffractometer
 from .options import SequenceTable
 from .plan import PlanTable

@@ -305,6 +305,17 @@ class RunContext:
             software=dict(self.software),
         )
 
+    def reject(
+        self,
+        error: Exception | Problem,
+        *,
+        state: SampleState | None = None,
+        inputs: Sequence[InputFile] = (),
+        method: str | None = None,
+    ) -> None:
+        """Keep the failed record of a part that cannot be used; see `failed`."""
+        self.failures.append(self.failed(error, state=state, inputs=inputs, method=method))
+
     @contextmanager
     def guard(
         self, *, state: SampleState | None = None, inputs: Sequence[InputFile] = (), method: str | None = None
@@ -321,7 +332,7 @@ class RunContext:
         except Exception as error:
             if self.debug:
                 raise
-            self.failures.append(self.failed(error, state=state, inputs=inputs, method=method))
+            self.reject(error, state=state, inputs=inputs, method=method)
 
 
 def software_versions(*packages: str) -> dict[str, str]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
-from layerscope.options import RecipeModel, RecipePath
+from layerscope.measured.options import SeriesTable
+from layerscope.options import RecipeModel, RecipePath, not_empty, unique
 from layerscope.runs.recipe_errors import describe
 
 __all__ = [
     "MAX_RECIPE_BYTES",
     "PipelineRecipe",
+    "SeriesRecipe",
     "StudyRecipe",
     "parse_recipe",
     "read_toml",
@@ -82,6 +84,23 @@ class PipelineRecipe(RecipeModel):
     def identity(self) -> dict[str, Any]:
         """Return the fully resolved recipe with its paths blanked: what enters a record_id."""
         return self.model_dump(mode="json", context={"identity": True})
+
+
+class SeriesRecipe(PipelineRecipe):
+    """Base of the recipe of a pipeline that measures series; a technique declares `series` with a table of its own."""
+
+    series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(description="series of levels")
+
+    @model_validator(mode="after")
+    def _series_apart(self) -> Self:
+        unique([table.name for table in self.series], "series")
+        return self
+
+    def only(self, tables: Sequence[SeriesTable]) -> Self:
+        """Return the recipe of some of the series; of one alone, with the sample of that one."""
+        sample = tables[0].sample if len(tables) == 1 else None
+        update = {"series": tuple(tables), "sample": sample or self.sample}
+        return self.model_copy(update=update).located(self.folder)
 
 
 class StudyRecipe(RecipeModel):

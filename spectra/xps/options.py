@@ -9,8 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.errors import RecipeError
 from layerscope.fitting.expressions import Expression
+from layerscope.measured import options
 from layerscope.measured.delimited import Column, ColumnsTable
-from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, not_empty
 
 from .dataset import normalise_region
 
@@ -185,15 +186,9 @@ class SpectrumColumnsTable(ColumnsTable):
         return self.etch_time_s if isinstance(self.etch_time_s, tuple) else (self.etch_time_s,)
 
 
-class SeriesTable(RecipeModel):
+class SeriesTable(options.SeriesTable):
     """One depth profile: a file with all levels, or a file a level."""
 
-    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
-        description="files, folders, archives or patterns ('level_*.vgd'), of which each adds its levels in this order"
-    )
-    members: str | None = Field(default=None, description="which files of a folder or archive are meant, e.g. '*.vgd'")
-    name: Annotated[str, Field(description="tells the series of a recipe apart")] = ""
-    sample: str | None = Field(default=None, description="sample's name, if other than the recipe's")
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
     format: str = Field(
         default="auto", description="found by the content if 'auto'; or vamas, phi, vgd, specs, scienta, columns"
@@ -206,9 +201,6 @@ class SeriesTable(RecipeModel):
     exposure: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="counts per unit of intensity, where the file does not give dwell time and scans"
     )
-    cycle: float | None = Field(default=None, description="of the cell, for the records")
-    voltage_V: float | None = Field(default=None, description="of the cell, for the records")
-    step: str | None = Field(default=None, description="of the cell's program, for the records")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

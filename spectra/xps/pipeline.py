@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError
-from layerscope.records import Problem, ResultRecord
-from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.records import ResultRecord
+from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
+from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
 from .dataset import XpsDataset, normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
@@ -26,7 +27,7 @@ from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
 from .recipe import XpsRecipe
-from .recipecheck import recipe_problems, require_sound
+from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
 from .region_records import level_records, series_record
 from .regionfit import RegionData, RegionFit, fit_region
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["PIPELINE", "XpsPipeline"]
 
 FloatArray = NDArray[np.float64]
+Datasets: TypeAlias = tuple[XpsDataset, ...]
 
 NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
 
 
-class XpsPipeline(PipelineBase):
+class XpsPipeline(SeriesPipeline[Datasets]):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
@@ -53,45 +55,39 @@ class XpsPipeline(PipelineBase):
     technique = "xps"
     recipe_model = XpsRecipe
 
-    def check(self, recipe: XpsRecipe) -> list[Problem]:
-        """Return what is wrong with a recipe and its files: models that cannot be built, files that cannot be read."""
-        problems = [*super().check(recipe), *(Problem.from_error(error) for error in recipe_problems(recipe))]
-        if not problems:
-            problems += [p for part in self.split(recipe) for p in _check_files(part)]
-        return problems
+    def faults(self, recipe: XpsRecipe) -> Sequence[LayerscopeError]:
+        """Return what is wrong with a recipe by itself: models that cannot be built, lines that are not known."""
+        return recipe_problems(recipe)
 
-    def split(self, recipe: XpsRecipe) -> Sequence[XpsRecipe]:
-        """Return one recipe a series, after making sure that the recipe means something."""
-        require_sound(recipe)
-        parts = (
-            recipe.model_copy(update={"series": (series,), "sample": series.sample or recipe.sample})
-            for series in recipe.series
-        )
-        return tuple(part.located(recipe.folder) for part in parts)
+    def tried(self, recipe: XpsRecipe, series: Datasets) -> list[LayerscopeError]:
+        """Return what is wrong with regions: those that the files do not hold."""
+        found = []
+        for region in recipe.regions:
+            try:
+                region_spectra(series, region, recipe.series[0])
+            except LayerscopeError as error:
+                found.append(error)
+        return found
 
-    def run(self, recipe: XpsRecipe, context: RunContext) -> Iterator[PipelineOutput]:
-        """Yield the records and arrays of one series, region by region."""
-        series = recipe.series[0]
-        datasets = tuple(_read(recipe, series, path) for path in series.files)
-        profile = Profile(recipe, series, datasets, context)
+    def read(self, recipe: XpsRecipe, table: SeriesTable) -> Datasets:
+        """Return what each file of a series holds."""
+        return tuple(_read(recipe, table, path) for path in table.files)
+
+    def analyse(self, series: Datasets, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of one series, region by region, and then what several of them say."""
+        recipe = cast("XpsRecipe", context.recipe)
+        profile = Profile(recipe, recipe.series[0], series, context)
         _require_some_region(profile)
+
+        def about(region: RegionTable) -> Part:
+            inputs = profile.inputs(f"{region.name}@all")
+            return Part(region.name, profile.state(region.name, None), inputs, f"{self.name}.region")
+
         order = _strongest_first(profile)
-        for done, region in enumerate(order):
-            context.progress(done, len(order) + 1, region.name)
-            method = f"{self.name}.region"
-            with context.guard(
-                state=profile.state(region.name, None), inputs=profile.inputs(f"{region.name}@all"), method=method
-            ):
-                try:
-                    yield _region_output(profile, region)
-                except DataError as error:
-                    if _reference(profile, region) is not None:
-                        error.hint = "; ".join(h for h in (error.hint, NO_SCALE) if h)
-                    raise
-            if _reference(profile, region) is not None and profile.scale is None:
-                return  # its failed record says why: without an energy scale nothing else can be said of the series
-        context.progress(len(order), len(order) + 1, "composition")
-        yield from _derived(profile)
+        yield from guarded(context, order, about, lambda region: _region(profile, region))
+        if not profile.unscaled:
+            context.progress(len(order), len(order), "composition")
+            yield from _derived(profile)
 
     def nexus_layout(self) -> NexusLayout:
         """Return the layout of NXxps."""
@@ -119,21 +115,6 @@ def _read(recipe: XpsRecipe, series: SeriesTable, path: str) -> XpsDataset:
         error.source = path  # the record names the file as the recipe does, wherever the data lie
         raise
     return replace(dataset, source=Path(path))
-
-
-def _check_files(recipe: XpsRecipe) -> list[Problem]:
-    series = recipe.series[0]
-    try:
-        datasets = tuple(_read(recipe, series, path) for path in series.files)
-    except LayerscopeError as error:
-        return [Problem.from_error(error)]
-    problems = []
-    for region in recipe.regions:
-        try:
-            region_spectra(datasets, region, series)
-        except LayerscopeError as error:
-            problems.append(Problem.from_error(error))
-    return problems
 
 
 def _order(recipe: XpsRecipe) -> list[RegionTable]:
@@ -201,16 +182,30 @@ def _with_reference_energy(region: RegionTable, reference: str, energy_eV: float
     return region.model_copy(update={"components": components})
 
 
+def _region(profile: Profile, region: RegionTable) -> Iterator[PipelineOutput]:
+    """Yield what a region gives: nothing where the series has no energy scale, of which one failed record tells."""
+    if profile.unscaled:
+        return
+    reference = _reference(profile, region)
+    try:
+        yield _region_output(profile, region)
+    except DataError as error:
+        if reference is not None:
+            error.hint = "; ".join(h for h in (error.hint, NO_SCALE) if h)
+        raise
+    finally:
+        profile.unscaled = reference is not None and profile.scale is None
+
+
 def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     spectra = region_spectra(profile.datasets, region, profile.series)
     for level in spectra.rejected:
-        failed = profile.context.failed(
+        profile.context.reject(
             level.error,
             state=profile.state(region.name, level.time),
             inputs=profile.inputs(f"{region.name}@level={level.level}", [level.file]),
             method="xps.region",
         )
-        profile.context.failures.append(failed)
     reference = _reference(profile, region)
     charge = profile.recipe.charge
     if reference is not None and charge.energy_eV is not None:

@@ -32,6 +32,7 @@ class Profile:
     data: dict[str, RegionData] = field(default_factory=dict)
     records: dict[tuple[str, int], ResultRecord] = field(default_factory=dict)
     scale: EnergyScale | None = None
+    unscaled: bool = False  # the region that holds the charge reference could not be fitted
     refined: EnergyScale | None = None  # the shifts as all regions so far know them
     p2s: P2sPrediction | None = None
 
@@ -44,12 +45,8 @@ class Profile:
         """Return the state that a record of this series is about."""
         moments = self.series.times_s is not None
         rate = self.recipe.depth.etch_rate_nm_s if self.recipe.depth else None
-        return SampleState(
-            sample=self.sample,
-            series=self.series.name or None,
-            cycle=self.series.cycle,
-            voltage_V=self.series.voltage_V,
-            step=self.series.step,
+        return self.series.state(
+            self.recipe.sample,
             elapsed_s=time if moments else None,
             etch_time_s=None if moments else time,
             depth_nm=None if moments or time is None or rate is None else rate * time,

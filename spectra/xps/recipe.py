@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.options import RecipeModel, not_empty
-from layerscope.runs.recipe import PipelineRecipe
+from layerscope.options import RecipeModel, not_empty, unique
+from layerscope.runs.recipe import SeriesRecipe
 
 from .charge import ChargeTable
 from .dataset import normalise_region
@@ -26,7 +26,7 @@ class DepthTable(RecipeModel):
     sigma_nm_s: Annotated[float, Field(ge=0)] = Field(description="standard error of the rate, nm/s")
 
 
-class XpsRecipe(PipelineRecipe):
+class XpsRecipe(SeriesRecipe):
     """Recipe of the pipeline ``xps``."""
 
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
@@ -55,12 +55,7 @@ class XpsRecipe(PipelineRecipe):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [r.name for r in self.regions]
-        if len(set(names)) < len(names):
-            raise ValueError("a region is declared twice")
-        labels = [s.name for s in self.series]
-        if len(set(labels)) < len(labels):
-            raise ValueError("several series need different names (series.name)")
+        unique([r.name for r in self.regions], "regions")
         if self.quantification is not None and sum(r.quantify for r in self.regions) < 2:
             raise ValueError("quantification: atomic fractions need two regions that count (regions.quantify = true)")
         self._check_component("charge", self.charge.region, self.charge.species)

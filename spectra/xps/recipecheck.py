@@ -12,7 +12,7 @@ from .recipe import XpsRecipe
 from .rsf import get_rsf_set
 from .valence import get_law
 
-__all__ = ["recipe_problems", "require_sound"]
+__all__ = ["recipe_problems"]
 
 
 def recipe_problems(recipe: XpsRecipe) -> list[RecipeError]:
@@ -88,18 +88,3 @@ def _quantification(recipe: XpsRecipe) -> list[RecipeError]:
 
 def _located(error: LayerscopeError, where: str) -> RecipeError:
     return RecipeError(f"{where}: {error.message}", hint=error.hint)
-
-
-def require_sound(recipe: XpsRecipe) -> None:
-    """Refuse a recipe with an error.
-
-    Raises
-    ------
-    RecipeError
-        With all that `recipe_problems` found.
-    """
-    problems = recipe_problems(recipe)
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise RecipeError("; ".join(str(p) for p in problems))

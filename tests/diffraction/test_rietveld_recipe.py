@@ -13,6 +13,7 @@ pytest.importorskip("gemmi", reason="gemmi is not installed")
 from layerscope.diffraction.rietveld import pipeline as rietveld_pipeline
 from layerscope.diffraction.rietveld.job import Job, make_job
 from layerscope.diffraction.rietveld.pipeline import PIPELINE
+from layerscope.diffraction.series import load_series
 
 from layerscope.errors import RecipeError
 from layerscope.runs.pipeline import RunContext
@@ -47,7 +48,8 @@ def job_of(folder: Path, **tables: Any) -> Job:
     two_theta = np.arange(16.0, 60.0, 0.05)
     (folder / "p.xy").write_text("".join(f"{x:.4f} {100 + k % 7}\n" for k, x in enumerate(two_theta)))
     recipe = parse_recipe(PIPELINE.recipe_model, {**BARE, **tables}, "r.toml").located(folder)
-    return make_job(cast(Any, recipe), RunContext(cast(Any, PIPELINE), recipe, {}), cast(Any, recipe).series[0])
+    series = load_series(cast(Any, recipe), cast(Any, recipe).series[0])
+    return make_job(cast(Any, recipe), RunContext(cast(Any, PIPELINE), recipe, {}), series)
 
 
 def test_the_recipe_of_a_record_holds_every_value_of_geometry_and_instrument(tmp_path: Path) -> None:

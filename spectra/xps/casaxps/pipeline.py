@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.options import RecipePath
-from layerscope.records import FitQuality, InputFile, Problem, Quantity, ResultRecord, SampleState
+from layerscope.records import FitQuality, InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.hooks import NexusLayout
-from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
+from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable
+from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
 from .quantities import (
@@ -71,8 +72,12 @@ class CasaRecipe(PipelineRecipe):
         default="poisson", description="scaled: multiply errors by the square root of the reduced chi2"
     )
 
+    def only(self, tables: Sequence[RecipePath]) -> Self:
+        """Return the recipe of some of the files."""
+        return self.model_copy(update={"files": tuple(tables)}).located(self.folder)
 
-class CasaPipeline(PipelineBase):
+
+class CasaPipeline(SeriesPipeline[XpsDataset]):
     """Fits of CasaXPS from VAMAS file to record."""
 
     name = "casaxps"
@@ -80,31 +85,35 @@ class CasaPipeline(PipelineBase):
     technique = "xps"
     recipe_model = CasaRecipe
 
-    def check(self, recipe: CasaRecipe) -> list[Problem]:
-        """Return what is wrong with the files: missing, unreadable, without a stored fit."""
-        problems = super().check(recipe)
-        if problems:
-            return problems
-        for path in recipe.files:
-            try:
-                _chosen(_read(recipe, path), recipe)
-            except LayerscopeError as error:
-                problems.append(Problem.from_error(error))
-        return problems
+    def tables(self, recipe: CasaRecipe) -> Sequence[RecipePath]:
+        """Return the files: each is a task."""
+        return recipe.files
 
-    def split(self, recipe: CasaRecipe) -> Sequence[CasaRecipe]:
-        """Return one recipe a file."""
-        return tuple(recipe.model_copy(update={"files": (f,)}).located(recipe.folder) for f in recipe.files)
+    def read(self, recipe: CasaRecipe, table: RecipePath) -> XpsDataset:
+        """Return what a file holds."""
+        from ..readers import read
 
-    def run(self, recipe: CasaRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        try:
+            dataset = read(recipe.resolve(table), format="vamas")
+        except LayerscopeError as error:
+            error.source = table  # the record names the file as the recipe does, wherever the data lie
+            raise
+        return replace(dataset, source=Path(table))
+
+    def tried(self, recipe: CasaRecipe, series: XpsDataset) -> Sequence[LayerscopeError]:
+        """Return nothing, after making sure that the file holds the stored fits that are asked for."""
+        _chosen(series, recipe)
+        return ()
+
+    def analyse(self, series: XpsDataset, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one file, region by region of CasaXPS."""
-        dataset = _read(recipe, recipe.files[0])
-        found = [(s, fit, k) for s, fit in _chosen(dataset, recipe) for k in range(len(fit.regions))]
-        for done, (spectrum, fit, k) in enumerate(found):
-            context.progress(done, len(found), spectrum.region)
-            part = _Part(recipe, context, dataset, spectrum, fit, k)
-            with context.guard(state=part.state, inputs=part.inputs(REDRAW), method=REDRAW):
-                yield from part.outputs()
+        recipe = cast("CasaRecipe", context.recipe)
+        regions = [
+            _Region(recipe, context, series, spectrum, fit, k)
+            for spectrum, fit in _chosen(series, recipe)
+            for k in range(len(fit.regions))
+        ]
+        yield from guarded(context, regions, _Region.about, _Region.outputs)
 
     def nexus_layout(self) -> NexusLayout:
         """Return the layout of NXxps."""
@@ -115,17 +124,6 @@ class CasaPipeline(PipelineBase):
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return the tables of parity."""
         return parity_tables(records)
-
-
-def _read(recipe: CasaRecipe, path: str) -> XpsDataset:
-    from ..readers import read
-
-    try:
-        dataset = read(recipe.resolve(path), format="vamas")
-    except LayerscopeError as error:
-        error.source = path  # the record names the file as the recipe does, wherever the data lie
-        raise
-    return replace(dataset, source=Path(path))
 
 
 def _chosen(dataset: XpsDataset, recipe: CasaRecipe) -> list[tuple[Spectrum, CasaFit]]:
@@ -156,26 +154,26 @@ def _is(spectrum: Spectrum, wanted: int | str) -> bool:
     return spectrum.block == wanted if isinstance(wanted, int) else spectrum.region == normalise_region(wanted)
 
 
-class _Part:
+@dataclass(frozen=True, eq=False)
+class _Region:
     """One region of CasaXPS in one block, while it is being worked on."""
 
-    def __init__(
-        self,
-        recipe: CasaRecipe,
-        context: RunContext,
-        dataset: XpsDataset,
-        spectrum: Spectrum,
-        fit: CasaFit,
-        region: int,
-    ) -> None:
-        self.recipe, self.context, self.dataset = recipe, context, dataset
-        self.spectrum, self.fit, self.region = spectrum, fit, region
-        self.state = SampleState(
-            sample=recipe.sample,
-            region=spectrum.region,
-            etch_time_s=spectrum.etch_time_s,
-            depth_nm=spectrum.depth_nm,
-        )
+    recipe: CasaRecipe
+    context: RunContext
+    dataset: XpsDataset
+    spectrum: Spectrum
+    fit: CasaFit
+    region: int
+
+    @property
+    def state(self) -> SampleState:
+        """State that its records are about."""
+        one, sample = self.spectrum, self.recipe.sample
+        return SampleState(sample=sample, region=one.region, etch_time_s=one.etch_time_s, depth_nm=one.depth_nm)
+
+    def about(self) -> Part:
+        """Return what its failed record is about."""
+        return Part(self.spectrum.region, self.state, self.inputs(REDRAW), REDRAW)
 
     def inputs(self, method: str) -> list[InputFile]:
         """Return the file behind a record, with the part of it that was used."""
