@@ -74,7 +74,8 @@ class FrameSeries:
     failures : tuple of FrameFailure
     files : tuple of InputFile
         What was read; the selector is empty.
-    cycler : InputFile or None
+    others : tuple of InputFile
+        What frames rest on besides their own files: record of the cycler, times, structures, instrument.
     notes, flags : tuple of str
     """
 
@@ -83,7 +84,7 @@ class FrameSeries:
     frames: tuple[Frame, ...]
     failures: tuple[FrameFailure, ...]
     files: tuple[InputFile, ...]
-    cycler: InputFile | None = None
+    others: tuple[InputFile, ...] = ()
     notes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
@@ -112,10 +113,11 @@ class FrameSeries:
         return len(self.frames) + len(self.failures) > 1
 
     def inputs(self, selector: str, frame: Frame | FrameFailure | None = None) -> list[InputFile]:
-        """Return the files behind a record; a frame rests on its own file and on the cycler's."""
+        """Return the files behind a record; a frame rests on its own file and on those that serve all frames."""
         chosen = self.files if frame is None else (self.files[frame.file],)
-        if self.cycler is not None and not isinstance(frame, FrameFailure):
-            chosen = (*chosen, self.cycler)
+        if not isinstance(frame, FrameFailure):
+            own = {item.path for item in chosen}
+            chosen = (*chosen, *(item for item in self.others if item.path not in own))
         text = selector if frame is None else f"frame={frame.index};{selector}"
         return [item.model_copy(update={"selector": text}) for item in chosen]
 

@@ -25,6 +25,7 @@ __all__ = [
     "levels_of",
     "load_series",
     "noise_factor",
+    "side_files",
     "stack",
     "times_of",
     "voltages_of",
@@ -63,16 +64,25 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     if not frames:
         raise failures[0].error if failures else DataError("the series holds no frame", source=table.files[0])
     flags = [f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}"] if left_out else []
-    cycler = None
+    others: list[InputFile] = []
     notes: list[str] = []
     if table.frames is not None:
+        others += side_files(recipe, table.frames.table, table.frames.log)
         frames = timed(recipe, table.frames, frames, len(frames) + len(failures) + len(left_out))
     if table.cycler is not None:
         frames, cycler, notes = aligned(recipe, table.cycler, frames)
+        others.append(cycler)
     else:
         frames = by_clock(frames)
     sample = table.sample or recipe.sample
-    return FrameSeries(table, sample, tuple(frames), tuple(failures), tuple(files), cycler, tuple(notes), tuple(flags))
+    return FrameSeries(
+        table, sample, tuple(frames), tuple(failures), tuple(files), tuple(others), tuple(notes), tuple(flags)
+    )
+
+
+def side_files(recipe: DiffractionRecipe, *paths: str | None) -> list[InputFile]:
+    """Return the entries of files that frames rest on besides their own; None stands for a file that is not given."""
+    return [_unread(recipe, path) for path in dict.fromkeys(paths) if path is not None]
 
 
 def _read_files(
@@ -146,7 +156,7 @@ def _error(kind: str, message: str, source: str) -> LayerscopeError:
 
 
 def _unread(recipe: DiffractionRecipe, path: str) -> InputFile:
-    """Return the entry of a file that cannot be read; of one that is not there, the hash of nothing."""
+    """Return the entry of a file that no reader opened; of one that is not there, the hash of nothing."""
     try:
         sha256, size = fingerprint(recipe.resolve(path))
     except LayerscopeError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from layerscope.errors import FitError, LayerscopeError, MissingDependencyError
 from layerscope.runs.pipeline import RunContext
 
-from ..series import Frame, FrameFailure, FrameSeries, noise_factor
+from ..series import Frame, FrameFailure, FrameSeries, noise_factor, side_files
 from .engines.registry import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
@@ -104,6 +104,8 @@ def make_job(recipe: RietveldRecipe, context: RunContext, series: FrameSeries) -
         If none can: then it is one cause, and one record, that of the series.
     """
     check_probe(recipe, series)
+    structures = side_files(recipe, *(phase.file for phase in recipe.phases), recipe.instrument.instprm)
+    series = replace(series, others=(*series.others, *structures))
     recipe = with_instrument(recipe, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
     problem = problem_of(recipe, series.radiation)

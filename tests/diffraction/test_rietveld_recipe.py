@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,6 +79,23 @@ def test_what_instrument_parameters_say_enters_the_recipe_and_its_identity(tmp_p
         again = parse_recipe(PIPELINE.recipe_model, job.context.recipe.resolved(), "r.toml")
         assert again.identity() == job.context.recipe.identity()
         identities.append(job.context.recipe.identity())
+    assert identities[0] != identities[1]
+
+
+def test_a_record_rests_on_the_structures_and_times_that_its_recipe_names(tmp_path: Path) -> None:
+    identities = []
+    structure = files("layerscope.reference_data").joinpath("phases", "LiCoO2_O3.toml").read_text("utf-8")
+    for z in ("0.2602", "0.2610"):
+        (tmp_path / "O3.toml").write_text(structure.replace("0.2602", z), "utf-8")
+        (tmp_path / "v.csv").write_text("U\n4.2\n")
+        job = job_of(
+            tmp_path,
+            phases=[{"name": "O3", "file": "O3.toml"}],
+            series=[{"files": ["p.xy"], "frames": {"table": "v.csv", "voltage_V": "U"}}],
+        )
+        inputs = job.series.inputs("rietx", job.series.frames[0])
+        assert [item.path for item in inputs] == ["p.xy", "v.csv", "O3.toml"]
+        identities.append(job.context.record_id(inputs))
     assert identities[0] != identities[1]
 
 
