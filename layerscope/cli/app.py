@@ -129,7 +129,7 @@ def show(
     loaded = narrowed(load_run(folder), sample=sample, region=region, kinds=kinds or ())
     single = everything or component is not None or quantity is not None
     tables = quantity_tables(loaded, component=component, quantity=quantity) if single else summary_tables(loaded)
-    print_tables(tables, whole=single, form=form)
+    print_tables(tables, whole=single or any((sample, region, kinds)), form=form)
     if not tables:
         typer.echo("no quantity matches" if single else "no record matches", err=True)
         raise typer.Exit(1)

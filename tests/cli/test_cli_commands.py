@@ -207,6 +207,8 @@ def test_long_tables_are_cut_with_a_word_and_shown_whole_on_request(
     capsys.readouterr()
     main(["show", str(tmp_path / "run")])
     assert "... and 11 rows more (layerscope show --all)" in capsys.readouterr().out
+    main(["show", str(tmp_path / "run"), "--region", "T 1s"])
+    assert "rows more" not in capsys.readouterr().out
     main(["show", str(tmp_path / "run"), "--all"])
     shown = capsys.readouterr().out
     totals = shown[shown.index("signal.total") :].splitlines()
