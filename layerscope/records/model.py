@@ -243,17 +243,13 @@ def _pretty_json(value: object) -> str:
 
 def failed_record(
     error: Exception | Problem,
+    state: SampleState | None = None,
     *,
     technique: str,
     method: str,
     method_version: str,
-    sample: str = "unknown",
-    state: SampleState | None = None,
-    inputs: tuple[InputFile, ...] = (),
-    recipe: dict[str, Any] | None = None,
     identity: dict[str, Any] | None = None,
-    software: dict[str, str] | None = None,
-    parents: tuple[str, ...] = (),
+    **content: Any,
 ) -> ResultRecord:
     """Return the record of something that could not be done, so that it does not disappear.
 
@@ -261,22 +257,14 @@ def failed_record(
     ----------
     error : Exception or Problem
         What went wrong; a layerscope error keeps its kind, source and hint.
-    technique, method, method_version : str
-        What was being done.
-    sample : str, optional
-        Name of the sample, when `state` is not given.
     state : SampleState, optional
         State of the sample, as far as it is known.
-    inputs : tuple of InputFile, optional
-        The files, as far as they could be read.
-    recipe : dict, optional
-        The fully resolved recipe, for the record.
+    technique, method, method_version : str
+        What was being done.
     identity : dict, optional
-        The recipe without its paths, for the record_id; `recipe` when not given.
-    software : dict, optional
-        Versions.
-    parents : tuple of str, optional
-        Records that this one builds on.
+        The recipe without its paths, for the record_id; that of the record when not given.
+    **content
+        Further fields of the record as far as they are known: inputs, recipe, software.
 
     Returns
     -------
@@ -285,23 +273,18 @@ def failed_record(
         a record that worked, nor of another failure. Where no input could be hashed, the problem's source stands in.
     """
     problem = error if isinstance(error, Problem) else Problem.from_error(error)
-    whole_state = state or SampleState(sample=sample or "unknown")
-    reason = canonical_json([problem.kind, problem.message, whole_state.model_dump(mode="json")])
-    addressed = [(item.sha256, item.selector) for item in inputs] or [("", problem.source or "")]
+    state = state or SampleState(sample="unknown")
+    reason = canonical_json([problem.kind, problem.message, state.model_dump(mode="json")])
+    addressed = [(item.sha256, item.selector) for item in content.get("inputs", ())] or [("", problem.source or "")]
     addressed.append(("failed", reason))
-    resolved = {} if recipe is None else recipe
+    known = content.get("recipe", {}) if identity is None else identity
     return ResultRecord(
-        record_id=make_record_id(
-            technique, method, method_version, addressed, resolved if identity is None else identity
-        ),
+        record_id=make_record_id(technique, method, method_version, addressed, known),
         technique=technique,
         method=method,
         method_version=method_version,
-        state=whole_state,
-        inputs=inputs,
-        software=software or {},
-        recipe=resolved,
-        parents=parents,
+        state=state,
         status="failed",
         problem=problem,
+        **content,
     )

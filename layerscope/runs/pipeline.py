@@ -294,11 +294,10 @@ class RunContext:
             problem = problem.model_copy(update={"source": relative})
         return failed_record(
             problem,
+            state or SampleState(sample=self.recipe.sample),
             technique=self.pipeline.technique,
             method=method or self.pipeline.name,
             method_version=self.pipeline.version,
-            sample=self.recipe.sample,
-            state=state,
             inputs=tuple(inputs),
             recipe=self.recipe.resolved(),
             identity=self.recipe.identity(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
 from layerscope.measured.files import fingerprint
-from layerscope.records import Problem, ResultRecord, canonical_json, failed_record
+from layerscope.records import Problem, ResultRecord, SampleState, canonical_json, failed_record
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
 from layerscope.version import __version__
@@ -88,10 +88,10 @@ class RefusedRecipe:
         problem = Problem.from_error(self.error)
         return failed_record(
             problem.model_copy(update={"source": self.label}),
+            SampleState(sample=sample if isinstance(sample, str) and sample else "unknown"),
             technique=technique,
             method=technique,
             method_version="0",
-            sample=sample if isinstance(sample, str) and sample else "unknown",
             recipe=recipe,
             software=software,
         )

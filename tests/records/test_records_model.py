@@ -233,7 +233,12 @@ def test_canonical_json_has_one_text_for_zero_and_refuses_what_json_cannot_hold(
 
 
 def test_a_failed_record_keeps_the_error_and_two_missing_files_are_two_records() -> None:
-    common: dict[str, Any] = {"technique": "xps", "method": "fit", "method_version": "1", "sample": "LRO"}
+    common: dict[str, Any] = {
+        "technique": "xps",
+        "method": "fit",
+        "method_version": "1",
+        "state": SampleState(sample="LRO"),
+    }
     first = failed_record(ReaderError("is empty", source="a.vms", hint="measure again"), **common)
     assert first.status == "failed"
     assert first.problem == Problem(kind="reader", message="is empty", source="a.vms", hint="measure again")
