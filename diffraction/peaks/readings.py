@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..radiation import FloatArray
 from .joint import frame_covariance
 from .layers import LayerReading, layer_fraction
 from .series import LineSeries
@@ -26,17 +25,12 @@ class IntergrowthReading:
         Share of layers of the second parent, by frame.
     borrowed : ndarray of bool, shape (F,)
         Frames in which a parent is absent and its spacing was taken from the nearest frame that has it.
-    total_layers, total_layers_sigma : ndarray, shape (F,)
-        Share of the second parent's layers in all of the electrode, by this reading: its own weight fraction plus that
-        share of the intergrowth's.
     """
 
     id: str
     parents: tuple[str, str]
     reading: LayerReading
     borrowed: NDArray[np.bool_]
-    total_layers: FloatArray
-    total_layers_sigma: FloatArray
 
 
 def read_intergrowth(series: LineSeries) -> IntergrowthReading | None:
@@ -63,13 +57,4 @@ def read_intergrowth(series: LineSeries) -> IntergrowthReading | None:
     full[frames] = c[frames]
     values = [np.where(series.present[k[0]], v, np.nan) for v in d]
     reading = layer_fraction(values[0], values[1], values[2], series.joint.model.line.radiation.alpha1, covariance=full)
-    weight = series.weight_fraction
-    share = np.where(np.isfinite(reading.fraction), reading.fraction, 0.0)
-    total = weight[k[2]] + share * weight[k[0]]
-    cov = series.weight_fraction_covariance
-    variance = cov[:, k[2], k[2]] + 2 * share * cov[:, k[2], k[0]] + share**2 * cov[:, k[0], k[0]]
-    spread = np.where(np.isfinite(reading.sigma), reading.sigma, 0.0) * weight[k[0]]
-    parents = (mixed.mixture[0], mixed.mixture[1])
-    return IntergrowthReading(
-        mixed.id, parents, reading, borrowed, total, np.sqrt(np.maximum(variance, 0.0) + spread**2)
-    )
+    return IntergrowthReading(mixed.id, (mixed.mixture[0], mixed.mixture[1]), reading, borrowed)

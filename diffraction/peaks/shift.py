@@ -53,7 +53,6 @@ class ReflectionTrack:
     ----------
     position, position_sigma : ndarray, shape (F,)
         Bragg angle of K-alpha-1 (degrees).
-    position_covariance : ndarray, shape (F, F)
     d, d_sigma : ndarray, shape (F,)
         Spacing (Å).
     shift, shift_sigma : ndarray, shape (F,)
@@ -71,7 +70,6 @@ class ReflectionTrack:
 
     position: FloatArray
     position_sigma: FloatArray
-    position_covariance: FloatArray
     d: FloatArray
     d_sigma: FloatArray
     shift: FloatArray
@@ -156,7 +154,6 @@ def track_reflection(
     return ReflectionTrack(
         position=position,
         position_sigma=sigma,
-        position_covariance=covariance,
         d=d,
         d_sigma=d_sigma,
         shift=operator @ position,

@@ -106,7 +106,6 @@ class RietveldResult(Agreement):
     weight_covariance: FloatArray
     serial_factor: float
     converged: bool
-    max_shift_over_sigma: float | None
     correlations: tuple[tuple[str, str, float], ...]
     flags: tuple[str, ...]
     curves: Curves

@@ -208,7 +208,7 @@ class Gsas2Engine:
     def refine(
         self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
     ) -> RietveldResult:
-        """Refine one pattern; see :func:`layerscope.diffraction.rietveld.engine.refine`."""
+        """Refine one pattern; see :func:`layerscope.diffraction.rietveld.refinement.refine`."""
         folder = options.folder or Path(tempfile.mkdtemp(prefix="layerscope-gsas2-"))
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,6 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
         **vars(quality),
         serial_factor=factor,
         converged=converged,
-        max_shift_over_sigma=_number(answer["rvals"].get("Max shft/sig")),
         correlations=correlations,
         flags=tuple(flags),
         curves=curves,

@@ -72,7 +72,7 @@ class RietxEngine:
     def refine(
         self, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
     ) -> RietveldResult:
-        """Refine one pattern; see :func:`layerscope.diffraction.rietveld.engine.refine`."""
+        """Refine one pattern; see :func:`layerscope.diffraction.rietveld.refinement.refine`."""
         status = self.status()
         if not status.available:
             what = f"rietx {status.version} is not supported" if status.version else "rietx is not installed"

@@ -76,7 +76,6 @@ class RietxAnswer:
             n_free=int(st.n_free_parameters),
             serial_factor=factor,
             converged=answer.status == "converged",
-            max_shift_over_sigma=st.max_shift_over_esd,
             correlations=correlations,
             flags=tuple(flags),
             curves=Curves(
