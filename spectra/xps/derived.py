@@ -13,11 +13,11 @@ from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.build import measured, remarks, some, upper_limit
 
 from .attenuation import imfp_tpp2m, information_depth
-from .depth import fit_depth_profile
+from .courses import courses
 from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Alternatives, Composition, Lines, QuantificationTable, atomic_fractions
-from .quantities import LARGEST_SHARE_SIGMA, profile_quantities
+from .quantities import LARGEST_SHARE_SIGMA
 from .regionfit import RegionFit, refit_with_background
 from .rsf import sets_with
 from .valence import mn_valence
@@ -265,32 +265,21 @@ def _composition_profile(
     """Return where along the profile each element appears, saturates or ends."""
     if times is None or times.size < 3:
         return None
-    rate = profile.recipe.depth
-    quantities, alternatives, flags = [], [], []
-    for m, element in enumerate(composition.elements):
-        # errors of the sensitivities move all levels together: they do not blur where a profile bends
-        variance = np.array([composition.parts["counting"][k, m, m] for k in range(times.size)])
-        try:
-            fitted = fit_depth_profile(
-                times, composition.fraction[:, m], np.diag(variance), confidence=profile.recipe.confidence
-            )
-        except LayerscopeError:
-            continue
-        found, models, marks = profile_quantities(
-            fitted, element, None if rate is None else (rate.etch_rate_nm_s, rate.sigma_nm_s)
-        )
-        quantities += [q for q in found if q.name not in ("species.plateau", "species.fraction")]
-        alternatives += models
-        flags += marks
+    # errors of the sensitivities move all levels together: they do not blur where a profile bends
+    counting = np.einsum("kmm->mk", composition.parts["counting"])
+    amounts = zip(composition.elements, composition.fraction.T, map(np.diag, counting), strict=True)
+    found = courses(profile, times, amounts)
+    shown = [q for q in found.quantities if q.name not in ("species.plateau", "species.fraction")]
     inherited = [flag for record in records for flag in derived_flags({"": record.flags})]
     return profile.context.record(
         state=profile.state(None, None),
         inputs=profile.inputs("composition@series"),
         method="xps.composition_profile",
-        quantities=tuple(quantities),
-        alternatives=tuple(alternatives),
-        quality=remarks([*flags, *inherited]),
+        quantities=tuple(shown),
+        alternatives=tuple(found.alternatives),
+        quality=remarks([*found.flags, *inherited]),
         parents=tuple(r.record_id for r in records),
+        notes=tuple(found.notes),
     )
 
 

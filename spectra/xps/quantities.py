@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.records import Alternative, Quantity
-from layerscope.runs.build import finite_bounds, held, interval, measured, some, upper_limit
+from layerscope.records import Quantity
+from layerscope.runs.build import finite_bounds, held, measured, some, upper_limit
 
-from .depth import ChangePoint, DepthProfileFit
 from .energyscale import EnergyScale
 from .options import ComponentTable
 from .regionfit import RegionFit
@@ -19,7 +17,6 @@ from .species import competing
 
 __all__ = [
     "level_quantities",
-    "profile_quantities",
     "shared_quantities",
 ]
 
@@ -156,48 +153,3 @@ def shared_quantities(result: RegionFit) -> list[Quantity]:
         if name in result.built.parameters:
             found.append(_parameter(result, name, vocabulary, unit, None))
     return found
-
-
-def _times(prefix: str, point: ChangePoint | None, species: str, rate: tuple[float, float] | None) -> list[Quantity]:
-    """Return a time of the profile (and the depth) with its 68 % interval."""
-    time = None if point is None else interval(f"species.{prefix}_time", point, "s", species)
-    if time is None or rate is None or time.value is None or time.sigma is None:
-        return [] if time is None else [time]
-    parts = {"fit": time.sigma * rate[0], "etch_rate": time.value * rate[1]}
-    spread = math.hypot(*parts.values())
-    depth = measured(f"species.{prefix}_depth", time.value * rate[0], spread, "nm", species, budget=parts)
-    return [time, *some([depth])]
-
-
-def profile_quantities(
-    profile: DepthProfileFit, species: str, rate: tuple[float, float] | None = None
-) -> tuple[list[Quantity], list[Alternative], list[str]]:
-    """Return what a species does along the profile: quantities, models compared, flags."""
-    found: list[Quantity] = []
-    for prefix, point in (
-        ("onset", profile.onset),
-        ("rise", profile.rise_start),
-        ("saturation", profile.saturation),
-        ("fall", profile.fall),
-        ("settled", profile.settled),
-        ("gone", profile.gone),
-        ("half", profile.half_time),
-        ("edge", profile.edge_width),
-        ("decay", profile.decay_time),
-    ):
-        found += _times(prefix, point, species, rate)
-    levels: list[tuple[str, float | None, float | None, dict[str, Any]]] = [
-        ("species.surface_level", profile.surface_level, profile.surface_level_sigma, {}),
-        ("species.deep_level", profile.deep_level, profile.deep_level_sigma, {}),
-    ]
-    if profile.upper_limit is not None:
-        limit = {"upper_limit": profile.upper_limit, "limit_confidence": profile.confidence}
-        levels.append(("species.fraction", profile.mean, profile.mean_sigma, limit))
-    else:
-        levels.append(("species.plateau", profile.level, profile.level_sigma, {}))
-    for name, level, sigma, more in levels:
-        if level is not None and sigma is not None:
-            found += some([measured(name, level, sigma, "1", species, **more)])
-    models = [a.model_copy(update={"comparison": f"profile of {species}"}) for a in profile.alternatives]
-    flags = [f.replace(":", f":{species} ", 1) if ":" in f else f"{f}:{species}" for f in profile.flags]
-    return found, models, flags

@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import LayerscopeError
 from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.build import held, measured, quality_of
 
-from .depth import fit_depth_profile
+from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .profile import Profile
-from .quantities import (
-    level_quantities,
-    profile_quantities,
-    shared_quantities,
-)
+from .quantities import level_quantities, shared_quantities
 from .regionfit import RegionFit, single_level_fits
 from .series import RegionSpectra
 from .species import overlaps
@@ -163,58 +158,27 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     if profile.recipe.charge.kind == "line":
         notes.append(profile.recipe.charge.text)
-    more, models, found, remarks = _species_profiles(profile, result, spectra.times)
-    quantities += more
-    alternatives += models
-    flags += found
-    notes += remarks
+    found = _species_courses(profile, result, spectra.times)
     return profile.context.record(
         state=profile.state(result.region.name, None),
         inputs=profile.inputs(f"{result.region.name}@series"),
         method="xps.series",
-        quantities=tuple(quantities),
-        quality=quality_of(result.fit, flags),
-        alternatives=tuple(alternatives),
+        quantities=(*quantities, *found.quantities),
+        quality=quality_of(result.fit, [*flags, *found.flags]),
+        alternatives=(*alternatives, *found.alternatives),
         parents=tuple(parents),
-        notes=tuple(notes),
+        notes=(*notes, *found.notes),
     )
 
 
-def _species_profiles(
-    profile: Profile, result: RegionFit, times: FloatArray | None
-) -> tuple[list[Quantity], list[Alternative], list[str], list[str]]:
-    """Return what the shares of the species do along the profile: quantities, models compared, flags, notes."""
-    quantities: list[Quantity] = []
-    alternatives: list[Alternative] = []
-    flags: list[str] = []
-    notes: list[str] = []
+def _species_courses(profile: Profile, result: RegionFit, times: FloatArray | None) -> Courses:
+    """Return what the shares of the species do along the profile."""
     if times is None or len(result.own) < 2:
-        return quantities, alternatives, flags, notes
+        return Courses()
     seen = int(result.detected.sum())
     if seen < MINIMUM_LEVELS:
-        if times.size >= MINIMUM_LEVELS:
-            notes.append(f"{result.region.name} was detected at {seen} levels, too few for the profile of its species")
-        return quantities, alternatives, flags, notes
+        few = f"{result.region.name} was detected at {seen} levels, too few for the profile of its species"
+        return Courses(notes=[few] if times.size >= MINIMUM_LEVELS else [])
     values, covariance = result.shares
-    rate = profile.recipe.depth
-    for k, c in enumerate(result.own):
-        try:
-            fitted = fit_depth_profile(times, values[k], covariance[k, :, k, :], confidence=profile.recipe.confidence)
-        except LayerscopeError as error:
-            notes.append(f"profile of {c.species}: {error}")
-            continue
-        more, models, found = profile_quantities(
-            fitted, c.species, None if rate is None else (rate.etch_rate_nm_s, rate.sigma_nm_s)
-        )
-        quantities += more
-        alternatives += models
-        flags += found
-        notes += _etching_notes(c.species, bool(fitted.rising))
-    return quantities, alternatives, flags, notes
-
-
-def _etching_notes(species: str, rising: bool) -> list[str]:
-    """Warn where the ion beam itself makes the finding (Yu et al. 2022: Ar+ turns Li salts into LiF)."""
-    if species == "LiF" and rising:
-        return ["LiF grows with etch time: Ar+ sputtering is known to turn Li salts into LiF, so this may be no depth"]
-    return []
+    amounts = ((c.species, values[k], covariance[k, :, k, :]) for k, c in enumerate(result.own))
+    return courses(profile, times, amounts)
