@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -33,7 +33,7 @@ from ..series import (
 )
 from ..tables import peaks_tables
 from .bragg import d_from_two_theta, two_theta_from_d
-from .components import ComponentSet, HardwareLine, component_set, hardware_lines
+from .components import ComponentSet, component_set, hardware_lines
 from .follow import reflection_outputs
 from .quantities import (
     frame_alternatives,
@@ -187,37 +187,41 @@ def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> Stack:
     return stacked
 
 
-def _options(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation, factor: float) -> SeriesOptions:
-    assert recipe.components is not None  # noqa: S101
-    components = component_set(recipe.components)
-    lines: tuple[HardwareLine, ...] = ()
-    if recipe.hardware is not False:
-        ends, _ = d_from_two_theta([stacked.two_theta[-1], stacked.two_theta[0]], radiation.alpha1)
-        lines = hardware_lines(float(ends[0]), float(ends[1]))
-    if isinstance(recipe.hardware, tuple):
-        lines = tuple(h for h in lines if h.id in recipe.hardware)
+def _completed(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation) -> PeaksRecipe:
+    """Return the recipe with every value that the library, the axis and the wavelength gave it."""
+    components = component_set(str(recipe.components))
+    ends, _ = d_from_two_theta([stacked.two_theta[-1], stacked.two_theta[0]], radiation.alpha1)
+    there = tuple(h.id for h in hardware_lines(float(ends[0]), float(ends[1])))
+    asked = recipe.hardware if isinstance(recipe.hardware, tuple) else there
+    factors = {c.id: c.intensity_per_weight for c in components.components}
+    if recipe.intensity_from == "structures":
+        from .structure import calculated_factors
+
+        factors = calculated_factors(components, radiation.alpha1)
+    found = {
+        "window": _window(recipe, components, radiation),
+        "hardware": recipe.hardware and tuple(name for name in there if name in asked),
+        "intensity_per_weight": factors | recipe.intensity_per_weight,
+    }
+    return recipe.model_copy(update=found).located(recipe.folder)
+
+
+def _options(recipe: PeaksRecipe, stacked: Stack, factor: float) -> SeriesOptions:
+    """Return what the numerics are asked for by a recipe that is complete."""
     index = {frame.index: row for row, frame in enumerate(stacked.frames)}
     reference = tuple(index[i] for i in recipe.reference_frames if i in index)
     if not reference:
         raise DataError("none of the reference frames can be used", hint="choose others: reference_frames")
+    chosen = recipe.hardware if isinstance(recipe.hardware, tuple) else ()
     return SeriesOptions(
         fit=recipe,
-        components=components,
-        hardware=lines,
-        window=_window(recipe, components, radiation),
+        components=component_set(str(recipe.components)),
+        hardware=tuple(line for line in hardware_lines() if line.id in chosen),
+        window=recipe.window,
         reference_frames=reference,
         noise_factor=factor,
-        intensity_per_weight=_intensities(recipe, components, radiation),
+        intensity_per_weight=recipe.intensity_per_weight,
     )
-
-
-def _intensities(recipe: PeaksRecipe, components: ComponentSet, radiation: Radiation) -> dict[str, float] | None:
-    given = dict(recipe.intensity_per_weight)
-    if recipe.intensity_from == "structures":
-        from .structure import calculated_factors
-
-        return calculated_factors(components, radiation.alpha1) | given
-    return given or None
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,8 @@ class _Output(PipelineOutput):
 
 
 def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack) -> _Output:
+    recipe = _completed(recipe, stacked, series.radiation)
+    context = replace(context, recipe=recipe)  # records say which values were used
     factor, factor_sigma, noise = noise_factor(series, recipe.noise)
     times = times_of(stacked.frames)
     voltage, voltage_sigma, missing = voltages_of(stacked.frames)
@@ -237,7 +243,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         series.radiation,
         time_s=times,
         voltage_V=voltage,
-        options=_options(recipe, stacked, series.radiation, factor),
+        options=_options(recipe, stacked, factor),
     )
     region = component_set(str(recipe.components)).reflection
     flags = (*series_flags(result), *noise, *missing, *series.flags, *frames_failed(series, stacked))

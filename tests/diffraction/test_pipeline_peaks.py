@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layerscope.diffraction.peaks.components import lco_003
+from layerscope.diffraction.peaks.recipe import PeaksRecipe
 from pipeline_series import (
     AXIS,
     FRAMES,
@@ -30,6 +32,7 @@ from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
 from layerscope.runs.plan import check_plan, make_plan
 from layerscope.runs.present import summary_tables
+from layerscope.runs.recipe import parse_recipe
 
 LABELS = ("O3'", "O3'/H1-3", "H1-3")
 
@@ -67,6 +70,16 @@ def test_weight_fractions_of_every_frame_equal_the_truth_within_their_errors(pla
     assert len(pulls) > 60
     assert np.abs(pulls).max() < 4.5
     assert 0.7 < np.std(pulls) < 1.3
+
+
+def test_the_recipe_of_a_record_holds_what_the_library_gave(plain: Run) -> None:
+    record = frames_of(plain.select(sample="P"))[0]
+    components = lco_003()
+    assert record.recipe["window"] == [components.low_deg, components.high_deg]
+    assert record.recipe["hardware"] is False
+    declared = {c.id: c.intensity_per_weight for c in components.components}
+    assert record.recipe["intensity_per_weight"] == {**declared, **record.recipe["intensity_per_weight"]}
+    assert parse_recipe(PeaksRecipe, record.recipe, "recipe.toml").resolved() == record.recipe
 
 
 def test_the_total_is_the_sum_of_its_phases_and_its_error_holds_their_covariance(plain: Run) -> None:
