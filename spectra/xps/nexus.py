@@ -29,30 +29,7 @@ from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.hooks import NexusLayout
 from layerscope.runs.nexus_layout import add_field, add_group
 
-__all__ = ["LAYOUT", "METADATA_KEYS", "add_xps"]
-
-METADATA_KEYS = {
-    "excitation_energy_eV": "photon energy",
-    "work_function_eV": "analyser work function",
-    "pass_energy_eV": "analyser pass energy",
-    "energy_scan_mode": "fixed_analyzer_transmission, fixed_retardation_ratio, snapshot, ...",
-    "analyser_scheme": "hemispherical, cylindrical mirror, ...",
-    "lens_scheme": "angular dispersive, spatial dispersive, momentum dispersive or non-dispersive",
-    "lens_mode": "vendor's name of the lens mode",
-    "instrument": "name of the instrument",
-    "instrument_vendor": "maker",
-    "instrument_model": "model",
-    "source_name": "e.g. Al Ka monochromated",
-    "source_type": "Fixed Tube X-ray, Synchrotron X-ray Source, ...",
-    "start_time": "ISO 8601 with time zone",
-    "end_time": "ISO 8601 with time zone",
-    "user": "who measured",
-    "affiliation": "the user's institution",
-    "region": "transition, e.g. B 1s",
-    "charge_reference": "line that sets the energy scale, e.g. C 1s (C-C)",
-    "charge_reference_energy_eV": "binding energy given to that line",
-}
-"""Metadata keys of a series that have a place of their own in NXxps; all others go to ``/entry/series`` only."""
+__all__ = ["LAYOUT", "add_xps"]
 
 NXDL_VERSION = "v2026.01"
 METHOD = "X-ray photoelectron spectroscopy (XPS)"
@@ -115,7 +92,11 @@ def add_xps(entry: h5py.Group, series: SeriesArrays) -> None:
     entry : h5py.Group
         The NXentry; title, sample, data and fit are written by others.
     series : SeriesArrays
-        Its metadata is looked up by the keys of :data:`METADATA_KEYS`.
+        These keys of its metadata have a place of their own in NXxps; all others go to ``/entry/series`` only:
+        ``excitation_energy_eV``, ``work_function_eV``, ``pass_energy_eV``, ``energy_scan_mode``, ``analyser_scheme``,
+        ``lens_scheme``, ``lens_mode``, ``instrument``, ``instrument_vendor``, ``instrument_model``, ``source_name``,
+        ``source_type``, ``start_time`` and ``end_time`` (ISO 8601 with time zone), ``user``, ``affiliation``,
+        ``region``, ``charge_reference``, ``charge_reference_energy_eV``.
     """
     stated = _Stated(series.metadata)
     entry["data/energy"].attrs["type"] = "kinetic" if series.axis_name.startswith("kinetic") else "binding"
