@@ -20,6 +20,7 @@ from layerscope.runs.technique import SeriesPipeline
 
 from ..frame_arrays import array_name, frame_fields
 from ..radiation import Radiation
+from ..readers import FORMATS
 from ..recipe_series import SeriesTable
 from ..series import (
     FrameSeries,
@@ -67,6 +68,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
     version = "2"
     technique = "xrd"
     recipe_model = PeaksRecipe
+    formats = FORMATS
 
     def faults(self, recipe: PeaksRecipe) -> list[LayerscopeError]:
         """Return what is wrong with the names in a recipe."""

@@ -18,6 +18,7 @@ from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
+from ..readers import FORMATS
 from ..recipe_series import SeriesTable
 from ..series import Frame, FrameSeries, load_series
 from ..tables import rietveld_tables
@@ -68,6 +69,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     version = "2"
     technique = "rietveld"
     recipe_model = RietveldRecipe
+    formats = FORMATS
 
     def check(self, recipe: RietveldRecipe) -> list[RecordProblem]:
         """Return what is wrong with a recipe: files, phases, plan, engines that are not there."""

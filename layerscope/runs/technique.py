@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from layerscope.errors import LayerscopeError, RecipeError
+from layerscope.measured.formats import Formats
 from layerscope.measured.options import SeriesTable
 from layerscope.records import InputFile, Problem, SampleState
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
@@ -67,7 +68,15 @@ def guarded(
 
 
 class SeriesPipeline(PipelineBase, Generic[S]):
-    """A pipeline whose recipe lists series: each is read, checked and analysed by itself, in a task of its own."""
+    """A pipeline whose recipe lists series: each is read, checked and analysed by itself, in a task of its own.
+
+    Attributes
+    ----------
+    formats : Formats
+        The file formats of the technique.
+    """
+
+    formats: Formats[Any]
 
     def tables(self, recipe: Any) -> Sequence[Any]:
         """Return what of a recipe is read one by one: its tables of series."""

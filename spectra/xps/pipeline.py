@@ -26,6 +26,7 @@ from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
+from .readers import FORMATS
 from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
@@ -54,6 +55,7 @@ class XpsPipeline(SeriesPipeline[Datasets]):
     version = "2"
     technique = "xps"
     recipe_model = XpsRecipe
+    formats = FORMATS
 
     def faults(self, recipe: XpsRecipe) -> Sequence[LayerscopeError]:
         """Return what is wrong with a recipe by itself: models that cannot be built, lines that are not known."""

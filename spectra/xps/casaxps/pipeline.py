@@ -27,6 +27,7 @@ from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
+from ..readers import FORMATS
 from .quantities import (
     NAMES,
     array_parameters,
@@ -84,6 +85,7 @@ class CasaPipeline(SeriesPipeline[XpsDataset]):
     version = "2"
     technique = "xps"
     recipe_model = CasaRecipe
+    formats = FORMATS
 
     def tables(self, recipe: CasaRecipe) -> Sequence[RecipePath]:
         """Return the files: each is a task."""

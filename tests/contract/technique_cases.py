@@ -1,0 +1,105 @@
+"""A small case for every technique that the contract is tested on: one recipe with one series, and its data."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["CASES"]
+
+ROOT = Path(__file__).resolve().parents[2]
+RNG_SEED = 11
+
+
+def _xps(folder: Path) -> None:
+    case = ROOT / "reference_data" / "xps_in3d_null"
+    shutil.copy(case / "li3incl6_before.vms", folder)
+    text = (case / "recipe.toml").read_text("utf-8")
+    others, rest = text.index('[[series]]\nname = "charged"'), text.index("[charge]")
+    (folder / "recipe.toml").write_text(text[:others] + text[rest:], "utf-8")
+
+
+def _casaxps(folder: Path) -> None:
+    """Write one block of counts with a fit of CasaXPS in its comments, parameter by parameter of ISO 14976."""
+    photon, axis = 1486.6, np.arange(186.0, 198.01, 0.1)
+    component = (
+        "CASA comp (*B-O*) (*GL(0)*) Area 1000 0 1e5 -1 1 MFWHM 1.5 0.2 5 -1 1 Position 1294.6 1290 1300 -1 1 RSF 1 "
+        "MASS 10.8 INDEX -1 (*B 1s*) CONST (**) UNCORRECTEDRSF 1"
+    )
+    comments = ["CASA region (*B 1s*) (*Linear*) 1289.6 1299.6 1 2 0 0 40.4 -450 0 0 (*B 1s*) 10.8 0 1", component]
+    line = np.exp(-4 * np.log(2) * ((axis - 192.0) / 1.5) ** 2) * np.sqrt(4 * np.log(2) / np.pi) / 1.5
+    counts = np.random.default_rng(RNG_SEED).poisson(300.0 + 4000.0 * line)
+    head = ["VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4", "lab", "XPS", "me", "B film"]
+    head += ["0", "NORM", "REGULAR", "1", "0", "0", "0", "0", "0", "1"]
+    block = ["B 1s", "film", "2024", "1", "2", "3", "4", "5", "0", str(len(comments)), *comments, "XPS", "Al"]
+    block += [str(photon), "225", "700", "300", "54.7", "180", "FAT", "20", "1", "4.5", "0", "0", "0", "15", "0"]
+    block += ["B", "1s", "-1", "Kinetic Energy", "eV", f"{photon - axis[-1]:.6f}", "0.1", "1", "Intensity", "d"]
+    block += ["pulse counting", "0.5", "8", "0", "0", "0", "0", "0"]
+    block += [str(counts.size), str(counts.min()), str(counts.max()), *map(str, counts[::-1])]
+    (folder / "film.vms").write_text("\r\n".join([*head, *block, "end of experiment", ""]), newline="")
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "casaxps"\nsample = "film"\nfiles = ["film.vms"]\nmode = "refit"\n'
+    )
+
+
+def _frames(folder: Path, axis: np.ndarray, frames: list[np.ndarray]) -> None:
+    with zipfile.ZipFile(folder / "frames.zip", "w") as archive:
+        for k, y in enumerate(frames):
+            rows = "".join(f"{a:.4f} {b}\n" for a, b in zip(axis, y, strict=True))
+            archive.writestr(f"frame_{k}.xy", rows)
+
+
+def _xrd_peaks(folder: Path) -> None:
+    axis, rng = np.arange(36.0, 39.0, 0.02), np.random.default_rng(RNG_SEED)
+    lines = [np.exp(-4 * np.log(2) * ((axis - 37.5 - 0.01 * k) / 0.1) ** 2) for k in range(3)]
+    _frames(folder, axis, [rng.poisson(200.0 + 4000.0 * line) for line in lines])
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "xrd_peaks"\nsample = "S"\ncomponents = "none"\n'
+        "radiation = { wavelength = 1.5406 }\n"
+        'reflections = [{ name = "(101)", range_2theta = [36.2, 38.8], axial = false }]\n'
+        '[[series]]\nfiles = ["frames.zip"]\n'
+    )
+
+
+def _rietveld(folder: Path) -> None:
+    from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
+    from layerscope.diffraction.rietveld.library import load_phase
+    from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
+
+    axis = np.arange(17.0, 46.5, 0.05)
+    problem = Problem((load_phase("LiCoO2_O3"),), Instrument(sh_l=0.01, x=0.03, y=0.03), Background(terms=4))
+    truth = simulate(problem, axis, fractions=(1.0,), strongest=2000.0, level=80.0)
+    _frames(folder, axis, [np.random.default_rng(RNG_SEED).poisson(truth)])
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "rietveld"\nsample = "S"\nradiation = { anode = "Cu" }\n'
+        "instrument = { sh_l = 0.01, x = 0.03, y = 0.03 }\nbackground = { terms = 4 }\n"
+        'phases = [{ name = "O3", library = "LiCoO2_O3" }]\n'
+        'plan = { kind = "stages", stages = [{ name = "scale", free = ["scale", "background"] }] }\n'
+        '[[series]]\nfiles = ["frames.zip"]\n'
+    )
+
+
+def _toy_line(folder: Path) -> None:
+    axis, rng = np.arange(0.0, 10.0, 0.25), np.random.default_rng(RNG_SEED)
+    for level in range(3):
+        counts = rng.poisson(50.0 + 300.0 * (level + 1) * np.exp(-4 * np.log(2) * ((axis - 5.0) / 1.2) ** 2))
+        rows = "".join(f"{a:.2f} {b}\n" for a, b in zip(axis, counts, strict=True))
+        (folder / f"level_{level}.txt").write_text(f"TOYLINE {axis.size} {60.0 * level}\n{rows}")
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "toy_line"\nsample = "S"\n'
+        '[[series]]\nname = "three"\nfiles = ["level_0.txt", "level_1.txt", "level_2.txt"]\n'
+    )
+
+
+CASES: Mapping[str, Callable[[Path], None]] = {
+    "xps": _xps,
+    "casaxps": _casaxps,
+    "xrd_peaks": _xrd_peaks,
+    "rietveld": _rietveld,
+    "toy_line": _toy_line,
+}
+"""What writes ``recipe.toml`` and its data into a folder, by the name of the pipeline."""

@@ -1,0 +1,1 @@
+"""A technique of its own package: spectra of one line as text, followed through a series."""

@@ -1,0 +1,20 @@
+"""Text: ``TOYLINE <points> <time in s>``, then one line a point: energy in eV, counts."""
+
+from layerscope.measured.files import RawFile
+from layerscope.measured.series import Measurement
+from layerscope.measured.text import decode, numbers
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the file begins with its name."""
+    return raw.data.startswith(b"TOYLINE ")
+
+
+def read(raw: RawFile) -> list[Measurement]:
+    """Read the one spectrum of a file."""
+    head, *rows = decode(raw.data).splitlines()
+    _, points, time = head.split()
+    table = numbers(" ".join(rows).split()).reshape(-1, 2)
+    if len(table) != int(points):
+        raise raw.error(f"{points} points are declared, {len(table)} are there", hint="is the file cut off?")
+    return [Measurement(axis=table[:, 0], intensity=table[:, 1], metadata={"time_s": time})]
