@@ -67,7 +67,7 @@ class FrameRow:
     @property
     def flags(self) -> tuple[str, ...]:
         """What is suspicious about the fit."""
-        return self.record.quality.flags if self.record.quality else ()
+        return self.record.flags
 
     def merit(self, name: str) -> float | None:
         """Return ``rwp``, ``rexp`` or ``gof``: the first two are shares of one, as the record has them."""

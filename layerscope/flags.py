@@ -80,8 +80,8 @@ _LIST = (
     Flag(
         "OVERDISPERSED",
         "reduced chi-square, as given, is more than {threshold} of its standard deviations above 1: the model leaves "
-        "out something that the data show, or the noise is larger than stated; errors are then too small",
-        'look at the residual: add what is missing; noise = "scaled" where the intensities are no counts',
+        "out something that the data show, or the noise is larger than stated; errors not scaled by it are too small",
+        'look at the residual: add what is missing; noise = "scaled" widens errors where the intensities are no counts',
         threshold=4.0,
         of_series=True,
     ),

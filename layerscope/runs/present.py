@@ -178,7 +178,7 @@ def overview(run: Run, tables: Sequence[SummaryTable], *, width: int, most: int)
 def _states(records: Sequence[ResultRecord]) -> str:
     """Say how many records are ok, and why others are not: ``40 ok, 1 warning (RESIDUAL_STRUCTURE)``."""
     states = Counter(record.status for record in records)
-    warning = [record.quality.flags for record in records if record.status == "warning" and record.quality]
+    warning = [record.flags for record in records if record.status == "warning"]
     names = dict.fromkeys(name for flags in warning for name in flag_names(flags))
     why = [name for name in names if name not in FLAGS or FLAGS[name].severity == "suspicious"]
     words = {"warning": f"warning ({', '.join(why)})"} if why else {}

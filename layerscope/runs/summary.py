@@ -196,11 +196,11 @@ def records_table(
         As in `table`; of the first row's sample.
     """
     columns, rows = _named_apart(list(columns), rows)
-    flagged = any(record.quality and record.quality.flags for record, _ in rows)
+    flagged = any(record.flags for record, _ in rows)
     end = [Column("status", kind="status"), *([Column("flags", kind="flags")] if flagged else [])]
     body = []
     for record, cells in rows:
-        flags = (record.quality.flags if record.quality else (),) if flagged else ()
+        flags = (record.flags,) if flagged else ()
         body.append((*cells, record.status, *flags))
     limits = {c.limit_confidence for row in body for c in row if isinstance(c, Quantity) and c.limit_confidence}
     meaning = f"< is an upper limit at {format_confidence(max(limits))} confidence: not detected." if limits else ""

@@ -65,7 +65,7 @@ def _row(record: ResultRecord, quantity: Quantity | None) -> dict[str, Any]:
     row |= {"record_id": record.record_id, "technique": record.technique, "method": record.method}
     row |= {key: getattr(record.state, key) for key in _STATE}
     row["status"] = record.status
-    row["flags"] = " ".join(record.quality.flags) if record.quality and record.quality.flags else None
+    row["flags"] = " ".join(record.flags) or None
     row["problem"] = record.problem.message if record.problem else None
     if quantity is not None:
         row |= {key: getattr(quantity, key) for key in _QUANTITY}

@@ -307,7 +307,7 @@ def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, Resul
 
 
 def _is_outlier(record: ResultRecord) -> bool:
-    return record.quality is not None and any(flag.startswith("OUTLIER") for flag in record.quality.flags)
+    return any(flag.startswith("OUTLIER") for flag in record.flags)
 
 
 def _get(record: ResultRecord, name: str, component: str | None = None) -> Quantity | None:
