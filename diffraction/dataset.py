@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layerscope.measured.series import Recording
+from layerscope.measured.measurement import Recording
 
 from .pattern import Pattern
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.measured.series import levels_of, times_of, voltages_of
 from layerscope.runs.arrays import SeriesParameter
 from layerscope.runs.pipeline import RunContext
 
-from .frames import Frame, FrameSeries, levels_of, times_of, voltages_of
+from .frames import Frame, FrameSeries
 
 __all__ = ["array_name", "frame_fields"]
 
@@ -41,7 +42,7 @@ def frame_fields(context: RunContext, series: FrameSeries, frames: Sequence[Fram
     if voltage is not None:
         sigma = voltage_sigma if voltage_sigma is not None else np.full(voltage.size, np.nan)
         parameters["cell_voltage"] = SeriesParameter(voltage, sigma, "V", scope="pattern")
-    unit = frames[0].pattern.intensity_unit
+    unit = frames[0].measurement.intensity_unit
     shown = "counts" if unit == "arbitrary" else unit
     return {
         "sample": series.sample,

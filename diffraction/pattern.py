@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 
 from layerscope.errors import DataError
-from layerscope.measured.series import Measurement
+from layerscope.measured.measurement import Measurement
 
 from .radiation import AxisKind, FloatArray, Radiation, convert_axis
 
@@ -35,8 +35,6 @@ class Pattern(Measurement):
         Counting time of a point in s, if it is the same for all.
     radiation : Radiation, optional
         Wavelengths.
-    temperature_K : float, optional
-        Sample temperature in K.
     small_angle : bool
         Whether it was said that the axis is in degrees although it ends below 3.2.
 
@@ -48,7 +46,6 @@ class Pattern(Measurement):
     axis_kind: AxisKind = "two_theta"
     time_per_step_s: float | None = None
     radiation: Radiation | None = None
-    temperature_K: float | None = None
     small_angle: bool = False
 
     @property
@@ -88,6 +85,8 @@ class Pattern(Measurement):
         DataError
             As `convert_axis`.
         """
+        if kind == self.axis_kind:
+            return self
         own = None if self.radiation is None else self.radiation.alpha1
         axis = convert_axis(self.axis, self.axis_kind, kind, own if wavelength is None else wavelength)
         return replace(self, axis=axis, axis_kind=kind).ascending()
@@ -104,7 +103,7 @@ class Pattern(Measurement):
         ------
         DataError
             As `Measurement.check`, or if there are only zeros, an axis is outside its range or looks like radians, a
-            wavelength, a counting time or a temperature cannot be right.
+            wavelength or a counting time cannot be right.
         """
         where = source if source is not None else self.source or None
         if self.axis_kind not in get_args(AxisKind):
@@ -119,8 +118,6 @@ class Pattern(Measurement):
             self.radiation.check(where)
         if self.time_per_step_s is not None and not (np.isfinite(self.time_per_step_s) and self.time_per_step_s > 0):
             raise DataError(f"the time per step of {self.name} is {self.time_per_step_s:g} s", source=where)
-        if self.temperature_K is not None and not 0 < self.temperature_K < 5000:
-            raise DataError(f"the temperature of {self.name} is {self.temperature_K:g} K", source=where)
 
     def _check_range(self, where: str | Path | None) -> None:
         axis, name = self.axis, self.name

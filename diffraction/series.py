@@ -1,35 +1,24 @@
-"""From the files of a recipe to frames: read, checked, aligned with the cycler; `stack` puts them on one axis."""
+"""From the files of a recipe to frames: read, checked, and set against time and voltage."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
+from layerscope.cycler.clock import aligned, by_clock, timed
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
 from layerscope.measured.files import fingerprint
+from layerscope.measured.measurement import LeftOut
+from layerscope.measured.series import Rejected
 from layerscope.records import InputFile
 
 from .dataset import Pattern
-from .frame_clock import aligned, by_clock, timed
-from .frames import Frame, FrameFailure, FrameSeries, levels_of, times_of, voltages_of
+from .frames import Frame, FrameSeries
 from .radiation import Radiation, tube_radiation
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
-from .stack import Stack, frames_failed, noise_factor, stack
 
-__all__ = [
-    "Frame",
-    "FrameFailure",
-    "FrameSeries",
-    "Stack",
-    "frames_failed",
-    "levels_of",
-    "load_series",
-    "noise_factor",
-    "side_files",
-    "stack",
-    "times_of",
-    "voltages_of",
-]
+__all__ = ["load_series", "side_files"]
 
 SAME_WAVELENGTH = 2e-3
 """Relative difference between the wavelength of a file and of the recipe beyond which one of them is wrong."""
@@ -48,7 +37,7 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     Returns
     -------
     FrameSeries
-        Frames that cannot be used are in ``failures``.
+        Frames that cannot be used are in ``rejected``.
 
     Raises
     ------
@@ -57,26 +46,32 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     MissingDependencyError
         If a format needs a library that is not installed.
     """
-    frames, failures, files = _read_files(recipe, table)
+    frames, rejected, files = _read_files(recipe, table)
+    total = len(frames) + len(rejected)
     left_out = set(table.leave_out)
     frames = [f for f in frames if f.index not in left_out]
-    failures = [f for f in failures if f.index not in left_out]
+    rejected = [r for r in rejected if r.index not in left_out]
     if not frames:
-        raise failures[0].error if failures else DataError("the series holds no frame", source=table.files[0])
-    flags = [f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}"] if left_out else []
+        raise rejected[0].error if rejected else DataError("the series holds no frame", source=table.files[0])
     others: list[InputFile] = []
     notes: list[str] = []
     if table.frames is not None:
         others += side_files(recipe, table.frames.table, table.frames.log)
-        frames = timed(recipe, table.frames, frames, len(frames) + len(failures) + len(left_out))
+        frames = timed(frames, table.frames, recipe.resolve, total)
     if table.cycler is not None:
-        frames, cycler, notes = aligned(recipe, table.cycler, frames)
+        frames, cycler, notes = aligned(frames, table.cycler, recipe.resolve)
         others.append(cycler)
     else:
         frames = by_clock(frames)
-    sample = table.sample or recipe.sample
     return FrameSeries(
-        table, sample, tuple(frames), tuple(failures), tuple(files), tuple(others), tuple(notes), tuple(flags)
+        table=table,
+        whole=table.state(recipe.sample, temperature_K=table.temperature_K),
+        levels=tuple(frames),
+        rejected=tuple(rejected),
+        files=tuple(files),
+        others=tuple(others),
+        notes=tuple(notes),
+        flags=(f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}",) if left_out else (),
     )
 
 
@@ -85,74 +80,44 @@ def side_files(recipe: DiffractionRecipe, *paths: str | None) -> list[InputFile]
     return [_unread(recipe, path) for path in dict.fromkeys(paths) if path is not None]
 
 
-def _read_files(
-    recipe: DiffractionRecipe, table: SeriesTable
-) -> tuple[list[Frame], list[FrameFailure], list[InputFile]]:
+def _read_files(recipe: DiffractionRecipe, table: SeriesTable) -> tuple[list[Frame], list[Rejected], list[InputFile]]:
     from .readers import read
 
     frames: list[Frame] = []
-    failures: list[FrameFailure] = []
+    rejected: list[Rejected] = []
     files: list[InputFile] = []
-    count = 0
     for number, path in enumerate(table.files):
+        first = len(frames) + len(rejected)
         try:
-            found = read(
-                recipe.resolve(path),
-                format=table.format,
-                columns=table.columns,
-                members=table.members,
-                on_error="collect",
-            )
+            where = recipe.resolve(path)
+            found = read(where, format=table.format, columns=table.columns, members=table.members, on_error="collect")
         except MissingDependencyError:
             raise
         except LayerscopeError as error:
             error.source = path  # as the recipe names it, wherever the data lie
             files.append(_unread(recipe, path))
-            failures.append(FrameFailure(count, number, error))
-            count += 1
+            rejected.append(Rejected(first, number, error))
             continue
         files.append(found.input_file(path))
-        items: list[Pattern | LayerscopeError] = []
-        by_index = {p.index: p for p in found.frames}
-        problems = {p.index: p for p in found.problems}
-        for index in sorted({*by_index, *problems}):
-            if index in by_index:
-                items.append(by_index[index])
-            else:
-                problem = problems[index]
-                message = problem.message.replace(str(recipe.resolve(path)), path)  # no path of this machine
-                items.append(_error(problem.kind, message, problem.source or path))
-        for item in items:
-            if isinstance(item, LayerscopeError):
-                failures.append(FrameFailure(count, number, item))
-            else:
-                _add_frame(recipe, table, replace(item, index=count), number, frames, failures)
-            count += 1
-    return frames, failures, files
+        rejected += [Rejected(first + p.index, number, _error(p, where, path)) for p in found.problems]
+        for pattern in found.frames:
+            index = first + pattern.index
+            try:
+                frames.append(Frame(index, number, _in_two_theta(recipe, table, replace(pattern, index=index))))
+            except LayerscopeError as error:
+                rejected.append(Rejected(index, number, error))
+    return frames, sorted(rejected, key=lambda r: r.index), files
 
 
-def _add_frame(
-    recipe: DiffractionRecipe,
-    table: SeriesTable,
-    pattern: Pattern,
-    file: int,
-    frames: list[Frame],
-    failures: list[FrameFailure],
-) -> None:
-    try:
-        radiation = _radiation(table.radiation or recipe.radiation, pattern)
-        pattern = replace(pattern, radiation=radiation)
-        if pattern.axis_kind != "two_theta":
-            pattern = pattern.to("two_theta")
-    except LayerscopeError as error:
-        failures.append(FrameFailure(pattern.index, file, error))
-    else:
-        frames.append(Frame(pattern.index, file, pattern, radiation))
+def _in_two_theta(recipe: DiffractionRecipe, table: SeriesTable, pattern: Pattern) -> Pattern:
+    radiation = _radiation(table.radiation or recipe.radiation, pattern)
+    return replace(pattern, radiation=radiation).to("two_theta")
 
 
-def _error(kind: str, message: str, source: str) -> LayerscopeError:
-    cls = ReaderError if kind == "reader" else DataError
-    return cls(message, source=source)
+def _error(problem: LeftOut, where: Path, path: str) -> LayerscopeError:
+    """Return the error of a frame that could not be read, without the path of this machine."""
+    cls = ReaderError if problem.kind == "reader" else DataError
+    return cls(problem.message.replace(str(where), path), source=problem.source or path)
 
 
 def _unread(recipe: DiffractionRecipe, path: str) -> InputFile:

@@ -9,14 +9,15 @@ import numpy as np
 
 from layerscope.errors import DataError
 from layerscope.flags import derived_flags, inherited_flags
+from layerscope.measured.noise import noise_factor
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 
 from ..frame_arrays import array_name, frame_fields
+from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import FloatArray
-from ..series import FrameSeries, Stack, frames_failed, noise_factor, stack
 from .components import component_set
 from .recipe import PeaksRecipe, ReflectionTable
 from .shift import ReflectionTrack, corrected_by_standard, track_reflection
@@ -41,7 +42,7 @@ class _Followed:
     """
 
     series: FrameSeries
-    stack: Stack
+    stack: FrameStack
     table: ReflectionTable
     track: ReflectionTrack
     d: FloatArray
@@ -59,7 +60,7 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
     context : RunContext
     series : FrameSeries
     """
-    factor, factor_sigma, flags = noise_factor(series, recipe.noise)
+    factor, factor_sigma, flags = noise_factor(series.measurements, recipe.noise)
     scale = None if factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
     known: dict[str, _Followed] = {}
     for table in sorted(recipe.reflections, key=lambda r: r.known_d_A is None):
@@ -69,8 +70,8 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             method="xrd_peaks.reflection",
         ):
             stacked = stack(series, table.range_2theta)
-            reported = {f.index for f in series.failures}
-            for failure in stacked.failures:
+            reported = {f.index for f in series.rejected}
+            for failure in stacked.rejected:
                 if failure.index not in reported:
                     inputs, state = series.inputs(table.name, failure), series.state(failure, table.name)
                     context.reject(failure.error, state=state, inputs=inputs, method="xrd_peaks.shift")
@@ -85,13 +86,13 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             yield _output(context, followed, scale)
 
 
-def _track(series: FrameSeries, stacked: Stack, table: ReflectionTable, factor: float) -> ReflectionTrack:
-    row = {frame.index: k for k, frame in enumerate(stacked.frames)}
+def _track(series: FrameSeries, stacked: FrameStack, table: ReflectionTable, factor: float) -> ReflectionTrack:
+    row = {frame.index: k for k, frame in enumerate(stacked.levels)}
     reference = [row[i] for i in table.reference_frames if i in row]
     if not reference:
         raise DataError("none of the reference frames can be used", source=table.name)
     return track_reflection(
-        stacked.two_theta,
+        stacked.axis,
         stacked.intensity,
         series.radiation,
         table,
@@ -104,7 +105,7 @@ def _corrected(one: _Followed, standard: _Followed) -> _Followed:
     """Return a reflection with its spacings corrected by a standard in the same frames."""
     name, known = one.table.name, standard.table.known_d_A
     assert known is not None  # noqa: S101 - the recipe sees to it
-    if [f.index for f in standard.stack.frames] != [f.index for f in one.stack.frames]:
+    if [f.index for f in standard.stack.levels] != [f.index for f in one.stack.levels]:
         raise DataError(f"{name} and its standard were not measured in the same frames", source=name)
     found = corrected_by_standard(one.track, standard.track, known, one.series.radiation.alpha1)
     flags = (*one.flags, *derived_flags({standard.table.name: standard.track.fit.flags()}))
@@ -121,7 +122,7 @@ def _output(context: RunContext, one: _Followed, scale: Quantity | None) -> Pipe
             quantities=_quantities(one, f),
             quality=quality_of(one.track.fit, (*shared, *frame.flags), f, r_factors=True),
         )
-        for f, frame in enumerate(one.stack.frames)
+        for f, frame in enumerate(one.stack.levels)
     ]
     whole = _whole(context, one, scale, tuple(r.record_id for r in records))
     arrays = _arrays(context, one)
@@ -184,7 +185,7 @@ def _name_of(context: RunContext, table: ReflectionTable) -> tuple[str, ...]:
 def _arrays(context: RunContext, one: _Followed) -> SeriesArrays:
     track, name = one.track, one.table.name
     curves, background = track.fit.component_curves()
-    fields = frame_fields(context, one.series, one.stack.frames)
+    fields = frame_fields(context, one.series, one.stack.levels)
     fields["parameters"] = {
         "position": SeriesParameter(track.position, track.position_sigma, "deg", scope="pattern"),
         "fwhm": SeriesParameter(track.fwhm, track.fwhm_sigma, "deg", scope="pattern"),

@@ -11,6 +11,8 @@ import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.flags import inherited_flags
+from layerscope.measured.noise import noise_factor
+from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
@@ -19,19 +21,11 @@ from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
 
 from ..frame_arrays import array_name, frame_fields
+from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import Radiation
 from ..readers import FORMATS
 from ..recipe_series import SeriesTable
-from ..series import (
-    FrameSeries,
-    Stack,
-    frames_failed,
-    load_series,
-    noise_factor,
-    stack,
-    times_of,
-    voltages_of,
-)
+from ..series import load_series
 from ..tables import peaks_tables
 from .bragg import d_from_two_theta, two_theta_from_d
 from .components import ComponentSet, component_set, hardware_lines
@@ -78,7 +72,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
         """Return what is wrong with frames, after making sure that they hold the lines of the components."""
         if recipe.components is not None:
             _stacked(recipe, series)
-        return [failure.error for failure in series.failures]
+        return [failure.error for failure in series.rejected]
 
     def groups(self, recipe: PeaksRecipe) -> list[tuple[SeriesTable, ...]]:
         """Return each series alone; two that are compared stay together."""
@@ -106,7 +100,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
         """Yield the records and arrays of the lines of the components, and of every reflection."""
         recipe = cast("PeaksRecipe", context.recipe)
         stacked = None if recipe.components is None else _stacked(recipe, series)
-        for failure in (*series.failures, *(stacked.failures if stacked is not None else ())):
+        for failure in (*series.rejected, *(stacked.rejected if stacked is not None else ())):
             inputs, method = series.inputs(f"{self.name}.frame", failure), f"{self.name}.frame"
             context.reject(failure.error, state=series.state(failure), inputs=inputs, method=method)
         if stacked is not None:
@@ -169,7 +163,7 @@ def _window(recipe: PeaksRecipe, components: ComponentSet, radiation: Radiation)
     return low, high
 
 
-def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> Stack:
+def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> FrameStack:
     """Put the frames on one axis around the window of the components."""
     assert recipe.components is not None  # noqa: S101
     radiation = series.radiation
@@ -177,7 +171,7 @@ def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> Stack:
     window = _window(recipe, components, radiation)
     limits = recipe.range_2theta or (window[0] - MARGIN_BELOW, window[1] + MARGIN_ABOVE)
     stacked = stack(series, limits)
-    axis = stacked.two_theta
+    axis = stacked.axis
     step = float(np.ptp(axis)) / (axis.size - 1)
     if axis[0] > window[0] + step or axis[-1] < window[1] - max(step, 0.5):
         raise DataError(
@@ -189,10 +183,10 @@ def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> Stack:
     return stacked
 
 
-def _completed(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation) -> PeaksRecipe:
+def _completed(recipe: PeaksRecipe, stacked: FrameStack, radiation: Radiation) -> PeaksRecipe:
     """Return the recipe with every value that the library, the axis and the wavelength gave it."""
     components = component_set(str(recipe.components))
-    ends, _ = d_from_two_theta([stacked.two_theta[-1], stacked.two_theta[0]], radiation.alpha1)
+    ends, _ = d_from_two_theta([stacked.axis[-1], stacked.axis[0]], radiation.alpha1)
     there = tuple(h.id for h in hardware_lines(float(ends[0]), float(ends[1])))
     asked = recipe.hardware if isinstance(recipe.hardware, tuple) else there
     factors = {c.id: c.intensity_per_weight for c in components.components}
@@ -208,9 +202,9 @@ def _completed(recipe: PeaksRecipe, stacked: Stack, radiation: Radiation) -> Pea
     return recipe.model_copy(update=found).located(recipe.folder)
 
 
-def _options(recipe: PeaksRecipe, stacked: Stack, factor: float) -> SeriesOptions:
+def _options(recipe: PeaksRecipe, stacked: FrameStack, factor: float) -> SeriesOptions:
     """Return what the numerics are asked for by a recipe that is complete."""
-    index = {frame.index: row for row, frame in enumerate(stacked.frames)}
+    index = {frame.index: row for row, frame in enumerate(stacked.levels)}
     reference = tuple(index[i] for i in recipe.reference_frames if i in index)
     if not reference:
         raise DataError("none of the reference frames can be used", hint="choose others: reference_frames")
@@ -233,14 +227,14 @@ class _Output(PipelineOutput):
     analysed: Analysed = field(kw_only=True)
 
 
-def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: Stack) -> _Output:
+def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: FrameStack) -> _Output:
     recipe = _completed(recipe, stacked, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
-    factor, factor_sigma, noise = noise_factor(series, recipe.noise)
-    times = times_of(stacked.frames)
-    voltage, voltage_sigma, missing = voltages_of(stacked.frames)
+    factor, factor_sigma, noise = noise_factor(series.measurements, recipe.noise)
+    times = times_of(stacked.levels)
+    voltage, voltage_sigma, missing = voltages_of(stacked.levels)
     result = analyse_series(
-        stacked.two_theta,
+        stacked.axis,
         stacked.intensity,
         series.radiation,
         time_s=times,
@@ -279,9 +273,9 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
     series, result = found.series, found.result
     reading = read_intergrowth(result)
     shared = inherited_flags(found.flags)
-    for f, frame in enumerate(found.stack.frames):
+    for f, frame in enumerate(found.stack.levels):
         if f % 20 == 0:
-            context.progress(f, len(found.stack.frames), f"{series.sample}: frame {frame.index}")
+            context.progress(f, len(found.stack.levels), f"{series.sample}: frame {frame.index}")
         flags = (*shared, *frame.flags, *frame_flags(result, f))
         records.append(
             context.record(
@@ -306,8 +300,8 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float) ->
     components |= {line.id: curves[line.id] for line in result.hardware if line.id in curves}
     labels = [label_of(result, n) for n in result.names]
     area_sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", result.area_covariance), 0.0))
-    fields = frame_fields(context, found.series, found.stack.frames)
-    shape = np.ones(len(found.stack.frames))
+    fields = frame_fields(context, found.series, found.stack.levels)
+    shape = np.ones(len(found.stack.levels))
     for k, label in enumerate(labels):
         width = SeriesParameter(shape * result.fwhm[k], shape * result.fwhm_sigma[k], "deg")
         fields["parameters"][f"{label} fwhm"] = width
@@ -319,7 +313,7 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float) ->
         name=array_name(context, found.series, region),
         technique="xrd",
         title=f"{found.series.sample}: ({region})",
-        axis=found.stack.two_theta.copy(),
+        axis=found.stack.axis.copy(),
         background=background,
         components=components,
         component_area={label: result.area[k] for k, label in enumerate(labels)},

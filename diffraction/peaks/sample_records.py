@@ -12,7 +12,7 @@ from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs.build import measured, remarks
 from layerscope.runs.pipeline import RunContext
 
-from ..series import FrameSeries, Stack
+from ..frames import FrameSeries, FrameStack
 from .difference import compare_totals
 from .quantities import COUNTING, STRUCTURE, total_label
 from .recipe import ComparisonTable
@@ -26,7 +26,7 @@ class Analysed:
     """One series after analysis, with the flags of its record."""
 
     series: FrameSeries
-    stack: Stack
+    stack: FrameStack
     result: LineSeries
     flags: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from layerscope.measured.delimited import Table, holds_rows, parse_table
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 
 from ..dataset import Pattern
 from ..radiation import FloatArray

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import moment
 
 from ..dataset import Pattern

@@ -16,7 +16,7 @@ import numpy as np
 
 from layerscope.errors import DataError, MissingDependencyError
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, moment, number
 
 from ..dataset import Pattern

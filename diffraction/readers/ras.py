@@ -10,7 +10,7 @@ import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile, natural_key
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, moment, number
 
 from ..dataset import Pattern

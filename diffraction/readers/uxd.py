@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, moment, number, numbers
 
 from ..dataset import Pattern

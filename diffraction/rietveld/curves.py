@@ -10,8 +10,8 @@ from layerscope.runs.arrays import Marks, SeriesArrays
 from layerscope.runs.pipeline import RunContext
 
 from ..frame_arrays import array_name, frame_fields
+from ..frames import Frame, FrameSeries
 from ..radiation import FloatArray
-from ..series import Frame, FrameSeries
 from .result import RietveldResult
 
 __all__ = ["refinement_arrays"]

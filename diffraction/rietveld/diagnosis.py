@@ -7,7 +7,7 @@ import math
 from layerscope.errors import DataError
 from layerscope.flags import threshold
 
-from ..series import Frame
+from ..frames import Frame
 from .checks import contrast_warnings
 from .job import Job
 from .result import RietveldResult

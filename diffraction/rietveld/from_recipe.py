@@ -10,10 +10,11 @@ from pathlib import Path
 from layerscope.errors import LayerscopeError, RecipeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.files import load
+from layerscope.measured.noise import with_poisson_errors
 from layerscope.measured.text import decode
 
+from ..frames import Frame, FrameSeries
 from ..radiation import Radiation
-from ..series import Frame, FrameSeries
 from .checks import check_phase
 from .crystal import FREE_CELL, crystal_system
 from .library import available_phases, load_phase
@@ -48,8 +49,8 @@ def check_probe(recipe: RietveldRecipe, series: FrameSeries) -> None:
         raise RecipeError(_NEUTRONS, source="radiation.probe", hint=_NEUTRONS_HINT)
     if probe is not None:
         return
-    for frame in series.frames:
-        found = frame.pattern.metadata
+    for frame in series.levels:
+        found = frame.measurement.metadata
         if found.get("probe") == "neutron":
             raise RecipeError(
                 f"these are neutrons, says the header ({found.get('probe_from', '')}): {_NEUTRONS}",
@@ -73,8 +74,8 @@ def powder_pattern(frame: Frame, factor: float, noise: str) -> PowderPattern:
     DataError
         If the pattern cannot be refined, see `PowderPattern.check`.
     """
-    own = factor if noise == "scaled" else None
-    return PowderPattern.from_dataset(frame.pattern, name=f"frame {frame.index}", factor=own)
+    pattern = frame.measurement if noise != "scaled" else with_poisson_errors(frame.measurement, factor)
+    return PowderPattern.from_dataset(pattern, name=f"frame {frame.index}")
 
 
 def problem_of(recipe: RietveldRecipe, radiation: Radiation) -> Problem:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layerscope.errors import FitError, LayerscopeError, MissingDependencyError
+from layerscope.measured.noise import noise_factor
+from layerscope.measured.series import Rejected
 from layerscope.runs.pipeline import RunContext
 
-from ..series import Frame, FrameFailure, FrameSeries, noise_factor, side_files
+from ..frames import Frame, FrameSeries
+from ..series import side_files
 from .engines.registry import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
@@ -39,7 +42,7 @@ class Job:
     @property
     def frames(self) -> list[Frame]:
         """Frames that have a pattern to refine."""
-        return [f for f in self.series.frames if f.index in self.patterns]
+        return [f for f in self.series.levels if f.index in self.patterns]
 
     def folder(self, engine: str, *parts: str) -> Path:
         """Return where an engine works; it is gone after the run."""
@@ -109,16 +112,19 @@ def make_job(recipe: RietveldRecipe, context: RunContext, series: FrameSeries) -
     recipe = with_instrument(recipe, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
     problem = problem_of(recipe, series.radiation)
-    factor, _, flags = noise_factor(series, recipe.noise) if _needs_factor(recipe, series) else (1.0, None, ())
+    factor = 1.0
+    flags: tuple[str, ...] = ()
+    if _needs_factor(recipe, series):
+        factor, _, flags = noise_factor(series.measurements, recipe.noise)
     patterns = {}
-    failures = [*series.failures]
-    for frame in series.frames:
+    failures = [*series.rejected]
+    for frame in series.levels:
         try:
             pattern = powder_pattern(frame, factor, recipe.noise)
             pattern.within(recipe.range_2theta)
             patterns[frame.index] = pattern
         except LayerscopeError as error:
-            failures.append(FrameFailure(frame.index, frame.file, error))
+            failures.append(Rejected(frame.index, frame.file, error))
     if not patterns:
         raise failures[0].error
     for failure in failures:
@@ -128,10 +134,10 @@ def make_job(recipe: RietveldRecipe, context: RunContext, series: FrameSeries) -
 
 def _needs_factor(recipe: RietveldRecipe, series: FrameSeries) -> bool:
     """Return whether errors have to come from the noise: the files give none."""
-    return recipe.noise == "scaled" or series.frames[0].pattern.variance is None
+    return recipe.noise == "scaled" or series.levels[0].measurement.variance is None
 
 
-def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries, failure: FrameFailure) -> None:
+def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries, failure: Rejected) -> None:
     for engine in engines_of(recipe):
         method = f"rietveld.{engine}"
         inputs = series.inputs(method, failure)

@@ -92,12 +92,9 @@ class PowderPattern:
         return pattern
 
     @classmethod
-    def from_dataset(cls, pattern: Pattern, *, name: str, factor: float | None = None) -> PowderPattern:
-        """Take over a pattern that a reader returned; points where nothing was measured are left out.
-
-        With a ``factor`` the variance is that many times the intensity instead of the pattern's own.
-        """
-        sigma = pattern.sigma() if factor is None else np.sqrt(factor * np.maximum(pattern.intensity, factor))
+    def from_dataset(cls, pattern: Pattern, *, name: str) -> PowderPattern:
+        """Take over a pattern that a reader returned; points where nothing was measured are left out."""
+        sigma = pattern.sigma()
         measured = np.isfinite(sigma)  # an infinite error says that nothing was measured there
         return cls.from_counts(pattern.two_theta[measured], pattern.intensity[measured], sigma[measured], name=name)
 

@@ -18,9 +18,10 @@ from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
+from ..frames import Frame, FrameSeries
 from ..readers import FORMATS
 from ..recipe_series import SeriesTable
-from ..series import Frame, FrameSeries, load_series
+from ..series import load_series
 from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
@@ -91,7 +92,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     def tried(self, recipe: RietveldRecipe, series: FrameSeries) -> list[LayerscopeError]:
         """Return what is wrong with frames, after making sure that some can be refined."""
         job = make_job(recipe, RunContext(cast("Pipeline", self), recipe, {}), series)
-        return [failure.error for failure in job.series.failures]
+        return [failure.error for failure in job.series.rejected]
 
     def analyse(self, series: FrameSeries, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, engine by engine, then their comparison."""

@@ -9,11 +9,12 @@ import numpy as np
 
 from layerscope.fitting.quality import durbin_watson
 from layerscope.flags import dispersion_flag, threshold
+from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import FitQuality, Quantity
 from layerscope.runs.build import finite_bounds, held, measured, some, upper_limit
 
 from ..events import find_kinks, quantities_of_events, runs
-from ..series import Frame, times_of, voltages_of
+from ..frames import Frame
 from .compare import Comparison, Difference
 from .frame import Tested
 from .result import Estimate, PhaseResult, RietveldResult

@@ -24,7 +24,7 @@ from layerscope.measured.archive import (
     read_member,
 )
 from layerscope.measured.files import RawFile, files_of, joint_fingerprint, load
-from layerscope.measured.series import LeftOut, Recording
+from layerscope.measured.measurement import LeftOut, Recording
 
 __all__ = ["Formats", "OnError", "Reader"]
 
@@ -158,7 +158,7 @@ class Formats(Generic[R]):
 
     def read(
         self,
-        path: str | Path,
+        path: str | Path | RawFile,
         *,
         format: str = "auto",
         columns: object = None,
@@ -170,7 +170,7 @@ class Formats(Generic[R]):
 
         Parameters
         ----------
-        path : str or Path
+        path : str, Path or RawFile
             A file; or a folder or a zip archive of files; or a pattern such as ``frames/*.xy``.
         format : str, default "auto"
             ``"auto"`` looks at the content, whatever the name; or one of `names`.
@@ -199,7 +199,7 @@ class Formats(Generic[R]):
         MissingDependencyError
             If the format needs a library that is not installed.
         """
-        path = Path(path)
+        given, path = path, path.path if isinstance(path, RawFile) else Path(path)
         if format != "auto" and format not in self.names:
             raise ReaderError(f"unknown format {format!r}", source=path, hint=f"known: auto, {', '.join(self.names)}")
         if columns is not None and format not in ("auto", self._plain):
@@ -207,7 +207,7 @@ class Formats(Generic[R]):
         if on_error not in ("raise", "collect"):
             raise ReaderError(f"on_error is {on_error!r}", source=path, hint="raise or collect")
         wanted = self._plain if columns is not None else format
-        bundle = self._bundle(path, wanted, members)
+        bundle = _alone(given) if isinstance(given, RawFile) else self._bundle(path, wanted, members)
         found: list[Any] = []
         problems: list[LeftOut] = []
         formats: dict[str, None] = {}
@@ -290,7 +290,7 @@ class Formats(Generic[R]):
         if not is_zip(raw) or self.sniffed(raw):
             if members is not None:
                 raise raw.error("members only goes with a folder or a zip archive")
-            return Bundle((raw,), (raw.name,), (), raw.sha256, raw.size)
+            return _alone(raw)
         with open_archive(raw) as archive:
             names = member_names(archive)
             get = partial(read_member, raw, archive)
@@ -332,6 +332,10 @@ class Formats(Generic[R]):
                 if self.sniffed(get(name)):
                     return True
         return False
+
+
+def _alone(raw: RawFile) -> Bundle:
+    return Bundle((raw,), (raw.name,), (), raw.sha256, raw.size)
 
 
 def _load_inside(folder: Path, name: str) -> RawFile:

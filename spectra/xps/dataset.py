@@ -11,19 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.measured.series import FloatArray, Measurement, Recording, require_one_axis
+from layerscope.measured.measurement import FloatArray, Measurement, Recording, require_one_axis
 
 __all__ = [
     "FloatArray",
     "Spectrum",
     "XpsDataset",
-    "count_quantum",
     "normalise_region",
     "require_etch_times",
 ]
-
-MINIMUM_DISTINCT_COUNTS = 10
-"""With fewer different counts a common divisor could be chance: ten of ten are even in one of 1000 spectra."""
 
 _ELEMENTS = frozenset(
     re.findall(
@@ -119,7 +115,7 @@ class Spectrum(Measurement):
     @property
     def name(self) -> str:
         """What the messages call it."""
-        return f"region {self.region_label!r} at level {self.level}"
+        return f"level {self.level} of {self.region_label!r}"
 
     @property
     def axis_unit(self) -> str:
@@ -236,36 +232,6 @@ class XpsDataset(Recording[Spectrum]):
         if not allow_unequal_axes:
             require_one_axis(found, self.source)
         return tuple(found)
-
-
-def count_quantum(spectrum: Spectrum) -> float:
-    """Return the step in which the counts of a spectrum come.
-
-    Some instruments divide a strong signal down and multiply it up again: the counts then are multiples of, say, 10,
-    and their variance is not their number but 10 times it. Weights that overlook this are too strong by that factor.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        With counts, or a rate whose dwell time and scans are known.
-
-    Returns
-    -------
-    float
-        The largest whole number that divides all counts (variance = quantum * counts); 1 if the counts are not whole,
-        or too few differ to tell.
-
-    Raises
-    ------
-    DataError
-        If the intensity is a rate and dwell time or number of scans is unknown.
-    """
-    counts = spectrum.real_counts()
-    whole = np.round(counts)
-    # A rate stored as a 32-bit float leaves 1e-7 of the value.
-    if (np.abs(counts - whole) > 0.01 + 2e-7 * np.abs(counts)).any() or np.unique(whole).size < MINIMUM_DISTINCT_COUNTS:
-        return 1.0
-    return float(max(int(np.gcd.reduce(whole.astype(np.int64))), 1))
 
 
 def require_etch_times(levels: tuple[Spectrum, ...], source: str | Path | None = None) -> FloatArray:

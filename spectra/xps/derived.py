@@ -214,8 +214,8 @@ def _composition_record(
         )
         quantities += _species_shares(profile, names[m], composition, level, m, rows[names[m]])
     first = profile.spectra[names[0]]
-    files = sorted({profile.spectra[n].files[row] for n, row in rows.items()})
-    number = first.spectra[rows[names[0]]].level
+    files = sorted({profile.spectra[n].levels[row].file for n, row in rows.items()})
+    number = first.levels[rows[names[0]]].index
     parents = {name: profile.records[name, row] for name, row in rows.items()}
     notes = [f"{', '.join(missing)} could not be fitted: the fractions are of the other elements"] if missing else []
     flags = [f"REGIONS_LEFT_OUT:{','.join(missing)}"] if missing else []
@@ -318,7 +318,7 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
         records.append(
             profile.context.record(
                 state=profile.state(region.name, None if spectra.times is None else float(spectra.times[level])),
-                inputs=profile.inputs(f"valence@level={spectra.spectra[level].level}", [spectra.files[level]]),
+                inputs=profile.inputs(f"valence@level={spectra.levels[level].index}", [spectra.levels[level].file]),
                 method="xps.valence",
                 quantities=some(quantities),
                 quality=remarks([*flags, *derived_flags({region.name: parent.flags})]),

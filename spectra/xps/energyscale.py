@@ -157,7 +157,7 @@ def align(
         return spectra, scale
     kept = spectra.only(list(rows)) if left else spectra
     if left:
-        names = ", ".join(str(spectra.spectra[row].level) for row in left)
+        names = ", ".join(str(spectra.levels[row].index) for row in left)
         note = f"left out, because the charge reference was not measured there: level {names}"
         kept = replace(kept, notes=(*kept.notes, note))
     return kept, scale.only(list(rows.values()))

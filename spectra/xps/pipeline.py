@@ -204,8 +204,8 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     for level in spectra.rejected:
         profile.context.reject(
             level.error,
-            state=profile.state(region.name, level.time),
-            inputs=profile.inputs(f"{region.name}@level={level.level}", [level.file]),
+            state=profile.state(region.name, level.time_s),
+            inputs=profile.inputs(f"{region.name}@level={level.index}", [level.file]),
             method="xps.region",
         )
     reference = _reference(profile, region)

@@ -82,7 +82,7 @@ def level_records(
             notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
         if level in outliers:
             flags.append(outliers[level])
-        inputs = profile.inputs(f"{name}@level={spectra.spectra[level].level}", [spectra.files[level]])
+        inputs = profile.inputs(f"{name}@level={spectra.levels[level].index}", [spectra.levels[level].file])
         record = profile.context.record(
             state=profile.state(name, _level_time(spectra, level)),
             inputs=inputs,

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.measured.series import most_usual, same_axis
+from layerscope.measured.noise import count_quantum
+from layerscope.measured.series import Level, Rejected, stack_levels
 
-from .dataset import Spectrum, XpsDataset, count_quantum, normalise_region, require_etch_times
+from .dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
 from .options import RegionTable, SeriesTable
 
-__all__ = ["RegionSpectra", "RejectedLevel", "merge_levels", "metadata", "region_spectra"]
+__all__ = ["RegionSpectra", "merge_levels", "metadata", "region_spectra"]
 
 FloatArray = NDArray[np.float64]
 
@@ -27,10 +28,8 @@ class RegionSpectra:
 
     Attributes
     ----------
-    spectra : tuple of Spectrum
-        One a level.
-    files : tuple of int
-        Which file of the series each level comes from.
+    levels : tuple of Level
+        L of them, each with its spectrum and the file that it comes from.
     x : ndarray, shape (n,)
         Binding energy (eV), ascending, inside the recipe's range.
     y : ndarray, shape (L, n)
@@ -45,14 +44,13 @@ class RegionSpectra:
         Etch times (s); None for a single level without one.
     transmission : ndarray, shape (n,), or None
         Of the analyser, mean over the levels.
-    rejected : tuple of RejectedLevel
+    rejected : tuple of Rejected
         Levels that could not be used.
     notes : tuple of str
         What else was left out, and why.
     """
 
-    spectra: tuple[Spectrum, ...]
-    files: tuple[int, ...]
+    levels: tuple[Level[Spectrum], ...]
     x: FloatArray
     y: FloatArray
     unit: str
@@ -60,13 +58,18 @@ class RegionSpectra:
     live_time_s: FloatArray
     times: FloatArray | None
     transmission: FloatArray | None
-    rejected: tuple[RejectedLevel, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def spectra(self) -> tuple[Spectrum, ...]:
+        """The spectra, one a level."""
+        return tuple(level.measurement for level in self.levels)
 
     @property
     def keys(self) -> tuple[float, ...]:
         """What tells that levels of two regions are the same: their times, or their numbers where there are none."""
-        values = [s.level for s in self.spectra] if self.times is None else self.times
+        values = [level.index for level in self.levels] if self.times is None else self.times
         return tuple(float(v) for v in values)
 
     def only(self, rows: Sequence[int]) -> RegionSpectra:
@@ -74,8 +77,7 @@ class RegionSpectra:
         at = list(rows)
         return replace(
             self,
-            spectra=tuple(self.spectra[i] for i in at),
-            files=tuple(self.files[i] for i in at),
+            levels=tuple(self.levels[i] for i in at),
             y=self.y[at],
             exposure=self.exposure[at],
             live_time_s=self.live_time_s[at],
@@ -83,78 +85,49 @@ class RegionSpectra:
         )
 
 
-@dataclass(frozen=True)
-class RejectedLevel:
-    """A level that cannot take part in the series.
-
-    Attributes
-    ----------
-    level : int
-        Its number.
-    file : int
-        Which file of the series it comes from.
-    time : float or None
-        Its etch time or moment (s).
-    error : DataError
-        Why.
-    """
-
-    level: int
-    file: int
-    time: float | None
-    error: DataError
-
-
-def merge_levels(datasets: Sequence[XpsDataset], region: str, sample: str | None) -> tuple[tuple[Spectrum, int], ...]:
-    """Return the levels of a region over all files of a series, each with the index of its file.
+def merge_levels(
+    datasets: Sequence[XpsDataset], region: str, sample: str | None, times: Sequence[float] | None = None
+) -> tuple[Level[Spectrum], ...]:
+    """Return the levels of a region over all files of a series; `times` (s) take the place of the files'.
 
     Raises
     ------
     DataError
-        If a file does not hold the region.
+        If a file does not hold the region, or there are other times than levels.
     """
-    found: list[tuple[Spectrum, int]] = []
+    found: list[tuple[int, Spectrum]] = []
     name = normalise_region(region)
-    for index, dataset in enumerate(datasets):
+    for file, dataset in enumerate(datasets):
         if len(datasets) > 1 and name not in dataset.regions():
             raise DataError(f"there is no region {name!r}", source=dataset.source)
-        levels = dataset.levels(region, sample=sample, allow_unequal_axes=True)
-        found += [(replace(s, level=len(found) + k), index) for k, s in enumerate(levels)]
-    return tuple(found)
+        found += [(file, s) for s in dataset.levels(region, sample=sample, allow_unequal_axes=True)]
+    if times is not None and len(times) != len(found):
+        raise DataError(
+            f"the recipe gives {len(times)} times for {len(found)} levels of {name!r}", source=datasets[0].source.name
+        )
+    known = [s.etch_time_s for _, s in found] if times is None else times
+    return tuple(
+        Level(number, file, replace(s, level=number, etch_time_s=time), time_s=time)
+        for number, ((file, s), time) in enumerate(zip(found, known, strict=True))
+    )
 
 
-def _usable(
-    pairs: tuple[tuple[Spectrum, int], ...], times: Sequence[float | None], datasets: Sequence[XpsDataset]
-) -> tuple[tuple[tuple[Spectrum, int], ...], tuple[RejectedLevel, ...]]:
-    """Part the levels that can be fitted together from those that cannot: bad values, or an axis of their own."""
-    rejected: list[RejectedLevel] = []
-    sound: list[tuple[Spectrum, int]] = []
-    for (spectrum, index), time in zip(pairs, times, strict=True):
+def _sound(
+    levels: Sequence[Level[Spectrum]], datasets: Sequence[XpsDataset]
+) -> tuple[list[Level[Spectrum]], list[Rejected]]:
+    """Part the levels whose values can be used from those whose cannot."""
+    sound: list[Level[Spectrum]] = []
+    rejected: list[Rejected] = []
+    for level in levels:
         try:
-            spectrum.check(datasets[index].source.name)
-            _check_size(spectrum, datasets[index].source.name)
-            sound.append((spectrum, index))
+            level.measurement.check(datasets[level.file].source.name)
+            _check_size(level.measurement, datasets[level.file].source.name)
+            sound.append(level)
         except DataError as error:
-            rejected.append(RejectedLevel(spectrum.level, index, time, error))
+            rejected.append(Rejected(level.index, level.file, error, level.time_s))
     if not sound:
         raise rejected[0].error
-    usual = most_usual([s for s, _ in sound])
-    common = usual.binding_energy
-    kept = []
-    for spectrum, index in sound:
-        if same_axis(usual, spectrum):
-            kept.append((spectrum, index))
-            continue
-        axis = spectrum.binding_energy
-        unlike = DataError(
-            f"level {spectrum.level} of {spectrum.region!r} has {axis.size} points from {axis[0]:g} to {axis[-1]:g} eV,"
-            f" the series {common.size} from {common[0]:g} to {common[-1]:g} eV: it is left out",
-            source=datasets[index].source.name,
-        )
-        rejected.append(RejectedLevel(spectrum.level, index, times[spectrum.level], unlike))
-    if 2 * len(kept) <= len(pairs) and len(pairs) > 1:
-        raise rejected[-1].error
-    return tuple(kept), tuple(rejected)
+    return sound, rejected
 
 
 def _check_size(spectrum: Spectrum, source: str) -> None:
@@ -178,11 +151,13 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         or the recipe's range leaves too few points.
     """
     source = datasets[0].source.name
-    merged = merge_levels(datasets, table.name, series.select_sample)
-    merged = _with_times(merged, series, source)
-    pairs, rejected = _usable(merged, [s.etch_time_s for s, _ in merged], datasets)
-    spectra = tuple(s for s, _ in pairs)
-    x = spectra[0].binding_energy
+    merged = merge_levels(datasets, table.name, series.select_sample, series.etch_times_s or series.times_s)
+    sound, rejected = _sound(merged, datasets)
+    stacked = stack_levels(sound, least=1)
+    rejected += stacked.rejected
+    if 2 * len(stacked.levels) <= len(merged) and len(merged) > 1:
+        raise rejected[-1].error
+    spectra, x = tuple(level.measurement for level in stacked.levels), stacked.axis
     inside = np.ones(x.size, bool)
     if table.range_eV is not None:
         inside = (x >= table.range_eV[0]) & (x <= table.range_eV[1])
@@ -193,22 +168,20 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
             source=source,
             hint=f"measured: {x[0]:g} to {x[-1]:g} eV",
         )
-    y = np.stack([s.counts for s in spectra])[:, inside]
     exposure, live = _exposures(spectra, series, source)
     transmission = None
     if all(s.transmission is not None for s in spectra):
         transmission = np.mean([s.transmission for s in spectra if s.transmission is not None], axis=0)[inside]
     return RegionSpectra(
-        spectra,
-        tuple(i for _, i in pairs),
+        stacked.levels,
         x[inside],
-        y,
+        stacked.intensity[:, inside],
         spectra[0].intensity_unit,
         exposure,
         live,
         None if len(merged) == 1 and spectra[0].etch_time_s is None else require_etch_times(spectra, source),
         transmission,
-        rejected,
+        tuple(rejected),
     )
 
 
@@ -242,20 +215,6 @@ def _quanta(spectra: tuple[Spectrum, ...]) -> FloatArray:
     if len(known) < len(spectra):
         return np.ones(len(spectra))
     return np.full(len(spectra), min(count_quantum(s) for s in spectra))
-
-
-def _with_times(
-    pairs: tuple[tuple[Spectrum, int], ...], series: SeriesTable, source: str
-) -> tuple[tuple[Spectrum, int], ...]:
-    """Put the recipe's times in place of the files'."""
-    given = series.etch_times_s or series.times_s
-    if given is None:
-        return pairs
-    if len(given) != len(pairs):
-        raise DataError(
-            f"the recipe gives {len(given)} times for {len(pairs)} levels of {pairs[0][0].region!r}", source=source
-        )
-    return tuple((replace(s, etch_time_s=t), i) for (s, i), t in zip(pairs, given, strict=True))
 
 
 def metadata(spectra: Sequence[Spectrum]) -> dict[str, str | int | float | bool | None]:

@@ -59,6 +59,6 @@ def test_the_frames_of_a_series_may_lie_in_a_folder(tmp_path: Path, files: str) 
         {"layerscope": 1, "pipeline": "xrd_peaks", "sample": "s", "series": [table], "components": "lco_003"}
     ).located(tmp_path)
     series = load_series(recipe, recipe.series[0])  # type: ignore[attr-defined,arg-type]
-    assert [f.pattern.intensity[0] for f in series.frames] == [100.0 + frame for frame in range(12)]
+    assert [f.measurement.intensity[0] for f in series.levels] == [100.0 + frame for frame in range(12)]
     (entry,) = series.inputs("all")
     assert (entry.path, entry.sha256) == (files, fingerprint(tmp_path / files)[0])

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.cycler import read_cycler, read_frame_log
 from layerscope.diffraction.readers import read as read_pattern
-from layerscope.diffraction.recipe_series import CyclerColumnsTable, PatternColumnsTable
+from layerscope.diffraction.recipe_series import PatternColumnsTable
 from layerscope.spectra.xps.options import SpectrumColumnsTable
 from layerscope.spectra.xps.readers import read as read_spectrum
 
+from layerscope.cycler import CyclerColumnsTable, read_cycler, read_frame_log
 from layerscope.errors import LayerscopeError, ReaderError
 from layerscope.measured.delimited import ColumnsTable
 
@@ -36,7 +36,7 @@ def pattern_without_a_map(path: Path, **how: str) -> np.ndarray:
 
 
 def record_of_a_cycler(path: Path, **how: str) -> np.ndarray:
-    found = read_cycler(path, columns=CyclerColumnsTable(time=0, voltage=1, time_unit="s", **how))
+    found = read_cycler(path, columns=CyclerColumnsTable(time=0, voltage=1, time_unit="s", **how)).measurements[0]
     return np.stack([found.time_s + X[0], found.voltage_V])
 
 

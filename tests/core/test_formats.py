@@ -13,7 +13,7 @@ import pytest
 from layerscope.errors import DataError, ReaderError, RecipeError
 from layerscope.measured.files import RawFile, fingerprint
 from layerscope.measured.formats import Formats
-from layerscope.measured.series import Measurement, Recording
+from layerscope.measured.measurement import Measurement, Recording
 from layerscope.runs.recipe import resolve_inside
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.cycler import CyclerData, align, read_cycler, read_frame_log, with_log
-from layerscope.diffraction.dataset import Pattern, PatternSeries
-from layerscope.diffraction.frame_clock import with_period
+from layerscope.diffraction.dataset import Pattern
 from layerscope.diffraction.readers import read
 
+from layerscope.cycler import CyclerColumnsTable, CyclerData, align, read_cycler, read_frame_log, with_log
+from layerscope.cycler.clock import with_period
 from layerscope.errors import DataError, ReaderError
 
 START = datetime(2024, 1, 1, 12, 0, 0)
@@ -137,10 +137,10 @@ def test_what_a_clock_does_not_know_must_be_given() -> None:
 def test_the_coin_cell_is_aligned_by_its_log(shared_data: Path) -> None:
     pytest.importorskip("NewareNDA")
     path = shared_data / "xrd/operando_coin_cell/coincell8.zip"
-    series = with_log(read(path), read_frame_log(path, member="*.csv"))
-    assert series.frames[0].start_time == datetime(2025, 7, 2, 19, 5, 59, 614000)
-    assert series.frames[0].duration_s == pytest.approx(56.553)
-    cell = read_cycler(path, member="*.ndax")
+    series = with_log(read(path).frames, read_frame_log(path, member="*.csv"))
+    assert series[0].start_time == datetime(2025, 7, 2, 19, 5, 59, 614000)
+    assert series[0].duration_s == pytest.approx(56.553)
+    (cell,) = read_cycler(path, member="*.ndax").measurements
     result = align(series, cell, clock_sigma_s=30.0)
     # The first frame was measured 131 s before the cycler started; the next three during its rest at 3.098 V.
     assert result.states[0].flags == ("BEFORE_RECORD",)
@@ -156,11 +156,9 @@ def test_the_coin_cell_is_aligned_by_its_log(shared_data: Path) -> None:
 
 
 def test_a_period_aligns_the_operando_series(shared_data: Path) -> None:
-    from layerscope.diffraction.recipe_series import CyclerColumnsTable
-
     path = shared_data / "xrd/operando_spinel_lab/rybakov_operando_raw.zip"
     plan = CyclerColumnsTable(time=0, voltage=1, current=2, time_unit="hms", signed=False)
-    cell = read_cycler(path, member="charge.txt", columns=plan)
+    (cell,) = read_cycler(path, member="charge.txt", columns=plan).measurements
     result = align(with_period(read(path).frames, START, 1140.0), cell, clock_sigma_s=60.0, cycler_start=START)
     values, _ = result.voltages()
     assert np.nanargmax(values) == 46  # the last that ends before the charge does: 47 * 1140 s = 14.9 h of 15 h
@@ -197,7 +195,6 @@ def test_a_frame_that_is_not_in_the_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(LOG)
     log = read_frame_log(tmp_path / "log.csv")
     frames = tuple(Pattern(AXIS, AXIS, source=f"scan_{i}.xy", index=i) for i in (1, 2, 3))
-    series = PatternSeries(tmp_path, "columns", "", "1", "", 0, frames[:2])
-    assert [f.duration_s for f in with_log(series, log).frames] == [600.0, 600.0]
+    assert [f.duration_s for f in with_log(frames[:2], log)] == [600.0, 600.0]
     with pytest.raises(DataError, match=r"frame 3 \(scan_3\.xy\) is not in the log"):
-        with_log(replace(series, measurements=frames), log)
+        with_log(frames, log)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.cycler import CyclerData, integrate_charge, read_cycler, signed_current
-from layerscope.diffraction.recipe_series import CyclerColumnsTable
 
+from layerscope.cycler import CyclerColumnsTable, CyclerData, integrate_charge, read_cycler, signed_current
 from layerscope.errors import DataError, LayerscopeError, ReaderError
 
 TIME = np.arange(0.0, 3600.0, 10.0)
@@ -20,7 +19,8 @@ CURRENT = np.full(TIME.size, 1.5)
 def read_text(folder: Path, text: str | bytes, **options: object) -> CyclerData:
     path = folder / "record.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_cycler(path, **options)  # type: ignore[arg-type]
+    (data,) = read_cycler(path, **options).measurements  # type: ignore[arg-type]
+    return data
 
 
 def table(header: str, *columns: np.ndarray, separator: str = ",", form: str = "{:.6f}") -> str:
@@ -128,7 +128,7 @@ def test_charge_is_the_integral_of_the_current() -> None:
 def test_the_operando_record_is_read_as_it_stands(shared_data: Path) -> None:
     path = shared_data / "xrd/operando_spinel_lab/rybakov_operando_raw.zip"
     plan = CyclerColumnsTable(time=0, voltage=1, current=2, time_unit="hms", signed=False, encoding="cp1251")
-    data = read_cycler(path, member="charge.txt", columns=plan)
+    (data,) = read_cycler(path, member="charge.txt", columns=plan).measurements
     assert data.time_s.size == 1613
     assert data.time_s[-1] == 26 * 3600 + 40 * 60 + 1
     assert data.current is not None

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from layerscope.diffraction.cycler import integrate_charge, read_cycler
 
+from layerscope.cycler import FORMATS, integrate_charge, read_cycler
 from layerscope.errors import MissingDependencyError, ReaderError
 
 COINCELL = "xrd/operando_coin_cell/coincell8.zip"
@@ -44,8 +44,8 @@ def test_a_biologic_file_gives_time_voltage_charge_and_start(tmp_path: Path) -> 
     pytest.importorskip("galvani")
     path = tmp_path / "record.mpr"
     path.write_bytes(mpr())
-    data = read_cycler(path)
-    assert data.format == "biologic"
+    (data,) = read_cycler(path).measurements
+    assert FORMATS.sniffed(path) == ["biologic"]
     assert data.start == datetime(2024, 7, 1, 12)
     np.testing.assert_allclose(data.time_s, 10.0 * np.arange(200))
     np.testing.assert_allclose(data.voltage_V, 3 + data.time_s / 3600, atol=1e-6)
@@ -77,8 +77,9 @@ def test_a_missing_library_is_named_with_the_way_to_get_it(
 
 def test_a_neware_file_gives_its_own_clock_and_coulomb_counting(shared_data: Path) -> None:
     pytest.importorskip("NewareNDA")
-    data = read_cycler(shared_data / COINCELL, member="*.ndax")
-    assert data.format == "neware"
+    record = read_cycler(shared_data / COINCELL, member="*.ndax")
+    (data,) = record.measurements
+    assert record.format == "neware"
     assert data.time_s.size == 4647
     assert data.start == datetime(2025, 7, 2, 19, 8, 11)  # TestInfo.xml in the file: StartTime
     assert data.voltage_V[-1] == pytest.approx(2.5)
@@ -106,7 +107,7 @@ def test_instants_of_a_neware_file_stay_instants(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(library, "read", lambda *_, **__: frame, raising=False)
     monkeypatch.setitem(sys.modules, "NewareNDA", library)
     (tmp_path / "cell.nda").write_bytes(b"NEWARE" + bytes(100))
-    data = read_cycler(tmp_path / "cell.nda")
+    (data,) = read_cycler(tmp_path / "cell.nda").measurements
     assert data.start == datetime(2025, 7, 2, 10, 0, tzinfo=UTC)
     assert data.capacity is not None
     np.testing.assert_allclose(data.capacity, [0.0, 1.0, 2.0, 1.5, 0.5])
@@ -118,8 +119,8 @@ def test_instants_of_a_neware_file_stay_instants(tmp_path: Path, monkeypatch: py
 def test_the_zone_of_this_machine_does_not_move_the_cyclers_clock(shared_data: Path) -> None:
     pytest.importorskip("NewareNDA")
     code = (
-        "from layerscope.diffraction.cycler import read_cycler\n"
-        f"print(read_cycler({str(shared_data / COINCELL)!r}, member='*.ndax').start)"
+        "from layerscope.cycler import read_cycler\n"
+        f"print(read_cycler({str(shared_data / COINCELL)!r}, member='*.ndax').measurements[0].start)"
     )
     for zone in ("America/New_York", "Asia/Tokyo"):
         result = subprocess.run(

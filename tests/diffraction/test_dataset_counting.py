@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.diffraction.counting import mean_scale, poisson_scale, with_poisson_errors
 from layerscope.diffraction.dataset import Pattern
-from layerscope.diffraction.frames import Frame, FrameSeries
 from layerscope.diffraction.radiation import tube_radiation
 from layerscope.diffraction.readers import read
-from layerscope.diffraction.recipe_series import SeriesTable
-from layerscope.diffraction.stack import noise_factor
 
 from layerscope.errors import DataError
+from layerscope.measured.noise import noise_factor, with_poisson_errors
+from layerscope.measured.scatter import mean_scale, poisson_scale
 
 X = np.arange(10.0, 80.0, 0.02)
 
@@ -45,7 +43,7 @@ def test_corrected_errors_make_the_noise_unity() -> None:
     chi2 = []
     for _ in range(12):
         scaled = simulated(rng, 400.0, 0.5)
-        corrected = with_poisson_errors(scaled)
+        corrected = with_poisson_errors(scaled, poisson_scale(scaled).factor)
         corrected.check()
         smooth = np.polynomial.Polynomial.fit(X[flat], scaled.intensity[flat], 5)(X[flat])
         chi2.append(np.mean(((scaled.intensity[flat] - smooth) / corrected.sigma()[flat]) ** 2))
@@ -123,7 +121,7 @@ def test_errors_of_a_fitted_line_are_right_for_interpolated_counts_and_were_not_
     for _ in range(150):
         pattern = filtered(rng, 100.0, 1.0, [0.5, 0.5])
         scale = poisson_scale(pattern)
-        corrected = with_poisson_errors(pattern, scale)
+        corrected = with_poisson_errors(pattern, scale.factor)
         weight = 1.0 / corrected.sigma()[near]
         inverse = np.linalg.pinv(design * weight[:, None])
         found.append((inverse @ (pattern.intensity[near] * weight))[:2])
@@ -179,10 +177,8 @@ def series_mean(x: np.ndarray, frames: int, strongest: float, slope: float) -> n
     return mean
 
 
-def series_of(x: np.ndarray, rows: np.ndarray) -> FrameSeries:
-    cu = tube_radiation("Cu")
-    frames = tuple(Frame(k, 0, Pattern(x, row, intensity_unit="counts"), cu) for k, row in enumerate(rows))
-    return FrameSeries(SeriesTable.model_construct(), "S", frames, (), ())
+def series_of(x: np.ndarray, rows: np.ndarray) -> list[Pattern]:
+    return [Pattern(x, row, intensity_unit="counts", radiation=tube_radiation("Cu")) for row in rows]
 
 
 def flags_of_series(x: np.ndarray, rows: np.ndarray) -> list[str]:

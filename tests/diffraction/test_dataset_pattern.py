@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from layerscope.diffraction.dataset import Pattern, PatternSeries
-from layerscope.diffraction.frame_clock import with_period
 from layerscope.diffraction.radiation import TUBE_LINES, Radiation, convert_axis, tube_radiation
 
+from layerscope.cycler.clock import with_period
 from layerscope.errors import DataError
 
 X = np.linspace(10.0, 80.0, 351)

@@ -322,9 +322,9 @@ def test_intensity_per_weight_of_the_series_follows_from_the_structures(truth: d
 def test_readers_and_alignment_of_layerscope_see_what_was_simulated(
     folder: Path, truth: dict[str, Any], sample: str
 ) -> None:
-    from layerscope.diffraction.cycler import align, read_cycler, read_frame_log, with_log
     from layerscope.diffraction.readers import read
-    from layerscope.diffraction.recipe_series import CyclerColumnsTable
+
+    from layerscope.cycler import CyclerColumnsTable, align, read_cycler, read_frame_log, with_log
 
     key, own, clocks = SAMPLES[sample], truth["samples"][sample], truth["clocks"]
     series = read(folder / f"{key}_frames.zip")
@@ -333,7 +333,7 @@ def test_readers_and_alignment_of_layerscope_see_what_was_simulated(
     assert {frame.radiation.alpha1 for frame in series.frames if frame.radiation} == {1.5405929}
     for frame, columns in zip(series.frames, frames_of(folder, sample), strict=True):
         assert np.array_equal(np.stack([frame.axis, frame.intensity], axis=1), columns)
-    timed = with_log(series, read_frame_log(folder / f"{key}_frames.csv"))
+    timed = with_log(series.frames, read_frame_log(folder / f"{key}_frames.csv"))
     columns = CyclerColumnsTable(
         time="Time [s]",
         voltage="Voltage [V]",
@@ -342,7 +342,7 @@ def test_readers_and_alignment_of_layerscope_see_what_was_simulated(
         step="Step",
         capacity_is_net=True,
     )
-    cycler = read_cycler(folder / f"{key}_cycler.csv", columns=columns)
+    cycler = read_cycler(folder / f"{key}_cycler.csv", columns=columns).measurements[0]
     start = {"cycler_start": datetime.fromisoformat(clocks["cycler_start"][sample])}
     offset = {"clock_offset_s": clocks["clock_offset_s"], "clock_sigma_s": clocks["clock_sigma_s"], **start}
     aligned = align(timed, cycler, **offset)

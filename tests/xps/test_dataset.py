@@ -8,13 +8,13 @@ import pytest
 from layerscope.spectra.xps.dataset import (
     Spectrum,
     XpsDataset,
-    count_quantum,
     normalise_region,
     require_etch_times,
 )
 from layerscope.spectra.xps.readers import read
 
 from layerscope.errors import DataError
+from layerscope.measured.noise import count_quantum
 
 
 def spectrum(region: str = "B 1s", level: int = 0, **changes: object) -> Spectrum:
@@ -87,7 +87,7 @@ def test_an_absent_region_is_named_together_with_those_that_are_there() -> None:
 def test_two_levels_with_different_axes_are_refused_unless_asked_for() -> None:
     shifted = spectrum(level=1, axis=np.linspace(186.1, 196.1, 51))
     data = dataset(spectrum(), shifted)
-    with pytest.raises(DataError, match="region 'B 1s' at level 0 and region 'B 1s' at level 1 have different axes"):
+    with pytest.raises(DataError, match="level 0 of 'B 1s' and level 1 of 'B 1s' have different axes"):
         data.levels("B 1s")
     assert len(data.levels("B 1s", allow_unequal_axes=True)) == 2
 

@@ -11,8 +11,9 @@ import numpy as np
 from layerscope.errors import DataError
 from layerscope.fitting.quality import durbin_watson, poisson_deviance, structured
 from layerscope.flags import dispersion_flag
+from layerscope.measured.noise import count_quantum
 
-from ..dataset import FloatArray, Spectrum, count_quantum
+from ..dataset import FloatArray, Spectrum
 from .lines import CasaLine
 from .model import tied_areas
 from .stored_fit import CasaFitCurves, SeriesProblem, redraw

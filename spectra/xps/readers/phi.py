@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode
 
 from ..dataset import FloatArray, Spectrum, normalise_region

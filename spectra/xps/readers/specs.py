@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, numbers
 
 from ..dataset import FloatArray, Spectrum, normalise_region

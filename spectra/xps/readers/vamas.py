@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import IntensityUnit
+from layerscope.measured.measurement import IntensityUnit
 
 from ..dataset import FloatArray, Spectrum, normalise_region
 from ._base import known, positive

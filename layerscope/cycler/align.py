@@ -1,23 +1,18 @@
-"""Voltage, current and charge of each frame, by the clocks of diffractometer and cycler, with their errors."""
+"""Voltage, current and charge of each frame, by the clocks of instrument and cycler, with their errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Literal
 
 import numpy as np
 
+from layerscope.cycler.data import CyclerData, IntArray
 from layerscope.errors import DataError
-
-from ..dataset import Pattern, PatternSeries
-from ..radiation import FloatArray
-from .data import CyclerData, IntArray
+from layerscope.measured.measurement import FloatArray, Measurement
 
 __all__ = ["Alignment", "FrameState", "Measured", "align"]
-
-Coverage = Literal["full", "partial", "none"]
 
 _GAP_FACTOR = 20.0
 """A pause of the record that is longer than this many median intervals is a gap."""
@@ -128,7 +123,7 @@ class Alignment:
 
 
 def align(
-    frames: PatternSeries | Sequence[Pattern],
+    frames: Sequence[Measurement],
     cycler: CyclerData,
     *,
     clock_offset_s: float = 0.0,
@@ -147,12 +142,12 @@ def align(
 
     Parameters
     ----------
-    frames : PatternSeries or sequence of Pattern
-        Frames with a start time.
+    frames : sequence of Measurement
+        With a start time.
     cycler : CyclerData
         The record.
     clock_offset_s : float, default 0
-        By how many seconds the cycler's clock is ahead of the diffractometer's.
+        By how many seconds the cycler's clock is ahead of the instrument's.
     clock_sigma_s : float
         Standard deviation of that offset in s. There is no default: two clocks that nobody compared differ by a minute.
     cycler_start : datetime, optional
@@ -178,15 +173,14 @@ def align(
     if not (np.isfinite(clock_offset_s) and np.isfinite(clock_sigma_s) and clock_sigma_s >= 0):
         raise DataError(f"the clock offset is {clock_offset_s} s with an error of {clock_sigma_s} s")
     cycler.check()
-    items = list(frames.frames if isinstance(frames, PatternSeries) else frames)
-    if not items:
+    if not frames:
         raise DataError("there is no frame to align")
     origin = _zoned(cycler_start or cycler.start, cycler_zone)
     if origin is None:
         raise DataError("the time of the cycler's first record is not known", source=cycler.source, hint="cycler_start")
-    spans = [_span(frame, origin, clock_offset_s, frame_duration_s, frames_zone) for frame in items]
+    spans = [_span(frame, origin, clock_offset_s, frame_duration_s, frames_zone) for frame in frames]
     gap = max_gap_s if max_gap_s is not None else _usual_gap(cycler.time_s)
-    states = tuple(_state(f.index, *span, cycler, clock_sigma_s, gap) for f, span in zip(items, spans, strict=True))
+    states = tuple(_state(f.index, *span, cycler, clock_sigma_s, gap) for f, span in zip(frames, spans, strict=True))
     if not any(state.coverage > 0 for state in states):
         first, last = spans[0], spans[-1]
         raise DataError(
@@ -202,12 +196,12 @@ def _zoned(time: datetime | None, zone: tzinfo | None) -> datetime | None:
 
 
 def _span(
-    frame: Pattern, origin: datetime, offset: float, duration: float | None, zone: tzinfo | None
+    frame: Measurement, origin: datetime, offset: float, duration: float | None, zone: tzinfo | None
 ) -> tuple[float, float]:
     start, end = _zoned(frame.start_time, zone), _zoned(frame.end_time, zone)
     if start is None:
         raise DataError(
-            f"frame {frame.index} has no start time", source=frame.source, hint="use with_period or a log of the frames"
+            f"frame {frame.index} has no start time", source=frame.source, hint="give a period, or a log of the frames"
         )
     if (start.tzinfo is None) != (origin.tzinfo is None):
         which = "frames" if start.tzinfo is None else "cycler"

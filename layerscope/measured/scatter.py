@@ -1,6 +1,6 @@
 """Are these intensities counts? The noise of flat regions against their level, and errors corrected for it.
 
-Diffractometers and programs rescale, smooth, and interpolate onto another axis. Scaling changes the variance; smoothing
+Instruments and programs rescale, smooth, and interpolate onto another axis. Scaling changes the variance; smoothing
 and interpolation make neighbours alike, so that the points scatter less than what is fitted to them. The errors of
 fitted parameters follow the variance of sums over many points: that of one point times one plus twice the
 correlations. Both are estimated here, the one from differences of points that are far enough apart.
@@ -9,18 +9,16 @@ correlations. Both are estimated here, the one from differences of points that a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import erf, exp, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
+from layerscope.measured.measurement import FloatArray, Measurement
 
-from .dataset import Pattern
-from .radiation import FloatArray
-
-__all__ = ["PoissonScale", "mean_scale", "poisson_scale", "with_poisson_errors"]
+__all__ = ["PoissonScale", "mean_scale", "poisson_scale"]
 
 CLIP_SIGMA = 3.0
 """Differences of neighbours beyond this many standard deviations belong to peaks."""
@@ -109,7 +107,7 @@ class PoissonScale:
         )
 
 
-def poisson_scale(pattern: Pattern, lines: FloatArray | None = None) -> PoissonScale:
+def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> PoissonScale:
     """Estimate the variance of intensities relative to their mean, from flat regions.
 
     Fourth differences of neighbouring points remove any background that is locally cubic; their squares over 70
@@ -126,7 +124,7 @@ def poisson_scale(pattern: Pattern, lines: FloatArray | None = None) -> PoissonS
 
     Parameters
     ----------
-    pattern : Pattern
+    pattern : Measurement
         Measured intensities.
     lines : ndarray of shape (n,), optional
         Intensities that show lines better than the pattern does, such as the mean over its series: points near lines
@@ -219,31 +217,6 @@ def _decided(
         summed=summed,
         summed_sigma=errors[1],
     )
-
-
-def with_poisson_errors(pattern: Pattern, scale: PoissonScale | None = None) -> Pattern:
-    """Return the pattern with the variance that its noise has: factor times intensity.
-
-    Parameters
-    ----------
-    pattern : Pattern
-        Measured intensities.
-    scale : PoissonScale, optional
-        For instance the mean over a series; without it that of this pattern.
-
-    Returns
-    -------
-    Pattern
-        With `variance` set, at least that of one count.
-
-    Raises
-    ------
-    DataError
-        As `poisson_scale`.
-    """
-    factor = (poisson_scale(pattern) if scale is None else scale).factor
-    metadata = {**pattern.metadata, "variance": f"{factor:.6g} times the intensity, from its noise"}
-    return replace(pattern, variance=factor * np.maximum(pattern.intensity, factor), metadata=metadata)
 
 
 def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, flat: NDArray[np.bool_]) -> FloatArray:
@@ -374,7 +347,7 @@ def _solved(levels: FloatArray) -> FloatArray:
 
 
 def _background(mean: FloatArray) -> FloatArray:
-    """Median over a hundredth to a twentieth of the pattern, interpolated: peaks of a powder pattern are narrower."""
+    """Median over a hundredth to a twentieth of the pattern, interpolated: lines are narrower."""
     width = int(np.clip(mean.size // 40, 25, 400))
     centres = np.arange(width // 2, mean.size, width)
     medians = [float(np.median(mean[max(0, c - width) : c + width])) for c in centres]

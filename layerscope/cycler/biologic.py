@@ -10,49 +10,34 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.cycler.data import CyclerData, integrate_charge
 from layerscope.errors import MissingDependencyError
 from layerscope.measured.files import RawFile
+from layerscope.measured.measurement import FloatArray
 
-from ..radiation import FloatArray
-from .data import CyclerData, integrate_charge
+__all__ = ["read", "sniff"]
 
-__all__ = ["FORMAT", "MAGIC", "read_biologic"]
-
-FORMAT = "biologic"
-MAGIC = b"BIO-LOGIC MODULAR FILE"
+_MAGIC = b"BIO-LOGIC MODULAR FILE"
 
 _VOLTAGES = ("Ewe/V", "<Ewe>/V", "Ewe-Ece/V", "|Ewe|/V")
 _CURRENTS = ("I/mA", "<I>/mA", "control/mA")
 _CHARGES = ("(Q-Qo)/mA.h",)
 
 
-def read_biologic(raw: RawFile) -> CyclerData:
-    """Read a Biologic .mpr file.
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the bytes begin as a Biologic file does."""
+    return raw.data.startswith(_MAGIC)
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
 
-    Returns
-    -------
-    CyclerData
-        With the start that its log module gives, naive: the clock of the machine that ran EC-Lab.
-
-    Raises
-    ------
-    MissingDependencyError
-        If galvani is not installed.
-    ReaderError
-        If the file is damaged, cut off, has columns that galvani does not know, or no time or voltage.
-    """
+def read(raw: RawFile) -> list[CyclerData]:
+    """Read a Biologic .mpr file; its start, from the log module, is naive: the clock of the machine that ran EC-Lab."""
     try:
         library: Any = import_module("galvani.BioLogic")
     except ImportError as error:
         raise MissingDependencyError(
             "Biologic files need galvani", source=raw.path, hint="pip install galvani"
         ) from error
-    if not raw.data.startswith(MAGIC):
+    if not sniff(raw):
         raise raw.error("the file does not start like a Biologic .mpr file")
     try:
         with warnings.catch_warnings():
@@ -60,7 +45,7 @@ def read_biologic(raw: RawFile) -> CyclerData:
             file = library.MPRfile(io.BytesIO(raw.data))
     except Exception as error:
         raise raw.error(f"galvani cannot read it: {type(error).__name__}: {error}") from error
-    return _data(raw, file)
+    return [_data(raw, file)]
 
 
 def _data(raw: RawFile, file: Any) -> CyclerData:
@@ -86,10 +71,6 @@ def _data(raw: RawFile, file: Any) -> CyclerData:
         start=start if isinstance(start, datetime) else None,
         cycle=_integers(table, "cycle number"),
         step=_integers(table, "Ns"),
-        source=raw.path,
-        format=FORMAT,
-        sha256=raw.sha256,
-        size=raw.size,
         metadata={"capacity_from": origin, "member": raw.member, "columns": ", ".join(names)},
     )
 

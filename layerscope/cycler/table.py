@@ -8,15 +8,15 @@ from typing import TypeVar
 
 import numpy as np
 
+from layerscope.cycler.data import CapacityUnit, CurrentUnit, CyclerData, IntArray, integrate_charge, signed_current
+from layerscope.cycler.options import CyclerColumnsTable
+from layerscope.measured.archive import is_zip
 from layerscope.measured.delimited import Column, Table, parse_table
 from layerscope.measured.files import RawFile
+from layerscope.measured.measurement import FloatArray
 from layerscope.measured.text import clock_seconds, decode, moment, number
 
-from ..radiation import FloatArray
-from ..recipe_series import CyclerColumnsTable
-from .data import CapacityUnit, CurrentUnit, CyclerData, IntArray, integrate_charge, signed_current
-
-__all__ = ["read_table"]
+__all__ = ["read", "sniff"]
 
 T = TypeVar("T")
 
@@ -50,26 +50,13 @@ _UNIT = re.compile(r"[\(\[/]\s*([A-Za-zµμ.]+(?:/g)?)\s*[\)\]]?\s*$")
 _HEADER_LINES = re.compile(r"Nb header lines\s*:\s*(\d+)")
 
 
-def read_table(raw: RawFile, columns: CyclerColumnsTable | None = None) -> CyclerData:
-    """Read a cycler's text file.
+def sniff(raw: RawFile) -> bool:
+    """Take what no other format does, unless it is an archive."""
+    return not is_zip(raw)
 
-    Parameters
-    ----------
-    raw : RawFile
-        The file's bytes.
-    columns : CyclerColumnsTable, optional
-        What the columns mean; without it the names in the header must tell time and voltage.
 
-    Returns
-    -------
-    CyclerData
-        Not yet checked.
-
-    Raises
-    ------
-    ReaderError
-        If the text cannot be decoded, a column is missing or not certain, a row is cut off, or a cell is no number.
-    """
+def read(raw: RawFile, columns: CyclerColumnsTable | None = None) -> list[CyclerData]:
+    """Read a cycler's text file; without a map the names in the header must tell time and voltage."""
     declared = _HEADER_LINES.search(decode(raw.data[:800]))
     skip = max(int(declared[1]) - 1, 0) if declared is not None else 0
     table = parse_table(raw, columns, cells="any", skip_lines=skip)
@@ -90,7 +77,7 @@ def read_table(raw: RawFile, columns: CyclerColumnsTable | None = None) -> Cycle
         capacity = capacity - capacity[0]
     elif current is not None:
         capacity, origin = integrate_charge(time_s, current), "integrated"
-    return CyclerData(
+    data = CyclerData(
         time_s=time_s,
         voltage_V=voltage,
         current=current,
@@ -100,12 +87,9 @@ def read_table(raw: RawFile, columns: CyclerColumnsTable | None = None) -> Cycle
         step=_integers(table, plan.step),
         current_unit=current_unit,
         capacity_unit=capacity_unit,
-        source=raw.path,
-        format="table",
-        sha256=raw.sha256,
-        size=raw.size,
         metadata={"capacity_from": origin, "member": raw.member, "sign_from": "file" if plan.signed else "voltage"},
     )
+    return [data]
 
 
 def _plan(table: Table) -> CyclerColumnsTable:

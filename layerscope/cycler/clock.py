@@ -1,9 +1,9 @@
-"""Frames against time, voltage and charge: from a log, a table, a fixed period, or the record of the cycler."""
+"""Levels against time, voltage and charge: from a log, a table, a fixed period, or the record of the cycler."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,47 +11,51 @@ from typing import TypeVar
 
 import numpy as np
 
+from layerscope.cycler import align, read_cycler, read_frame_log, with_log
+from layerscope.cycler.options import CyclerTable, FramesTable
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.delimited import parse_table
-from layerscope.measured.files import load
-from layerscope.measured.series import Measurement
-from layerscope.records import InputFile, file_sha256
-
-from .frames import Frame
-from .recipe_series import CyclerTable, DiffractionRecipe, FramesTable
+from layerscope.measured.files import fingerprint, load
+from layerscope.measured.measurement import Measurement
+from layerscope.measured.series import Level
+from layerscope.records import InputFile
 
 __all__ = ["aligned", "by_clock", "timed", "with_period"]
 
 M = TypeVar("M", bound=Measurement)
+Resolve = Callable[[str], Path]
 
 
-def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], total: int) -> list[Frame]:
+def timed(levels: Sequence[Level[M]], table: FramesTable, resolve: Resolve, total: int) -> list[Level[M]]:
     """Add times and voltages from a table, a log or a fixed period.
 
     Parameters
     ----------
-    recipe : DiffractionRecipe
-        Located.
-    table : FramesTable
-    frames : list of Frame
+    levels : sequence of Level
         Those that can be used.
+    table : FramesTable
+    resolve : callable
+        Gives the file that a path of the recipe means.
     total : int
-        How many frames the files hold, usable or not: a table has a row for each.
+        How many levels the files hold, usable or not: a table has a row for each.
 
     Raises
     ------
     ReaderError, DataError
-        If table or log cannot be read or do not fit the frames.
+        If table or log cannot be read or do not fit the levels.
     """
+    measured = [level.measurement for level in levels]
     if table.start is not None and table.period_s is not None:
-        patterns = with_period([f.pattern for f in frames], table.start, table.period_s, table.duration_s)
-        frames = [replace(f, pattern=pattern) for f, pattern in zip(frames, patterns, strict=True)]
+        measured = with_period(measured, table.start, table.period_s, table.duration_s)
     if table.log is not None:
-        frames = _logged(recipe, table, frames)
+        names = {"key": table.log_key, "start": table.log_start, "end": table.log_end}
+        log = read_frame_log(resolve(table.log), **names, member=table.log_member, columns=table)
+        measured = with_log(measured, log)
+    known = [replace(level, measurement=m) for level, m in zip(levels, measured, strict=True)]
     if table.table is None:
-        return frames
-    rows = parse_table(one_member(load(recipe.resolve(table.table)), table.member), table, cells="any", least=1)
+        return known
+    rows = parse_table(one_member(load(resolve(table.table)), table.member), table, cells="any", least=1)
     if len(rows.rows) != total:
         raise DataError(f"the table has {len(rows.rows)} rows for {total} frames", source=table.table)
     wanted = {"time_s": table.time_s, "voltage_V": table.voltage_V, "capacity_mAh_g": table.capacity_mAh_g}
@@ -59,7 +63,7 @@ def timed(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame], to
     for key, values in columns.items():
         if not np.isfinite(values).all():
             raise DataError(f"column {wanted[key]!r} holds NaN or infinity", source=table.table)
-    return [replace(f, **{k: float(v[f.index]) for k, v in columns.items()}) for f in frames]  # type: ignore[arg-type]
+    return [replace(f, **{k: float(v[f.index]) for k, v in columns.items()}) for f in known]  # type: ignore[arg-type]
 
 
 def with_period(
@@ -97,40 +101,22 @@ def with_period(
     ]
 
 
-def _logged(recipe: DiffractionRecipe, table: FramesTable, frames: list[Frame]) -> list[Frame]:
-    from .cycler import read_frame_log, with_log
-    from .dataset import PatternSeries
-
-    assert table.log is not None  # noqa: S101
-    log = read_frame_log(
-        recipe.resolve(table.log),
-        key=table.log_key,
-        start=table.log_start,
-        end=table.log_end,
-        member=table.log_member,
-        columns=table,
-    )
-    patterns = tuple(f.pattern for f in frames)
-    series = with_log(PatternSeries(Path(table.log), "", "", "", "", 0, patterns), log)
-    return [replace(f, pattern=p) for f, p in zip(frames, series.frames, strict=True)]
-
-
 def aligned(
-    recipe: DiffractionRecipe, table: CyclerTable, frames: list[Frame]
-) -> tuple[list[Frame], InputFile, list[str]]:
+    levels: Sequence[Level[M]], table: CyclerTable, resolve: Resolve
+) -> tuple[list[Level[M]], InputFile, list[str]]:
     """Add time, voltage and charge from the cycler's record, by the two clocks.
 
     Parameters
     ----------
-    recipe : DiffractionRecipe
-        Located.
-    table : CyclerTable
-    frames : list of Frame
+    levels : sequence of Level
         With times of their own.
+    table : CyclerTable
+    resolve : callable
+        Gives the file that a path of the recipe means.
 
     Returns
     -------
-    frames : list of Frame
+    levels : list of Level
     cycler : InputFile
         What was read.
     notes : list of str
@@ -140,17 +126,13 @@ def aligned(
     ReaderError, DataError
         If the record is missing, cannot be read or aligned; the error names it as the recipe does.
     """
-    from .cycler import align, read_cycler
-
     try:
-        cell = read_cycler(
-            recipe.resolve(table.file),
-            format="auto" if table.columns is not None else table.format,
-            columns=table.columns,
-            member=table.member,
-        )
+        path = resolve(table.file)
+        format = "auto" if table.columns is not None else table.format
+        record = read_cycler(path, format=format, columns=table.columns, member=table.member)
+        cell = record.measurements[0]
         found = align(
-            [f.pattern for f in frames],
+            [level.measurement for level in levels],
             cell,
             clock_offset_s=table.clock_offset_s,
             clock_sigma_s=table.clock_sigma_s,
@@ -165,29 +147,22 @@ def aligned(
     if cell.capacity_unit == "mAh":
         scale = float("nan") if table.mass_mg is None else 1e3 / table.mass_mg
     out = []
-    for frame, state in zip(frames, found.states, strict=True):
+    for level, state in zip(levels, found.states, strict=True):
         volts, charge = state.voltage_V, state.capacity
-        known = None if charge is None or not np.isfinite(scale) else charge.value * scale
         out.append(
             replace(
-                frame,
+                level,
                 time_s=(state.start_s + state.end_s) / 2,
                 voltage_V=None if volts is None else volts.value,
                 voltage_sigma_V=None if volts is None else volts.sigma,
-                capacity_mAh_g=known,
+                capacity_mAh_g=None if charge is None or not np.isfinite(scale) else charge.value * scale,
                 cycle=state.cycle,
                 step=state.step,
                 flags=state.flags,
             )
         )
-    raw = recipe.resolve(table.file)
-    entry = InputFile(
-        path=table.file,
-        sha256=cell.sha256 if table.member is None else file_sha256(raw),
-        size=raw.stat().st_size,
-        reader=f"layerscope.diffraction.cycler {cell.format}",
-        reader_version="1",
-    )
+    sha256, size = fingerprint(path)  # of the archive, where the record is a member of one
+    entry = record.input_file(table.file).model_copy(update={"sha256": sha256, "size": size})
     notes = [
         f"frames and cycler by clock: offset {table.clock_offset_s:g} s, standard error {table.clock_sigma_s:g} s; "
         "voltages are averages over the frame"
@@ -195,19 +170,16 @@ def aligned(
     return out, entry, notes
 
 
-def by_clock(frames: list[Frame]) -> list[Frame]:
-    """Give each frame its time since the first one, if all know when they were measured."""
-    if any(f.time_s is not None for f in frames) or any(f.pattern.start_time is None for f in frames):
-        return frames
-    middles = []
-    for f in frames:
-        start = f.pattern.start_time
-        assert start is not None  # noqa: S101
-        middles.append((start, 0.5 * (f.pattern.duration_s or 0.0)))
-    if len({start.tzinfo is None for start, _ in middles}) > 1:
-        return frames
-    first = middles[0][0]
-    times = [(start - first).total_seconds() + half for start, half in middles]
+def by_clock(levels: list[Level[M]]) -> list[Level[M]]:
+    """Give each level its time since the first one, if all know when they were measured."""
+    starts = [level.measurement.start_time for level in levels]
+    known = [start for start in starts if start is not None]
+    if any(level.time_s is not None for level in levels) or len(known) < len(starts):
+        return levels
+    if len({start.tzinfo is None for start in known}) > 1:
+        return levels
+    halves = [0.5 * (level.measurement.duration_s or 0.0) for level in levels]
+    times = [(start - known[0]).total_seconds() + half for start, half in zip(known, halves, strict=True)]
     if any(b <= a for a, b in itertools.pairwise(times)):
-        return frames
-    return [replace(f, time_s=t) for f, t in zip(frames, times, strict=True)]
+        return levels
+    return [replace(level, time_s=t) for level, t in zip(levels, times, strict=True)]

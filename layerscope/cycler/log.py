@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from layerscope.errors import DataError
 from layerscope.measured.archive import one_member
 from layerscope.measured.delimited import ColumnsTable, parse_table
 from layerscope.measured.files import load
+from layerscope.measured.measurement import Measurement
 from layerscope.measured.text import moment
 
-from ..dataset import PatternSeries
-
 __all__ = ["FrameLog", "read_frame_log", "with_log"]
+
+M = TypeVar("M", bound=Measurement)
 
 
 @dataclass(frozen=True)
@@ -83,34 +85,28 @@ def read_frame_log(
     return FrameLog(raw.path, times)
 
 
-def with_log(series: PatternSeries, log: FrameLog) -> PatternSeries:
-    """Return the series with the times of a log; the key must be one of the numbers in the frame's file name.
+def with_log(measurements: Sequence[M], log: FrameLog) -> list[M]:
+    """Return measurements with the times of a log; the key must be one of the numbers in a file's name, or the name.
 
     Parameters
     ----------
-    series : PatternSeries
-        Frames.
+    measurements : sequence of Measurement
     log : FrameLog
         Times.
-
-    Returns
-    -------
-    PatternSeries
-        With start and end of each frame.
 
     Raises
     ------
     DataError
-        If a frame is not in the log, or more than one of its keys fits.
+        If a measurement is not in the log, or more than one of its keys fits.
     """
-    frames = []
-    for frame in series.frames:
-        name = frame.source.rsplit("/", 1)[-1]
+    timed = []
+    for measurement in measurements:
+        name = measurement.source.rsplit("/", 1)[-1]
         parts = dict.fromkeys([name, Path(name).stem, *re.findall(r"\d+", name)])
         keys = [part for part in parts if part in log.times]
         if len(keys) != 1:
             reason = "is not in the log" if not keys else f"fits {', '.join(keys)} of the log"
-            raise DataError(f"frame {frame.index} ({name}) {reason}", source=log.source)
+            raise DataError(f"frame {measurement.index} ({name}) {reason}", source=log.source)
         start, end = log.times[keys[0]]
-        frames.append(replace(frame, start_time=start, end_time=end))
-    return replace(series, measurements=tuple(frames))
+        timed.append(replace(measurement, start_time=start, end_time=end))
+    return timed

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.errors import DataError
-
-from ..radiation import FloatArray
+from layerscope.measured.measurement import FloatArray
 
 __all__ = ["CapacityUnit", "CurrentUnit", "CyclerData", "IntArray", "integrate_charge", "signed_current"]
 
@@ -49,12 +48,8 @@ class CyclerData:
         Numbers that the cycler counts.
     current_unit, capacity_unit : str
         mA and mAh, or per gram.
-    source : Path
-        The file.
-    format, sha256 : str
-        Reader format, and hash of the file's bytes.
-    size : int
-        Size in bytes.
+    source : str
+        The file, or the member of an archive.
     metadata : mapping of str to str
         What the file says, and where the capacity comes from (``capacity_from``: file or integrated).
     """
@@ -68,10 +63,7 @@ class CyclerData:
     step: IntArray | None = None
     current_unit: CurrentUnit = "mA"
     capacity_unit: CapacityUnit = "mAh"
-    source: Path = Path()
-    format: str = ""
-    sha256: str = ""
-    size: int = 0
+    source: str = ""
     metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     @property
@@ -81,8 +73,17 @@ class CyclerData:
             return "none"
         return "naive" if self.start.tzinfo is None else "aware"
 
-    def check(self) -> None:
+    def placed(self, index: int, source: str, scan: int) -> Self:
+        """Return it with the name of the file that it is from."""
+        return replace(self, source=source)
+
+    def check(self, source: str | Path | None = None) -> None:
         """Refuse values that no alignment could use.
+
+        Parameters
+        ----------
+        source : str or Path, optional
+            The file, to be named in the error.
 
         Raises
         ------
@@ -90,30 +91,28 @@ class CyclerData:
             If there are fewer than two records, arrays of unequal length, values that are not finite, a clock that
             goes backwards, or voltages outside -10 to 10 V.
         """
-        time = self.time_s
+        where, time = source if source is not None else self.source or None, self.time_s
         if time.ndim != 1 or time.size < 2:
-            raise DataError(f"the cycler has {time.size} records; at least 2 are needed", source=self.source)
+            raise DataError(f"the cycler has {time.size} records; at least 2 are needed", source=where)
         for name in ("voltage_V", "current", "capacity", "cycle", "step"):
             values = getattr(self, name)
             if values is not None and values.shape != time.shape:
-                raise DataError(f"{name} has {values.size} values for {time.size} times", source=self.source)
+                raise DataError(f"{name} has {values.size} values for {time.size} times", source=where)
         for name, array in (("time_s", time), ("voltage_V", self.voltage_V), ("current", self.current)):
             if array is not None and not np.isfinite(array).all():
-                raise DataError(f"{name} has values that are NaN or infinite", source=self.source)
+                raise DataError(f"{name} has values that are NaN or infinite", source=where)
         if self.capacity is not None and not np.isfinite(self.capacity).all():
-            raise DataError("capacity has values that are NaN or infinite", source=self.source)
+            raise DataError("capacity has values that are NaN or infinite", source=where)
         if (np.diff(time) < 0).any():
             at = int(np.argmax(np.diff(time) < 0))
             raise DataError(
                 f"the cycler's clock goes back after record {at + 1}, from {time[at]:g} to {time[at + 1]:g} s",
-                source=self.source,
+                source=where,
                 hint="a change to winter time, or a time that restarts with each step",
             )
         low, high = float(self.voltage_V.min()), float(self.voltage_V.max())
         if low < VOLTAGE_RANGE[0] or high > VOLTAGE_RANGE[1]:
-            raise DataError(
-                f"the voltage runs from {low:g} to {high:g} V", source=self.source, hint="is the column in mV?"
-            )
+            raise DataError(f"the voltage runs from {low:g} to {high:g} V", source=where, hint="is the column in mV?")
 
 
 def integrate_charge(time_s: npt.ArrayLike, current: npt.ArrayLike) -> FloatArray:

@@ -16,41 +16,25 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.cycler.data import CyclerData
 from layerscope.errors import LayerscopeError, MissingDependencyError
 from layerscope.measured.archive import is_zip, open_archive
 from layerscope.measured.files import RawFile
+from layerscope.measured.measurement import FloatArray
 
-from ..radiation import FloatArray
-from .data import CyclerData
-
-__all__ = ["FORMAT", "read_neware"]
-
-FORMAT = "neware"
+__all__ = ["read", "sniff"]
 
 _NEEDED = ("Timestamp", "Voltage", "Current(mA)", "Charge_Capacity(mAh)", "Discharge_Capacity(mAh)", "Step", "Cycle")
 _MAGIC_NDA = b"NEWARE"
 
 
-def read_neware(raw: RawFile) -> CyclerData:
-    """Read a Neware file.
+def sniff(raw: RawFile) -> bool:
+    """Tell whether the bytes begin as a .nda file does, or the archive holds what a .ndax file does."""
+    return raw.data.startswith(_MAGIC_NDA) or (is_zip(raw) and b"data.ndc" in raw.data)
 
-    Parameters
-    ----------
-    raw : RawFile
-        The bytes of a .nda or .ndax file.
 
-    Returns
-    -------
-    CyclerData
-        With the cycler's own coulomb counting summed up over the steps.
-
-    Raises
-    ------
-    MissingDependencyError
-        If NewareNDA is not installed.
-    ReaderError
-        If the file is damaged, cut off or of a version that NewareNDA does not know.
-    """
+def read(raw: RawFile) -> list[CyclerData]:
+    """Read a Neware .nda or .ndax file, with the cycler's own coulomb counting summed up over the steps."""
     try:
         library = import_module("NewareNDA")
     except ImportError as error:
@@ -67,7 +51,7 @@ def read_neware(raw: RawFile) -> CyclerData:
     missing = [name for name in _NEEDED if name not in frame.columns]
     if missing or len(frame) == 0:
         raise raw.error(f"the file has no {', '.join(missing) or 'records'}")
-    return _data(raw, frame, str(getattr(library, "__version__", "")))
+    return [_data(raw, frame, str(getattr(library, "__version__", "")))]
 
 
 def _table(raw: RawFile, library: Any, suffix: str) -> Any:
@@ -100,10 +84,6 @@ def _data(raw: RawFile, frame: Any, version: str) -> CyclerData:
         start=start,
         cycle=np.asarray(frame["Cycle"], dtype=np.int64),
         step=step,
-        source=raw.path,
-        format=FORMAT,
-        sha256=raw.sha256,
-        size=raw.size,
         metadata=metadata,
     )
 

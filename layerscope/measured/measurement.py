@@ -1,0 +1,442 @@
+"""What is measured, whatever the technique: a curve with its errors and its clock, and the file that it stands in.
+
+A technique inherits from `Measurement` what every curve has (the axis, the values, how sure they are, when they were
+taken) and adds what only it knows: which line was measured, with which radiation. `Recording` is what a file, a folder
+or an archive held; `layerscope.measured.series` sets measurements against the state of the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Generic, Literal, Self, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.records import InputFile
+
+__all__ = [
+    "MINIMUM_POINTS",
+    "NOTHING",
+    "FloatArray",
+    "IntensityUnit",
+    "LeftOut",
+    "Measurement",
+    "Recording",
+    "most_usual",
+    "require_one_axis",
+    "same_axis",
+]
+
+FloatArray = NDArray[np.float64]
+IntensityUnit = Literal["counts", "counts/s", "arbitrary"]
+M = TypeVar("M", bound="Measurement")
+
+MINIMUM_POINTS = 5
+"""Fewer points than this cannot carry a peak and a background."""
+
+AXIS_TOLERANCE = 1e-3
+"""Two curves share an axis if no point differs by more than this fraction of the step."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One curve as measured.
+
+    Parameters
+    ----------
+    axis : ndarray of float64, shape (n,)
+        Strictly ascending, in the technique's unit.
+    intensity : ndarray of float64, shape (n,)
+        In `intensity_unit`.
+    intensity_unit : {"counts", "counts/s", "arbitrary"}
+        What the file says, or what its numbers are: ``"arbitrary"`` where neither tells.
+    variance : ndarray of float64, shape (n,), optional
+        Variance in `intensity_unit` squared if the file gives an error; infinite where nothing was measured.
+    start_time, end_time : datetime, optional
+        Of the measurement, by the instrument's clock. Naive where the file gives no zone.
+    temperature_K : float, optional
+        Sample temperature in K.
+    sample : str
+        Sample name in the file.
+    index : int
+        Number in what was read, from 0.
+    source : str
+        File or archive member it comes from.
+    scan : int
+        Number within that file, from 0.
+    metadata : mapping of str to str
+        Everything else worth keeping.
+    """
+
+    axis: FloatArray
+    intensity: FloatArray
+    intensity_unit: IntensityUnit = "counts"
+    variance: FloatArray | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    temperature_K: float | None = None
+    sample: str = ""
+    index: int = 0
+    source: str = ""
+    scan: int = 0
+    metadata: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    AXIS_WORDS: ClassVar[tuple[str, str]] = ("a position", "positions")
+    """What the messages call points of the axis."""
+
+    INTENSITY_WORD: ClassVar[str] = "intensities"
+
+    @property
+    def name(self) -> str:
+        """What the messages call it."""
+        return f"frame {self.index}" + (f" ({self.source})" if self.source else "")
+
+    @property
+    def axis_unit(self) -> str:
+        """Unit of the axis."""
+        return "1"
+
+    @property
+    def exposure_s(self) -> float | None:
+        """Counting time behind every point in s, if it is known and the same for all."""
+        return None
+
+    @property
+    def clock(self) -> Literal["aware", "naive", "none"]:
+        """Whether the start time has a time zone, has none, or is not known."""
+        if self.start_time is None:
+            return "none"
+        return "naive" if self.start_time.tzinfo is None else "aware"
+
+    @property
+    def duration_s(self) -> float | None:
+        """Time from start to end in s, if both are known."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return (self.end_time - self.start_time).total_seconds()
+
+    def real_counts(self) -> FloatArray:
+        """Return the number of counted events, whose variance is their number, shape (n,).
+
+        Raises
+        ------
+        DataError
+            If the intensity is a rate without a counting time, or in arbitrary units.
+        """
+        if self.intensity_unit == "counts":
+            return self.intensity
+        if self.intensity_unit == "arbitrary" or self.exposure_s is None:
+            raise DataError(
+                f"the intensity of {self.name} is {self.intensity_unit}, a rate or no count, without a counting time",
+                source=self.source or None,
+                hint="give the counting time, or use given weights",
+            )
+        return np.asarray(self.intensity * self.exposure_s)
+
+    def sigma(self) -> FloatArray:
+        """Return the standard deviation of each intensity, shape (n,).
+
+        From the file's own errors if it gives them; else the square root of the counts, at least that of one count.
+        Infinite where nothing was measured.
+
+        Raises
+        ------
+        DataError
+            If the intensity is a rate without a counting time, or in arbitrary units without errors.
+        """
+        if self.variance is not None:
+            return np.asarray(np.sqrt(self.variance))
+        try:
+            counts = self.real_counts()
+        except DataError as error:
+            raise DataError(
+                f"the error of the intensity is not known: its unit is {self.intensity_unit}, the file gives no errors",
+                source=self.source,
+                hint="give the counting time, or estimate the errors with measured.noise.poisson_scale",
+            ) from error
+        return np.asarray(np.sqrt(np.maximum(counts, 1.0)) / (1.0 if counts is self.intensity else self.exposure_s))
+
+    def placed(self, index: int, source: str, scan: int) -> Self:
+        """Return it with its place in what was read, and its axis ascending."""
+        return replace(self, index=index, source=source, scan=scan).ascending()
+
+    def ascending(self) -> Self:
+        """Return it with its axis ascending: turned round where it falls; nothing is sorted."""
+        falls = self.axis.ndim == 1 and self.axis.size > 1 and self.axis[0] > self.axis[-1]
+        return self.reordered(slice(None, None, -1)) if falls else self
+
+    def reordered(self, order: slice | NDArray[np.intp]) -> Self:
+        """Return it with its points in another order."""
+        variance = None if self.variance is None else np.ascontiguousarray(self.variance[order])
+        axis, intensity = np.ascontiguousarray(self.axis[order]), np.ascontiguousarray(self.intensity[order])
+        return replace(self, axis=axis, intensity=intensity, variance=variance)
+
+    def within(self, limits: tuple[float, float] | None) -> Self:
+        """Return the part of it that lies in a range of its axis."""
+        if limits is None:
+            return self
+        inside = (self.axis >= limits[0] - 1e-9) & (self.axis <= limits[1] + 1e-9)
+        return self.reordered(np.flatnonzero(inside))
+
+    def check(self, source: str | Path | None = None) -> None:
+        """Refuse values that no analysis could use.
+
+        Parameters
+        ----------
+        source : str or Path, optional
+            The file, to be named in the error.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than `MINIMUM_POINTS` points, arrays of unequal length, values that are not finite,
+            negative intensities, an axis that does not rise strictly, errors that are not positive, a temperature that
+            cannot be right, or an end before the start.
+        """
+        where = source if source is not None else self.source or None
+        self._check_axis(where)
+        self._check_intensity(where)
+        if self.variance is not None:
+            self._check_variance(self.variance, where)
+        self._check_state(where)
+
+    def _check_axis(self, where: str | Path | None) -> None:
+        axis, name, (point, points) = self.axis, self.name, self.AXIS_WORDS
+        if axis.ndim != 1 or self.intensity.shape != axis.shape:
+            raise DataError(
+                f"{name} has {self.intensity.size} {self.INTENSITY_WORD} for {axis.size} {points}", source=where
+            )
+        if axis.size < MINIMUM_POINTS:
+            count = "1 point" if axis.size == 1 else f"{axis.size} points"
+            raise DataError(f"{name} has only {count}; at least {MINIMUM_POINTS} are needed", source=where)
+        if not np.isfinite(axis).all():
+            raise DataError(f"{name} has {point} that is not finite", source=where)
+        rises = np.diff(axis) > 0
+        if not rises.all():
+            at = int(np.argmin(rises))
+            raise DataError(
+                f"the {points} of {name} do not rise strictly: {axis[at]:g} is followed by {axis[at + 1]:g}",
+                source=where,
+            )
+
+    def _check_intensity(self, where: str | Path | None) -> None:
+        values, name, word = self.intensity, self.name, self.INTENSITY_WORD
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise DataError(f"{name} has {bad} {word} that are NaN or infinite", source=where)
+        if (values < 0).any():
+            raise DataError(
+                f"{name} has {int((values < 0).sum())} negative {word} (lowest {float(values.min()):g})",
+                source=where,
+                hint=f"give the {word} as measured, without a subtracted background",
+            )
+        if self.intensity_unit not in get_args(IntensityUnit):
+            raise DataError(f"the unit {self.intensity_unit!r} of {name} is not known", source=where)
+
+    def _check_variance(self, variance: FloatArray, where: str | Path | None) -> None:
+        if variance.shape != self.axis.shape:
+            raise DataError(f"{self.name} has {variance.size} errors for {self.axis.size} points", source=where)
+        if np.isnan(variance).any() or not (variance > 0).all():
+            raise DataError(f"{self.name} has an error that is not positive", source=where)
+        if int(np.isfinite(variance).sum()) < MINIMUM_POINTS:
+            raise DataError(f"{self.name} has fewer than {MINIMUM_POINTS} measured points", source=where)
+
+    def _check_state(self, where: str | Path | None) -> None:
+        if self.temperature_K is not None and not 0 < self.temperature_K < 5000:
+            raise DataError(f"the temperature of {self.name} is {self.temperature_K:g} K", source=where)
+        start, end = self.start_time, self.end_time
+        if start is None or end is None:
+            return
+        if (start.tzinfo is None) != (end.tzinfo is None):
+            raise DataError(f"only one of start and end of {self.name} has a time zone", source=where)
+        if end < start:
+            raise DataError(f"{self.name} ends at {end} before it starts at {start}", source=where)
+
+
+def same_axis(first: Measurement, other: Measurement) -> bool:
+    """Tell whether two curves have the same axis, but for rounding."""
+    a, b = first.axis, other.axis
+    if first.axis_unit != other.axis_unit or a.shape != b.shape:
+        return False
+    tolerance = AXIS_TOLERANCE * float(np.ptp(a)) / max(a.size - 1, 1)
+    return float(np.max(np.abs(a - b), initial=0.0)) <= tolerance
+
+
+def most_usual(measurements: Sequence[M]) -> M:
+    """Return the first measurement of those whose axis most of them have."""
+    kinds: list[list[M]] = []
+    for measurement in measurements:
+        alike = next((kind for kind in kinds if same_axis(kind[0], measurement)), None)
+        if alike is None:
+            kinds.append([measurement])
+        else:
+            alike.append(measurement)
+    return max(kinds, key=len)[0]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A measurement that could not be used.
+
+    Parameters
+    ----------
+    index : int
+        Number it would have had in what was read.
+    source : str
+        File or archive member.
+    kind, message : str
+        Of the error.
+    """
+
+    index: int
+    source: str
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, index: int, source: str, error: LayerscopeError) -> LeftOut:
+        """Make it from the error that was raised."""
+        return cls(index, source, error.kind, str(error))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording(Generic[M]):
+    """All measurements of one file, folder or archive, in order.
+
+    Parameters
+    ----------
+    source : Path
+        File or folder.
+    format : str
+        Reader format; ``"mixed"`` where the files of a folder have several.
+    reader, reader_version : str
+        What read it.
+    sha256 : str
+        Hash of the file's bytes; for a folder, of the names and hashes of its files.
+    size : int
+        Size in bytes.
+    measurements : tuple of Measurement
+        In order. Axes may differ: see `equal_axes`.
+    problems : tuple of LeftOut
+        Those left out because they could not be read or used, if the caller asked to go on.
+    skipped : tuple of str
+        Files of the folder or archive that hold none.
+    """
+
+    source: Path
+    format: str
+    reader: str
+    reader_version: str
+    sha256: str
+    size: int
+    measurements: tuple[M, ...]
+    problems: tuple[LeftOut, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.measurements)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What all measurements say alike about themselves."""
+        first, *others = [m.metadata for m in self.measurements] or [NOTHING]
+        return {key: text for key, text in first.items() if all(other.get(key) == text for other in others)}
+
+    @property
+    def equal_axes(self) -> bool:
+        """Whether all measurements have the same axis."""
+        return not _unlike_the_first(self.measurements)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a user should know: axes that differ, measurements left out."""
+        flags = []
+        if unlike := _unlike_the_first(self.measurements):
+            flags.append(f"UNEQUAL_AXES:{','.join(str(m.index) for m in unlike)}")
+        if self.problems:
+            flags.append(f"FRAMES_LEFT_OUT:{','.join(str(p.index) for p in self.problems)}")
+        return tuple(flags)
+
+    def common_axis(self) -> FloatArray:
+        """Return the axis of all measurements, shape (n,).
+
+        Raises
+        ------
+        DataError
+            If two have different axes; the message names the first that differs.
+        """
+        require_one_axis(self.measurements, self.source)
+        return self.measurements[0].axis
+
+    def intensities(self) -> FloatArray:
+        """Return all intensities, shape (measurements, n); errors as `common_axis`."""
+        require_one_axis(self.measurements, self.source)
+        return np.stack([m.intensity for m in self.measurements])
+
+    def check(self) -> None:
+        """Check every measurement; errors as `Measurement.check`, or a DataError if there is none."""
+        if not self.measurements:
+            raise DataError("there is no usable measurement", source=self.source)
+        for measurement in self.measurements:
+            measurement.check(self.where(measurement.source))
+
+    def where(self, source: str) -> str:
+        """Return how the messages name a file of it."""
+        name = str(self.source)
+        return name if not source or name.endswith(source) else f"{name}: {source}"
+
+    def input_file(self, path: str, selector: str = "") -> InputFile:
+        """Return what a record says of it.
+
+        Parameters
+        ----------
+        path : str
+            As the recipe names it.
+        selector : str, optional
+            Which part the record is about.
+        """
+        return InputFile(
+            path=path,
+            sha256=self.sha256,
+            size=self.size,
+            reader=f"{self.reader} {self.format}",
+            reader_version=self.reader_version,
+            selector=selector,
+        )
+
+
+def _unlike_the_first(measurements: Sequence[M]) -> list[M]:
+    return [m for m in measurements[1:] if not same_axis(measurements[0], m)]
+
+
+def require_one_axis(measurements: Sequence[Measurement], source: str | Path | None = None) -> None:
+    """Refuse measurements that do not share one axis.
+
+    Raises
+    ------
+    DataError
+        If there is none, or one has another axis than the first; the message names it.
+    """
+    if not measurements:
+        raise DataError("there is no measurement", source=source)
+    for other in _unlike_the_first(measurements)[:1]:
+        first = measurements[0]
+        raise DataError(
+            f"{first.name} and {other.name} have different axes: {_described(first)}, {_described(other)}",
+            source=source,
+        )
+
+
+def _described(measurement: Measurement) -> str:
+    axis = measurement.axis
+    if not axis.size:
+        return "no points"
+    return f"{axis.size} points from {axis[0]:g} to {axis[-1]:g} {measurement.axis_unit}"

@@ -1,0 +1,131 @@
+"""What the errors of measured intensities are: of counts, of rates, of counts that were multiplied or divided down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from layerscope.errors import DataError
+from layerscope.measured.measurement import FloatArray, Measurement
+from layerscope.measured.scatter import PoissonScale, mean_scale, poisson_scale
+
+__all__ = ["count_quantum", "noise_factor", "with_poisson_errors"]
+
+M = TypeVar("M", bound=Measurement)
+
+MINIMUM_DISTINCT_COUNTS = 10
+"""With fewer different counts a common divisor could be chance: ten of ten are even in one of 1000 spectra."""
+
+
+def noise_factor(measurements: Sequence[Measurement], noise: str) -> tuple[float, float | None, tuple[str, ...]]:
+    """Return variance over mean of the intensities, its standard error if estimated, and flags.
+
+    Parameters
+    ----------
+    measurements : sequence of Measurement
+        Of one series.
+    noise : {"poisson", "scaled"}
+        As in the recipe.
+
+    Returns
+    -------
+    factor : float
+        1 for counts, 1/t for counts per second, the estimate from flat regions for ``"scaled"``.
+    sigma : float or None
+    flags : tuple of str
+        ``NOT_COUNTS:0.70`` where intensities are taken for counts and do not scatter as such; ``NOISE_CORRELATED``
+        with what to know where neighbouring points are correlated.
+
+    Raises
+    ------
+    DataError
+        If the unit is arbitrary and `noise` is not ``"scaled"``, or a rate has no counting time.
+    """
+    found = _mean_scatter(measurements)
+    flags = (f"NOISE_CORRELATED:{found.note}",) if found is not None and found.is_correlated else ()
+    if noise == "scaled":
+        if found is None or not found.factor > 0:
+            raise DataError("too few flat points tell the noise", hint="give the full range, or noise = 'poisson'")
+        return found.factor, found.sigma, flags
+    first = measurements[0]
+    expected = 1.0
+    if first.intensity_unit == "counts/s":
+        if first.exposure_s is None:
+            raise DataError(
+                "intensities are rates without a counting time", source=first.source, hint="noise = 'scaled'"
+            )
+        expected = 1.0 / first.exposure_s
+    elif first.intensity_unit == "arbitrary":
+        raise DataError(
+            "the intensities are no counts, so their errors are not known",
+            source=first.source,
+            hint="noise = 'scaled' estimates them from flat regions",
+        )
+    if found is None:
+        return expected, None, ()
+    # a scatter of three times the counts' has three times the error: what counts is the error that counts would have
+    error = found.sigma / max(expected, found.factor)
+    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * error)
+    return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
+
+
+def _mean_scatter(measurements: Sequence[Measurement]) -> PoissonScale | None:
+    """Return the mean noise of about twenty of them, None where none has enough flat points to tell it."""
+    sampled = measurements[:: max(1, len(measurements) // 20)]
+    sums: dict[int, FloatArray] = {}
+    for one in sampled:  # lines too weak to be seen in one level add up over levels, in the mean noise as here
+        size = one.intensity.size
+        sums[size] = sums.get(size, np.zeros(size)) + one.intensity
+    estimates = []
+    for one in sampled:
+        with suppress(DataError):
+            estimates.append(poisson_scale(one, lines=sums[one.intensity.size]))
+    return mean_scale(estimates) if estimates else None
+
+
+def with_poisson_errors(measurement: M, factor: float) -> M:
+    """Return a measurement with the variance that its noise has: factor times intensity, at least that of one count.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    factor : float
+        Variance over mean intensity, see `noise_factor`.
+    """
+    metadata = {**measurement.metadata, "variance": f"{factor:.6g} times the intensity, from its noise"}
+    variance = factor * np.maximum(measurement.intensity, factor)
+    return replace(measurement, variance=variance, metadata=metadata)
+
+
+def count_quantum(measurement: Measurement) -> float:
+    """Return the step in which the counts of a measurement come.
+
+    Some instruments divide a strong signal down and multiply it up again: the counts then are multiples of, say, 10,
+    and their variance is not their number but 10 times it. Weights that overlook this are too strong by that factor.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        With counts, or a rate whose counting time is known.
+
+    Returns
+    -------
+    float
+        The largest whole number that divides all counts (variance = quantum * counts); 1 if the counts are not whole,
+        or too few differ to tell.
+
+    Raises
+    ------
+    DataError
+        If the intensity is a rate without a counting time.
+    """
+    counts = measurement.real_counts()
+    whole = np.round(counts)
+    # A rate stored as a 32-bit float leaves 1e-7 of the value.
+    if (np.abs(counts - whole) > 0.01 + 2e-7 * np.abs(counts)).any() or np.unique(whole).size < MINIMUM_DISTINCT_COUNTS:
+        return 1.0
+    return float(max(int(np.gcd.reduce(whole.astype(np.int64))), 1))
