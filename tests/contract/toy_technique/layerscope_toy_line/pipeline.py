@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from layerscope.fitting import Component, PatternModel, Series, SeriesFit, fit_series
-from layerscope.measured.series import Recording
+from layerscope.measured.measurement import Recording
 from layerscope.options import Positive
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays

@@ -1,7 +1,7 @@
 """Text: ``TOYLINE <points> <time in s>``, then one line a point: energy in eV, counts."""
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.series import Measurement
+from layerscope.measured.measurement import Measurement
 from layerscope.measured.text import decode, numbers
 
 
