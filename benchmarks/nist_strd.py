@@ -8,7 +8,7 @@ Lanczos1 was generated without noise: its residual is rounding, so that its stan
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -17,18 +17,13 @@ import numpy as np
 
 from layerscope.fitting import Series, SeriesFit, fit_series
 
-SETS = Path(__file__).resolve().parents[1] / "tests" / "fitting" / "strd.py"
+SETS = Path(__file__).resolve().parents[1] / "tests" / "fitting"
 
 
 def load_sets() -> dict:
     """Return the sets, which live beside the tests."""
-    spec = importlib.util.spec_from_file_location("strd", SETS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["strd"] = module
-    spec.loader.exec_module(module)
-    return module.load()
+    sys.path.append(str(SETS))
+    return importlib.import_module("strd").load()
 
 
 def digits(found: dict[str, float], certified: dict[str, float]) -> float:

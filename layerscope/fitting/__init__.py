@@ -2,8 +2,8 @@
 
 The way through the modules: `shapes` and `backgrounds` make the columns of a `model`; `layout` says which parameters
 are shared; `measured` brings data into form, and `series` fits them: `weighting` finds the weights, `solver` the
-minimum, from `rows`, `projection` and `arrow`; `covariance` and `result` (`series_fit`) say what came out, `compare`,
-`resample` and `limits` what to make of it.
+minimum, from `rows`, `projection` and `arrow`; `covariance` and `result` (`series_fit`) say what came out, `errors`
+(`bootstrap`, `profile`) how well it is known where no covariance tells, `compare` and `limits` what to make of it.
 """
 
 from layerscope.fitting.layout import PER_PATTERN, SHARED, Smooth

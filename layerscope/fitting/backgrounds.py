@@ -1,4 +1,4 @@
-"""Backgrounds of photoelectron spectra: polynomial, Shirley, Tougaard; static from data, active as linear operators.
+"""Backgrounds of photoelectron spectra: Shirley and Tougaard; static from data, active as linear operators.
 
 Pure numerics on ascending binding energy. Electrons that have lost energy appear at higher binding energy, so every
 background here grows with x by what the spectrum has shown at lower x.
@@ -20,11 +20,8 @@ from layerscope.fitting.shapes import FloatArray
 
 __all__ = [
     "ShirleyBackground",
-    "cumulative_integral",
     "cumulative_matrix",
     "end_averages",
-    "polynomial_basis",
-    "shirley_of_lines",
     "static_shirley",
 ]
 
@@ -65,38 +62,6 @@ def _require_ascending(axis: FloatArray, name: str) -> None:
         raise FitError("the axis must ascend strictly and have at least two points", source=name)
 
 
-def polynomial_basis(x: ArrayLike, degree: int) -> FloatArray:
-    """Return Legendre polynomials on the axis scaled to -1..1.
-
-    Parameters
-    ----------
-    x : array-like, shape (n,) or (B, n)
-        Axis, in any order.
-    degree : int
-        Highest degree, 0 or above.
-
-    Returns
-    -------
-    ndarray, shape (B, degree + 1, n)
-        P_0 ... P_degree; B = 1 for a single axis. On an even axis they are nearly orthogonal, which keeps the
-        background's coefficients apart from each other.
-
-    Raises
-    ------
-    FitError
-        When the degree is negative or an axis has no extent.
-    """
-    if degree < 0:
-        raise FitError(f"a polynomial background needs a degree of 0 or above, not {degree}", source="polynomial")
-    axis = np.atleast_2d(np.asarray(x, dtype=np.float64))
-    low, high = axis.min(axis=1, keepdims=True), axis.max(axis=1, keepdims=True)
-    if degree > 0 and not (high > low).all():
-        raise FitError("the axis has no extent", source="polynomial")
-    u = np.zeros_like(axis) if degree == 0 else (2.0 * axis - (low + high)) / (high - low)
-    basis: FloatArray = np.moveaxis(np.polynomial.legendre.legvander(u, degree), 2, 1)
-    return np.ascontiguousarray(basis)
-
-
 def _panel_weights(x: FloatArray) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.intp]], FloatArray]:
     """Return, for each step of one axis (n,), the points and weights that integrate a local cubic over it.
 
@@ -121,39 +86,8 @@ def _panel_weights(x: FloatArray) -> tuple[np.ndarray[tuple[int, int], np.dtype[
     return points, weights
 
 
-def cumulative_integral(x: ArrayLike, y: ArrayLike) -> FloatArray:
-    """Integrate sampled functions from the first point to each point, with an error of order h^4.
-
-    Parameters
-    ----------
-    x : array-like, shape (n,)
-        Strictly ascending axis, even or not.
-    y : array-like, shape (..., n)
-        Functions sampled on it.
-
-    Returns
-    -------
-    ndarray, shape (..., n)
-        Running integral; zero at the first point. Exact for cubics.
-
-    Raises
-    ------
-    FitError
-        When the axis does not ascend or does not fit `y`.
-    """
-    axis = np.asarray(x, dtype=np.float64)
-    values = np.asarray(y, dtype=np.float64)
-    if axis.ndim != 1 or values.shape[-1:] != axis.shape:
-        raise FitError(f"the axis {axis.shape} does not fit the values {values.shape}", source="cumulative_integral")
-    _require_ascending(axis, "cumulative_integral")
-    points, weights = _panel_weights(axis)
-    result = np.zeros(values.shape)
-    np.cumsum((values[..., points] * weights).sum(axis=-1), axis=-1, out=result[..., 1:])
-    return result
-
-
 def cumulative_matrix(x: ArrayLike) -> FloatArray:
-    """Return the matrix W of `cumulative_integral`: W @ y is the running integral of y.
+    """Return the matrix W that integrates sampled functions: W @ y is the running integral, with an error of order h^4.
 
     Parameters
     ----------
@@ -287,28 +221,3 @@ def static_shirley(
         source="static_shirley",
         hint="widen the range so that both ends are flat, or use an active background",
     )
-
-
-def shirley_of_lines(x: ArrayLike, lines: ArrayLike, strength: ArrayLike) -> FloatArray:
-    """Return the Shirley background that given lines cast: k times their integral from the first point on.
-
-    Parameters
-    ----------
-    x : array-like, shape (n,)
-        Strictly ascending binding energy.
-    lines : array-like, shape (n,) or (B, n)
-        Sum of the lines, without background.
-    strength : array-like, shape () or (B,)
-        k, in 1/(unit of the axis).
-
-    Returns
-    -------
-    ndarray, shape (n,) or (B, n)
-        Background in the unit of the lines, zero at the first point.
-
-    Raises
-    ------
-    FitError
-        When the axis does not ascend or does not fit.
-    """
-    return np.asarray(strength, dtype=np.float64)[..., np.newaxis] * cumulative_integral(x, lines)

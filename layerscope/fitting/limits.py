@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +27,7 @@ from scipy.special import ndtr, ndtri
 
 from layerscope.errors import DataError
 
-__all__ = ["BoundedInterval", "feldman_cousins", "feldman_cousins_sensitivity", "upper_limit"]
+__all__ = ["BoundedInterval", "feldman_cousins"]
 
 FloatArray = NDArray[np.float64]
 
@@ -88,58 +87,6 @@ def feldman_cousins(value: ArrayLike, sigma: ArrayLike, confidence: float = 0.95
     one_sided = float(ndtri(confidence))
     low, high = _lower_end(x, confidence, two_sided, one_sided), _upper_end(x, confidence, two_sided)
     return BoundedInterval(low * scale, high * scale, confidence)
-
-
-def upper_limit(value: ArrayLike, sigma: ArrayLike, confidence: float = 0.95) -> FloatArray:
-    """Return the upper end of the Feldman-Cousins interval: the limit to quote for "not detected".
-
-    Parameters
-    ----------
-    value, sigma : array-like
-        Estimate and its standard error.
-    confidence : float, default 0.95
-        Coverage of the interval.
-
-    Returns
-    -------
-    ndarray
-        Upper limits in the unit of the estimate.
-    """
-    return feldman_cousins(value, sigma, confidence).high
-
-
-@lru_cache(maxsize=32)
-def _unit_sensitivity(confidence: float) -> float:
-    """Mean upper limit for a true value of zero and sigma = 1, by the trapezoidal rule over the estimate."""
-    x = np.linspace(-7.5, 7.5, 3001)
-    weight = np.exp(-0.5 * x**2)
-    return float(np.sum(weight * upper_limit(x, 1.0, confidence)) / np.sum(weight))
-
-
-def feldman_cousins_sensitivity(sigma: float, confidence: float = 0.95) -> float:
-    """Return the mean upper limit that an experiment with this error would give if the true value were zero.
-
-    An upper limit far below the sensitivity comes from a downward fluctuation; Feldman and Cousins ask to state both.
-
-    Parameters
-    ----------
-    sigma : float
-        Standard error of the estimate, > 0.
-    confidence : float, default 0.95
-        Coverage of the interval.
-
-    Returns
-    -------
-    float
-        Sensitivity in the unit of `sigma`.
-
-    Raises
-    ------
-    DataError
-        If sigma is not positive or the confidence outside (0.5, 1).
-    """
-    _checked(0.0, sigma, confidence)
-    return sigma * _unit_sensitivity(confidence)
 
 
 def _checked(value: ArrayLike, sigma: ArrayLike, confidence: float) -> tuple[FloatArray, FloatArray]:

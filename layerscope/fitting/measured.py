@@ -41,6 +41,9 @@ class Series:
     priors : mapping of str to (value, sigma), optional
         What other measurements say of a model parameter or a coefficient (an area), each a number or of shape (L,); an
         infinite sigma says nothing. A prior enters as one more measured point of its pattern.
+    relative : bool, optional
+        Whether the noise is known but for a factor: the covariance is then multiplied by the reduced chi2. It is taken
+        to be so where nothing is said and the weights are ``"none"``.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class Series:
     offset: ArrayLike | None = None
     columns: Mapping[str, ArrayLike] | None = None
     priors: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None
+    relative: bool | None = None
 
     @classmethod
     def from_patterns(
@@ -137,18 +141,16 @@ class Prepared:
         )
 
 
-def prepare(series: Series, *, groups: int | None = None) -> Prepared:
+def prepare(series: Series) -> Prepared:
     """Check a series and bring it into the engine's form.
 
     Parameters
     ----------
     series : Series
         For G independent series, `y` (and `variance`, `offset`) may have the shape (G, L, n).
-    groups : int, optional
-        G, when `y` has three axes.
     """
     y = np.asarray(series.y, float)
-    shape = (1, *np.atleast_2d(y).shape) if groups is None else y.shape
+    shape = y.shape if y.ndim > 2 else (1, *np.atleast_2d(y).shape)
     if len(shape) != 3 or shape[-1] == 0:
         raise FitError(f"intensities of shape {y.shape} are not a series")
     y = y.reshape(shape)

@@ -8,7 +8,7 @@ from scipy import special, stats
 
 from layerscope.flags import threshold
 
-__all__ = ["durbin_watson", "information_criteria", "poisson_deviance", "runs_test", "structured"]
+__all__ = ["durbin_watson", "information_criteria", "poisson_deviance", "structured"]
 
 FloatArray = NDArray[np.float64]
 
@@ -58,19 +58,6 @@ def durbin_watson(residual: FloatArray) -> float:
     """Return the Durbin-Watson statistic of standardised residuals in order of the axis: 2 for white noise."""
     total = float(np.sum(residual**2))
     return float(np.sum(np.diff(residual) ** 2) / total) if total > 0 else 2.0
-
-
-def runs_test(residual: FloatArray) -> float:
-    """Return the two-sided p value of the Wald-Wolfowitz runs test on the signs of the residuals."""
-    signs = residual[residual != 0] > 0
-    n_plus, n_minus = int(signs.sum()), int((~signs).sum())
-    if min(n_plus, n_minus) < 2:
-        return 1.0 if n_plus + n_minus < 8 else 0.0
-    n = n_plus + n_minus
-    runs = 1 + int((signs[1:] != signs[:-1]).sum())
-    mean = 1.0 + 2.0 * n_plus * n_minus / n
-    variance = (mean - 1.0) * (mean - 2.0) / (n - 1.0)
-    return float(2.0 * stats.norm.sf(abs(runs - mean) / np.sqrt(variance)))
 
 
 def structured(residual: FloatArray, *, level: float | None = None) -> bool:

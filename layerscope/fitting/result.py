@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.covariance import SeriesCovariance
@@ -30,17 +31,16 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Setup:
-    """What was asked of a fit, so that it can be asked again (bootstrap, profile, alternatives)."""
+    """What was asked of a fit, so that it can be asked again: of simulated data, or with a parameter held."""
 
     model: BasisModel
     parameters: lmfit.Parameters
     series: Series
-    scopes: dict[str, Scope]
-    starts: dict[str, FloatArray]
+    scopes: Mapping[str, Scope]
+    starts: Mapping[str, ArrayLike]
     weights: Weights
     nonnegative: bool
-    scale_covariance: bool | None
-    tolerances: Tolerances | None
+    tolerances: Tolerances
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ class BatchFit:
         covariance: SeriesCovariance,
     ) -> BatchFit:
         """Put a solution together."""
-        weights, scale_covariance = setup.weights, setup.scale_covariance
+        weights, relative = setup.weights, setup.series.relative
         layout = evaluator.layout
         chi2 = solution.chi2.sum(axis=1)
         n_data = data.use.sum(axis=(1, 2))
         if data.prior_root_weight is not None:  # each prior is one more measurement
             n_data = n_data + (data.prior_root_weight > 0).sum(axis=(1, 2))
         n_free = layout.n_shared + layout.n_patterns * (layout.n_local + evaluator.n_linear)
-        scaled = weights == "none" if scale_covariance is None else scale_covariance
+        scaled = weights == "none" if relative is None else relative
         if scaled:
             covariance = covariance.scaled(chi2 / np.maximum(n_data - n_free, 1))
         return cls(setup, evaluator, data, patterns, solution, covariance, weights, scaled, chi2, n_data, n_free)

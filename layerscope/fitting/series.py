@@ -21,7 +21,7 @@ from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisModel
 from layerscope.fitting.covariance import SeriesCovariance, series_covariance
 from layerscope.fitting.layout import Layout, Scope
-from layerscope.fitting.measured import Prepared, Series, prepare
+from layerscope.fitting.measured import Series, prepare
 from layerscope.fitting.result import BatchFit, SeriesFit, Setup
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances
 from layerscope.fitting.weighting import Weights, solve
@@ -29,9 +29,7 @@ from layerscope.fitting.weighting import Weights, solve
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Series", "Weights", "fit_batch", "fit_series"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["Series", "Weights", "fit_batch", "fit_series", "fit_setup"]
 
 #: Start dampings that are tried in turn while a result is not determined by the data or has not converged.
 RESCUE_DAMPINGS = (1e-2, 1e-6, 1.0)
@@ -46,7 +44,6 @@ def fit_series(
     starts: Mapping[str, ArrayLike] | None = None,
     weights: Weights = "poisson",
     nonnegative: bool = False,
-    scale_covariance: bool | None = None,
     tolerances: Tolerances | None = None,
 ) -> SeriesFit:
     """Fit one series of patterns jointly.
@@ -67,8 +64,6 @@ def fit_series(
         estimate the maximum-likelihood one. Given: ``series.variance``. None: equal and unknown.
     nonnegative : bool
         Keep amounts at or above zero. The covariance is that of the unbounded estimate either way.
-    scale_covariance : bool, optional
-        Multiply the covariance by the reduced chi2; default only for ``weights="none"``.
     tolerances : Tolerances, optional
 
     Returns
@@ -80,8 +75,10 @@ def fit_series(
     FitError
         If the problem cannot be posed, or the model is not finite at the start.
     """
-    setup = _setup(model, parameters, series, scopes, starts, weights, nonnegative, scale_covariance, tolerances)
-    return _fit(setup, prepare(series))[0]
+    if np.ndim(series.y) > 2:
+        raise FitError(f"intensities of shape {np.shape(series.y)} are not one series", hint="fit_batch takes several")
+    asked = (scopes or {}, starts or {}, weights, nonnegative, tolerances or Tolerances())
+    return fit_setup(Setup(model, parameters, series, *asked))[0]
 
 
 def fit_batch(
@@ -93,7 +90,6 @@ def fit_batch(
     starts: Mapping[str, ArrayLike] | None = None,
     weights: Weights = "poisson",
     nonnegative: bool = False,
-    scale_covariance: bool | None = None,
     tolerances: Tolerances | None = None,
 ) -> BatchFit:
     """Fit G independent series of the same layout side by side; ``series.y`` has the shape (G, L, n).
@@ -101,33 +97,17 @@ def fit_batch(
     Parameters are as for `fit_series`. A single spectrum is a series of one pattern, so G spectra on one axis are
     ``Series(x, y[:, None, :])``.
     """
-    y = np.asarray(series.y, float)
-    if y.ndim != 3:
-        raise FitError(f"a batch needs intensities of shape (G, L, n), not {y.shape}")
-    setup = _setup(model, parameters, series, scopes, starts, weights, nonnegative, scale_covariance, tolerances)
-    return _fit(setup, prepare(series, groups=y.shape[0]))
+    if np.ndim(series.y) != 3:
+        raise FitError(f"a batch needs intensities of shape (G, L, n), not {np.shape(series.y)}")
+    asked = (scopes or {}, starts or {}, weights, nonnegative, tolerances or Tolerances())
+    return fit_setup(Setup(model, parameters, series, *asked))
 
 
-def _setup(
-    model: BasisModel,
-    parameters: lmfit.Parameters,
-    series: Series,
-    scopes: Mapping[str, Scope] | None,
-    starts: Mapping[str, ArrayLike] | None,
-    weights: Weights,
-    nonnegative: bool,
-    scale_covariance: bool | None,
-    tolerances: Tolerances | None,
-) -> Setup:
-    if weights == "given" and series.variance is None:
+def fit_setup(setup: Setup) -> BatchFit:
+    """Fit what a setup asks for: one series, or several side by side if its intensities have three axes."""
+    if setup.weights == "given" and setup.series.variance is None:
         raise FitError("weights='given' needs a variance")
-    first = {k: np.asarray(v, float) for k, v in (starts or {}).items()}
-    return Setup(
-        model, parameters, series, dict(scopes or {}), first, weights, nonnegative, scale_covariance, tolerances
-    )
-
-
-def _fit(setup: Setup, data: Prepared) -> BatchFit:
+    data = prepare(setup.series)
     model, weights = setup.model, setup.weights
     layout = Layout(
         setup.parameters,
@@ -135,7 +115,7 @@ def _fit(setup: Setup, data: Prepared) -> BatchFit:
         data.y.shape[1],
         scopes=setup.scopes,
         variable=data.variable,
-        starts=setup.starts,
+        starts={name: np.asarray(values, float) for name, values in setup.starts.items()},
     )
     bounded = np.array([*model.nonnegative, *(False,) * len(data.column_names)])
     evaluator = RowEvaluator(model, layout, bounded if setup.nonnegative else None, data.column_names, data.prior_names)
@@ -145,15 +125,14 @@ def _fit(setup: Setup, data: Prepared) -> BatchFit:
     first_s, first_l = layout.start()
     groups = data.y.shape[0]
     shared, local = np.tile(first_s, (groups, 1)), np.tile(first_l, (groups, 1, 1))
-    tolerances = setup.tolerances or Tolerances()
-    patterns, solution = solve(evaluator, data, shared, local, weights, tolerances)
+    patterns, solution = solve(evaluator, data, shared, local, weights, setup.tolerances)
     covariance = series_covariance(evaluator, patterns, solution)
     for damping in RESCUE_DAMPINGS:
         poor = np.flatnonzero(covariance.undetermined | ~solution.converged)
         if poor.size == 0:
             break
         part = data.groups(poor)
-        again_patterns, again = solve(evaluator, part, shared[poor], local[poor], weights, tolerances, damping)
+        again_patterns, again = solve(evaluator, part, shared[poor], local[poor], weights, setup.tolerances, damping)
         again_covariance = series_covariance(evaluator, again_patterns, again)
         sound = again.converged & ~again_covariance.undetermined
         with np.errstate(invalid="ignore"):

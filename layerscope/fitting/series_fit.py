@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ from layerscope.flags import dispersion_flag, threshold
 if TYPE_CHECKING:
     from layerscope.fitting.result import BatchFit
 
-__all__ = ["SeriesFit"]
+__all__ = ["CONFIDENCE_68", "SeriesFit"]
 
 FloatArray = NDArray[np.float64]
+
+CONFIDENCE_68 = 0.6827  # one standard error to either side
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,15 @@ class SeriesFit:
     def value(self, name: str) -> FloatArray:
         """Return a parameter in every pattern, shape (L,)."""
         return np.asarray(self.batch.value(name)[self.group])
+
+    @property
+    def sigma_kind(self) -> Literal["covariance", "bootstrap"]:
+        """Where the errors come from."""
+        return "covariance"
+
+    def interval(self, name: str) -> tuple[FloatArray, FloatArray] | None:
+        """Return the 68.27 % interval of a parameter in every pattern, each end of shape (L,), if it has one."""
+        return None
 
     def sigma(self, name: str) -> FloatArray:
         """Return its standard error in every pattern, shape (L,)."""

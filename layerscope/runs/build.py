@@ -10,6 +10,7 @@ import numpy as np
 
 from layerscope.fitting.limits import feldman_cousins
 from layerscope.fitting.quality import durbin_watson
+from layerscope.fitting.series_fit import CONFIDENCE_68
 from layerscope.flags import inherited_flags
 from layerscope.records import FitQuality, Quantity
 from layerscope.records.quantity import Role, SigmaKind
@@ -17,9 +18,19 @@ from layerscope.records.quantity import Role, SigmaKind
 if TYPE_CHECKING:
     from layerscope.fitting import SeriesFit
 
-__all__ = ["Bounds", "finite_bounds", "held", "interval", "measured", "quality_of", "remarks", "some", "upper_limit"]
+__all__ = [
+    "Bounds",
+    "finite_bounds",
+    "held",
+    "interval",
+    "measured",
+    "profiled",
+    "quality_of",
+    "remarks",
+    "some",
+    "upper_limit",
+]
 
-CONFIDENCE_68 = 0.6827
 MAX_BELOW = 8.0
 """Standard errors below zero beyond which an amount is no noise around nothing, and no limit can be stated."""
 
@@ -126,6 +137,32 @@ def upper_limit(value: float, sigma: float, confidence: float, *, always: bool =
     if not (always or bool(found.one_sided)):
         return {}
     return {"upper_limit": float(found.high), "limit_confidence": confidence}
+
+
+def profiled(fit: SeriesFit, name: str, level: int, *, at: float | None = None, extra: float = 0.0) -> dict[str, Any]:
+    """Return the interval of a fitted parameter as fields of a quantity; empty where the fit has none of it.
+
+    Parameters
+    ----------
+    fit : SeriesFit
+    name : str
+        Of the parameter or amount in the fit.
+    level : int
+        Index.
+    at : float, optional
+        Value that is stated, if it is not that of the fit; the interval moves along.
+    extra : float, optional
+        A further standard error, independent of the fit, in the unit of the value.
+    """
+    found = fit.interval(name)
+    if found is None:
+        return {}
+    value = float(fit.value(name)[level])
+    stated = value if at is None else at
+    below, above = value - float(found[0][level]), float(found[1][level]) - value
+    fields = {"low": stated - math.hypot(below, extra)} if math.isfinite(below) else {}
+    fields |= {"high": stated + math.hypot(above, extra)} if math.isfinite(above) else {}
+    return {**fields, "confidence": CONFIDENCE_68} if fields else {}
 
 
 def interval(

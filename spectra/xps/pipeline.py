@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.fitting.errors import with_errors
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
@@ -230,6 +231,7 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
         if profile.scale is not None and result.shift == "charge" and data.n_levels == profile.scale.line_shift.size:
             shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
             profile.refined = replace(profile.scale, line_shift=shift, statistical=sigma)
+    result = replace(result, fit=with_errors(result.fit, profile.recipe.errors))
     profile.spectra[region.name], profile.data[region.name] = spectra, data
     profile.fits[region.name] = result
     _foretell_p2s(profile, region, result, spectra)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.records import Quantity
-from layerscope.runs.build import finite_bounds, held, measured, some, upper_limit
+from layerscope.records.quantity import SigmaKind
+from layerscope.runs.build import finite_bounds, held, measured, profiled, some, upper_limit
 
 from .energyscale import EnergyScale
 from .options import ComponentTable
@@ -52,24 +53,28 @@ def _parameter(result: RegionFit, name: str, vocabulary: str, unit: str, compone
     else:
         bounds = finite_bounds(float(parameter.min), float(parameter.max))
         more = {"role": "refined", "initial": float(parameter.init_value), **bounds}
-    found = measured(vocabulary, value, sigma, unit, component, **more)
+    more |= profiled(result.fit, name, 0)
+    found = measured(vocabulary, value, sigma, unit, component, kind=result.fit.sigma_kind, **more)
     return found or held(vocabulary, value, unit, component, expr=parameter.expr)
 
 
 def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScale) -> Quantity:
     """Return the charge-corrected binding energy of a component at a level, with every competing assignment."""
     center, shift = f"{c.name}_center", result.fit.value("shift")[level]
-    value = float(result.fit.value(center)[level])
+    value, fitted = float(result.fit.value(center)[level]), float(result.fit.sigma(center)[level])
+    names = [center]
     if result.shift == "charge" or scale.defined_here:  # the fit already speaks in corrected energies
-        sigma = float(result.fit.sigma(center)[level])
+        sigma = fitted
     else:
         value += float(shift)
-        names = [center, "shift"] if result.fit.sigma("shift")[level] > 0 else [center]
+        names += ["shift"] if result.fit.sigma("shift")[level] > 0 else []
         sigma = math.sqrt(max(float(result.fit.covariance_within(names)[level].sum()), 0.0))
         if scale.known:
             value -= float(scale.line_shift[level])
             sigma = math.hypot(sigma, float(scale.statistical[level]))
     total = math.hypot(sigma, scale.systematic)
+    beside = math.sqrt(max(total**2 - fitted**2, 0.0))
+    ends = profiled(result.fit, center, level, at=value, extra=beside) if names == [center] else {}
     region = result.region.name
     others = competing(c.line or region, value, sigma, exclude=c.species, charge_sigma_eV=scale.systematic)
     p = result.built.parameters[center]
@@ -79,12 +84,13 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
         total,
         "eV",
         c.species,
-        kind="covariance" if sigma > 0 else "systematic",
+        kind=result.fit.sigma_kind if sigma > 0 else "systematic",
         role="constrained" if p.expr else "refined" if p.vary else "derived",
         initial=None if p.expr else float(p.init_value),
         expr=p.expr,
         budget={"fit": sigma, "charge_reference": scale.systematic},
         competing=others,
+        **ends,
     )
     return found or held("peak.position", value, "eV", c.species, competing=others)
 
@@ -118,24 +124,27 @@ def level_quantities(
         found.append(position(result, c, level, scale))
         value, sigma = (float(f(f"{c.name}_area")[level]) for f in (result.fit.value, result.fit.sigma))
         what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
-        more = upper_limit(value, sigma, confidence)
-        area = measured(what[0], value, sigma, *what[1:], role="refined", **more)
+        more = upper_limit(value, sigma, confidence) | profiled(result.fit, f"{c.name}_area", level)
+        area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
     if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
         values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
         for k, c in enumerate(result.own):
-            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence)
+            kind = result.fit.sigma_kind
+            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence, kind)
             if single is not None:
                 alone = float(single[0][k]), float(single[1][k])
                 found += _share("species.fraction_single_level", c, *alone, confidence)
     return found
 
 
-def _share(name: str, c: ComponentTable, value: float, sigma: float, confidence: float) -> tuple[Quantity, ...]:
+def _share(
+    name: str, c: ComponentTable, value: float, sigma: float, confidence: float, kind: SigmaKind = "covariance"
+) -> tuple[Quantity, ...]:
     """Return a share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
     if not sigma < LARGEST_SHARE_SIGMA:
         return ()
-    return some([measured(name, value, sigma, "1", c.species, **upper_limit(value, sigma, confidence))])
+    return some([measured(name, value, sigma, "1", c.species, kind=kind, **upper_limit(value, sigma, confidence))])
 
 
 def shared_quantities(result: RegionFit) -> list[Quantity]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from layerscope.fitting.errors import Errors, ErrorsTable
 from layerscope.options import RecipeModel, not_empty, unique
 from layerscope.runs.recipe import SeriesRecipe
 
@@ -44,6 +45,9 @@ class XpsRecipe(SeriesRecipe):
     depth: DepthTable | None = Field(default=None, description="depth scale")
     single_level: bool = Field(default=False, description="fit every level alone as well, to show what joining gains")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.95, description="of limits")
+    errors: Errors = Field(
+        default=ErrorsTable(), description="of what is fitted to a region: covariance, bootstrap or profile, or a table"
+    )
     noise: Literal["poisson", "scaled"] = Field(
         default="poisson", description="scaled: multiply errors by the square root of the reduced chi2"
     )

@@ -170,6 +170,7 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
         exposure=data.exposure,
         columns=columns,
         priors=priors or None,
+        relative=data.scaled,
     )
 
 
@@ -185,7 +186,6 @@ def _run(data: RegionData, built: BuiltModel, background: BackgroundTable, shift
             scopes=built.scopes,
             weights="poisson",
             nonnegative=nonnegative,
-            scale_covariance=data.scaled,
         )
 
     fit = run(nonnegative=False)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from expression_model import ExpressionModel
 from numpy.typing import NDArray
-
-from layerscope.fitting.basis import ExpressionModel
 
 RATIONAL = "(1 + b5*x + b6*x**2 + b7*x**3)"
 EXPONENTIALS = {"b1": "exp(-b2*x)", "b3": "exp(-b4*x)", "b5": "exp(-b6*x)"}

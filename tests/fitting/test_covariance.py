@@ -5,10 +5,10 @@ from __future__ import annotations
 import lmfit
 import numpy as np
 import pytest
+from expression_model import ExpressionModel
 from fit_oracles import NAMES, axis, b1s_counts, b1s_model, b1s_parameters, numerical_jacobian
 
 from layerscope.fitting import Component, PatternModel, Series, SeriesFit, Smooth, fit_batch, fit_series
-from layerscope.fitting.basis import ExpressionModel
 
 AREAS = np.array([[3000.0, 900.0, 800.0], [2500.0, 1500.0, 700.0], [2000.0, 1800.0, 900.0], [1500.0, 1700.0, 900.0]])
 SHIFTS = np.array([0.0, 0.1, -0.07, 0.04])
@@ -21,12 +21,12 @@ def data(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).poisson(b1s_counts(AREAS, SHIFTS, step=0.04)).astype(float)
 
 
-def fitted(seed: int = 0, **options: object) -> SeriesFit:
+def fitted(seed: int = 0, relative: bool | None = None) -> SeriesFit:
     model = b1s_model(active="shirley")
     p = b1s_parameters(model)
     p["A_center"].set(value=192.0, vary=False)
     p["shift"].set(vary=True, min=-0.6, max=0.6)
-    return fit_series(model, p, Series(X, data(seed)), scopes={"shift": "per_pattern"}, **options)  # type: ignore[arg-type]
+    return fit_series(model, p, Series(X, data(seed), relative=relative), scopes={"shift": "per_pattern"})
 
 
 def dense_covariance(fit: SeriesFit) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_covariance_of_a_smooth_parameter_follows_its_knots() -> None:
 
 
 def test_scaling_multiplies_the_covariance_by_the_reduced_chi2() -> None:
-    plain, scaled = fitted(), fitted(scale_covariance=True)
+    plain, scaled = fitted(), fitted(relative=True)
     np.testing.assert_allclose(
         scaled.covariance(["B_area", "shift"]), plain.covariance(["B_area", "shift"]) * plain.redchi, rtol=1e-10
     )

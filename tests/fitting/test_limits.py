@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from layerscope.errors import DataError
-from layerscope.fitting.limits import feldman_cousins, feldman_cousins_sensitivity, upper_limit
+from layerscope.fitting.limits import feldman_cousins
 
 # Feldman & Cousins 1998, Table X: measured mean x0, then the interval at 68.27, 90, 95 and 99 %.
 TABLE = {
@@ -66,7 +66,6 @@ def test_interval_scales_with_sigma_and_keeps_the_shape() -> None:
     assert scaled.high.shape == (2, 2)
     np.testing.assert_allclose(scaled.high, 0.02 * unit.high, rtol=1e-12)
     np.testing.assert_allclose(scaled.low, 0.02 * unit.low, rtol=1e-12)
-    np.testing.assert_array_equal(upper_limit(values, 0.02), scaled.high)
 
 
 def test_far_from_the_bound_the_interval_is_the_usual_one() -> None:
@@ -77,15 +76,9 @@ def test_far_from_the_bound_the_interval_is_the_usual_one() -> None:
 
 
 def test_upper_limit_never_falls_when_the_estimate_rises() -> None:
-    limits = upper_limit(np.linspace(-7.5, 7.5, 400), 1.0, 0.9)
+    limits = feldman_cousins(np.linspace(-7.5, 7.5, 400), 1.0, 0.9).high
     assert np.all(np.diff(limits) > 0.0)
     assert np.all(limits > 0.0)
-
-
-def test_sensitivity_is_the_mean_limit_of_empty_experiments() -> None:
-    simulated = upper_limit(np.random.default_rng(5).normal(0.0, 0.3, 40_000), 0.3, 0.95)
-    standard_error = simulated.std() / np.sqrt(simulated.size)
-    assert feldman_cousins_sensitivity(0.3, 0.95) == pytest.approx(simulated.mean(), abs=4.0 * standard_error)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from expression_model import ExpressionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, nnls
 
-from layerscope.fitting.basis import BasisValues, Derivative, ExpressionModel
+from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.projection import eliminate, information, reduced
 
 

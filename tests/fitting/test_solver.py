@@ -5,13 +5,13 @@ from __future__ import annotations
 import lmfit
 import numpy as np
 import pytest
+from expression_model import ExpressionModel
 from fit_oracles import FWHM, MIXING, axis, b1s_counts, b1s_model, b1s_parameters, pseudo_voigt
 from scipy.optimize import least_squares
 
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel, Series, fit_batch, fit_series
 from layerscope.fitting import rows as rows_module
-from layerscope.fitting.basis import ExpressionModel
 from layerscope.fitting.solver import Tolerances
 
 

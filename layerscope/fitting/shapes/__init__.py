@@ -20,7 +20,7 @@ from layerscope.fitting.shapes.doniach import DoniachSunjic
 from layerscope.fitting.shapes.doublet import Doublet
 from layerscope.fitting.shapes.gl_product import GLProduct
 from layerscope.fitting.shapes.registry import get_shape, shape_names
-from layerscope.fitting.shapes.simple import Gaussian, Lorentzian, PseudoVoigt, mixing_to_sgl, sgl_to_mixing
+from layerscope.fitting.shapes.simple import Gaussian, Lorentzian, PseudoVoigt, sgl_to_mixing
 from layerscope.fitting.shapes.voigt import Voigt
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "Voigt",
     "as_batch",
     "get_shape",
-    "mixing_to_sgl",
     "require_positive",
     "sgl_to_mixing",
     "shape_names",

@@ -20,7 +20,7 @@ from scipy import special
 from layerscope.fitting.shapes.base import FloatArray, Line, ParameterHint, ShapeValues
 from layerscope.fitting.shapes.running_integral import integral_jac
 
-__all__ = ["Gaussian", "Lorentzian", "PseudoVoigt", "mixing_to_sgl", "sgl_to_mixing"]
+__all__ = ["Gaussian", "Lorentzian", "PseudoVoigt", "sgl_to_mixing"]
 
 LN2 = math.log(2.0)
 _GAUSS_HEIGHT = 2.0 * math.sqrt(LN2 / math.pi)  # height of a Gaussian of unit area and unit FWHM
@@ -37,11 +37,6 @@ def sgl_to_mixing(p: float) -> float:
     """Convert p of CasaXPS SGL(p), a share of the height in percent, to a Lorentzian share of the area (0 to 1)."""
     q = p / 100.0
     return q * _LORENTZ_AREA / (q * _LORENTZ_AREA + (1.0 - q) * _GAUSS_AREA)
-
-
-def mixing_to_sgl(mixing: float) -> float:
-    """Convert a Lorentzian share of the area (0 to 1) to the p of CasaXPS SGL(p), a share of the height in percent."""
-    return 100.0 * mixing / _LORENTZ_AREA / (mixing / _LORENTZ_AREA + (1.0 - mixing) / _GAUSS_AREA)
 
 
 def _reduced(x: FloatArray, center: FloatArray, width: FloatArray) -> FloatArray:
@@ -165,7 +160,7 @@ class PseudoVoigt(Line):
     Parameters of the shape: ``center`` and ``fwhm`` in the unit of the axis and ``mixing`` m, the Lorentzian share of
     the *area*, 0 to 1. CasaXPS' SGL(p) mixes curves of equal *height* instead: (1 - q) exp(-4 ln2 t^2) + q/(1 + 4 t^2)
     with q = p/100. The family of curves is the same, the number is not: SGL(30) is m = 0.387 (seen on curves that
-    CasaXPS exported). `sgl_to_mixing` and `mixing_to_sgl` convert.
+    CasaXPS exported). `sgl_to_mixing` converts.
     """
 
     name = "pseudo_voigt"

@@ -177,10 +177,9 @@ def _fit(
     return fit_series(
         built.model,
         built.parameters,
-        replace(series, priors=dict(held) or None),
+        replace(series, priors=dict(held) or None, relative=scale or None),
         weights="poisson" if weights == "poisson" else "none",
         nonnegative=True,
-        scale_covariance=scale or None,
     )
 
 
