@@ -25,14 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.layout import Layout
-from layerscope.fitting.measured import Series, prepare
+from layerscope.fitting.measured import Prepared, Series, prepare
 from layerscope.fitting.model import SHIFT, Component, PatternModel, legendre
 from layerscope.fitting.shapes.base import AXIS_UNIT
 
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Start", "scan_starts"]
+__all__ = ["Start", "scan_starts", "smoothed_variance"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -216,14 +216,9 @@ class _Search:
         data = prepare(series)
         use = data.use[0].all(axis=0)
         use = use if use.any() else data.use[0].any(axis=0)
-        exposure = np.broadcast_to(data.exposure[0], data.y[0].shape)[:, use]
-        y = data.y[0][:, use]
-        if data.variance is not None:
-            variance = data.variance[0][:, use]
-        else:
-            variance = np.maximum(_smoothed(y) * exposure, 1.0) / exposure**2
+        variance = (smoothed_variance(data) if data.variance is None else data.variance)[0][:, use]
         self.x = data.x[0][use]
-        self.y = y - data.offset[0][:, use]
+        self.y = (data.y[0] - data.offset[0])[:, use]
         self.root_weight = 1.0 / np.sqrt(np.maximum(variance.mean(axis=0), 1e-300))
         fixed = [legendre(self.x[None], self.model.polynomial)[0]] if self.model.polynomial >= 0 else []
         if data.columns is not None:
@@ -456,6 +451,10 @@ def _moves(k: int) -> IntArray:
     return np.unique(np.array(moves), axis=0)
 
 
-def _smoothed(y: FloatArray) -> FloatArray:
-    padded = np.pad(y, ((0, 0), (4, 4)), mode="edge")
-    return np.stack([np.convolve(row, np.full(9, 1.0 / 9.0), "valid") for row in padded])
+def smoothed_variance(data: Prepared) -> FloatArray:
+    """Return the variance of counts from their running mean over nine points, shape (G, L, n)."""
+    n = data.y.shape[-1]
+    padded = np.pad(data.y.reshape(-1, n), ((0, 0), (4, 4)), mode="edge")
+    mean = np.stack([np.convolve(row, np.full(9, 1.0 / 9.0), "valid") for row in padded]).reshape(data.y.shape)
+    exposure = np.broadcast_to(data.exposure, data.y.shape)
+    return np.asarray(np.maximum(mean * exposure, 1.0) / exposure**2)
