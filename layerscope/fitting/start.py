@@ -439,7 +439,7 @@ class _Search:
 def _moves(k: int) -> IntArray:
     """Return the moves of k lines by a few grid steps: all together for few lines, pairs for many."""
     if k <= 3:
-        return np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=k)), np.intp).reshape(-1, k)
+        return np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=k)), np.intp).reshape(5**k, k)
     if k <= ENUMERATED:
         return np.array(list(itertools.product((-1, 0, 1), repeat=k)), np.intp)
     moves = [np.zeros(k, np.intp)]
