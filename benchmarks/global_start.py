@@ -1,6 +1,6 @@
 """How often a fit finds the right minimum from starts that are off, or under charging, beside one fit from the start.
 
-``python benchmarks/global_start.py [N]``: N simulated spectra a row (40), counts drawn by code of its own. Right is a chi2
+``python benchmarks/global_start.py [N]``: N simulated spectra a row (40), drawn by code of its own. Right is a chi2
 within 0.1 of the best of this fit, the fit started at the truth, and eight fits from random starts.
 """
 
