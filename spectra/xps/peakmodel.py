@@ -29,7 +29,7 @@ ShiftPolicy = Literal["charge", "free", "none"]
 
 POSITION_MARGIN_EV = 0.3  # how far beyond the published range a position may go: charge references differ by that much
 DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
-MAX_SHIFT_EV = 5.0
+MAX_SHIFT_EV = 15.0
 
 
 @dataclass(frozen=True)

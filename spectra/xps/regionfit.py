@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
+from layerscope.fitting.anywhere import fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.series import Series, fit_series
@@ -22,13 +24,18 @@ from layerscope.fitting.series import Series, fit_series
 from .options import BackgroundTable, ComponentTable, RegionTable
 from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
 
+if TYPE_CHECKING:
+    import lmfit
+
 __all__ = ["RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
 
 FloatArray = NDArray[np.float64]
+Starts = Mapping[str, ArrayLike]
 
 DETECTED = 5.0  # sigma of a region's whole area below which its shares are not stated
 SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
 BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
+REACH_EV = 12.0  # charging that the reference line is looked for at
 PINNED_EV = 1e-6
 NEGATIVE = -4.0  # sigma of an area below which noise is no excuse: the model wants to subtract a line
 
@@ -174,37 +181,35 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
     )
 
 
-def _run(data: RegionData, built: BuiltModel, background: BackgroundTable, shift: ShiftPolicy) -> SeriesFit:
-    """Fit with areas of either sign, which leaves them unbiased; only if one is negative beyond noise, bound them."""
-    series = _series(data, background, shift, built)
+@dataclass(frozen=True)
+class _Problem:
+    """A model with the levels that it is fitted to."""
 
-    def run(nonnegative: bool) -> SeriesFit:
+    built: BuiltModel
+    series: Series
+
+    def bounded(self, starts: Starts | None = None) -> SeriesFit:
+        """Fit with areas at or above zero."""
+        return self._fit(starts, nonnegative=True)
+
+    def fit(self, starts: Starts | None = None) -> SeriesFit:
+        """Fit with areas of either sign, which leaves them unbiased; only if one is negative beyond noise, bounded."""
+        fit = self._fit(starts, nonnegative=False)
+        negative = any(
+            (fit.value(f"{c.name}_area") < NEGATIVE * fit.sigma(f"{c.name}_area")).any() for c in self.built.components
+        )
+        return self.bounded(starts) if negative else fit
+
+    def _fit(self, starts: Starts | None, *, nonnegative: bool) -> SeriesFit:
         return fit_series(
-            built.model,
-            built.parameters,
-            series,
-            scopes=built.scopes,
+            self.built.model,
+            self.built.parameters,
+            self.series,
+            scopes=self.built.scopes,
+            starts=starts,
             weights="poisson",
             nonnegative=nonnegative,
         )
-
-    fit = run(nonnegative=False)
-    negative = any(
-        (fit.value(f"{c.name}_area") < NEGATIVE * fit.sigma(f"{c.name}_area")).any() for c in built.components
-    )
-    return run(nonnegative=True) if negative else fit
-
-
-def significance(fit: SeriesFit, components: tuple[ComponentTable, ...]) -> dict[str, float]:
-    """Return how many sigma each component's area lies above zero, at its best level or over all levels."""
-    result = {}
-    for c in components:
-        name = f"{c.name}_area"
-        area, covariance = fit.value(name), fit.covariance([name])[0, :, 0, :]
-        sigma = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
-        total = float(area.sum() / np.sqrt(max(float(covariance.sum()), 1e-300)))
-        result[c.name] = max(total, float((area / sigma).max()))
-    return result
 
 
 @dataclass(frozen=True)
@@ -217,10 +222,8 @@ class _Question:
     include: frozenset[str]
     reference: str | None = None
 
-    def fit(
-        self, shift: ShiftPolicy, held: Collection[str], *, hold_background: bool = False
-    ) -> tuple[BuiltModel, SeriesFit]:
-        """Fit with the shapes of some components held."""
+    def problem(self, shift: ShiftPolicy, held: Collection[str] = (), *, hold_background: bool = False) -> _Problem:
+        """Pose the fit with the shapes of some components held."""
         built = build_model(
             self.region,
             self.background,
@@ -230,25 +233,70 @@ class _Question:
             reference=self.reference,
             hold_background=hold_background,
         )
-        return built, _run(self.data, built, self.background, shift)
+        return _Problem(built, _series(self.data, self.background, shift, built))
+
+    @cached_property
+    def placed(self) -> SeriesFit:
+        """The fit with every line free, from the best of all places within bounds and, of the reference, of all shifts.
+
+        It tells where the lines are; how much of each there is, is asked with the weak ones held.
+        """
+        unknown = self.reference is not None and not np.isfinite(self._shift_sigma).any()
+        problem = self.problem("charge" if self.data.charge_shift is not None else "none")
+        found = fit_from_anywhere(
+            problem.built.model,
+            problem.built.parameters,
+            problem.series,
+            problem.bounded,
+            scopes=problem.built.scopes,
+            reach=REACH_EV if unknown else 0.0,
+        )
+        return found.fit
+
+    @property
+    def _shift_sigma(self) -> FloatArray:
+        sigma = self.data.charge_sigma
+        return np.full(self.data.n_levels, np.inf) if sigma is None else sigma
+
+    def significance(self, fit: SeriesFit) -> tuple[dict[str, float], float]:
+        """Return how many sigma each area, and the sum of all, lies above zero where the lines of a fit stand."""
+        problem = self.problem("none", self.include)
+        amounts = problem.fit(_values(fit, problem.built.parameters))
+        names = {c.name: f"{c.name}_area" for c in problem.built.components}
+        level = {name: _above_zero(amounts, [area]) for name, area in names.items()}
+        return level, max(_above_zero(amounts, list(names.values())), *level.values())
 
     def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
-        """Fit with all shapes held, then set free what is significant, until nothing changes."""
-        held = self.include
-        strong = False
-        built, fit = self.fit(shift if shift == "charge" else "none", held)
+        """Fit from where the lines are, with the shapes of those held that do not stand out; until nothing changes."""
+        fit, before = self.placed, None
         for _ in range(4):
-            level = significance(fit, built.components)
-            now = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
-            now_strong = max(level.values()) > BACKGROUND_SIGNIFICANT
-            policy: ShiftPolicy = "none" if shift == "free" and now == self.include else shift
-            if (now, now_strong) == (held, strong) and held != self.include:
+            level, total = self.significance(fit)
+            held = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
+            strong = total > BACKGROUND_SIGNIFICANT
+            if (held, strong) == before:
                 break
-            held, strong = now, now_strong
-            built, fit = self.fit(policy, held, hold_background=not strong)
-            if held == self.include:
-                break
+            before = held, strong
+            policy: ShiftPolicy = "none" if shift == "free" and held == self.include else shift
+            problem = self.problem(policy, held, hold_background=not strong)
+            starts = _values(fit, problem.built.parameters)
+            own = tuple(f"{name}_" for name in held)
+            fit = problem.fit({name: value for name, value in starts.items() if not name.startswith(own)})
+            built = problem.built
         return built, fit, tuple(sorted(held))
+
+
+def _values(fit: SeriesFit, parameters: lmfit.Parameters) -> dict[str, FloatArray]:
+    """Return where the parameters of a fit ended, level by level, for another model that has them."""
+    return {name: fit.value(name) for name in fit.names if name in parameters and not parameters[name].expr}
+
+
+def _above_zero(fit: SeriesFit, areas: list[str]) -> float:
+    """Return how many sigma a sum of areas lies above zero, at its best level or over all levels."""
+    area = np.sum([fit.value(name) for name in areas], axis=0)
+    covariance = fit.covariance(areas).sum(axis=(0, 2))
+    sigma = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    total = float(area.sum() / np.sqrt(max(float(covariance.sum()), 1e-300)))
+    return max(total, float((area / sigma).max()))
 
 
 def _policies(region: RegionTable, data: RegionData, is_reference: bool) -> tuple[ShiftPolicy, ...]:
@@ -317,8 +365,9 @@ def refit_with_background(
     include = frozenset(c.name for c in result.components)
     asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
-    built, fit = asked.fit(shift, result.held, hold_background=_held_background(result))
-    return RegionFit(result.region, background, built, fit, result.shift, result.held)
+    problem = asked.problem(shift, result.held, hold_background=_held_background(result))
+    fit = problem.fit(_values(result.fit, problem.built.parameters))
+    return RegionFit(result.region, background, problem.built, fit, result.shift, result.held)
 
 
 def _held_background(result: RegionFit) -> bool:
@@ -338,8 +387,10 @@ def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | N
     fits: list[SeriesFit | None] = []
     for index in range(data.n_levels):
         alone = replace(data.level(index), charge_shift=None, charge_sigma=None)
+        problem = _Question(result.region, alone, result.background, include).problem("none", result.held)
+        joint = _values(result.fit, problem.built.parameters)
         try:
-            fits.append(_Question(result.region, alone, result.background, include).fit("none", result.held)[1])
+            fits.append(problem.fit({name: value[index : index + 1] for name, value in joint.items()}))
         except FitError:
             fits.append(None)
     return fits
