@@ -237,19 +237,27 @@ class _Question:
 
     @cached_property
     def placed(self) -> SeriesFit:
-        """The fit with every line free, from the best of all places within bounds and, of the reference, of all shifts.
+        """The fit with every line free and no shift known, from the best of all places within bounds.
 
         It tells where the lines are; how much of each there is, is asked with the weak ones held.
         """
+        return self._placed("none")
+
+    @cached_property
+    def placed_by_charge(self) -> SeriesFit:
+        """The same with what is known of the shifts; of the reference line, from the best of all shifts."""
+        return self._placed("charge")
+
+    def _placed(self, shift: ShiftPolicy) -> SeriesFit:
         unknown = self.reference is not None and not np.isfinite(self._shift_sigma).any()
-        problem = self.problem("charge" if self.data.charge_shift is not None else "none")
+        problem = self.problem(shift)
         found = fit_from_anywhere(
             problem.built.model,
             problem.built.parameters,
             problem.series,
             problem.bounded,
             scopes=problem.built.scopes,
-            reach=REACH_EV if unknown else 0.0,
+            reach=REACH_EV if unknown and shift == "charge" else 0.0,
         )
         return found.fit
 
@@ -268,7 +276,7 @@ class _Question:
 
     def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
         """Fit from where the lines are, with the shapes of those held that do not stand out; until nothing changes."""
-        fit, before = self.placed, None
+        fit, before = (self.placed_by_charge if shift == "charge" else self.placed), None
         for _ in range(4):
             level, total = self.significance(fit)
             held = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
