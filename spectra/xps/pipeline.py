@@ -53,7 +53,7 @@ class XpsPipeline(SeriesPipeline[Datasets]):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "2"
+    version = "3"
     technique = "xps"
     recipe_model = XpsRecipe
     formats = FORMATS
