@@ -10,7 +10,7 @@ import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import moment, number
+from layerscope.measured.text import moment, number, positive
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
@@ -88,13 +88,12 @@ def _raw_data(raw: RawFile, root: Element) -> Pattern:
     if columns.factor is not None and (rows[:, columns.factor] != 1).any():
         factor = rows[:, columns.factor]
         variance = np.maximum(intensity, factor) * factor
-    time = number(_text(route, "TimePerStep"))
     return Pattern(
         axis=two_theta,
         intensity=intensity,
         intensity_unit="counts",
         variance=variance,
-        time_per_step_s=time if time is not None and time > 0 else None,
+        time_per_step_s=positive(_text(route, "TimePerStep")),
         radiation=_radiation(root),
         start_time=moment(_text(root, "TimeStampStarted")),
         end_time=moment(_text(root, "TimeStampFinished")),

@@ -8,7 +8,6 @@ files written from the description.
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import moment
+from layerscope.measured.text import moment, positive
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
@@ -73,21 +72,17 @@ def _floats(raw: RawFile, offset: int, points: int, what: str, *, stride: int = 
     return np.asarray(np.ascontiguousarray(data[:, :4]).view("<f4")[:, 0], dtype=np.float64)
 
 
-def _positive(value: float) -> float | None:
-    return float(value) if math.isfinite(value) and value > 0 else None
-
-
 def _rounded(value: float) -> float:
     """Undo the noise of a number stored in 32 bits: 0.03 and not 0.029999999329."""
     return float(str(np.float32(value)))
 
 
 def _radiation(alpha1: float, alpha2: float, ratio: float, beta: float, anode: str) -> Radiation | None:
-    first = _positive(alpha1)
+    first = positive(alpha1)
     if first is None:
         return None
-    second, share = _positive(alpha2), _positive(ratio)
-    return Radiation(first, second, share, _positive(beta), anode.strip().capitalize())
+    second, share = positive(alpha2), positive(ratio)
+    return Radiation(first, second, share, positive(beta), anode.strip().capitalize())
 
 
 def _rest(raw: RawFile, position: int) -> None:
@@ -116,7 +111,7 @@ def _read_1(raw: RawFile) -> list[Pattern]:
             Pattern(
                 axis=regular_axis(raw, start, step, points),
                 intensity=counts,
-                time_per_step_s=_positive(_rounded(_field(raw, "f", header + 8, what))),
+                time_per_step_s=positive(_rounded(_field(raw, "f", header + 8, what))),
                 radiation=_radiation(alpha1, alpha2, 0.0, 0.0, ""),
                 sample=_text(raw, header + 40, 32, what),
                 metadata={
@@ -152,10 +147,10 @@ def _read_2(raw: RawFile) -> list[Pattern]:
             Pattern(
                 axis=regular_axis(raw, start, step, points),
                 intensity=counts,
-                time_per_step_s=_positive(time),
+                time_per_step_s=positive(time),
                 radiation=_radiation(alpha1, alpha2, ratio, 0.0, anode),
                 start_time=date if scan == 0 else None,
-                temperature_K=_positive(kelvin),
+                temperature_K=positive(kelvin),
                 metadata={"version": "2", "points_declared": "yes"},
             )
         )
@@ -187,7 +182,7 @@ def _read_3(raw: RawFile) -> list[Pattern]:
             Pattern(
                 axis=regular_axis(raw, start, step, points),
                 intensity=counts,
-                time_per_step_s=_positive(_rounded(_field(raw, "f", position + 192, what))),
+                time_per_step_s=positive(_rounded(_field(raw, "f", position + 192, what))),
                 radiation=radiation,
                 start_time=date if scan == 0 else None,
                 sample=sample,
@@ -246,7 +241,7 @@ def _range_4(
     pattern = Pattern(
         axis=regular_axis(raw, start, step, points),
         intensity=counts,
-        time_per_step_s=_positive(_rounded(_field(raw, "f", position + 92, what))),
+        time_per_step_s=positive(_rounded(_field(raw, "f", position + 92, what))),
         radiation=radiation,
         sample=tags.get("SAMPLEID", ""),
         metadata={**tags, "version": "4", "points_declared": "yes", "scan_type": scan_type},

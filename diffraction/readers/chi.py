@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from layerscope.measured.delimited import ColumnsTable, parse_table
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number, numbers
+from layerscope.measured.text import decode, number, whole
 
 from ..dataset import Pattern
 from ._base import whole_counts
@@ -22,9 +23,9 @@ def sniff(raw: RawFile) -> bool:
     lines = decode(head).splitlines()
     if len(lines) < 5 or axis_of_label(lines[1]) is None:
         return False
-    count = number((lines[3].split() or [""])[0])
+    count = whole((lines[3].split() or [""])[0])
     row = [number(part) for part in lines[4].replace(",", " ").split()]
-    return count is not None and count == int(count) and len(row) >= 2 and None not in row
+    return count is not None and len(row) >= 2 and None not in row
 
 
 def read(raw: RawFile) -> list[Pattern]:
@@ -35,20 +36,16 @@ def read(raw: RawFile) -> list[Pattern]:
     label = axis_of_label(lines[1])
     if label is None:
         raise raw.error(f"the axis {lines[1].strip()!r} is not 2θ, Q or d")
-    declared = number((lines[3].split() or [""])[0])
-    if declared is None or declared != int(declared):
+    declared = whole((lines[3].split() or [""])[0])
+    if declared is None:
         raise raw.error(f"line 4 is {lines[3].strip()[:40]!r}, not the number of points")
-    rows = [line.replace(",", " ").split() for line in lines[4:] if line.strip()]
-    if len(rows) != int(declared) or {len(row) for row in rows} != {2}:
-        raise raw.error(f"{int(declared)} points are declared, {len(rows)} rows are there", hint="it may be cut off")
-    try:
-        table = numbers([part for row in rows for part in row]).reshape(-1, 2)
-    except ValueError as error:
-        raise raw.error(str(error)) from None
-    intensity = table[:, 1]
+    table = parse_table(raw, ColumnsTable(skip_lines=4))
+    if len(table.rows) != declared or table.width != 2:
+        raise raw.error(f"{declared} points are declared, {len(table.rows)} rows are there", hint="it may be cut off")
+    axis, intensity = table.values().T
     return [
         Pattern(
-            axis=label.factor * table[:, 0],
+            axis=label.factor * axis,
             intensity=intensity,
             axis_kind=label.kind,
             intensity_unit="counts" if whole_counts(intensity) and bool(np.any(intensity)) else "arbitrary",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-import numpy as np
-
-from layerscope.measured.delimited import COMMENT_MARKS
+from layerscope.measured.delimited import COMMENT_MARKS, ColumnsTable, parse_table
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number, numbers
+from layerscope.measured.text import decode, number, numbers_of
 
 from ..dataset import Pattern
 from ._base import regular_axis, variance_of_errors, whole_counts
@@ -45,7 +44,7 @@ def read(raw: RawFile) -> list[Pattern]:
     if "\0" in text:
         raise raw.error("the file is binary, not text")
     if text.lstrip().upper().startswith("XYDATA"):
-        return [_read_xydata(raw, text)]
+        return [_read_xydata(raw)]
     return [_read_range(raw, text)]
 
 
@@ -76,10 +75,7 @@ def _read_range(raw: RawFile, text: str) -> Pattern:
             f"{start:g} to {stop:g} in steps of {step:g} are {points} points, but {len(tokens)} counts are there",
             hint="the file may be cut off" if len(tokens) < points else None,
         )
-    try:
-        counts = numbers(tokens)
-    except ValueError as error:
-        raise raw.error(str(error)) from None
+    counts = numbers_of(raw, tokens)
     return Pattern(
         axis=regular_axis(raw, start, step, points),
         intensity=counts,
@@ -89,45 +85,30 @@ def _read_range(raw: RawFile, text: str) -> Pattern:
     )
 
 
-def _read_xydata(raw: RawFile, text: str) -> Pattern:
-    header: list[str] = []
-    rows: list[list[float]] = []
-    for position, line in enumerate(text.splitlines(), start=1):
-        values = [number(part) for part in line.split()]
-        is_row = 2 <= len(values) <= 3 and None not in values
-        if not line.strip() or (line.lstrip()[:1] in "!#" and rows):
-            continue
-        if not is_row:
-            if rows:
-                raise raw.error(f"line {position} is not a row of numbers: {line.strip()[:60]!r}")
-            header.append(line.strip())
-            continue
-        row = [v for v in values if v is not None]
-        if rows and len(row) != len(rows[0]):
-            raise raw.error(f"line {position} has {len(row)} columns, the rows before it have {len(rows[0])}")
-        rows.append(row)
-    if not rows:
-        raise raw.error("there is no row of numbers after the header")
-    table = np.array(rows)
+def _read_xydata(raw: RawFile) -> Pattern:
+    table = parse_table(raw, ColumnsTable(delimiter=" "))
+    values, header = table.values(), table.header
+    if table.width > 3:
+        raise raw.error(f"the rows have {table.width} columns, not position, intensity and error")
     scale_x, scale_y = _factors(raw, header)
-    intensity = table[:, 1] * scale_y
-    variance = variance_of_errors(intensity, table[:, 2] * scale_y) if table.shape[1] == 3 else None
+    intensity = values[:, 1] * scale_y
+    variance = variance_of_errors(intensity, values[:, 2] * scale_y) if table.width == 3 else None
     temperature = _keyword(header, "TEMP")
     neutrons = _NEUTRONS.search("\n".join(header))
     probe = {} if neutrons is None else {"probe": "neutron", "probe_from": neutrons.group()}
     return Pattern(
-        axis=table[:, 0] * scale_x,
+        axis=values[:, 0] * scale_x,
         intensity=intensity,
         intensity_unit="counts" if variance is None and whole_counts(intensity) else "arbitrary",
         variance=variance,
-        radiation=radiation_of_header(tuple(header)),
+        radiation=radiation_of_header(header),
         temperature_K=temperature[0] if temperature and temperature[0] > 0 else None,
         sample=re.sub(r"^XYDATA\s*", "", header[0], flags=re.IGNORECASE) if header else "",
         metadata={"header": "\n".join(header)[:2000], "points_declared": "no", **probe},
     )
 
 
-def _factors(raw: RawFile, header: list[str]) -> tuple[float, float]:
+def _factors(raw: RawFile, header: Sequence[str]) -> tuple[float, float]:
     """Return the INTER line's factors for the positions, and for intensities and errors."""
     values = _keyword(header, "INTER")
     if not values:
@@ -137,7 +118,7 @@ def _factors(raw: RawFile, header: list[str]) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def _keyword(header: list[str], keyword: str) -> list[float]:
+def _keyword(header: Sequence[str], keyword: str) -> list[float]:
     for line in header:
         parts = line.split()
         if parts and parts[0].upper() == keyword:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.text import decode, number, numbers
+from layerscope.measured.text import decode, number, numbers_of
 
 from ..dataset import Pattern
 from ..radiation import FloatArray
@@ -125,14 +125,7 @@ def _free(raw: RawFile, bank: _Bank, where: str, columns: int) -> FloatArray:
     tokens = " ".join(bank.lines).split()
     if len(tokens) != columns * bank.channels:
         raise _short(raw, where, bank.channels, len(tokens) / columns)
-    return _array(raw, where, tokens).reshape(-1, columns)
-
-
-def _array(raw: RawFile, where: str, tokens: list[str]) -> FloatArray:
-    try:
-        return numbers(tokens)
-    except ValueError as error:
-        raise raw.error(f"{where}: {error}") from None
+    return numbers_of(raw, tokens, where).reshape(-1, columns)
 
 
 def _fixed(raw: RawFile, bank: _Bank, where: str, fields: tuple[tuple[int, int], ...], width: int) -> FloatArray:
@@ -145,7 +138,7 @@ def _fixed(raw: RawFile, bank: _Bank, where: str, fields: tuple[tuple[int, int],
     tokens = " ".join(bank.lines).split()
     free = None
     if len(tokens) == len(fields) * bank.channels and all(number(t) is not None for t in tokens):
-        free = _array(raw, where, tokens).reshape(-1, len(fields))
+        free = numbers_of(raw, tokens, where).reshape(-1, len(fields))
     if fixed is None and free is None:
         raise _short(raw, where, bank.channels, len(rows) if rows else math.nan)
     if fixed is not None and free is not None and not np.array_equal(fixed, free):
@@ -158,7 +151,7 @@ def _standard(raw: RawFile, bank: _Bank, where: str) -> FloatArray:
     tokens = " ".join(bank.lines).split()
     free = None
     if len(tokens) == bank.channels and all(number(t) is not None for t in tokens):
-        counts = _array(raw, where, tokens)
+        counts = numbers_of(raw, tokens, where)
         free = np.column_stack([np.ones(bank.channels), counts])
     cells = [line[i : i + 8] for line in bank.lines for i in range(0, len(line.rstrip()), 8)]
     rows = [(number(cell[:2].strip() or "1"), number(cell[2:].strip())) for cell in cells if cell.strip()]

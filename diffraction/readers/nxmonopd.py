@@ -37,21 +37,9 @@ def sniff(raw: RawFile) -> bool:
 def read(raw: RawFile) -> list[Pattern]:
     """Read all entries that follow NXmonopd, one a row where the data of an entry are stacked, shape (frames, n)."""
     h5py = import_module("h5py")
-    try:
-        with h5py.File(io.BytesIO(raw.data), "r") as file:
-            entries = [group for group in file.values() if isinstance(group, h5py.Group) and _is_monopd(raw, group)]
-            patterns = [pattern for entry in entries for pattern in _entry(raw, entry)]
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise raw.error(f"the HDF5 file is cut off or damaged: {error}") from error
+    with h5py.File(io.BytesIO(raw.data), "r") as file:
+        entries = [group for group in file.values() if isinstance(group, h5py.Group) and _is_monopd(raw, group)]
+        patterns = [pattern for entry in entries for pattern in _entry(raw, entry)]
     if not patterns:
         raise raw.error("no entry follows NXmonopd")
     return patterns

@@ -78,10 +78,7 @@ def _parse(raw: RawFile) -> list[Any]:
     text = decode(raw.data)
     if "\0" in text:
         raise raw.error("the file is binary, not a CIF")
-    try:
-        return list(cif.read_string(text))
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise raw.error(f"the CIF is damaged or cut off: {error}") from error
+    return list(cif.read_string(text))
 
 
 def _pattern(raw: RawFile, block: Any, blocks: Sequence[Any]) -> Pattern | None:

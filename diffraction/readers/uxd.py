@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import decode, moment, number, numbers
+from layerscope.measured.text import decode, moment, number, numbers_of, positive
 
 from ..dataset import Pattern
 from ..radiation import Radiation
@@ -82,10 +82,7 @@ def _pattern(raw: RawFile, scan: int, common: dict[str, str], part: _Range) -> P
         raise raw.error(
             f"{where} has {len(part.tokens)} numbers, which are not {columns} a point", hint="the file may be cut off"
         )
-    try:
-        values = numbers(part.tokens).reshape(-1, columns)
-    except ValueError as error:
-        raise raw.error(f"{where}: {error}") from None
+    values = numbers_of(raw, part.tokens, where).reshape(-1, columns)
     declared = _declared(settings)
     if declared is not None and declared != len(values):
         raise raw.error(f"{where} declares {declared} points, {len(values)} are there", hint="the file may be cut off")
@@ -102,7 +99,7 @@ def _pattern(raw: RawFile, scan: int, common: dict[str, str], part: _Range) -> P
         axis=axis,
         intensity=values[:, 0 if columns == 1 else 1].copy(),
         intensity_unit=unit,
-        time_per_step_s=_positive(settings.get("_STEPTIME")),
+        time_per_step_s=positive(settings.get("_STEPTIME")),
         radiation=_radiation(settings),
         start_time=moment(settings.get("_DATEMEASURED")),
         temperature_K=_temperature(settings.get("_TEMPERATURE")),
@@ -130,24 +127,19 @@ def _setting(raw: RawFile, where: str, settings: dict[str, str], *keys: str) -> 
     raise raw.error(f"{where} has no {keys[0]}")
 
 
-def _positive(text: str | None) -> float | None:
-    value = number(text)
-    return value if value is not None and value > 0 else None
-
-
 def _temperature(text: str | None) -> float | None:
     value = number(text)
     return None if value is None or value <= -_CELSIUS_ZERO else value + _CELSIUS_ZERO
 
 
 def _radiation(settings: dict[str, str]) -> Radiation | None:
-    alpha1 = _positive(settings.get("_WL1"))
+    alpha1 = positive(settings.get("_WL1"))
     if alpha1 is None or settings.get("_WL_UNIT", "A").upper() not in ("A", "ANGSTROM", ""):
         return None
     return Radiation(
         alpha1,
-        _positive(settings.get("_WL2")),
+        positive(settings.get("_WL2")),
         number(settings.get("_WLRATIO")),
-        _positive(settings.get("_WL3")),
+        positive(settings.get("_WL3")),
         settings.get("_ANODE", "").strip().capitalize(),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import moment, number, numbers
+from layerscope.measured.text import moment, number, numbers_of
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
@@ -120,10 +120,7 @@ def _values(raw: RawFile, points: Element, where: str) -> tuple[FloatArray, bool
 
 
 def _numbers(raw: RawFile, element: Element, where: str) -> FloatArray:
-    try:
-        return numbers((element.text or "").split())
-    except ValueError as error:
-        raise raw.error(f"{where}, {local_name(element)}: {error}") from None
+    return numbers_of(raw, (element.text or "").split(), f"{where}, {local_name(element)}")
 
 
 def _list(raw: RawFile, points: Element, name: str, where: str, expected: int) -> FloatArray | None:

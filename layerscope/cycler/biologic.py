@@ -39,13 +39,9 @@ def read(raw: RawFile) -> list[CyclerData]:
         ) from error
     if not sniff(raw):
         raise raw.error("the file does not start like a Biologic .mpr file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file = library.MPRfile(io.BytesIO(raw.data))
-    except Exception as error:
-        raise raw.error(f"galvani cannot read it: {type(error).__name__}: {error}") from error
-    return [_data(raw, file)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [_data(raw, library.MPRfile(io.BytesIO(raw.data)))]
 
 
 def _data(raw: RawFile, file: Any) -> CyclerData:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.cycler.data import CyclerData
-from layerscope.errors import LayerscopeError, MissingDependencyError
+from layerscope.errors import MissingDependencyError
 from layerscope.measured.archive import is_zip, open_archive
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import FloatArray
@@ -58,14 +58,9 @@ def _table(raw: RawFile, library: Any, suffix: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"record{suffix}"
         path.write_bytes(raw.data)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return library.read(str(path), software_cycle_number=True, log_level="CRITICAL")
-        except LayerscopeError:
-            raise
-        except Exception as error:
-            raise raw.error(f"NewareNDA cannot read it: {type(error).__name__}: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return library.read(str(path), software_cycle_number=True, log_level="CRITICAL")
 
 
 def _data(raw: RawFile, frame: Any, version: str) -> CyclerData:

@@ -29,7 +29,6 @@ __all__ = [
     "Measurement",
     "Recording",
     "most_usual",
-    "require_one_axis",
     "same_axis",
 ]
 
@@ -373,25 +372,13 @@ class Recording(Generic[M]):
         DataError
             If two have different axes; the message names the first that differs.
         """
-        require_one_axis(self.measurements, self.source)
+        _require_one_axis(self.measurements, self.source)
         return self.measurements[0].axis
 
     def intensities(self) -> FloatArray:
         """Return all intensities, shape (measurements, n); errors as `common_axis`."""
-        require_one_axis(self.measurements, self.source)
+        _require_one_axis(self.measurements, self.source)
         return np.stack([m.intensity for m in self.measurements])
-
-    def check(self) -> None:
-        """Check every measurement; errors as `Measurement.check`, or a DataError if there is none."""
-        if not self.measurements:
-            raise DataError("there is no usable measurement", source=self.source)
-        for measurement in self.measurements:
-            measurement.check(self.where(measurement.source))
-
-    def where(self, source: str) -> str:
-        """Return how the messages name a file of it."""
-        name = str(self.source)
-        return name if not source or name.endswith(source) else f"{name}: {source}"
 
     def input_file(self, path: str, selector: str = "") -> InputFile:
         """Return what a record says of it.
@@ -417,7 +404,7 @@ def _unlike_the_first(measurements: Sequence[M]) -> list[M]:
     return [m for m in measurements[1:] if not same_axis(measurements[0], m)]
 
 
-def require_one_axis(measurements: Sequence[Measurement], source: str | Path | None = None) -> None:
+def _require_one_axis(measurements: Sequence[Measurement], source: str | Path | None = None) -> None:
     """Refuse measurements that do not share one axis.
 
     Raises

@@ -7,11 +7,15 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clock_seconds", "decode", "moment", "number", "numbers"]
+if TYPE_CHECKING:
+    from layerscope.measured.files import RawFile
+
+__all__ = ["clock_seconds", "decode", "moment", "number", "numbers", "numbers_of", "positive", "whole"]
 
 _CLOCK = re.compile(r"(?:(\d+)[d\s-]+)?(\d+):([0-5]?\d)(?::([0-5]?\d(?:[.,]\d+)?))?")
 _LAYOUTS = (
@@ -75,6 +79,32 @@ def numbers(texts: Sequence[str]) -> NDArray[np.float64]:
             except ValueError:
                 raise ValueError(f"value {index + 1} is {text.strip()[:40]!r}, not a number") from None
         raise
+
+
+def numbers_of(raw: RawFile, texts: Sequence[str], where: str = "") -> NDArray[np.float64]:
+    """Convert texts of a file to float64, shape (n,); `where` names their part of the file.
+
+    Raises
+    ------
+    ReaderError
+        If one of them is not a number.
+    """
+    try:
+        return numbers(texts)
+    except ValueError as error:
+        raise raw.error(f"{where}: {error}" if where else str(error)) from None
+
+
+def positive(value: float | str | None) -> float | None:
+    """Return a number, or that in a text, if it is finite and above zero; else None."""
+    found = number(value) if isinstance(value, str | None) else float(value)
+    return found if found is not None and math.isfinite(found) and found > 0 else None
+
+
+def whole(text: str | None) -> int | None:
+    """Return the whole number in a text, written as ``12`` or ``12.0``; None if it is none."""
+    value = number(text)
+    return int(value) if value is not None and value == int(value) else None
 
 
 def moment(text: str | None) -> datetime | None:

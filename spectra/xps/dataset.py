@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.measured.measurement import FloatArray, Measurement, Recording, require_one_axis
+from layerscope.measured.measurement import FloatArray, Measurement, Recording
 
 __all__ = [
     "FloatArray",
@@ -192,10 +192,8 @@ class XpsDataset(Recording[Spectrum]):
         """Return the normalised region names in order of first appearance."""
         return tuple(dict.fromkeys(spectrum.region for spectrum in self.spectra))
 
-    def levels(
-        self, region: str, *, sample: str | None = None, allow_unequal_axes: bool = False
-    ) -> tuple[Spectrum, ...]:
-        """Return one region at all its levels.
+    def levels(self, region: str, *, sample: str | None = None) -> tuple[Spectrum, ...]:
+        """Return one region at all its levels, on whatever axes.
 
         Parameters
         ----------
@@ -203,8 +201,6 @@ class XpsDataset(Recording[Spectrum]):
             Region, in any spelling.
         sample : str, optional
             Needed only if several samples in the file hold this region.
-        allow_unequal_axes : bool, default False
-            Accept levels measured on different energy axes.
 
         Returns
         -------
@@ -214,7 +210,7 @@ class XpsDataset(Recording[Spectrum]):
         Raises
         ------
         DataError
-            If the region is not in the file, several samples hold it, or two levels have different axes.
+            If the region is not in the file, or several samples hold it.
         """
         name = normalise_region(region)
         found = [s for s in self.spectra if s.region == name and (sample is None or s.sample == sample)]
@@ -229,8 +225,6 @@ class XpsDataset(Recording[Spectrum]):
             raise DataError(
                 f"region {name!r} was measured on several samples", source=self.source, hint=f"choose one of {samples}"
             )
-        if not allow_unequal_axes:
-            require_one_axis(found, self.source)
         return tuple(found)
 
 

@@ -100,7 +100,7 @@ def merge_levels(
     for file, dataset in enumerate(datasets):
         if len(datasets) > 1 and name not in dataset.regions():
             raise DataError(f"there is no region {name!r}", source=dataset.source)
-        found += [(file, s) for s in dataset.levels(region, sample=sample, allow_unequal_axes=True)]
+        found += [(file, s) for s in dataset.levels(region, sample=sample)]
     if times is not None and len(times) != len(found):
         raise DataError(
             f"the recipe gives {len(times)} times for {len(found)} levels of {name!r}", source=datasets[0].source.name

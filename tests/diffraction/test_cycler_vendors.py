@@ -59,7 +59,7 @@ def test_a_damaged_biologic_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "record.mpr"
     for content in (mpr()[:-700], mpr()[:400], mpr(declared=199), mpr()[:60] + b"\xff" * 900):
         path.write_bytes(content)
-        with pytest.raises(ReaderError, match=r"record\.mpr.*galvani cannot read it"):
+        with pytest.raises(ReaderError, match=r"record\.mpr.*damaged \(biologic\)"):
             read_cycler(path)
 
 

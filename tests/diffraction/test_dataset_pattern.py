@@ -176,8 +176,3 @@ def test_a_period_gives_times_by_index_so_that_a_missing_frame_leaves_its_gap() 
     for period, duration in ((0.0, None), (600.0, 700.0), (np.nan, None)):
         with pytest.raises(DataError, match="not possible"):
             with_period(whole.frames, start, period, duration)
-
-
-def test_an_empty_series_is_refused() -> None:
-    with pytest.raises(DataError, match="no usable measurement"):
-        series().check()

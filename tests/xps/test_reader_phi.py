@@ -192,7 +192,7 @@ def test_counts_that_cannot_be_used_are_refused_with_region_and_level(
     values[1][2, 7] = value
     with pytest.raises(DataError, match=reason) as caught:
         read(write(tmp_path, phi(values=values)))
-    assert "'B1s' at level 2" in caught.value.message
+    assert "level 2 of 'B1s'" in caught.value.message
 
 
 def test_a_signalling_nan_is_a_nan(tmp_path: Path) -> None:

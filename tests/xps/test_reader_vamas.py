@@ -241,7 +241,7 @@ def test_an_inclusion_list_takes_everything_else_from_the_first_block(tmp_path: 
     second = Block(variables=[20.0], start=1289.0, include=frozenset(listed), counts=[1, 2, 3, 4, 5, 6])
     content = vamas(Block(variables=[0.0]), second, second, variables=[("etch time", "s")], listed=listed)
     data = read(write(tmp_path, content))
-    first, other, third = data.levels("B 1s", allow_unequal_axes=True)
+    first, other, third = data.levels("B 1s")
     assert (first.etch_time_s, other.etch_time_s) == (0.0, 20.0)
     assert other.binding_energy[-1] == pytest.approx(HV - 1289.0)
     assert (other.dwell_time_s, other.scans, other.pass_energy_eV) == (0.1, 4, 20.0)

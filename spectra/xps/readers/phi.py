@@ -17,10 +17,9 @@ import numpy as np
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import decode
+from layerscope.measured.text import decode, positive
 
 from ..dataset import FloatArray, Spectrum, normalise_region
-from ._base import positive
 
 __all__ = ["read", "sniff"]
 

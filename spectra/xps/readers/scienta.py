@@ -10,10 +10,10 @@ import numpy as np
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import decode, numbers
+from layerscope.measured.text import decode, numbers_of, positive, whole
 
 from ..dataset import FloatArray, Spectrum, normalise_region
-from ._base import positive
+from ._base import binding_energy
 
 __all__ = ["read", "sniff"]
 
@@ -48,7 +48,7 @@ def read(raw: RawFile) -> list[Spectrum]:
     if not text.endswith(("\n", "\r")):
         raise raw.error("the file ends within its last line")
     general, sections = _parse(raw, text)
-    declared = _integer(general.get("Number of Regions"))
+    declared = whole(general.get("Number of Regions"))
     if declared is None or declared != len(sections) or sorted(sections) != list(range(1, declared + 1)):
         raise raw.error(f"{general.get('Number of Regions')} regions are declared, {len(sections)} are there")
     return [_spectrum(raw, general, sections[number], number) for number in sorted(sections)]
@@ -87,13 +87,13 @@ def _spectrum(raw: RawFile, general: Mapping[str, str], section: _Section, numbe
     name = f"region {number} ({label})"
     axis, counts = _columns(raw, section, name)
     photon = positive(entries.get("Excitation Energy"))
-    energy = _binding_energy(raw, name, entries, axis, photon)
-    sweeps = _integer(entries.get("Number of Sweeps"))
+    kind = entries.get("Dimension 1 name", "") or entries.get("Energy Scale", "")
+    sweeps = whole(entries.get("Number of Sweeps"))
     unit: IntensityUnit = "counts" if bool((counts == np.round(counts)).all()) else "counts/s"
     return Spectrum(
         region=normalise_region(label),
         region_label=label,
-        axis=energy,
+        axis=binding_energy(raw, name, kind, axis, photon),
         intensity=counts,
         intensity_unit=unit,
         dwell_time_s=_dwell(entries, sweeps),
@@ -115,19 +115,16 @@ def _columns(raw: RawFile, section: _Section, name: str) -> tuple[FloatArray, Fl
     """Return axis and intensity added up over the slices, each shape (points,)."""
     if not section.has_data:
         raise raw.error(f"{name} has no data")
-    points = _integer(section.entries.get("Dimension 1 size"))
+    points = whole(section.entries.get("Dimension 1 size"))
     if points is None or points == 0:
         raise raw.error(f"{name} does not declare the size of its energy axis")
     if len(section.rows) != points:
         raise raw.error(f"{name}: {len(section.rows)} of {points} rows are there")
-    slices = _integer(section.entries.get("Dimension 2 size")) or 1
+    slices = whole(section.entries.get("Dimension 2 size")) or 1
     if any(len(row) != slices + 1 for row in section.rows):
         raise raw.error(f"{name}: a row does not hold an energy and {slices} values")
-    try:
-        scale = numbers(section.entries.get("Dimension 1 scale", "").split())
-        table = numbers([text for row in section.rows for text in row]).reshape(points, slices + 1)
-    except ValueError as error:
-        raise raw.error(f"{name}: {error}") from error
+    scale = numbers_of(raw, section.entries.get("Dimension 1 scale", "").split(), name)
+    table = numbers_of(raw, [text for row in section.rows for text in row], name).reshape(points, slices + 1)
     axis = table[:, 0]
     if scale.size:
         if scale.size != points:
@@ -137,19 +134,6 @@ def _columns(raw: RawFile, section: _Section, name: str) -> tuple[FloatArray, Fl
     return axis, table[:, 1:].sum(axis=1)
 
 
-def _binding_energy(
-    raw: RawFile, name: str, entries: Mapping[str, str], axis: FloatArray, photon: float | None
-) -> FloatArray:
-    label = entries.get("Dimension 1 name", "") or entries.get("Energy Scale", "")
-    if "binding" in label.lower():
-        return np.array(axis)
-    if "kinetic" not in label.lower():
-        raise raw.error(f"{name}: the axis {label!r} is neither a kinetic nor a binding energy")
-    if photon is None:
-        raise raw.error(f"{name}: the energies are kinetic, and the excitation energy is not given")
-    return np.asarray(photon - axis)
-
-
 def _dwell(entries: Mapping[str, str], sweeps: int | None) -> float | None:
     """Return the time per point and sweep in s; a swept detector visits a point with each of its channels."""
     total = positive(entries.get("Time per Spectrum Channel"))
@@ -157,7 +141,3 @@ def _dwell(entries: Mapping[str, str], sweeps: int | None) -> float | None:
         return total / sweeps
     step = positive(entries.get("Step Time"))
     return None if step is None else step / 1000.0
-
-
-def _integer(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdecimal() else None

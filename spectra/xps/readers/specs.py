@@ -16,10 +16,10 @@ import numpy as np
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import decode, numbers
+from layerscope.measured.text import decode, numbers_of, positive, whole
 
 from ..dataset import FloatArray, Spectrum, normalise_region
-from ._base import positive
+from ._base import binding_energy
 
 __all__ = ["read", "sniff"]
 
@@ -150,7 +150,7 @@ def _spectra(raw: RawFile, settings: Mapping[str, str], region: _Region, block: 
 
 
 def _check_curves(raw: RawFile, region: _Region, groups: Mapping[tuple[int, int], list[_Block]]) -> None:
-    curves = _integer(region.about.get("Curves/Scan", ""))
+    curves = whole(region.about.get("Curves/Scan", ""))
     if curves is None:
         return
     for cycle in {key[0] for key in groups}:
@@ -185,12 +185,12 @@ def _spectrum(
     columns = [table[1] for table in tables]
     counts = np.sum(columns, axis=0) if unit == "counts" else np.mean(columns, axis=0)
     photon = positive(region.about.get("Excitation Energy"))
-    energy = _binding_energy(raw, name, settings, tables[0][0], photon)
+    kind = settings.get("Energy Axis", "")
     transmission = _transmission(parts[0].labels, tables[0])
     return Spectrum(
         region=normalise_region(region.label),
         region_label=region.label,
-        axis=energy,
+        axis=binding_energy(raw, name, kind, tables[0][0], photon),
         intensity=counts,
         intensity_unit=unit,
         dwell_time_s=positive(region.about.get("Dwell Time")),
@@ -208,7 +208,7 @@ def _spectrum(
 
 def _table(raw: RawFile, region: _Region, name: str, part: _Block) -> FloatArray:
     """Return the columns of a block, shape (columns, points)."""
-    declared = _integer(region.about.get("Values/Curve", ""))
+    declared = whole(region.about.get("Values/Curve", ""))
     if declared is not None and len(part.rows) != declared:
         raise raw.error(f"{name}, line {part.line}: {len(part.rows)} of {declared} values are there")
     width = len(part.labels)
@@ -216,10 +216,8 @@ def _table(raw: RawFile, region: _Region, name: str, part: _Block) -> FloatArray
         raise raw.error(f"{name}, line {part.line}: the block has no columns or no values")
     if any(len(row) != width for row in part.rows):
         raise raw.error(f"{name}, line {part.line}: a row does not have {width} columns")
-    try:
-        return np.array([numbers([row[column] for row in part.rows]) for column in range(width)])
-    except ValueError as error:
-        raise raw.error(f"{name}, line {part.line}: {error}") from error
+    texts = [text for row in part.rows for text in row]
+    return numbers_of(raw, texts, f"{name}, line {part.line}").reshape(-1, width).T
 
 
 def _unit(raw: RawFile, name: str, settings: Mapping[str, str], labels: tuple[str, ...]) -> IntensityUnit:
@@ -232,25 +230,8 @@ def _unit(raw: RawFile, name: str, settings: Mapping[str, str], labels: tuple[st
     return unit
 
 
-def _binding_energy(
-    raw: RawFile, name: str, settings: Mapping[str, str], axis: FloatArray, photon: float | None
-) -> FloatArray:
-    kind = settings.get("Energy Axis", "").lower()
-    if kind.startswith("binding"):
-        return np.array(axis)
-    if not kind.startswith("kinetic"):
-        raise raw.error(f"the energy axis {settings.get('Energy Axis', '')!r} is neither kinetic nor binding")
-    if photon is None:
-        raise raw.error(f"{name}: the energies are kinetic, and the excitation energy is not given")
-    return np.asarray(photon - axis)
-
-
 def _transmission(labels: tuple[str, ...], table: FloatArray) -> FloatArray | None:
     column = next((i for i, label in enumerate(labels) if "transmission" in label.lower()), None)
     if column is None or not (table[column] > 0).all():
         return None
     return np.array(table[column])
-
-
-def _integer(text: str) -> int | None:
-    return int(text) if text.strip().isdecimal() else None

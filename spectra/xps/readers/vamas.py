@@ -16,7 +16,7 @@ from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
 
 from ..dataset import FloatArray, Spectrum, normalise_region
-from ._base import known, positive
+from ._base import known, known_positive
 from ._vamas_block import Block, Header, LineCursor, VamasSyntaxError, read_block, read_header
 
 __all__ = ["read", "sniff"]
@@ -135,11 +135,11 @@ def _spectrum(header: Header, block: Block, index: int) -> Spectrum:
         axis=energy,
         intensity=counts,
         intensity_unit=_unit(block),
-        dwell_time_s=positive(block.collection_time),
+        dwell_time_s=known_positive(block.collection_time),
         scans=block.scans if block.scans > 0 else None,
         transmission=transmission,
-        pass_energy_eV=positive(block.pass_energy),
-        excitation_energy_eV=positive(block.source_energy),
+        pass_energy_eV=known_positive(block.pass_energy),
+        excitation_energy_eV=known_positive(block.source_energy),
         work_function_eV=None if work_function is None else abs(work_function) or None,
         etch_time_s=etch_time,
         depth_nm=depth,
@@ -171,7 +171,7 @@ def _binding_energy(block: Block, abscissa: FloatArray) -> FloatArray:
         return np.array(energy)
     if "kinetic" not in name and not re.fullmatch(r"k\.?e\.?", name):
         raise VamasSyntaxError(f"the abscissa {label!r} is neither a kinetic nor a binding energy")
-    photon = positive(block.source_energy)
+    photon = known_positive(block.source_energy)
     if photon is None:
         raise VamasSyntaxError("the abscissa is a kinetic energy, and the energy of the source is not given")
     return np.asarray(photon - energy)

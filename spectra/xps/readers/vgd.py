@@ -26,18 +26,6 @@ _MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")  # OLE2 compound file
 _DATA, _DATA_AXES, _SPACE_AXES = "VGData", "VGDataAxes", "VGSpaceAxes"
 _PROPERTIES = "\x05Q5nw4m3lIjudbfwyAayojlptCa"
 _AL_ENERGIES = (1480.0, 1490.0)  # eV; what vgd-reader looks for
-_BROKEN = (
-    OSError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    struct.error,
-    OverflowError,
-    EOFError,
-    RecursionError,
-)
 
 
 def sniff(raw: RawFile) -> bool:
@@ -98,13 +86,10 @@ def _parse(raw: RawFile) -> dict[str, Any]:
         raise MissingDependencyError(
             "reading .vgd files needs vgd-reader", source=raw.path, hint="python -m pip install vgd-reader"
         ) from error
-    try:
-        with olefile.OleFileIO(io.BytesIO(raw.data)) as ole:
-            _check_streams(raw, ole)
-        # It is given the bytes, not the path: on an error it would leave the file open.
-        parsed: dict[str, Any] = parse_vgd_file(io.BytesIO(raw.data))
-    except _BROKEN as error:
-        raise raw.error(f"the compound file is broken or truncated: {error}") from error
+    with olefile.OleFileIO(io.BytesIO(raw.data)) as ole:
+        _check_streams(raw, ole)
+    # It is given the bytes, not the path: on an error it would leave the file open.
+    parsed: dict[str, Any] = parse_vgd_file(io.BytesIO(raw.data))
     return parsed
 
 
