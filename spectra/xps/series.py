@@ -134,8 +134,7 @@ def _check_size(spectrum: Spectrum, source: str) -> None:
     """Refuse numbers that no counter can show: beyond 2^53 neighbouring whole numbers cannot be told apart."""
     if float(spectrum.counts.max(initial=0.0)) > MAX_COUNTS:
         raise DataError(
-            f"region {spectrum.region!r} at level {spectrum.level} has counts of up to "
-            f"{float(spectrum.counts.max()):g}, which no detector gives",
+            f"{spectrum.name} has counts of up to {float(spectrum.counts.max()):g}, which no detector gives",
             source=source,
             hint="the file is damaged, or a column is not what it is said to be",
         )

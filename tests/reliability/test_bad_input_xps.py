@@ -127,12 +127,12 @@ VAMAS_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "empty": (lambda d: b"", "reader", r"the file is empty"),
     "magic": (lambda d: b"VAMOS" + d[5:], "reader", r"no known format .*vamas"),
     "noise": (lambda d: random.Random(7).randbytes(4000), "reader", r"no known format"),
-    "NaN": (change(2, lambda v: ["NaN", *v[1:]]), "data", r"'B 1s' at level 1 .*NaN"),
-    "NaN in the reference": (change(3, lambda v: ["NaN", *v[1:]]), "data", r"'C 1s' at level 1 .*NaN"),
-    "negative": (change(2, lambda v: ["-5", *v[1:]]), "data", r"'B 1s' at level 1 .*negative counts"),
-    "one point": (one_point, "data", r"'B 1s' at level 1 has only 1 point"),
+    "NaN": (change(2, lambda v: ["NaN", *v[1:]]), "data", r"level 1 of 'B 1s' .*NaN"),
+    "NaN in the reference": (change(3, lambda v: ["NaN", *v[1:]]), "data", r"level 1 of 'C 1s' .*NaN"),
+    "negative": (change(2, lambda v: ["-5", *v[1:]]), "data", r"level 1 of 'B 1s' .*negative counts"),
+    "one point": (one_point, "data", r"level 1 of 'B 1s' has only 1 point"),
     "other axis": (other_axis, "data", r"level 1 of 'B 1s' .*185\.47 to 196\.47 eV, the series .*left out"),
-    "too large": (change(2, lambda v: ["1e300", *v[1:]]), "data", r"'B 1s' at level 1 has counts of up to 1e\+300"),
+    "too large": (change(2, lambda v: ["1e300", *v[1:]]), "data", r"level 1 of 'B 1s' has counts of up to 1e\+300"),
     "reference gone": (all_of(*(change(b, zeros) for b in (1, 3, 5))), "data", r"'C-C/C-H' is not detected in 'C 1s'"),
     **{
         f"cut in block {b + 1}": (cut(b), "reader", rf"block {b + 1} of 6 .*the file ends after \d+ more")
