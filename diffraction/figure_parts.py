@@ -84,7 +84,8 @@ def draw_heat_map(
     axes.set_xlabel(TWO_THETA.label)
     bar = axes.figure.colorbar(mesh, ax=axes, pad=0.015, aspect=40, fraction=0.03)
     bar.set_label(arrays.intensity_unit.capitalize(), fontsize=6, labelpad=1)
-    slim(bar)
+    bar.outline.set_linewidth(0.3)
+    slim(bar.ax)
 
 
 def _draw_track(panel: Panel, view: SeriesView, component: str, colour: str) -> None:

@@ -19,9 +19,8 @@ from .views import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
-    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Normalize
+    from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -51,6 +50,8 @@ DENSE = 12
 """Curves above each other from which lines are thinner."""
 RASTER_FROM = 10_000
 """Dots from which they are saved as an image: as single shapes they would make the file slow to open."""
+FINER = 8
+"""Columns of a residual map a measured point, where every level is shifted."""
 _ROUND = tuple(step * 10.0**power for power in range(1, 8) for step in (0.5, 1.0, 2.0))
 
 
@@ -197,18 +198,25 @@ def draw_residual_map(panel: Panel, spectra: Sequence[Spectrum]) -> None:
     residual = np.stack([spectrum.residual for spectrum in spectra])
     far = float(np.quantile(np.abs(residual), 0.995))
     limit = next((x for x in (4.0, 6.0, 10.0, 20.0, 50.0, 100.0) if far <= x), 10.0 ** np.ceil(np.log10(far)))
-    # one mesh although every row may have an x of its own: rows of no height stand between the levels
-    x = np.repeat([edges(spectrum.x) for spectrum in spectra], 2, axis=0)
-    rows = np.repeat(np.arange(levels, -1, -1) + 0.5, 2)[1:-1]
-    values = np.full((2 * levels - 1, residual.shape[1]), np.nan)
-    values[::2] = residual
-    mesh = draw_map(axes, x, np.broadcast_to(rows[:, None], x.shape), values, "PuOr", Normalize(-limit, limit))
+    # one image although every row may have an x of its own: each is read off at the places of a finer axis
+    borders = [edges(spectrum.x) for spectrum in spectra]
+    fine = np.linspace(min(b.min() for b in borders), max(b.max() for b in borders), FINER * residual.shape[1] + 1)
+    middle, values = 0.5 * (fine[1:] + fine[:-1]), np.full((levels, fine.size - 1), np.nan)
+    for row, (border, of_level) in enumerate(zip(borders, residual, strict=True)):
+        order = slice(None) if border[0] < border[-1] else slice(None, None, -1)
+        place = np.searchsorted(border[order], middle) - 1
+        inside = (place >= 0) & (place < of_level.size)
+        values[levels - 1 - row, inside] = of_level[order][place[inside]]
+    rows, norm = np.arange(levels + 1.0) + 0.5, Normalize(-limit, limit)
+    draw_map(axes, fine, rows, values, "PuOr", norm)
     axes.set_ylim(0.5, levels + 0.5)
     axes.set_yticks([])
-    bar = axes.figure.colorbar(mesh, cax=axes.inset_axes((0.945, 0.08, 0.03, 0.84)), ticks=[-limit, 0.0, limit])
-    slim(bar, length=1, pad=0.5)
-    bar.ax.yaxis.set_ticks_position("left")
-    bar.ax.set_yticklabels([f"−{limit:g}", "0", f"{limit:g}"])
+    bar = axes.inset_axes((0.945, 0.08, 0.03, 0.84))  # a scale of its own: a colour bar would be a second image
+    shades = np.linspace(-limit, limit, 129)
+    draw_map(bar, np.array([0.0, 1.0]), shades, 0.5 * (shades[1:] + shades[:-1])[:, None], "PuOr", norm)
+    bar.set_xticks([])
+    bar.set_yticks([-limit, 0.0, limit], [f"−{limit:g}", "0", f"{limit:g}"])
+    slim(bar, length=1.0, pad=0.5)
 
 
 # --- maps --------------------------------------------------------------------------------------------------------
@@ -222,15 +230,19 @@ def edges(centres: FloatArray) -> FloatArray:
     return np.concatenate([[2.0 * centres[0] - middle[0]], middle, [2.0 * centres[-1] - middle[-1]]])
 
 
-def draw_map(axes: Axes, x: FloatArray, y: FloatArray, values: FloatArray, colours: str, norm: Normalize) -> QuadMesh:
-    """Draw rows of values between the borders x and y as an image; NaN is left free."""
-    return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, rasterized=True)
+def draw_map(axes: Axes, x: FloatArray, y: FloatArray, values: FloatArray, colours: str, norm: Normalize) -> AxesImage:
+    """Draw rows of values between the borders x and y as an image; NaN is left free.
+
+    An image, even where its cells differ in size: a mesh would be drawn as single shapes, or on an image of the page.
+    """
+    return axes.pcolorfast(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm)  # type: ignore[return-value]
 
 
-def slim(bar: Colorbar, length: float = 1.5, pad: float = 1.0) -> None:
-    """Give a colour scale thin lines and small numbers."""
-    bar.outline.set_linewidth(0.3)
-    bar.ax.tick_params(labelsize=5, length=length, width=0.3, pad=pad)
+def slim(bar: Axes, length: float = 1.5, pad: float = 1.0) -> None:
+    """Give the axes of a colour scale thin lines and small numbers."""
+    for spine in bar.spines.values():
+        spine.set_linewidth(0.3)
+    bar.tick_params(labelsize=5, length=length, width=0.3, pad=pad)
 
 
 # --- legends -----------------------------------------------------------------------------------------------------

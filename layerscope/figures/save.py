@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FigureProvenance", "save_figure"]
 
-SETTLED = 1e-6
-"""Share of the page by which nothing moves any more."""
-ROUNDED = 1e-5
-"""Share of the page to which places are rounded."""
+SETTLED = 2e-4
+"""Share of the page by which nothing moves any more: 0.04 mm on 183 mm."""
 MOST_LAYOUTS = 10
-PNG_EFFORT = {"compress_level": 3}
-"""A fifth more bytes than zlib's best, in two thirds of the time."""
+PNG_EFFORT = {"compress_level": 3, "compress_type": 3}
+"""Run lengths alone: a tenth more bytes than with zlib's full effort, in two thirds of the time."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +141,12 @@ def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay the figure out until nothing moves.
+    """Lay the figure out until nothing moves any more.
 
-    Constrained layout starts from the last positions and approaches its end only step by step; without this a figure
-    saved twice would differ in the last digits of its coordinates. Rounding (2 µm on 183 mm) takes the rest away, and
-    a figure that moves by no more than that stays as it is. The layout asks only for the size of things: nothing is
-    drawn.
+    Constrained layout starts from the last places and approaches its end only step by step: it has to be asked again,
+    and a step that moves nothing visible is not taken, so that a figure saved twice gives the same bytes. Rounding
+    (2 µm on 183 mm) takes away what differs between processors. The layout asks only for the size of things: nothing
+    is drawn.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -156,14 +154,13 @@ def _settle(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is None:
         return
-    first = places = _places(figure)
+    places = _places(figure)
     for _ in range(MOST_LAYOUTS):
         engine.execute(figure)
-        previous, places = places, _places(figure)
-        if np.abs(places - previous).max(initial=0.0) < SETTLED:
+        moved = _places(figure)
+        if np.abs(moved - places).max(initial=0.0) < SETTLED:
             break
-    if np.abs(places - first).max(initial=0.0) < ROUNDED:
-        places = first
+        places = moved
     for axes, place in zip(figure.get_axes(), places, strict=True):
         left, bottom, width, height = (round(value, 5) for value in place.tolist())
         takes_part = axes.get_in_layout()
