@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,6 +129,36 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
         assert caught.value.source == str(path)
 
 
+def test_an_end_between_two_steps_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    content = phi(regions=(("Su1s", 1100.0, -0.8, 1379),), values=[np.ones((1, 1379))], times=False)
+    assert b"-2.4" in content
+    (survey,) = read(write(tmp_path, re.sub(rb"-2\.4\d* ", b"-3.0 ", content))).spectra
+    assert survey.region == "Survey"
+    assert (survey.axis[-1], survey.axis[0]) == (1100.0, pytest.approx(-2.4))
+
+
+def test_a_flag_behind_the_type_of_the_values_is_no_part_of_it(tmp_path: Path) -> None:
+    flagged = read(write(tmp_path, phi().replace(b"f4\0\0", b"f4\0\1"))).spectra
+    for ours, plain in zip(flagged, read(write(tmp_path, phi(), "plain.pro")).spectra, strict=True):
+        assert np.array_equal(ours.counts, plain.counts)
+
+
+@pytest.mark.parametrize(
+    ("name", "regions", "levels", "ends"),
+    [
+        ("phi_survey_rounded_end.spe", ["Survey"], 1, (-2.4, 1100.0)),
+        ("phi_pro_type_byte.pro", ["In 3d5/2", "Sn 3d", "O 1s", "C 1s"], 12, (436.0, 456.0)),
+    ],
+)
+def test_public_files_with_a_rounded_end_or_a_flagged_type_open(
+    shared_data: Path, name: str, regions: list[str], levels: int, ends: tuple[float, float]
+) -> None:
+    data = read(shared_data.parent / "cases" / "xps_files" / name)
+    assert list(data.regions()) == regions
+    assert {len(data.levels(region)) for region in regions} == {levels}
+    assert tuple(data.spectra[0].axis[[0, -1]]) == pytest.approx(ends)
+
+
 def test_a_truncated_region_is_refused_with_its_number(tmp_path: Path) -> None:
     content = phi(times=False)
     with pytest.raises(ReaderError, match=r"data set 2 \(region 2\): 488 of 492 bytes"):
@@ -170,6 +201,7 @@ def test_a_wrong_number_of_data_sets_is_refused(tmp_path: Path, claim: int) -> N
         ((b"NoSpectralReg: 2", b"NoSpectralReg: 3"), "declares 3 regions and defines 2"),
         ((b"6 31 -0.5", b"6 32 -0.5"), "31 points in the data and 32 in the header"),
         ((b"31 -0.5 298.0", b"31 -0.5 308.0"), "not at 283 eV"),
+        ((b"298.0 283.0", b"298.0 282.5"), "not at 282.5 eV"),
         ((b"31 -0.5", b"31 0.0"), "step of zero"),
         ((b"31 -0.5", b"31 nan"), "not finite"),
         ((b"1 C1s 6 31", b"1 C1s 6 xx"), "cannot be read"),

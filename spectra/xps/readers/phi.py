@@ -155,7 +155,7 @@ def _table(raw: RawFile, body: memoryview) -> list[_DataSet]:
 def _data_set(raw: RawFile, body: memoryview, at: int, index: int) -> _DataSet:
     values = _ENTRY.unpack_from(body, at)
     chunk = bytes(body[at : at + _ENTRY.size])
-    item = _ITEM_TYPES.get(chunk[72:76].rstrip(b"\0"))
+    item = _ITEM_TYPES.get(chunk[72:76].partition(b"\0")[0])  # a byte behind the name is a flag of the program's own
     if item is None:
         raise raw.error(f"data set {index + 1} is of the unknown type {chunk[72:76]!r}")
     data = _DataSet(
@@ -223,7 +223,9 @@ def _check_axis(raw: RawFile, definition: _RegionDefinition, data: _DataSet) -> 
     if definition.step == 0:
         raise raw.error(f"{name} has an energy step of zero")
     last = definition.start + (definition.points - 1) * definition.step
-    if abs(last - definition.end) > 0.51 * abs(definition.step):
+    # The end is the one that was asked for, which the last whole step within it need not reach; a point more or less
+    # than the header says is still seen.
+    if abs(last - definition.end) > 0.99 * abs(definition.step):
         raise raw.error(f"{name}: {definition.points} points from {definition.start:g} eV end at {last:g} eV, "
                         f"not at {definition.end:g} eV")  # fmt: skip
     if data.unit not in _UNITS:
