@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["clock_seconds", "decode", "moment", "number", "numbers", "numbers_of", "positive", "whole"]
 
 _CLOCK = re.compile(r"(?:(\d+)[d\s-]+)?(\d+):([0-5]?\d)(?::([0-5]?\d(?:[.,]\d+)?))?")
+_UTF16_WITHOUT_MARK = re.compile(rb"(?:[\t\n\r -~]\0){4}")
 _LAYOUTS = (
     "%m/%d/%Y %H:%M:%S.%f",
     "%m/%d/%Y %H:%M:%S",
@@ -29,7 +30,7 @@ _LAYOUTS = (
 
 
 def decode(data: bytes, encoding: str | None = None) -> str:
-    """Decode text as UTF-8 or UTF-16 by its mark, as plain UTF-8, or else as Windows-1252, which vendors write.
+    """Decode text as UTF-8 or UTF-16 by its mark or its zeros, or else as Windows-1252, which vendors write.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def decode(data: bytes, encoding: str | None = None) -> str:
         return data.decode(encoding).removeprefix("\ufeff")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
+    if _UTF16_WITHOUT_MARK.match(data):
+        return data.decode("utf-16-le", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

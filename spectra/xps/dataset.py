@@ -30,7 +30,10 @@ _ELEMENTS = frozenset(
     )
 )
 _CORE_LEVEL = re.compile(r"([A-Za-z]{1,2})[\s_-]*([1-7])\s*([spdfSPDF])(\d?(?:/\d)?)(?![A-Za-z0-9])(.*)$", re.DOTALL)
-_SURVEY = re.compile(r"(su1s|survey|wide|wide\s*scan|survey\s*scan)$", re.IGNORECASE)
+_SURVEY = re.compile(
+    r"(?:xps[\s_-]*)?(?:su1s|survey|wide|overview)(?:[\s_-]*(?:xps|survey|scans?|spectr(?:um|a)))*(?![A-Za-z])(.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
 _SCAN_WORD = re.compile(r"scans?$", re.IGNORECASE)
 
 
@@ -40,7 +43,7 @@ def normalise_region(label: str) -> str:
     Parameters
     ----------
     label : str
-        The name in the file, for instance ``"B1s"``, ``"b 1s"``, ``"Fe2p Scan"``, ``"Su1s"``.
+        The name in the file, for instance ``"B1s"``, ``"b 1s"``, ``"Fe2p Scan"``, ``"Su1s"``, ``"XPS Survey"``.
 
     Returns
     -------
@@ -48,8 +51,8 @@ def normalise_region(label: str) -> str:
         ``"B 1s"``, ``"Fe 2p"``, ``"Survey"``; a name that is not a core level comes back with single spaces.
     """
     text = " ".join(label.split())
-    if _SURVEY.match(text):
-        return "Survey"
+    if survey := _SURVEY.match(text):
+        return f"Survey{survey[1]}"
     match = _CORE_LEVEL.match(text)
     if match is None or match[1].capitalize() not in _ELEMENTS:
         return text

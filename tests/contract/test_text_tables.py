@@ -62,6 +62,7 @@ WRITTEN: dict[str, bytes] = {
     "exclamation mark": table(" ", head="", comment="! made by x").encode(),
     "per cent": table(" ", head="", comment="% made by x").encode(),
     "UTF-16": table("\t").encode("utf-16"),
+    "UTF-16 without its mark": table("\t").encode("utf-16-le"),
     "UTF-16, other end first": b"\xfe\xff" + table(";", ",").encode("utf-16-be"),
     "byte order mark": table(",").encode("utf-8-sig"),
     "Windows-1252": table("\t", ",", head="a (µ){}b").encode("cp1252"),

@@ -60,6 +60,15 @@ def test_regions_open_with_axis_counts_and_settings(tmp_path: Path) -> None:
     assert first.exposure_s == pytest.approx(45.066)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
+    plain = read(write(tmp_path, ses(region(1, "B1s")))).spectra
+    for ours, other in zip(
+        read(write(tmp_path, ses(region(1, "B1s")).encode(encoding), "other.txt")).spectra, plain, strict=True
+    ):
+        assert (ours.region, ours.sample, ours.counts.tolist()) == (other.region, other.sample, other.counts.tolist())
+
+
 def test_kinetic_energies_become_binding_energies(tmp_path: Path) -> None:
     text = ses(region(1, "B1s", 520.0 - ENERGY, COUNTS, axis="Kinetic Energy [eV]"))
     (spectrum,) = read(write(tmp_path, text)).spectra

@@ -70,6 +70,13 @@ def test_cycles_are_levels_and_the_header_is_kept(tmp_path: Path) -> None:
     assert data.levels("C1s")[0].scans == 4
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
+    plain = read(write(tmp_path, PROFILE)).spectra
+    for ours, other in zip(read(write(tmp_path, PROFILE.encode(encoding), "other.txt")).spectra, plain, strict=True):
+        assert (ours.region, ours.sample, ours.counts.tolist()) == (other.region, other.sample, other.counts.tolist())
+
+
 def test_kinetic_energies_become_binding_energies_without_the_work_function(tmp_path: Path) -> None:
     text = specs(region("B1s", [block(0, None, RATE, [1486.61 - ENERGY, COUNTS])]), axis="Kinetic Energy")
     (spectrum,) = read(write(tmp_path, text)).spectra

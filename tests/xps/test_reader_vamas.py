@@ -271,6 +271,14 @@ def test_any_extension_and_either_line_end_will_do(tmp_path: Path, name: str, ne
     assert len(data.spectra) == 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
+    text = vamas(Block(sample="film 5 µm")).decode("cp1252")
+    (spectrum,) = read(write(tmp_path, text.encode(encoding))).spectra
+    assert spectrum.sample == "film 5 µm"
+    assert spectrum.counts.tolist() == list(reversed(Block().counts))
+
+
 def test_a_carriage_return_inside_a_comment_does_not_end_its_line(tmp_path: Path) -> None:
     block = Block(comments=["first half\rsecond half", "Temperature 25 \xb0C"])
     for newline in ("\r\n", "\n"):

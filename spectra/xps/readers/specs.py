@@ -23,7 +23,7 @@ from ._base import binding_energy
 
 __all__ = ["read", "sniff"]
 
-_MARK = re.compile(rb"SpecsLab|XY-Serializer", re.IGNORECASE)
+_MARK = re.compile(r"SpecsLab|XY-Serializer", re.IGNORECASE)
 _BLOCK = re.compile(r"Cycle:\s*(\d+)\s*,\s*Curve:\s*(\d+)(?:\s*,\s*Scan:\s*(\d+))?(?:\s*,\s*Channel:\s*(\d+))?\s*$")
 _OTHER_BLOCK = re.compile(r"Cycle:\s*\d+\s*,")
 _ENTRY = re.compile(r"(?:\s*)([^:]+?)\s*:\s?(.*)$")
@@ -60,8 +60,8 @@ class _Region:
 
 def sniff(raw: RawFile) -> bool:
     """Tell whether the bytes begin with the comment that the export writes."""
-    head = raw.data[:2000].lstrip(b"\xef\xbb\xbf \r\n\t")
-    return head.startswith(b"#") and _MARK.search(head) is not None
+    head = decode(raw.data[:4000]).lstrip()
+    return head.startswith("#") and _MARK.search(head) is not None
 
 
 def read(raw: RawFile) -> list[Spectrum]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
+from layerscope.measured.text import decode
 
 from ..dataset import FloatArray, Spectrum, normalise_region
 from ._base import known, known_positive
@@ -21,7 +22,7 @@ from ._vamas_block import Block, Header, LineCursor, VamasSyntaxError, read_bloc
 
 __all__ = ["read", "sniff"]
 
-_MAGIC_LINE = re.compile(rb"\s*VAMAS Surface Chemical Analysis Standard Data Transfer Format", re.IGNORECASE)
+_MAGIC_LINE = re.compile(r"\s*VAMAS Surface Chemical Analysis Standard Data Transfer Format", re.IGNORECASE)
 _TERMINATOR = "end of experiment"
 _RATE = re.compile(r"counts?\s*(?:/|per)\s*s|\bcps\b|\bc/s\b", re.IGNORECASE)
 _CORE_LEVEL = re.compile(r"[A-Z][a-z]? [1-7][spdf]\d?(?:/\d)?$")
@@ -31,7 +32,7 @@ _LENGTH_FACTORS = {"nm": 1.0, "a": 0.1, "angstrom": 0.1, "å": 0.1, "um": 1000.0
 
 def sniff(raw: RawFile) -> bool:
     """Tell whether the bytes begin as a VAMAS file does."""
-    return _MAGIC_LINE.match(raw.data[:200]) is not None
+    return _MAGIC_LINE.match(decode(raw.data[:400])) is not None
 
 
 def read(raw: RawFile) -> list[Spectrum]:
@@ -51,7 +52,7 @@ def read(raw: RawFile) -> list[Spectrum]:
 
 def _line_readings(data: bytes) -> Iterator[tuple[list[str], bool]]:
     """Yield the ways in which the bytes can be cut into lines, the likeliest first."""
-    text = data.decode("cp1252", errors="replace") if _is_latin(data) else data.decode("utf-8-sig")
+    text = decode(data)
     closed = text.endswith(("\n", "\r"))
     head = text[: text.find("\n") + 1]
     if head.endswith("\r\n"):
@@ -62,14 +63,6 @@ def _line_readings(data: bytes) -> Iterator[tuple[list[str], bool]]:
         yield text.split("\n"), closed
     else:
         yield text.split("\r"), closed
-
-
-def _is_latin(data: bytes) -> bool:
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return True
-    return False
 
 
 def _parse(cursor: LineCursor, *, last_line_closed: bool) -> tuple[Header, list[Block]]:
