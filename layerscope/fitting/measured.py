@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from layerscope.errors import FitError
 from layerscope.fitting.rows import Patterns
 
-__all__ = ["Prepared", "Series", "prepare"]
+__all__ = ["Prepared", "Series", "known_once", "prepare"]
 
 FloatArray = NDArray[np.float64]
 
@@ -39,8 +39,9 @@ class Series:
     columns : mapping of str to array-like, shape (n,) or (L, n), optional
         Further linear terms whose shape comes from the data (a static background with a free height).
     priors : mapping of str to (value, sigma), optional
-        What other measurements say of a model parameter or a coefficient (an area), each a number or of shape (L,); an
-        infinite sigma says nothing. A prior enters as one more measured point of its pattern.
+        What other measurements say of a declared parameter (one of the model, or a helper of expressions) or a
+        coefficient (an area), each a number or of shape (L,); an infinite sigma says nothing. A prior enters as one
+        more measured point of its pattern: of a parameter that the patterns share, see `known_once`.
     relative : bool, optional
         Whether the noise is known but for a factor: the covariance is then multiplied by the reduced chi2. It is taken
         to be so where nothing is said and the weights are ``"none"``.
@@ -139,6 +140,24 @@ class Prepared:
             None if self.prior is None else self.prior.reshape(rows, -1),
             None if self.prior_root_weight is None else self.prior_root_weight.reshape(rows, -1),
         )
+
+
+def known_once(value: float, sigma: float, n_patterns: int) -> tuple[FloatArray, FloatArray]:
+    """Return a prior of a parameter that all patterns share: known once, and not once a pattern.
+
+    Parameters
+    ----------
+    value, sigma : float
+    n_patterns : int
+
+    Returns
+    -------
+    value, sigma : ndarray, shape (L,)
+        Sigma is infinite but in the first pattern.
+    """
+    sigmas = np.full(n_patterns, np.inf)
+    sigmas[0] = sigma
+    return np.full(n_patterns, value), sigmas
 
 
 def prepare(series: Series) -> Prepared:

@@ -80,10 +80,12 @@ class RowEvaluator:
         self.linear_names = (*model.linear_names, *extra_names)
         self.n_linear = len(self.linear_names)
         self.prior_names = prior_names
+        # a prior may also be of a helper that only expressions use: it then stands behind the model's own parameters
+        self.names = tuple(dict.fromkeys((*layout.model_names, *(n for n in prior_names if n in layout.all_names))))
 
     def basis(self, chunk: Patterns, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
         """Return the columns of some rows, those that come from the data last, priors as further points."""
-        basis = self.model.basis(chunk.x, q, derivatives=derivatives)
+        basis = self.model.basis(chunk.x, q[:, : len(self.layout.model_names)], derivatives=derivatives)
         if chunk.extra is not None:
             basis = replace(basis, columns=np.concatenate([basis.columns, chunk.extra], axis=1))
         return self._with_priors(basis, q) if self.prior_names else basis
@@ -104,7 +106,7 @@ class RowEvaluator:
             if name in self.linear_names:
                 columns[:, self.linear_names.index(name), n + k] = 1.0
             else:
-                i = self.layout.model_names.index(name)
+                i = self.names.index(name)
                 offset[:, n + k] = q[:, i]
                 slope = np.zeros((rows, n + p))
                 slope[:, n + k] = 1.0
@@ -115,14 +117,14 @@ class RowEvaluator:
     def parameters(
         self, shared: FloatArray, local: FloatArray
     ) -> tuple[FloatArray, list[list[tuple[int, FloatArray | None]]]]:
-        """Return model parameters of every row (R, Q) and, for each, the free parameters behind it."""
+        """Return the parameters `names` of every row (R, Q) and, for each, the free parameters behind it."""
         layout = self.layout
         values, slopes = layout.local_values(shared, local)
         rows = shared.shape[0] * layout.n_patterns
-        q = np.empty((rows, len(layout.model_names)))
+        q = np.empty((rows, len(self.names)))
         index = {name: i for i, name in enumerate(layout.free_names)}
         routes: list[list[tuple[int, FloatArray | None]]] = []
-        for i, name in enumerate(layout.model_names):
+        for i, name in enumerate(self.names):
             q[:, i] = values[name].reshape(rows)
             if name in index:
                 routes.append([(index[name], None)])

@@ -120,7 +120,7 @@ def fit_setup(setup: Setup) -> BatchFit:
     bounded = np.array([*model.nonnegative, *(False,) * len(data.column_names)])
     evaluator = RowEvaluator(model, layout, bounded if setup.nonnegative else None, data.column_names, data.prior_names)
     for name in data.prior_names:
-        if name not in (*model.nonlinear_names, *evaluator.linear_names):
+        if name not in (*evaluator.names, *evaluator.linear_names):
             raise FitError(f"a prior names '{name}', which the model does not have")
     first_s, first_l = layout.start()
     groups = data.y.shape[0]

@@ -148,14 +148,43 @@ class SeriesFit:
         fractions : ndarray, shape (K, L)
         covariance : ndarray, shape (K, L, K, L)
         """
+        fractions, jacobian = self._fractions(names)
+        covariance = np.einsum("acl,clbk,dbk->aldk", jacobian, self.covariance(names), jacobian, optimize=True)
+        return fractions, np.asarray(covariance)
+
+    def _fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return fractions (K, L) and d fraction_a / d amount_b in every pattern, (K, K, L)."""
         amounts = np.stack([self.value(name) for name in names])
         total = amounts.sum(axis=0)
         with np.errstate(all="ignore"):
             fractions = amounts / total
+            return fractions, (np.eye(len(names))[:, :, None] - fractions[:, None, :]) / total
+
+    def due_to(self, causes: Sequence[str], names: Sequence[str], *, fractions: bool = False) -> FloatArray:
+        """Return the share of each variance that would not be there if some shared parameters were known.
+
+        Parameters
+        ----------
+        causes : sequence of str
+            Parameters that are one number for the whole series.
+        names : sequence of str, length K
+            Amounts or parameters that are asked for.
+        fractions : bool
+            Ask for the fractions of these amounts instead of the amounts themselves.
+
+        Returns
+        -------
+        ndarray, shape (K, L)
+            From 0 to 1; 0 where there is no cause or no variance.
+        """
         k = len(names)
-        jacobian = (np.eye(k)[:, :, None] - fractions[:, None, :]) / total  # d f_a / d amount_b in pattern l
-        covariance = np.einsum("acl,clbk,dbk->aldk", jacobian, self.covariance(names), jacobian, optimize=True)
-        return fractions, np.asarray(covariance)
+        jacobian = self._fractions(names)[1] if fractions else np.eye(k)[:, :, None] * np.ones(self.n_patterns)
+        own = np.einsum("acl,lcd,adl->al", jacobian, self.covariance_within(names), jacobian, optimize=True)
+        whole = self.covariance_within([*names, *causes])
+        cross = np.einsum("acl,lcr->alr", jacobian, whole[:, :k, k:])
+        due = np.einsum("alr,rs,als->al", cross, np.linalg.pinv(whole[0, k:, k:], hermitian=True), cross)
+        with np.errstate(all="ignore"):
+            return np.clip(np.where(own > 0, due / own, 0.0), 0.0, 1.0)
 
     @cached_property
     def expected(self) -> FloatArray:

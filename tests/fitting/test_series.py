@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lmfit
 import numpy as np
 import pytest
+from expression_model import ExpressionModel
 from fit_oracles import (
     CENTRES,
     FWHM,
@@ -23,6 +25,8 @@ from scipy import optimize
 
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel, Series, Smooth, fit_batch, fit_series
+from layerscope.fitting.layout import Scope
+from layerscope.fitting.measured import known_once
 
 AREAS = np.array([[3000.0, 900.0, 800.0], [2500.0, 1500.0, 700.0], [2000.0, 1800.0, 900.0]])
 SHIFTS = np.array([0.0, 0.1, -0.07])
@@ -520,3 +524,57 @@ def test_given_weights_need_a_variance_and_a_batch_needs_its_shape() -> None:
         fit_series(model, b1s_parameters(model), Series(X, y), weights="given")
     with pytest.raises(FitError, match="batch"):
         fit_batch(model, b1s_parameters(model), Series(X, y))
+
+
+@pytest.mark.parametrize("scope", ["shared", "per_pattern", Smooth(2)])
+def test_prior_of_a_helper_enters_as_the_update_of_gaussians(scope: Scope) -> None:
+    """Straight lines whose slope is twice a helper: the answer is that of linear algebra."""
+    x, said, spread = np.linspace(0.0, 3.0, 7), np.array([0.4, 0.9, 0.5]), np.array([0.05, np.inf, 0.2])
+    y = 1.2 * x + np.random.default_rng(3).normal(0.0, 0.3, (3, x.size))
+    p = lmfit.Parameters()
+    p.add("half", value=0.1)
+    p.add("slope", expr="2 * half")
+    fit = fit_series(
+        ExpressionModel({}, offset="slope * x"),
+        p,
+        Series(x, y, variance=0.09, variable=[0.0, 1.0, 3.0], priors={"half": (said, spread)}),
+        scopes={"half": scope},
+        weights="given",
+    )
+    free = {"shared": np.ones((3, 1)), "per_pattern": np.eye(3)}
+    nodes = free[scope] if isinstance(scope, str) else np.array([[1, 0], [2 / 3, 1 / 3], [0, 1]])
+    design = np.concatenate([2.0 * np.kron(nodes, x[:, None]) / 0.3, nodes / spread[:, None]])
+    covariance = np.linalg.inv(design.T @ design)
+    half = nodes @ covariance @ design.T @ np.concatenate([y.ravel() / 0.3, said / spread])
+    sigma = np.sqrt(np.diag(nodes @ covariance @ nodes.T))
+    np.testing.assert_allclose(fit.value("half"), half, rtol=1e-7)
+    np.testing.assert_allclose(fit.sigma("half"), sigma, rtol=1e-9)
+    np.testing.assert_allclose(fit.sigma("slope"), 2.0 * sigma, rtol=1e-9)
+    assert fit.n_data == y.size + 2
+
+
+def test_what_all_patterns_share_is_known_once() -> None:
+    value, sigma = known_once(0.5, 0.1, 4)
+    np.testing.assert_array_equal(value, 0.5)
+    np.testing.assert_array_equal(sigma, [0.1, np.inf, np.inf, np.inf])
+
+
+def test_share_of_a_variance_that_a_parameter_causes_is_what_holding_it_removes() -> None:
+    y, mu = profile(11)
+    model = b1s_model()
+    free = anchored(model)
+    free["shift"].set(vary=False, value=0.0)
+    fit = fit_series(model, free, Series(X, y, variance=mu), weights="given")
+    held = free.copy()
+    held["A_fwhm"].set(vary=False, value=float(fit.value("A_fwhm")[0]))
+    known = fit_series(model, held, Series(X, y, variance=mu), weights="given")
+    areas = [f"{name}_area" for name in NAMES]
+    for fractions in (False, True):
+        ends = [
+            np.einsum("klkl->kl", one.fractions(areas)[1] if fractions else one.covariance(areas))
+            for one in (fit, known)
+        ]
+        share = fit.due_to(["A_fwhm"], areas, fractions=fractions)
+        np.testing.assert_allclose(1.0 - share, ends[1] / ends[0], rtol=1e-3)
+        assert share.max() > 0.01
+    np.testing.assert_array_equal(fit.due_to([], areas), 0.0)
