@@ -19,9 +19,3 @@ class PatternSeries(Recording[Pattern]):
     def frames(self) -> tuple[Pattern, ...]:
         """The patterns."""
         return self.measurements
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What a user should know: axes or wavelengths that differ, frames left out."""
-        waves = {None if f.radiation is None else f.radiation.alpha1 for f in self.frames}
-        return (*super().flags, *(("UNEQUAL_WAVELENGTHS",) if len(waves) > 1 else ()))

@@ -117,8 +117,6 @@ _LIST = (
     Flag("REGIONS_LEFT_OUT", "regions that could not be fitted are missing here", "see their failed records"),
     Flag("FRAMES_FAILED", "frames that could not be used", "see their failed records"),
     _note("FRAMES_LEFT_OUT", "frames that the recipe leaves out", "nothing"),
-    _note("UNEQUAL_AXES", "frames whose axis is not that of the first", "give a range that all of them have"),
-    _note("UNEQUAL_WAVELENGTHS", "frames were measured with different wavelengths", "split the series"),
     Flag(
         "NOT_COUNTS",
         "the intensities are taken for counts and scatter the given number of times as much",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from layerscope.cycler.align import Alignment, FrameState, Measured, align
+from layerscope.cycler.align import FrameState, Measured, align
 from layerscope.cycler.data import CyclerData, integrate_charge, signed_current
 from layerscope.cycler.log import FrameLog, read_frame_log, with_log
 from layerscope.cycler.options import CyclerColumnsTable, CyclerTable, FramesTable
@@ -16,7 +16,6 @@ from layerscope.measured.measurement import Recording
 
 __all__ = [
     "FORMATS",
-    "Alignment",
     "CyclerColumnsTable",
     "CyclerData",
     "CyclerTable",

@@ -12,7 +12,7 @@ from layerscope.cycler.data import CyclerData, IntArray
 from layerscope.errors import DataError
 from layerscope.measured.measurement import FloatArray, Measurement
 
-__all__ = ["Alignment", "FrameState", "Measured", "align"]
+__all__ = ["FrameState", "Measured", "align"]
 
 _GAP_FACTOR = 20.0
 """A pause of the record that is longer than this many median intervals is a gap."""
@@ -64,7 +64,7 @@ class FrameState:
     coverage : float
         Share of the frame that the record covers.
     voltage_V, current, capacity : Measured or None
-        None where the record does not cover the frame, or has no such column.
+        In the units of the record; None where the record does not cover the frame, or has no such column.
     cycle, step : int or None
         That of the cycler at the middle of the frame.
     flags : tuple of str
@@ -83,45 +83,6 @@ class FrameState:
     flags: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Frames set against the record of the cycler.
-
-    Parameters
-    ----------
-    states : tuple of FrameState
-        One a frame, in their order.
-    clock_offset_s, clock_sigma_s : float
-        As given.
-    current_unit, capacity_unit : str
-        Of the record.
-    """
-
-    states: tuple[FrameState, ...]
-    clock_offset_s: float
-    clock_sigma_s: float
-    current_unit: str
-    capacity_unit: str
-
-    def voltages(self) -> tuple[FloatArray, FloatArray]:
-        """Return voltage and its standard deviation in V, shape (frames,); NaN where the record covers nothing."""
-        return self._arrays([state.voltage_V for state in self.states])
-
-    def capacities(self) -> tuple[FloatArray, FloatArray]:
-        """Return net charge and its standard deviation in `capacity_unit`, shape (frames,); NaN where unknown."""
-        return self._arrays([state.capacity for state in self.states])
-
-    def currents(self) -> tuple[FloatArray, FloatArray]:
-        """Return current and its standard deviation in `current_unit`, shape (frames,); NaN where unknown."""
-        return self._arrays([state.current for state in self.states])
-
-    @staticmethod
-    def _arrays(items: list[Measured | None]) -> tuple[FloatArray, FloatArray]:
-        values = np.array([np.nan if item is None else item.value for item in items])
-        sigmas = np.array([np.nan if item is None else item.sigma for item in items])
-        return values, sigmas
-
-
 def align(
     frames: Sequence[Measurement],
     cycler: CyclerData,
@@ -133,7 +94,7 @@ def align(
     frames_zone: tzinfo | None = None,
     cycler_zone: tzinfo | None = None,
     max_gap_s: float | None = None,
-) -> Alignment:
+) -> tuple[FrameState, ...]:
     """Average the cycler's record over each frame.
 
     The record is joined linearly between its points. The error from the clocks is the root mean square change of the
@@ -161,8 +122,8 @@ def align(
 
     Returns
     -------
-    Alignment
-        One state a frame. Frames outside the record have no values and say so.
+    tuple of FrameState
+        One a frame. Frames outside the record have no values and say so.
 
     Raises
     ------
@@ -188,7 +149,7 @@ def align(
             source=cycler.source,
             hint="check the clock offset, the time zones and the date",
         )
-    return Alignment(states, clock_offset_s, clock_sigma_s, cycler.current_unit, cycler.capacity_unit)
+    return states
 
 
 def _zoned(time: datetime | None, zone: tzinfo | None) -> datetime | None:
@@ -204,10 +165,8 @@ def _span(
             f"frame {frame.index} has no start time", source=frame.source, hint="give a period, or a log of the frames"
         )
     if (start.tzinfo is None) != (origin.tzinfo is None):
-        which = "frames" if start.tzinfo is None else "cycler"
-        raise DataError(
-            f"only one of both clocks has a time zone; that of the {which} has none", hint=f"give {which}_zone"
-        )
+        which, key = ("frames", "frames_zone") if start.tzinfo is None else ("cycler", "zone")
+        raise DataError(f"only one of both clocks has a time zone; that of the {which} has none", hint=f"give {key}")
     begin = (start - origin).total_seconds() + offset
     if end is not None:
         return begin, begin + (end - start).total_seconds()

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from layerscope.cycler import align, read_cycler, read_frame_log, with_log
-from layerscope.cycler.options import CyclerTable, FramesTable
+from layerscope.cycler.options import CyclerTable, FramesTable, zone_of
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.delimited import parse_table
@@ -138,6 +138,8 @@ def aligned(
             clock_sigma_s=table.clock_sigma_s,
             cycler_start=table.start,
             frame_duration_s=table.frame_duration_s,
+            frames_zone=None if table.frames_zone is None else zone_of(table.frames_zone),
+            cycler_zone=None if table.zone is None else zone_of(table.zone),
             max_gap_s=table.max_gap_s,
         )
     except LayerscopeError as error:
@@ -147,7 +149,7 @@ def aligned(
     if cell.capacity_unit == "mAh":
         scale = float("nan") if table.mass_mg is None else 1e3 / table.mass_mg
     out = []
-    for level, state in zip(levels, found.states, strict=True):
+    for level, state in zip(levels, found, strict=True):
         volts, charge = state.voltage_V, state.capacity
         out.append(
             replace(

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import RecipeModel, RecipePath
 
-__all__ = ["CyclerColumnsTable", "CyclerTable", "FramesTable"]
+__all__ = ["CyclerColumnsTable", "CyclerTable", "FramesTable", "zone_of"]
+
+
+def zone_of(text: str) -> tzinfo:
+    """Return the time zone of ``+01:00`` or ``Europe/Berlin``.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if text[:1] in "+-":
+        return datetime.strptime(text, "%z").tzinfo or UTC
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{text!r} is no time zone such as '+01:00' or 'Europe/Berlin'") from error
+
+
+def _known_zone(text: str) -> str:
+    zone_of(text)
+    return text
 
 
 class CyclerColumnsTable(ColumnsTable):
@@ -61,6 +83,13 @@ class CyclerTable(RecipeModel):
     )
     max_gap_s: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="pause of the record that is a gap; 20 median intervals, at least 120 s, if not given"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None,
+        description="of the cycler's clock, e.g. '+01:00' or 'Europe/Berlin', where only the frames' is known",
+    )
+    frames_zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        default=None, description="of the frames' clock, where only the cycler's is known"
     )
     mass_mg: Annotated[float, Field(gt=0)] | None = Field(default=None, description="active mass: mAh become mAh/g")
 

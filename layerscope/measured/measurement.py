@@ -323,7 +323,7 @@ class Recording(Generic[M]):
     size : int
         Size in bytes.
     measurements : tuple of Measurement
-        In order. Axes may differ: see `equal_axes`.
+        In order; their axes may differ.
     problems : tuple of LeftOut
         Those left out because they could not be read or used, if the caller asked to go on.
     skipped : tuple of str
@@ -343,43 +343,6 @@ class Recording(Generic[M]):
     def __len__(self) -> int:
         return len(self.measurements)
 
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """What all measurements say alike about themselves."""
-        first, *others = [m.metadata for m in self.measurements] or [NOTHING]
-        return {key: text for key, text in first.items() if all(other.get(key) == text for other in others)}
-
-    @property
-    def equal_axes(self) -> bool:
-        """Whether all measurements have the same axis."""
-        return not _unlike_the_first(self.measurements)
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What a user should know: axes that differ, measurements left out."""
-        flags = []
-        if unlike := _unlike_the_first(self.measurements):
-            flags.append(f"UNEQUAL_AXES:{','.join(str(m.index) for m in unlike)}")
-        if self.problems:
-            flags.append(f"FRAMES_LEFT_OUT:{','.join(str(p.index) for p in self.problems)}")
-        return tuple(flags)
-
-    def common_axis(self) -> FloatArray:
-        """Return the axis of all measurements, shape (n,).
-
-        Raises
-        ------
-        DataError
-            If two have different axes; the message names the first that differs.
-        """
-        _require_one_axis(self.measurements, self.source)
-        return self.measurements[0].axis
-
-    def intensities(self) -> FloatArray:
-        """Return all intensities, shape (measurements, n); errors as `common_axis`."""
-        _require_one_axis(self.measurements, self.source)
-        return np.stack([m.intensity for m in self.measurements])
-
     def input_file(self, path: str, selector: str = "") -> InputFile:
         """Return what a record says of it.
 
@@ -398,32 +361,3 @@ class Recording(Generic[M]):
             reader_version=self.reader_version,
             selector=selector,
         )
-
-
-def _unlike_the_first(measurements: Sequence[M]) -> list[M]:
-    return [m for m in measurements[1:] if not same_axis(measurements[0], m)]
-
-
-def _require_one_axis(measurements: Sequence[Measurement], source: str | Path | None = None) -> None:
-    """Refuse measurements that do not share one axis.
-
-    Raises
-    ------
-    DataError
-        If there is none, or one has another axis than the first; the message names it.
-    """
-    if not measurements:
-        raise DataError("there is no measurement", source=source)
-    for other in _unlike_the_first(measurements)[:1]:
-        first = measurements[0]
-        raise DataError(
-            f"{first.name} and {other.name} have different axes: {_described(first)}, {_described(other)}",
-            source=source,
-        )
-
-
-def _described(measurement: Measurement) -> str:
-    axis = measurement.axis
-    if not axis.size:
-        return "no points"
-    return f"{axis.size} points from {axis[0]:g} to {axis[-1]:g} {measurement.axis_unit}"

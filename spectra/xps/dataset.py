@@ -86,8 +86,6 @@ class Spectrum(Measurement):
         Relative transmission of the analyser, if the file gives it.
     pass_energy_eV, excitation_energy_eV, work_function_eV : float, optional
         Settings of analyser and source in eV.
-    rsf : float, optional
-        Relative sensitivity factor written in the file.
     etch_time_s, depth_nm, angle_deg : float, optional
         Total sputter time before this level, depth, and emission angle against the surface normal.
     block : int
@@ -105,7 +103,6 @@ class Spectrum(Measurement):
     pass_energy_eV: float | None = None
     excitation_energy_eV: float | None = None
     work_function_eV: float | None = None
-    rsf: float | None = None
     etch_time_s: float | None = None
     depth_nm: float | None = None
     angle_deg: float | None = None
@@ -141,13 +138,6 @@ class Spectrum(Measurement):
         if self.dwell_time_s is None or self.scans is None:
             return None
         return self.dwell_time_s * self.scans
-
-    @property
-    def kinetic_energy(self) -> FloatArray | None:
-        """Kinetic energy in eV on the file's axis, shape (n,), descending; None without a photon energy."""
-        if self.excitation_energy_eV is None:
-            return None
-        return np.asarray(self.excitation_energy_eV - self.binding_energy)
 
     def ascending(self) -> Self:
         """Return it with its energies rising; irregular scans are sorted, and equal energies keep their order."""

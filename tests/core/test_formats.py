@@ -65,7 +65,7 @@ def test_what_is_read_knows_its_place_is_ascending_and_says_what_read_it(
     assert [(m.index, m.scan, m.source) for m in found.measurements] == [(0, 0, "a.txt"), (1, 1, "a.txt")]
     assert found.measurements[0].axis.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert found.measurements[0].intensity.tolist() == [5.0, 4.0, 3.0, 2.0, 1.0]
-    assert found.metadata == {"mark": "alpha", "n": "5"}
+    assert found.measurements[1].metadata == {"mark": "alpha", "n": "5"}
     entry = found.input_file("a.txt", "all")
     assert (entry.reader, entry.reader_version, entry.selector) == ("made_up alpha", "7", "all")
     assert (entry.sha256, entry.size) == fingerprint(tmp_path / "a.txt")
@@ -116,7 +116,6 @@ def test_what_cannot_be_used_ends_the_reading_or_is_listed(
         (2, "s_3.txt", "reader"),
         (4, "s_4.txt", "data"),
     ]
-    assert found.flags == ("FRAMES_LEFT_OUT:1,2,4",)
 
 
 def test_a_recipe_may_name_a_folder_or_a_pattern_inside_its_own_folder(tmp_path: Path) -> None:

@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from layerscope.diffraction.dataset import Pattern, PatternSeries
+from layerscope.diffraction.frames import FrameSeries
 from layerscope.diffraction.radiation import TUBE_LINES, Radiation, convert_axis, tube_radiation
+from layerscope.diffraction.recipe_series import SeriesTable
+from xrd_series import left_out, on_one_axis
 
 from layerscope.cycler.clock import with_period
 from layerscope.errors import DataError
+from layerscope.measured.series import Level
 
 X = np.linspace(10.0, 80.0, 351)
 Y = np.random.default_rng(1).poisson(100, X.size).astype(float)
@@ -156,15 +160,18 @@ def test_the_error_of_counts_is_their_root_and_that_of_a_rate_needs_its_time() -
 
 def test_frames_of_different_lengths_are_flagged_and_not_stacked() -> None:
     mixed = series(pattern(), pattern(), pattern(axis=X[:-3], intensity=Y[:-3]), pattern(axis=X + 0.05))
-    assert not mixed.equal_axes
-    assert mixed.flags == ("UNEQUAL_AXES:2,3",)
-    with pytest.raises(DataError, match=r"frame 0 and frame 2 have different axes: 351 points .* 348 points"):
-        mixed.intensities()
-    assert series(pattern(), pattern(axis=X + 1e-6)).intensities().shape == (2, X.size)
+    stacked = on_one_axis(mixed)
+    assert (stacked.intensity.shape, left_out(mixed)) == ((2, X.size), [2, 3])
+    assert "348 points from 10 to 79.4 deg, the series 351 from 10 to 80 deg" in str(stacked.rejected[0].error)
+    assert on_one_axis(series(pattern(), pattern(axis=X + 1e-6))).intensity.shape == (2, X.size)
 
 
-def test_a_frame_with_another_wavelength_is_flagged() -> None:
-    assert series(pattern(), pattern(radiation=tube_radiation("Mo"))).flags == ("UNEQUAL_WAVELENGTHS",)
+def test_a_frame_with_another_wavelength_is_refused() -> None:
+    frames = series(pattern(), pattern(radiation=tube_radiation("Mo"))).frames
+    table = SeriesTable.model_validate({"files": ["a.xy"]})
+    levels = tuple(Level(frame.index, 0, frame) for frame in frames)
+    with pytest.raises(DataError, match=r"frames 0 and 1 have different wavelengths: 1\.54059 and 0\.70932"):
+        _ = FrameSeries(table=table, whole=table.state("s"), levels=levels).radiation
 
 
 def test_a_period_gives_times_by_index_so_that_a_missing_frame_leaves_its_gap() -> None:

@@ -100,10 +100,12 @@ def test_windows_and_references_that_do_not_exist_are_refused():
 def test_real_operando_series_gives_the_cell_that_is_known(shared_data):
     """Spinel (220) on charge and discharge, Al(111) at rest: 100 scans with a Cu doublet, counts rescaled."""
     from layerscope.diffraction.readers import read
+    from xrd_series import on_one_axis
 
     (archive,) = (shared_data / "xrd" / "operando_spinel_lab").glob("*.zip")
     series = read(archive)
-    x, y, radiation = series.common_axis(), series.intensities(), series.frames[0].radiation
+    stacked, radiation = on_one_axis(series), series.frames[0].radiation
+    x, y = stacked.axis, stacked.intensity
     assert y.shape[0] == 100
     spinel = track_reflection(x, y, radiation, TrackOptions(range_2theta=(29.7, 31.9), axial=False))
     a = spinel.d * np.sqrt(8)

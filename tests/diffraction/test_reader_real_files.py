@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.diffraction.readers import read
+from xrd_series import left_out, on_one_axis
 
 from layerscope.errors import ReaderError
 
@@ -69,7 +70,7 @@ def test_a_folder_of_different_mixtures_is_no_series_by_itself(xrd: Path) -> Non
         read(xrd / "weighed_mixtures")
     series = read(xrd / "weighed_mixtures", members="*.xrdml")
     assert [f.axis.size for f in series.frames] == [8282, 2071, 8282, 8282]
-    assert series.flags == ("UNEQUAL_AXES:1",)
+    assert left_out(series) == [1]
 
 
 def test_the_operando_series_stops_before_the_repeated_result(xrd: Path) -> None:
@@ -77,9 +78,9 @@ def test_the_operando_series_stops_before_the_repeated_result(xrd: Path) -> None
     assert len(series) == 100
     assert [f.source for f in series.frames[:3]] == ["1.txt", "2.txt", "3.txt"]
     assert series.skipped == ("charge.txt",)
-    assert series.equal_axes
-    assert series.common_axis().shape == (3517,)
-    assert series.common_axis()[[0, -1]] == pytest.approx([22.112, 72.8833])
+    assert not left_out(series)
+    assert on_one_axis(series).axis.shape == (3517,)
+    assert on_one_axis(series).axis[[0, -1]] == pytest.approx([22.112, 72.8833])
     assert {f.intensity_unit for f in series.frames} == {"arbitrary"}  # 603.33 is no count
     radiation = series.frames[0].radiation
     assert radiation is not None
@@ -93,16 +94,16 @@ def test_the_simulated_sequence_has_a_frame_for_each_row_of_its_truth(xrd: Path)
     with zipfile.ZipFile(xrd / "sequence_o3_h13.zip") as archive:
         truth = list(csv.DictReader(io.StringIO(archive.read("truth.csv").decode())))
     assert len(series) == len(truth) == 50
-    assert series.common_axis().shape == (3001,)
-    assert series.common_axis()[[0, -1]] == pytest.approx([15.0, 75.0])
+    assert on_one_axis(series).axis.shape == (3001,)
+    assert on_one_axis(series).axis[[0, -1]] == pytest.approx([15.0, 75.0])
     assert {f.intensity_unit for f in series.frames} == {"counts"}
 
 
 def test_the_neutron_sequence_has_temperatures_and_points_that_were_not_measured(xrd: Path) -> None:
     series = read(xrd / "sequence_neutron/ed-26.zip")
     assert len(series) == 46
-    assert series.common_axis().shape == (1507,)  # 1509 steps of 0.1 without 64.6953 and 102.7953
-    assert series.common_axis()[[0, -1]] == pytest.approx([0.0953, 150.8953])
+    assert on_one_axis(series).axis.shape == (1507,)  # 1509 steps of 0.1 without 64.6953 and 102.7953
+    assert on_one_axis(series).axis[[0, -1]] == pytest.approx([0.0953, 150.8953])
     temperatures = [f.temperature_K for f in series.frames]
     assert temperatures[0] == 52.345
     assert temperatures[-1] == 497.379
@@ -129,8 +130,8 @@ def test_the_certified_lab6_scan_is_the_measured_block_only(xrd: Path) -> None:
 def test_the_synchrotron_frames_have_their_own_errors(xrd: Path) -> None:
     series = read(xrd / "operando_coin_cell/coincell8.zip")
     assert len(series) == 5
-    assert series.common_axis().shape == (16553,)
-    assert series.common_axis()[[0, -1]] == pytest.approx([2.08, 68.312])
+    assert on_one_axis(series).axis.shape == (16553,)
+    assert on_one_axis(series).axis[[0, -1]] == pytest.approx([2.08, 68.312])
     assert [Path(f.source).name[:7] for f in series.frames] == ["1355639", "1355647", "1355655", "1355663", "1355671"]
     assert all(f.variance is not None for f in series.frames)
 

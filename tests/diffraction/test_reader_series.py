@@ -11,6 +11,7 @@ import pytest
 import xrd_files as files
 from layerscope.diffraction.readers import read
 from xrd_files import AXIS, COUNTS, POINTS
+from xrd_series import left_out, on_one_axis
 
 from layerscope.errors import DataError, ReaderError
 
@@ -43,7 +44,7 @@ def test_frames_come_in_natural_order_and_other_files_are_listed(write: object, 
     series = read(write(tmp_path, content))  # type: ignore[operator]
     assert [f.source for f in series.frames] == [f"scan_{i}.xy" for i in range(1, 13)]
     assert [f.index for f in series.frames] == list(range(12))
-    np.testing.assert_array_equal(series.intensities(), COUNTS + np.arange(1, 13)[:, None])
+    np.testing.assert_array_equal(on_one_axis(series).intensity, COUNTS + np.arange(1, 13)[:, None])
     assert series.skipped == ("charge.txt",)
     assert series.format == "columns"
 
@@ -65,7 +66,6 @@ def test_one_bad_frame_ends_the_reading_or_is_left_out_by_choice(tmp_path: Path)
     assert [f.index for f in series.frames] == [0, 2, 4]
     assert [(p.index, p.kind) for p in series.problems] == [(1, "reader"), (3, "data")]
     assert "zero" in series.problems[1].message
-    assert series.flags == ("FRAMES_LEFT_OUT:1,3",)
 
 
 def test_an_empty_frame_is_a_problem_of_that_frame(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_frames_of_different_lengths_are_read_and_flagged(tmp_path: Path) -> Non
     content["scan_2.xy"] = b"\n".join(content["scan_2.xy"].split(b"\n")[:-5])
     series = read(write_archive(tmp_path, content))
     assert [f.axis.size for f in series.frames] == [POINTS, POINTS - 5, POINTS]
-    assert series.flags == ("UNEQUAL_AXES:1",)
+    assert left_out(series) == [1]
 
 
 def test_two_kinds_of_frames_need_a_pattern_of_names(tmp_path: Path) -> None:

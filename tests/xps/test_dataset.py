@@ -15,6 +15,7 @@ from layerscope.spectra.xps.readers import read
 
 from layerscope.errors import DataError
 from layerscope.measured.noise import count_quantum
+from layerscope.measured.series import Level, stack_levels
 
 
 def spectrum(region: str = "B 1s", level: int = 0, **changes: object) -> Spectrum:
@@ -92,17 +93,13 @@ def test_an_absent_region_is_named_together_with_those_that_are_there() -> None:
         dataset(spectrum(), spectrum("C 1s")).levels("P2p")
 
 
-def test_levels_with_different_axes_are_no_matrix() -> None:
-    shifted = spectrum(level=1, axis=np.linspace(186.1, 196.1, 51))
-    data = dataset(spectrum(), shifted)
-    with pytest.raises(DataError, match="level 0 of 'B 1s' and level 1 of 'B 1s' have different axes"):
-        data.intensities()
-    assert len(data.levels("B 1s")) == 2
-
-
-def test_axes_that_differ_by_rounding_only_are_equal() -> None:
-    data = dataset(spectrum(), spectrum(level=1, axis=np.linspace(186.0, 196.0, 51) + 1e-6))
-    assert data.intensities().shape == (2, 51)
+def test_a_level_with_another_axis_is_left_out_but_for_rounding() -> None:
+    other = [np.linspace(186.0, 196.0, 51) + shift for shift in (0.0, 1e-6, 0.1)]
+    levels = [Level(k, 0, spectrum(level=k, axis=axis)) for k, axis in enumerate(other)]
+    stacked = stack_levels(levels, least=5)
+    assert stacked.intensity.shape == (2, 51)
+    (left_out,) = stacked.rejected
+    assert "level 2 of 'B 1s' has 51 points from 186.1 to 196.1 eV, the series 51 from 186" in str(left_out.error)
 
 
 def test_a_region_of_several_samples_asks_which() -> None:

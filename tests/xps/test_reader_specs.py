@@ -105,7 +105,7 @@ def test_transmission_is_kept_apart_from_the_counts(tmp_path: Path) -> None:
 def test_a_scan_at_fixed_energies_is_named_and_not_taken_for_a_spectrum(tmp_path: Path) -> None:
     fixed = region("Align", [block(0, None, "index counts/s", [np.arange(6.0), COUNTS])])
     data = read(write(tmp_path, specs(fixed, region("B1s", [block(0, None, RATE, [ENERGY, COUNTS])]))))
-    assert (data.regions(), data.metadata["skipped"]) == (("B 1s",), "Align")
+    assert (data.regions(), data.spectra[0].metadata["skipped"]) == (("B 1s",), "Align")
 
 
 def test_a_file_cut_within_a_region_is_refused(tmp_path: Path) -> None:
