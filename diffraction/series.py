@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 from layerscope.cycler.clock import aligned, by_clock, timed
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
-from layerscope.measured.files import fingerprint
-from layerscope.measured.measurement import LeftOut
-from layerscope.measured.series import Rejected
+from layerscope.errors import DataError
 from layerscope.records import InputFile
+from layerscope.runs.levels import read_levels, side_files
 
 from .dataset import Pattern
-from .frames import Frame, FrameSeries
+from .frames import FrameSeries
 from .radiation import Radiation, tube_radiation
+from .readers import FORMATS
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
 
-__all__ = ["load_series", "side_files"]
+__all__ = ["load_series"]
 
 SAME_WAVELENGTH = 2e-3
 """Relative difference between the wavelength of a file and of the recipe beyond which one of them is wrong."""
@@ -46,11 +44,11 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     MissingDependencyError
         If a format needs a library that is not installed.
     """
-    frames, rejected, files = _read_files(recipe, table)
-    total = len(frames) + len(rejected)
+    found = read_levels(recipe, table, FORMATS.read, partial(_in_two_theta, table.radiation or recipe.radiation))
+    total = len(found.levels) + len(found.rejected)
     left_out = set(table.leave_out)
-    frames = [f for f in frames if f.index not in left_out]
-    rejected = [r for r in rejected if r.index not in left_out]
+    frames = [f for f in found.levels if f.index not in left_out]
+    rejected = tuple(r for r in found.rejected if r.index not in left_out)
     if not frames:
         raise rejected[0].error if rejected else DataError("the series holds no frame", source=table.files[0])
     others: list[InputFile] = []
@@ -67,66 +65,16 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         table=table,
         whole=table.state(recipe.sample, temperature_K=table.temperature_K),
         levels=tuple(frames),
-        rejected=tuple(rejected),
-        files=tuple(files),
+        rejected=rejected,
+        files=found.files,
         others=tuple(others),
         notes=tuple(notes),
         flags=(f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}",) if left_out else (),
     )
 
 
-def side_files(recipe: DiffractionRecipe, *paths: str | None) -> list[InputFile]:
-    """Return the entries of files that frames rest on besides their own; None stands for a file that is not given."""
-    return [_unread(recipe, path) for path in dict.fromkeys(paths) if path is not None]
-
-
-def _read_files(recipe: DiffractionRecipe, table: SeriesTable) -> tuple[list[Frame], list[Rejected], list[InputFile]]:
-    from .readers import read
-
-    frames: list[Frame] = []
-    rejected: list[Rejected] = []
-    files: list[InputFile] = []
-    for number, path in enumerate(table.files):
-        first = len(frames) + len(rejected)
-        try:
-            where = recipe.resolve(path)
-            found = read(where, format=table.format, columns=table.columns, members=table.members, on_error="collect")
-        except MissingDependencyError:
-            raise
-        except LayerscopeError as error:
-            error.source = path  # as the recipe names it, wherever the data lie
-            files.append(_unread(recipe, path))
-            rejected.append(Rejected(first, number, error))
-            continue
-        files.append(found.input_file(path))
-        rejected += [Rejected(first + p.index, number, _error(p, where, path)) for p in found.problems]
-        for pattern in found.frames:
-            index = first + pattern.index
-            try:
-                frames.append(Frame(index, number, _in_two_theta(recipe, table, replace(pattern, index=index))))
-            except LayerscopeError as error:
-                rejected.append(Rejected(index, number, error))
-    return frames, sorted(rejected, key=lambda r: r.index), files
-
-
-def _in_two_theta(recipe: DiffractionRecipe, table: SeriesTable, pattern: Pattern) -> Pattern:
-    radiation = _radiation(table.radiation or recipe.radiation, pattern)
-    return replace(pattern, radiation=radiation).to("two_theta")
-
-
-def _error(problem: LeftOut, where: Path, path: str) -> LayerscopeError:
-    """Return the error of a frame that could not be read, without the path of this machine."""
-    cls = ReaderError if problem.kind == "reader" else DataError
-    return cls(problem.message.replace(str(where), path), source=problem.source or path)
-
-
-def _unread(recipe: DiffractionRecipe, path: str) -> InputFile:
-    """Return the entry of a file that no reader opened; of one that is not there, the hash of nothing."""
-    try:
-        sha256, size = fingerprint(recipe.resolve(path))
-    except LayerscopeError:
-        sha256, size = hashlib.sha256(b"").hexdigest(), 0
-    return InputFile(path=path, sha256=sha256, size=size, reader="none", reader_version="0")
+def _in_two_theta(given: RadiationTable | None, pattern: Pattern) -> Pattern:
+    return replace(pattern, radiation=_radiation(given, pattern)).to("two_theta")
 
 
 def _radiation(given: RadiationTable | None, pattern: Pattern) -> Radiation:

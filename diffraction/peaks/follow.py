@@ -13,9 +13,9 @@ from layerscope.measured.noise import noise_factor
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
+from layerscope.runs.levels import array_name, level_fields, reject_levels
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 
-from ..frame_arrays import array_name, frame_fields
 from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import FloatArray
 from .components import component_set
@@ -70,11 +70,7 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             method="xrd_peaks.reflection",
         ):
             stacked = stack(series, table.range_2theta)
-            reported = {f.index for f in series.rejected}
-            for failure in stacked.rejected:
-                if failure.index not in reported:
-                    inputs, state = series.inputs(table.name, failure), series.state(failure, table.name)
-                    context.reject(failure.error, state=state, inputs=inputs, method="xrd_peaks.shift")
+            reject_levels(context, series, stacked.rejected, "xrd_peaks.shift", region=table.name)
             track = _track(series, stacked, table, factor)
             own = (*track.fit.flags(), *flags, *series.flags, *frames_failed(series, stacked))
             followed = _Followed(series, stacked, table, track, track.d, track.d_sigma, own)
@@ -185,7 +181,7 @@ def _name_of(context: RunContext, table: ReflectionTable) -> tuple[str, ...]:
 def _arrays(context: RunContext, one: _Followed) -> SeriesArrays:
     track, name = one.track, one.table.name
     curves, background = track.fit.component_curves()
-    fields = frame_fields(context, one.series, one.stack.levels)
+    fields = level_fields(context, one.series, one.stack.levels)
     fields["parameters"] = {
         "position": SeriesParameter(track.position, track.position_sigma, "deg", scope="pattern"),
         "fwhm": SeriesParameter(track.fwhm, track.fwhm_sigma, "deg", scope="pattern"),
@@ -196,7 +192,7 @@ def _arrays(context: RunContext, one: _Followed) -> SeriesArrays:
         {},
         **fields,
         name=array_name(context, one.series, *_name_of(context, one.table)),
-        technique="xrd",
+        axis_name="two_theta",
         title=f"{one.series.sample}: {name}",
         background=background,
         components={name if n == "line" else n: curve for n, curve in curves.items()},

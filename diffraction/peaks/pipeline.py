@@ -16,11 +16,11 @@ from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
+from layerscope.runs.levels import array_name, level_fields, reject_levels
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
 
-from ..frame_arrays import array_name, frame_fields
 from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import Radiation
 from ..readers import FORMATS
@@ -100,10 +100,9 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
         """Yield the records and arrays of the lines of the components, and of every reflection."""
         recipe = cast("PeaksRecipe", context.recipe)
         stacked = None if recipe.components is None else _stacked(recipe, series)
-        for failure in (*series.rejected, *(stacked.rejected if stacked is not None else ())):
-            inputs, method = series.inputs(f"{self.name}.frame", failure), f"{self.name}.frame"
-            context.reject(failure.error, state=series.state(failure), inputs=inputs, method=method)
+        reject_levels(context, series, series.rejected, f"{self.name}.frame")
         if stacked is not None:
+            reject_levels(context, series, stacked.rejected, f"{self.name}.frame")
             yield _analyse(recipe, context, series, stacked)
         if recipe.reflections:
             yield from reflection_outputs(recipe, context, series)
@@ -300,7 +299,7 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float) ->
     components |= {line.id: curves[line.id] for line in result.hardware if line.id in curves}
     labels = [label_of(result, n) for n in result.names]
     area_sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", result.area_covariance), 0.0))
-    fields = frame_fields(context, found.series, found.stack.levels)
+    fields = level_fields(context, found.series, found.stack.levels)
     shape = np.ones(len(found.stack.levels))
     for k, label in enumerate(labels):
         width = SeriesParameter(shape * result.fwhm[k], shape * result.fwhm_sigma[k], "deg")
@@ -311,7 +310,7 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float) ->
         {},
         **fields,
         name=array_name(context, found.series, region),
-        technique="xrd",
+        axis_name="two_theta",
         title=f"{found.series.sample}: ({region})",
         axis=found.stack.axis.copy(),
         background=background,

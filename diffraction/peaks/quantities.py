@@ -74,21 +74,11 @@ def frame_quantities(
         else:
             found.append(_weight("phase.fraction", result, f, only, structure, label))
             found.append(measured("phase.area_fraction", *share, "1", label))
-        position = float(result.position[k, f]), float(result.position_sigma[k, f])
-        found.append(measured("peak.position", *position, "deg", label, role="refined"))
-        found.append(
-            measured("lattice.d_spacing", float(result.d[k, f]), float(result.d_sigma[k, f]), "angstrom", label)
-        )
-        found.append(
-            measured(
-                "peak.area",
-                float(result.area[k, f]),
-                _sd(result.area_covariance, f, k),
-                "counts*deg",
-                label,
-                role="refined",
-            )
-        )
+        at, d = (result.position[k, f], result.position_sigma[k, f]), (result.d[k, f], result.d_sigma[k, f])
+        area = result.area[k, f], _sd(result.area_covariance, f, k)
+        found.append(measured("peak.position", *at, "deg", label, role="refined"))
+        found.append(measured("lattice.d_spacing", *d, "angstrom", label))
+        found.append(measured("peak.area", *area, "counts*deg", label, role="refined"))
     found.append(_total(result, f, total, structure))
     found += _layers(result, reading, f, structure)
     return list(some(found))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from layerscope.runs.arrays import Marks, SeriesArrays
+from layerscope.runs.levels import array_name, level_fields
 from layerscope.runs.pipeline import RunContext
 
-from ..frame_arrays import array_name, frame_fields
 from ..frames import Frame, FrameSeries
 from ..radiation import FloatArray
 from .result import RietveldResult
@@ -64,9 +64,9 @@ def _stacked(
     curves = [result.curves for _, result in members]
     return SeriesArrays(
         name=name,
-        technique="rietveld",
+        axis_name="two_theta",
         title=f"{series.sample}: refined with {engine}",
-        **frame_fields(context, series, frames),
+        **level_fields(context, series, frames),
         axis=np.array(curves[0].two_theta, dtype=float),
         counts=np.stack([c.observed for c in curves]),
         variance=np.stack([c.sigma**2 for c in curves]),

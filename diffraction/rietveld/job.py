@@ -11,10 +11,10 @@ from pathlib import Path
 from layerscope.errors import FitError, LayerscopeError, MissingDependencyError
 from layerscope.measured.noise import noise_factor
 from layerscope.measured.series import Rejected
+from layerscope.runs.levels import reject_levels, side_files
 from layerscope.runs.pipeline import RunContext
 
 from ..frames import Frame, FrameSeries
-from ..series import side_files
 from .engines.registry import get_engine
 from .from_recipe import check_probe, powder_pattern, problem_of, with_instrument
 from .model import PowderPattern, Problem
@@ -38,11 +38,6 @@ class Job:
     problem: Problem
     flags: tuple[str, ...]
     scratch: Path = Path()
-
-    @property
-    def frames(self) -> list[Frame]:
-        """Frames that have a pattern to refine."""
-        return [f for f in self.series.levels if f.index in self.patterns]
 
     def folder(self, engine: str, *parts: str) -> Path:
         """Return where an engine works; it is gone after the run."""
@@ -127,21 +122,16 @@ def make_job(recipe: RietveldRecipe, context: RunContext, series: FrameSeries) -
             failures.append(Rejected(frame.index, frame.file, error))
     if not patterns:
         raise failures[0].error
-    for failure in failures:
-        _fail_frame(context, recipe, series, failure)
+    usable = tuple(frame for frame in series.levels if frame.index in patterns)
+    series = replace(series, levels=usable, rejected=tuple(failures))
+    for engine in engines_of(recipe):
+        reject_levels(context, series, failures, f"rietveld.{engine}")
     return Job(recipe, context, series, patterns, problem, flags)
 
 
 def _needs_factor(recipe: RietveldRecipe, series: FrameSeries) -> bool:
     """Return whether errors have to come from the noise: the files give none."""
     return recipe.noise == "scaled" or series.levels[0].measurement.variance is None
-
-
-def _fail_frame(context: RunContext, recipe: RietveldRecipe, series: FrameSeries, failure: Rejected) -> None:
-    for engine in engines_of(recipe):
-        method = f"rietveld.{engine}"
-        inputs = series.inputs(method, failure)
-        context.reject(failure.error, state=series.state(failure), inputs=inputs, method=method)
 
 
 def fail(job: Job, error: Exception, engine: str, frame: Frame | None) -> None:

@@ -191,8 +191,8 @@ def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     """Refine every frame by itself."""
     plan = job.recipe.plan.plan()
     refined = []
-    for number, frame in enumerate(job.frames):
-        job.context.progress(number, len(job.frames), f"{engine}: frame {frame.index}")
+    for number, frame in enumerate(job.series.levels):
+        job.context.progress(number, len(job.series.levels), f"{engine}: frame {frame.index}")
         folder = job.folder(engine, f"frame_{frame.index:04d}")
         folder.mkdir(parents=True, exist_ok=True)
         options = RefineOptions(prealign=not job.recipe.le_bail, folder=folder, time_limit_s=job.recipe.time_limit_s)
@@ -214,7 +214,7 @@ def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     """Refine the frames as a series: warm start, phases on and off, both directions."""
     table = job.recipe.sequence
     assert table is not None  # noqa: S101
-    frames = job.frames
+    frames = job.series.levels
     if table.calibrate is not None:
         job = replace(job, problem=_calibrated(job, engine, table))
     options = _options(job, engine, table)
@@ -275,13 +275,14 @@ def _series_record(
     job: Job, engine: str, frames: Sequence[Frame], found: SeriesResult, refined: Sequence[Refined]
 ) -> ResultRecord:
     quantities, notes = event_quantities(frames, found, [p.name for p in job.problem.phases])
-    failed = [str(f.index) for f, item in zip(frames, found.frames, strict=True) if item.result is None]
+    lost = [frame.index for frame, item in zip(frames, found.frames, strict=True) if item.result is None]
+    failed = sorted([*lost, *(one.index for one in job.series.rejected)])
     worst = max((o.sigma for o in found.overlaps), default=None)
     if worst is not None:
         notes.append(f"frames that two chunks share differ by at most {worst:.2g} sigma")
     merged = [r.result for r in refined]
     chi2, n_data = sum(r.chi2 for r in merged), sum(r.n_data for r in merged)
-    flags = ([f"FRAMES_FAILED:{','.join(failed)}"] if failed else []) + list(job.series.flags)
+    flags = ([f"FRAMES_FAILED:{','.join(map(str, failed))}"] if failed else []) + list(job.series.flags)
     flags += [f"CHUNKS_DISAGREE:{o.index}" for o in found.overlaps if not o.same_phases]
     quality = FitQuality(
         chi2=chi2, n_data=n_data, converged=all(r.converged for r in merged), flags=tuple(dict.fromkeys(flags))

@@ -1,19 +1,22 @@
 """What pipelines of measured series share: reading, checking, one task a series, a guard for every part.
 
-A technique that measures series inherits from `SeriesPipeline` and writes two methods: `read`, from files to what it
-works on, and `analyse`, from that to records and arrays.
+A technique that measures series inherits from `SeriesPipeline` and names its `formats`. It writes `analyse`, from what
+was read to records and arrays, and `read` where it works on something else than a `MeasuredSeries`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, cast
 
+from layerscope.cycler.clock import by_clock
 from layerscope.errors import LayerscopeError, RecipeError
 from layerscope.measured.formats import Formats
 from layerscope.measured.options import SeriesTable
+from layerscope.measured.series import MeasuredSeries
 from layerscope.records import InputFile, Problem, SampleState
+from layerscope.runs.levels import read_levels
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
 
@@ -84,7 +87,7 @@ class SeriesPipeline(PipelineBase, Generic[S]):
         return tables
 
     def read(self, recipe: Any, table: Any) -> S:
-        """Return what the files of one series hold, ready to be analysed.
+        """Return what the files of one series hold, ready to be analysed: by default its levels with their times.
 
         Parameters
         ----------
@@ -98,7 +101,10 @@ class SeriesPipeline(PipelineBase, Generic[S]):
         LayerscopeError
             If nothing of it can be used.
         """
-        raise NotImplementedError
+        found = read_levels(recipe, table, self.formats.read)
+        if not found.levels:
+            raise found.rejected[0].error
+        return cast("S", replace(found, levels=tuple(by_clock(list(found.levels)))))
 
     def analyse(self, series: S, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield records and arrays of a series; an error that escapes becomes the failed record of the whole task."""
@@ -110,7 +116,7 @@ class SeriesPipeline(PipelineBase, Generic[S]):
 
     def tried(self, recipe: Any, series: S) -> Sequence[LayerscopeError]:
         """Return what of a series cannot be used, as far as it can be told without analysing it."""
-        return ()
+        return [one.error for one in series.rejected] if isinstance(series, MeasuredSeries) else ()
 
     def groups(self, recipe: Any) -> Sequence[Sequence[Any]]:
         """Return the series by tasks; each alone by default."""

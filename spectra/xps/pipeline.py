@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.fitting.errors import with_errors
 from layerscope.records import ResultRecord
+from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
@@ -27,7 +28,7 @@ from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
-from .readers import FORMATS
+from .readers import FORMATS, read
 from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
@@ -74,7 +75,8 @@ class XpsPipeline(SeriesPipeline[Datasets]):
 
     def read(self, recipe: XpsRecipe, table: SeriesTable) -> Datasets:
         """Return what each file of a series holds."""
-        return tuple(_read(recipe, table, path) for path in table.files)
+        how = {"format": table.format, "columns": table.columns, "members": table.members}
+        return tuple(read_as_named(recipe, path, read, **how) for path in table.files)
 
     def analyse(self, series: Datasets, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, region by region, and then what several of them say."""
@@ -107,17 +109,6 @@ class XpsPipeline(SeriesPipeline[Datasets]):
         from .figures import draw_profiles
 
         return draw_profiles(run, folder)
-
-
-def _read(recipe: XpsRecipe, series: SeriesTable, path: str) -> XpsDataset:
-    from .readers import read
-
-    try:
-        dataset = read(recipe.resolve(path), format=series.format, columns=series.columns, members=series.members)
-    except LayerscopeError as error:
-        error.source = path  # the record names the file as the recipe does, wherever the data lie
-        raise
-    return replace(dataset, source=Path(path))
 
 
 def _order(recipe: XpsRecipe) -> list[RegionTable]:

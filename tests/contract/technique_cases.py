@@ -88,7 +88,7 @@ def _toy_line(folder: Path) -> None:
     for level in range(3):
         counts = rng.poisson(50.0 + 300.0 * (level + 1) * np.exp(-4 * np.log(2) * ((axis - 5.0) / 1.2) ** 2))
         rows = "".join(f"{a:.2f} {b}\n" for a, b in zip(axis, counts, strict=True))
-        (folder / f"level_{level}.txt").write_text(f"TOYLINE {axis.size} {60.0 * level}\n{rows}")
+        (folder / f"level_{level}.txt").write_text(f"TOYLINE {axis.size} 2024-03-01T09:{10 + level}:00\n{rows}")
     (folder / "recipe.toml").write_text(
         'layerscope = 1\npipeline = "toy_line"\nsample = "S"\n'
         '[[series]]\nname = "three"\nfiles = ["level_0.txt", "level_1.txt", "level_2.txt"]\n'

@@ -93,7 +93,7 @@ def test_a_record_rests_on_the_structures_and_times_that_its_recipe_names(tmp_pa
             phases=[{"name": "O3", "file": "O3.toml"}],
             series=[{"files": ["p.xy"], "frames": {"table": "v.csv", "voltage_V": "U"}}],
         )
-        inputs = job.series.inputs("rietx", job.series.frames[0])
+        inputs = job.series.inputs("rietx", job.series.levels[0])
         assert [item.path for item in inputs] == ["p.xy", "v.csv", "O3.toml"]
         identities.append(job.context.record_id(inputs))
     assert identities[0] != identities[1]

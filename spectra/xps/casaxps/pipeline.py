@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -21,13 +21,14 @@ from layerscope.records import FitQuality, InputFile, Quantity, ResultRecord, Sa
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.hooks import NexusLayout
+from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
 from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
-from ..readers import FORMATS
+from ..readers import FORMATS, read
 from .quantities import (
     NAMES,
     array_parameters,
@@ -93,14 +94,7 @@ class CasaPipeline(SeriesPipeline[XpsDataset]):
 
     def read(self, recipe: CasaRecipe, table: RecipePath) -> XpsDataset:
         """Return what a file holds."""
-        from ..readers import read
-
-        try:
-            dataset = read(recipe.resolve(table), format="vamas")
-        except LayerscopeError as error:
-            error.source = table  # the record names the file as the recipe does, wherever the data lie
-            raise
-        return replace(dataset, source=Path(table))
+        return read_as_named(recipe, table, read, format="vamas")
 
     def tried(self, recipe: CasaRecipe, series: XpsDataset) -> Sequence[LayerscopeError]:
         """Return nothing, after making sure that the file holds the stored fits that are asked for."""

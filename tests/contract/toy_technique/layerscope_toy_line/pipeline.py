@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from layerscope.fitting import Component, PatternModel, Series, SeriesFit, fit_series
-from layerscope.measured.measurement import Recording
+from layerscope.measured.measurement import Measurement
+from layerscope.measured.series import MeasuredSeries, stack_levels
 from layerscope.options import Positive
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.build import measured, quality_of, some
+from layerscope.runs.levels import array_name, level_fields, reject_levels
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.recipe import SeriesRecipe
 from layerscope.runs.summary import SummaryTable, table
@@ -27,44 +28,36 @@ class LineRecipe(SeriesRecipe):
     fwhm_eV: Positive = Field(default=1.0, description="start width of the line")
 
 
-class LinePipeline(SeriesPipeline[tuple[Recording, ...]]):
+class LinePipeline(SeriesPipeline[MeasuredSeries[Measurement]]):
     """One line through a series."""
 
     name, version, technique, recipe_model = "toy_line", "1", "toy", LineRecipe
     formats = FORMATS
 
-    def read(self, recipe: LineRecipe, table: Any) -> tuple[Recording, ...]:
-        """Return what each file of a series holds."""
-        return tuple(FORMATS.read(recipe.resolve(path), format=table.format) for path in table.files)
-
-    def analyse(self, series: tuple[Recording, ...], context: RunContext) -> Iterator[PipelineOutput]:
+    def analyse(self, series: MeasuredSeries[Measurement], context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records of the levels and of the series, and their arrays."""
-        recipe, declared = context.recipe, context.recipe.series[0]
-        levels = [level for file in series for level in file.measurements]
-        times = np.array([float(level.metadata["time_s"]) for level in levels])
-        model = PatternModel([Component("line", "gaussian")])
-        parameters = model.make_parameters()
-        parameters["line_fwhm"].set(value=recipe.fwhm_eV)
-        parameters["line_center"].set(value=float(np.mean(levels[0].axis)))
-        intensity = np.stack([level.intensity for level in levels])
-        fit = fit_series(model, parameters, Series(levels[0].axis, intensity, variable=times))
-
-        def record(region: str, time: float | None, files: Sequence[Recording], **content: Any) -> ResultRecord:
-            inputs = [f.input_file(p, region) for f, p in zip(series, declared.files, strict=True) if f in files]
-            state = declared.state(recipe.sample, elapsed_s=time)
-            return context.record(state=state, inputs=inputs, **content)
-
+        stack = stack_levels(series.levels, least=5)
+        reject_levels(context, series, (*series.rejected, *stack.rejected), "toy_line")
+        fit = _fit(stack.axis, stack.intensity, context.recipe.fwhm_eV)
         records = [
-            record(f"level={k}", times[k], [series[k]], quantities=_amount(fit, k), quality=quality_of(fit, (), k))
-            for k in range(len(levels))
+            context.record(
+                state=series.state(level),
+                inputs=series.inputs("line", level),
+                quantities=_amount(fit, k),
+                quality=quality_of(fit, (), k),
+            )
+            for k, level in enumerate(stack.levels)
         ]
-        whole = record(
-            "series", None, series, method="toy_line.series", quantities=_shape(fit), quality=quality_of(fit)
+        whole = context.record(
+            state=series.state(None),
+            inputs=series.inputs("line"),
+            method="toy_line.series",
+            quantities=_shape(fit),
+            quality=quality_of(fit),
         )
-        words = {"technique": self.technique, "sample": recipe.sample, "title": recipe.title, "axis_name": "energy"}
-        units = {"axis_unit": "eV", "level_name": "time", "level_unit": "s"}
-        name = context.series_name(declared.name)
-        arrays = SeriesArrays.of_fit(fit, {"line": "line"}, name=name, levels=times, **words, **units)
+        fields = level_fields(context, series, stack.levels)
+        words = {"name": array_name(context, series), "title": context.recipe.title, "axis_name": "energy"}
+        arrays = SeriesArrays.of_fit(fit, {"line": "line"}, **words, **fields)
         yield PipelineOutput((*records, whole), {arrays.name: arrays})
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
@@ -76,6 +69,14 @@ class LinePipeline(SeriesPipeline[tuple[Recording, ...]]):
         from .figures import draw
 
         return draw(run, folder)
+
+
+def _fit(axis: Any, intensity: Any, fwhm: float) -> SeriesFit:
+    model = PatternModel([Component("line", "gaussian")])
+    parameters = model.make_parameters()
+    parameters["line_fwhm"].set(value=fwhm)
+    parameters["line_center"].set(value=float(axis.mean()))
+    return fit_series(model, parameters, Series(axis, intensity))
 
 
 def _amount(fit: SeriesFit, level: int) -> tuple[Quantity, ...]:

@@ -1,8 +1,14 @@
-"""Text: ``TOYLINE <points> <time in s>``, then one line a point: energy in eV, counts."""
+"""Text: ``TOYLINE <points> <start, ISO 8601>``, then one line a point: energy in eV, counts."""
 
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import Measurement
-from layerscope.measured.text import decode, numbers
+from layerscope.measured.text import decode, moment, numbers
+
+
+class LineSpectrum(Measurement):
+    """Counts along an energy."""
+
+    axis_unit = "eV"
 
 
 def sniff(raw: RawFile) -> bool:
@@ -10,11 +16,11 @@ def sniff(raw: RawFile) -> bool:
     return raw.data.startswith(b"TOYLINE ")
 
 
-def read(raw: RawFile) -> list[Measurement]:
+def read(raw: RawFile) -> list[LineSpectrum]:
     """Read the one spectrum of a file."""
     head, *rows = decode(raw.data).splitlines()
-    _, points, time = head.split()
+    _, points, start = head.split()
     table = numbers(" ".join(rows).split()).reshape(-1, 2)
     if len(table) != int(points):
         raise raw.error(f"{points} points are declared, {len(table)} are there", hint="is the file cut off?")
-    return [Measurement(axis=table[:, 0], intensity=table[:, 1], metadata={"time_s": time})]
+    return [LineSpectrum(axis=table[:, 0], intensity=table[:, 1], start_time=moment(start))]
