@@ -16,6 +16,7 @@ from layerscope.flags import name_of, status_of
 from layerscope.records import ResultRecord
 from layerscope.runs.execute import RunSummary, execute
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
+from layerscope.runs.present import summary_tables
 
 from .technique_cases import CASES
 
@@ -157,6 +158,15 @@ def test_every_figure_stands_beside_its_table_and_its_description(case: Path, ag
         kinds = {file.suffix for file in files if file.with_suffix("") == stem}
         assert kinds >= {".pdf", ".svg", ".png", ".csv", ".json"}, stem
         assert (case / "run" / stem).with_suffix(".csv").stat().st_size > 0
+
+
+def test_its_tables_have_rows_and_show_the_status_of_every_one(again: RunSummary) -> None:
+    tables = summary_tables(again.run)
+    assert tables
+    for table in tables:
+        assert not table.note.startswith("plain table"), table.note
+        assert table.rows
+        assert "status" in [column.head for column in table.fields]
 
 
 def test_its_sniffers_take_a_file_for_one_format_and_leave_those_of_others(technique: str, tmp_path: Path) -> None:
