@@ -48,8 +48,6 @@ def read(raw: RawFile) -> list[Pattern]:
             if _RAW_DATA.search(name):
                 member = read_member(raw, archive, name)
                 patterns.append(_raw_data(member, parse_xml(member)))
-    if not patterns:
-        raise raw.error("the archive holds no RawData")
     return patterns
 
 

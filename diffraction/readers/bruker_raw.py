@@ -44,10 +44,7 @@ def read(raw: RawFile) -> list[Pattern]:
         raise raw.error("the file does not start like a Bruker RAW file")
     version = raw.data[:4]
     reader = {b"RAW ": _read_1, b"RAW2": _read_2, b"RAW1": _read_3}.get(version, _read_4)
-    patterns = reader(raw)
-    if not patterns:
-        raise raw.error("the file declares no range")
-    return patterns
+    return reader(raw)
 
 
 def _field(raw: RawFile, layout: str, offset: int, what: str) -> Any:

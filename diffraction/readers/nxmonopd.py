@@ -39,10 +39,7 @@ def read(raw: RawFile) -> list[Pattern]:
     h5py = import_module("h5py")
     with h5py.File(io.BytesIO(raw.data), "r") as file:
         entries = [group for group in file.values() if isinstance(group, h5py.Group) and _is_monopd(raw, group)]
-        patterns = [pattern for entry in entries for pattern in _entry(raw, entry)]
-    if not patterns:
-        raise raw.error("no entry follows NXmonopd")
-    return patterns
+        return [pattern for entry in entries for pattern in _entry(raw, entry)]
 
 
 def _is_monopd(raw: RawFile, entry: Any) -> bool:

@@ -63,8 +63,6 @@ def read(raw: RawFile) -> list[Pattern]:
         pattern = _pattern(raw, block, blocks)
         if pattern is not None:
             patterns.append(pattern)
-    if not patterns:
-        raise raw.error("no data block holds a measured pattern", hint="it may be cut off, or a crystal structure")
     return patterns
 
 

@@ -60,8 +60,6 @@ def read(raw: RawFile) -> list[Pattern]:
             header[match[1]] = match[2]
     if rows is not None or not closed:
         raise raw.error("the file ends before *RAS_DATA_END", hint="it is cut off")
-    if not patterns:
-        raise raw.error("the file holds no scan")
     return patterns
 
 
@@ -79,8 +77,6 @@ def read_rasx(raw: RawFile) -> list[Pattern]:
             header = _conditions(parse_xml(condition_file))
             text = decode(read_member(raw, archive, name).data)
             patterns.append(_pattern(raw, header, text, len(patterns)))
-    if not patterns:
-        raise raw.error("the archive holds no profile")
     return patterns
 
 

@@ -37,8 +37,6 @@ def read(raw: RawFile) -> list[Pattern]:
         radiation = _radiation(measurement)
         for scan in _children(measurement, "scan"):
             patterns.append(_scan(raw, scan, len(patterns), sample, radiation))
-    if not patterns:
-        raise raw.error("the file holds no scan")
     return patterns
 
 

@@ -392,12 +392,12 @@ class _Parser:
     def _require_decimals(self, mark: str, lines: Sequence[Line], rows: Sequence[list[str]]) -> None:
         """Refuse a column of numbers such as 8.184 and 912: decimals would be written alike, thousands are not."""
         for column in zip(*rows, strict=True):
-            marked = [mark in cell for cell in column]
-            if any(marked) and not all(marked):
-                at = marked.index(True)
+            marked = next((i for i, cell in enumerate(column) if mark in cell), None)
+            plain = next((i for i, cell in enumerate(column) if cell.lstrip("+-").isdecimal()), None)
+            if marked is not None and plain is not None:
                 raise self.raw.error(
-                    f"line {lines[at][0]} has {column[at]!r}, line {lines[marked.index(False)][0]} "
-                    f"{column[marked.index(False)]!r}: whether {mark!r} parts thousands is not certain",
+                    f"line {lines[marked][0]} has {column[marked]!r}, line {lines[plain][0]} {column[plain]!r}: "
+                    f"whether {mark!r} parts thousands is not certain",
                     hint=f"say thousands = {mark!r}, or decimal = {mark!r}",
                 )
 
@@ -409,11 +409,9 @@ def _splitter(delimiter: str) -> Splitter:
         return [word.strip('"') for word in _WORDS.findall(line)] if '"' in line else line.split()
 
     def parts(line: str) -> list[str]:
-        quoted = '"' in line and len(delimiter) == 1
-        cells = (
-            next(csv.reader([line], delimiter=delimiter, skipinitialspace=True)) if quoted else line.split(delimiter)
-        )
-        return [cell.strip() for cell in cells]
+        if '"' in line and len(delimiter) == 1:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+        return [cell.strip() for cell in line.split(delimiter)]
 
     return parts if delimiter.strip(" ") else words
 

@@ -62,7 +62,7 @@ class Reader(Protocol):
         Returns
         -------
         sequence of Measurement
-            At least one. The format for plain columns is given the map of columns too.
+            None where the file holds none, which is then refused. The format of plain columns is given their map too.
 
         Raises
         ------
@@ -263,12 +263,15 @@ class Formats(Generic[R]):
             # Damaged bytes may hold any number; the checks that follow refuse those that are not finite.
             with np.errstate(all="ignore"):
                 read: Callable[..., Sequence[Measured]] = self._reader(name).read
-                return name, read(file, columns) if name == self._plain else read(file)
+                items = read(file, columns) if name == self._plain else read(file)
         except LayerscopeError:
             raise
         except Exception as error:  # the net under readers, for bytes that no format allows
             reason = f"{type(error).__name__}: {error}"
             raise file.error(f"the content is damaged ({name}): {reason}") from error
+        if not items:
+            raise file.error(f"the file holds no measurement ({name})", hint="it may be cut off")
+        return name, items
 
     def _reader(self, name: str) -> Reader:
         return cast("Reader", import_module(f"{self._package}.{name}"))

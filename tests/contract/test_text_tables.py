@@ -117,6 +117,13 @@ def test_whole_numbers_of_which_some_have_a_mark_are_asked_about(tmp_path: Path,
         reader(path)
 
 
+def test_a_gap_among_numbers_with_three_decimals_is_no_thousand(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("time;voltage\n" + "".join(f"{k};{v}\n" for k, v in enumerate(("3,125", "nan", "3,250"))))
+    with pytest.raises(LayerscopeError, match="NaN"):
+        record_of_a_cycler(path)
+
+
 @pytest.mark.parametrize(
     ("cell", "how"),
     [("8.184,5", {"thousands": "."}), ("8'184.5", {"thousands": "'"}), ("8\u202f184,5", {"thousands": " "})],
