@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.flags import Flag, status_of
-from layerscope.measured.files import fingerprint
 from layerscope.records import (
     FitQuality,
     InputFile,
@@ -206,36 +205,6 @@ class RunContext:
         """
         return re.sub(r"[^A-Za-z0-9.\-]+", "_", "_".join((self.base, *parts))).strip("_.-")[:120] or "series"
 
-    def input_file(self, path: str, *, reader: str, reader_version: str, selector: str = "") -> InputFile:
-        """Return an input of a record, hashed.
-
-        Parameters
-        ----------
-        path : str
-            Path as the recipe gives it.
-        reader, reader_version : str
-            Which reader opens it.
-        selector : str, optional
-            The part of the file that the record rests on, e.g. ``B 1s@level=3``. It enters the record_id, so that
-            records of one file and one method differ.
-
-        Raises
-        ------
-        ReaderError
-            If the file is not there.
-        """
-        if path not in self._hashes:
-            self._hashes[path] = fingerprint(self.recipe.resolve(path))
-        sha256, size = self._hashes[path]
-        return InputFile(
-            path=path,
-            sha256=sha256,
-            size=size,
-            reader=reader,
-            reader_version=reader_version,
-            selector=selector,
-        )
-
     def record_id(self, inputs: Sequence[InputFile], method: str | None = None) -> str:
         """Return the record_id that `record` gives for these inputs and this method."""
         return make_record_id(
@@ -256,7 +225,7 @@ class RunContext:
         state : SampleState
             What the record is about.
         inputs : sequence of InputFile
-            What it rests on, see `input_file`.
+            What it rests on, see `layerscope.runs.levels`.
         method : str, optional
             Name of the analysis; the pipeline's name when not given.
         **content

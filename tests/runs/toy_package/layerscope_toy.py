@@ -15,6 +15,7 @@ from layerscope.errors import DataError, ReaderError
 from layerscope.options import RecipeModel, RecipePath
 from layerscope.records import InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
+from layerscope.runs.levels import side_files
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable, table
@@ -56,7 +57,8 @@ class ToyPipeline(PipelineBase):
         lines = text.splitlines()
         for number, line in enumerate(lines):
             context.progress(number + 1, len(lines), "level")
-            source = context.input_file(path, reader="toy", reader_version="1", selector=f"level={number}")
+            (file,) = side_files(recipe, path)
+            source = file.model_copy(update={"reader": "toy", "reader_version": "1", "selector": f"level={number}"})
             with context.guard(inputs=(source,)):
                 etch_time, values = self.parse(line, path)
                 records.append(self.record(context, source, etch_time, values * recipe.scale))
