@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from layerscope.records.model import ResultRecord
 
-__all__ = ["SCHEMA_FILE", "load_schema", "schema_text", "write_schema"]
+__all__ = ["SCHEMA_FILE", "schema_text", "write_schema"]
 
 SCHEMA_FILE = Path(__file__).with_name("result_record.schema.json")
 
@@ -22,12 +21,6 @@ def schema_text() -> str:
         **ResultRecord.model_json_schema(mode="serialization"),
     }
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def load_schema() -> dict[str, Any]:
-    """Return the published schema."""
-    schema: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return schema
 
 
 def write_schema(path: Path = SCHEMA_FILE) -> Path:

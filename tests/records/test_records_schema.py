@@ -8,7 +8,9 @@ import jsonschema
 import pytest
 
 from layerscope.records import Quantity, ResultRecord, SampleState
-from layerscope.records.schema import SCHEMA_FILE, load_schema, schema_text, write_schema
+from layerscope.records.schema import SCHEMA_FILE, schema_text, write_schema
+
+PUBLISHED: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -35,12 +37,12 @@ def test_writing_the_schema_gives_the_published_file(tmp_path: Path) -> None:
 
 
 def test_a_stored_record_fits_the_published_schema(stored: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator.check_schema(load_schema())
-    jsonschema.Draft202012Validator(load_schema()).validate(stored)
+    jsonschema.Draft202012Validator.check_schema(PUBLISHED)
+    jsonschema.Draft202012Validator(PUBLISHED).validate(stored)
 
 
 def test_the_schema_refuses_an_unknown_key_a_bad_id_and_a_missing_state(stored: dict[str, Any]) -> None:
-    validator = jsonschema.Draft202012Validator(load_schema())
+    validator = jsonschema.Draft202012Validator(PUBLISHED)
     without_state = {key: value for key, value in stored.items() if key != "state"}
     for wrong in (stored | {"colour": "red"}, stored | {"record_id": "xyz"}, without_state):
         assert not validator.is_valid(wrong)
