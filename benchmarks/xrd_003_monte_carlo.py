@@ -33,7 +33,7 @@ import xrd_003_simulation as sim  # noqa: E402
 from layerscope.diffraction.peaks.components import hardware_lines  # noqa: E402
 from layerscope.diffraction.peaks.fractions import fractions_of  # noqa: E402
 from layerscope.diffraction.peaks.frames import FrameData  # noqa: E402
-from layerscope.diffraction.peaks.joint import fit_joint, frame_covariance  # noqa: E402
+from layerscope.diffraction.peaks.joint import fit_joint  # noqa: E402
 from layerscope.diffraction.peaks.lines import DiffractionLine  # noqa: E402
 from layerscope.diffraction.peaks.model import HeldLine, LineModel, LineShape  # noqa: E402
 from layerscope.diffraction.peaks.series import LineSeries, SeriesOptions, analyse_series  # noqa: E402
@@ -77,7 +77,7 @@ def bound(truth: sim.Simulated) -> FloatArray:
     )
     on = (present[:, None] & present[None]).transpose(2, 0, 1)
     areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in sim.NAMES]), 0.0)
-    covariance = frame_covariance(joint.fit, [f"{n}_area" for n in sim.NAMES]) * on
+    covariance = joint.fit.covariance_within([f"{n}_area" for n in sim.NAMES]) * on
     _, c = fractions_of(areas, covariance, FACTORS)
     return np.sqrt(np.einsum("fkk->kf", c * on))
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.errors import DataError
+from layerscope.fitting.errors import ErrorsTable
 from layerscope.flags import derived_flags, inherited_flags
 from layerscope.measured.noise import noise_factor
 from layerscope.records import Quantity, ResultRecord
+from layerscope.records.quantity import Role
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
-from layerscope.runs.build import measured, quality_of, some
+from layerscope.runs.build import measured, profiled, quality_of, some
 from layerscope.runs.levels import array_name, level_fields, reject_levels
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 
@@ -71,7 +73,7 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
         ):
             stacked = stack(series, table.range_2theta)
             reject_levels(context, series, stacked.rejected, "xrd_peaks.shift", region=table.name)
-            track = _track(series, stacked, table, factor)
+            track = _track(series, stacked, table, factor, recipe.errors)
             own = (*track.fit.flags(), *flags, *series.flags, *frames_failed(series, stacked))
             followed = _Followed(series, stacked, table, track, track.d, track.d_sigma, own)
             if table.standard is not None:
@@ -82,7 +84,9 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             yield _output(context, followed, scale)
 
 
-def _track(series: FrameSeries, stacked: FrameStack, table: ReflectionTable, factor: float) -> ReflectionTrack:
+def _track(
+    series: FrameSeries, stacked: FrameStack, table: ReflectionTable, factor: float, errors: ErrorsTable
+) -> ReflectionTrack:
     row = {frame.index: k for k, frame in enumerate(stacked.levels)}
     reference = [row[i] for i in table.reference_frames if i in row]
     if not reference:
@@ -94,6 +98,7 @@ def _track(series: FrameSeries, stacked: FrameStack, table: ReflectionTable, fac
         table,
         noise_factor=factor,
         reference=reference,
+        errors=errors,
     )
 
 
@@ -139,20 +144,27 @@ def _quantities(one: _Followed, f: int) -> tuple[Quantity, ...]:
         rows.append(("peak.sample_fwhm", track.sample_fwhm, track.sample_fwhm_sigma, "deg"))
     if table.d_to_a is not None:
         rows.append(("lattice.a", one.d * table.d_to_a, one.d_sigma * table.d_to_a, "angstrom"))
-    refined = ("peak.position", "peak.fwhm", "peak.area")
-    return some(
-        measured(q, float(v[f]), float(s[f]), unit, table.name, role="refined" if q in refined else "derived")
-        for q, v, s, unit in rows
-    )
+    refined = {"peak.position": "line_center", "peak.fwhm": "line_fwhm", "peak.area": "line_area"}
+    found = []
+    for name, values, sigmas, unit in rows:
+        ends = profiled(track.fit, refined[name], f) if name in refined else {}
+        role: Role = "refined" if name in refined else "derived"
+        kind = track.fit.sigma_kind
+        found.append(measured(name, float(values[f]), float(sigmas[f]), unit, table.name, role=role, kind=kind, **ends))
+    return some(found)
 
 
 def _whole(context: RunContext, one: _Followed, scale: Quantity | None, parents: tuple[str, ...]) -> ResultRecord:
     track, table, d = one.track, one.table, one.d
+    fit, kind = track.fit, track.fit.sigma_kind
     found = [
-        measured("peak.mixing", *track.mixing, "1", table.name, role="refined"),
-        measured("instrument.axial_divergence", *track.axial, "1", table.name, role="refined"),
-        scale,
+        measured(what, *shared, "1", table.name, role="refined", kind=kind, **profiled(fit, f"line_{name}", 0))
+        for what, name, shared in (
+            ("peak.mixing", "mixing", track.mixing),
+            ("instrument.axial_divergence", "axial", track.axial),
+        )
     ]
+    found.append(scale)
     spread = float(np.std(d, ddof=1)) if d.size > 1 else 0.0
     notes = [f"spacing {d.min():.5f} to {d.max():.5f} angstrom, standard deviation {spread:.5f}"]
     if table.known_d_A is not None:

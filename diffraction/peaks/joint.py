@@ -25,7 +25,7 @@ from .tabulated import TabulatedLine
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["JointFit", "fit_joint", "fit_reference", "frame_covariance"]
+__all__ = ["JointFit", "fit_joint", "fit_reference", "with_variance"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -235,16 +235,6 @@ def fit_joint(
         float(fit.value(f"{first}_axial")[0]) if line.axial else 0.0,
     )
     return JointFit(tuple(names), present, drawn, fit, fitted, tuple(own))
-
-
-def frame_covariance(fit: SeriesFit, names: Sequence[str]) -> FloatArray:
-    """Return the covariance of some parameters within each frame, shape (F, K, K); memory linear in F."""
-    gradients = [tuple(part[fit.group] for part in fit.batch.gradient(name)) for name in names]
-    shared, own = np.stack([g[0] for g in gradients], axis=1), np.stack([g[1] for g in gradients], axis=1)
-    c = fit.batch.covariance
-    return np.asarray(
-        shared @ c.shared[fit.group] @ shared.transpose(0, 2, 1) + own @ c.own[fit.group] @ own.transpose(0, 2, 1)
-    )
 
 
 def with_variance(data: FrameData, expected: FloatArray, noise_factor: float) -> FrameData:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from layerscope.fitting.errors import Errors, ErrorsTable
 from layerscope.options import RecipeModel
 
 from ..onset import PhaseEvent
@@ -31,6 +32,9 @@ class FitOptions(RecipeModel):
     axial: bool = Field(default=True, description="lines are smeared by axial divergence")
     guard: Guard = Field(default=Guard(), description="what a phase must show besides a lower BIC")
     max_lines: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="of the phases, in one frame")
+    errors: Errors = Field(
+        default=ErrorsTable(), description="of what is fitted to lines: covariance, bootstrap or profile, or a table"
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from layerscope.records import Alternative, Quantity
-from layerscope.runs.build import held, measured, some
+from layerscope.runs.build import held, measured, profiled, some
 
 from ..events import quantities_of_events
 from ..radiation import FloatArray
@@ -62,6 +62,7 @@ def frame_quantities(
     found: list[Quantity | None] = []
     alone = int(result.present[:, f].sum()) == 1
     structure = _structure_covariance(result, f)
+    fit = result.joint.fit
     for k, name in enumerate(result.names):
         label = label_of(result, name)
         if not result.present[k, f]:
@@ -73,12 +74,17 @@ def frame_quantities(
             found += [held(what, 1.0, "1", label) for what in ("phase.fraction", "phase.area_fraction")]
         else:
             found.append(_weight("phase.fraction", result, f, only, structure, label))
-            found.append(measured("phase.area_fraction", *share, "1", label))
+            found.append(measured("phase.area_fraction", *share, "1", label, kind=fit.sigma_kind))
         at, d = (result.position[k, f], result.position_sigma[k, f]), (result.d[k, f], result.d_sigma[k, f])
         area = result.area[k, f], _sd(result.area_covariance, f, k)
-        found.append(measured("peak.position", *at, "deg", label, role="refined"))
-        found.append(measured("lattice.d_spacing", *d, "angstrom", label))
-        found.append(measured("peak.area", *area, "counts*deg", label, role="refined"))
+        line = result.fitted_line(name)
+        found.append(measured("lattice.d_spacing", *d, "angstrom", label, kind=fit.sigma_kind))
+        for what, (value, sigma), unit, fitted in (
+            ("peak.position", at, "deg", f"{line}_center"),
+            ("peak.area", area, "counts*deg", f"{line}_area"),
+        ):
+            ends = profiled(fit, fitted, f)
+            found.append(measured(what, value, sigma, unit, label, role="refined", kind=fit.sigma_kind, **ends))
     found.append(_total(result, f, total, structure))
     found += _layers(result, reading, f, structure)
     return list(some(found))
@@ -227,11 +233,20 @@ def series_quantities(
         Whether the times of the frames are known.
     """
     found: list[Quantity | None] = []
-    for k, name in enumerate(result.names):
-        width = float(result.fwhm[k]), float(result.fwhm_sigma[k])
-        found.append(measured("peak.fwhm", *width, "deg", label_of(result, name), role="refined"))
-    found.append(measured("peak.mixing", *result.mixing, "1", role="refined"))
-    found.append(measured("instrument.axial_divergence", *result.axial, "1", role="refined"))
+    fit, first = result.joint.fit, result.joint.names[0]
+    shared: list[tuple[str, tuple[float, float], str, str | None, str]] = [
+        ("peak.fwhm", (float(result.fwhm[k]), float(result.fwhm_sigma[k])), "deg", name, f"{line}_fwhm")
+        for k, name in enumerate(result.names)
+        for line in (result.fitted_line(name),)
+    ]
+    shared += [
+        ("peak.mixing", result.mixing, "1", None, f"{first}_mixing"),
+        ("instrument.axial_divergence", result.axial, "1", None, f"{first}_axial"),
+    ]
+    for what, known, unit, component, fitted in shared:
+        label = None if component is None else label_of(result, component)
+        ends = profiled(fit, fitted, 0)
+        found.append(measured(what, *known, unit, label, role="refined", kind=fit.sigma_kind, **ends))
     for line in result.hardware:
         found.append(measured("peak.position", line.center, line.center_sigma, "deg", line.id, role="refined"))
         found.append(measured("peak.area", line.area, line.area_sigma, "counts*deg", line.id, role="refined"))

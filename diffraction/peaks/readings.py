@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .joint import frame_covariance
 from .layers import LayerReading, layer_fraction
 from .series import LineSeries
 
@@ -42,7 +41,7 @@ def read_intergrowth(series: LineSeries) -> IntergrowthReading | None:
     frames = np.flatnonzero(series.present[k[0]])
     count = series.present.shape[1]
     lines = [series.fitted_line(series.names[i]) for i in k]
-    covariance = frame_covariance(series.joint.fit, [f"{n}_center" for n in lines])
+    covariance = series.joint.fit.covariance_within([f"{n}_center" for n in lines])
     slope = -series.d[k] / np.tan(np.radians(series.position[k]) / 2) * np.pi / 360
     d, borrowed = series.d[k].copy(), np.zeros(count, bool)
     c = np.einsum("if,fij,jf->fij", slope, covariance, slope)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import DataError
+from layerscope.fitting.errors import with_errors
 from layerscope.fitting.limits import feldman_cousins
 
 from ..events import find_kinks
@@ -23,7 +24,7 @@ from ..radiation import FloatArray, Radiation
 from .bragg import d_from_two_theta
 from .fractions import fractions_of
 from .frames import FrameData
-from .joint import JointFit, fit_reference, frame_covariance, with_variance
+from .joint import JointFit, fit_reference, with_variance
 from .line_series import LineSeries, SeriesOptions, factor_of
 from .lines import DiffractionLine
 from .selection import PhaseSets
@@ -107,6 +108,7 @@ def analyse_series(
     sets, courses, agree = choose_again(state, sets)
     present = presence_from_kinks(state, sets, courses, time)
     joint = fit_final(state, names, present, courses, sets)
+    joint = replace(joint, fit=with_errors(joint.fit, options.fit.errors))
     state.data = with_variance(state.data, joint.fit.expected, options.noise_factor)
     return _result(state, joint, courses, sets, agree, time, voltage, notes)
 
@@ -192,7 +194,7 @@ def _result(
     present = joint.present[k] & naming.valid
     on = (present[:, None, :] & present[None]).transpose(2, 0, 1)
     areas = np.where(present, np.stack([fit.value(f"{n}_area") for n in lines])[k], 0.0)
-    covariance = frame_covariance(fit, [f"{n}_area" for n in lines])[:, k][:, :, k] * on
+    covariance = fit.covariance_within([f"{n}_area" for n in lines])[:, k][:, :, k] * on
     factors = np.array([factor_of(state.options, n) for n in names])
     area_fraction, area_covariance = fractions_of(areas, covariance, np.ones(len(names)))
     weight_fraction, weight_covariance = fractions_of(areas, covariance, factors)
@@ -258,7 +260,7 @@ def _line_events(
     lines, present = joint.names, joint.present
     on = (present[:, None, :] & present[None]).transpose(2, 0, 1)
     areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in lines]), 0.0)
-    covariance = frame_covariance(joint.fit, [f"{n}_area" for n in lines]) * on
+    covariance = joint.fit.covariance_within([f"{n}_area" for n in lines]) * on
     fraction, spread = fractions_of(areas, covariance, np.ones(len(lines)))
     known = np.isfinite(free)
     merged = np.where(known, free, fraction)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from layerscope.errors import DataError
 from layerscope.fitting import PER_PATTERN, Series, SeriesFit, fit_series
+from layerscope.fitting.errors import ErrorsTable, with_errors
 from layerscope.fitting.layout import Scope
 from layerscope.options import Positive, RecipeModel
 
@@ -95,6 +96,7 @@ def track_reflection(
     *,
     noise_factor: float = 1.0,
     reference: Sequence[int] = (0,),
+    errors: ErrorsTable | None = None,
 ) -> ReflectionTrack:
     """Follow one reflection through a series, from the highest point of each frame.
 
@@ -110,6 +112,8 @@ def track_reflection(
         Variance over mean of the intensities.
     reference : sequence of int
         Rows that shifts count from.
+    errors : ErrorsTable, optional
+        Where the errors come from; the covariance if nothing is said.
 
     Raises
     ------
@@ -130,6 +134,7 @@ def track_reflection(
     smooth = np.apply_along_axis(lambda r: np.convolve(np.pad(r, 2, mode="edge"), np.ones(5) / 5, "valid"), 1, y)
     start = x[smooth.argmax(axis=1)]
     fit = _fit(x, y, noise_factor * np.maximum(smooth, 1.0), radiation, options, start, noise_factor)
+    fit = with_errors(fit, errors or ErrorsTable())
     position, covariance = fit.value("line_center"), fit.covariance(["line_center"])[0, :, 0]
     sigma = np.sqrt(np.diag(covariance))
     d, d_sigma = d_from_two_theta(position, radiation.alpha1, sigma)

@@ -99,7 +99,7 @@ def bootstrap(fit: SeriesFit, *, draws: int = 200, seed: int = 0) -> Bootstrappe
     ----------
     fit : SeriesFit
     draws : int
-        Repetitions; 200 know an error to some 6 %.
+        Repetitions; 200 know an error to 7 %.
     seed : int
         The same seed gives the same repetitions.
 

@@ -75,26 +75,17 @@ def profile_likelihood(
     ----------
     fit : SeriesFit
     names : sequence of str, optional
-        Parameters or amounts; all that were fitted, polynomials of the background and those with priors left out.
+        Parameters or amounts; all that were fitted, polynomials of the background left out.
     confidence : float
 
     Raises
     ------
     FitError
-        If a named parameter is held, unknown, or has a prior.
+        If a named parameter is held or unknown.
     """
-    priors = dict(fit.batch.setup.series.priors or {})
     if names is None:
-        free = (*fit.batch.evaluator.layout.all_names, *fit.batch.linear_names)
-        known = {*fit.batch.setup.model.nonlinear_names, *fit.batch.linear_names}
-        names = [
-            n
-            for n in free
-            if n in known and n not in priors and not n.startswith("background_") and (fit.sigma(n) > 0).any()
-        ]
+        names = [n for n in fit.names if not n.startswith("background_") and (fit.sigma(n) > 0).any()]
     for name in names:
-        if name in priors:
-            raise FitError(f"'{name}' has a prior: its profile is not defined by the data alone")
         if not (fit.sigma(name) > 0).any():
             raise FitError(f"'{name}' is held: it has no profile")
     root = float(np.sqrt(stats.chi2.ppf(confidence, 1)))
@@ -173,16 +164,19 @@ def _rise(fit: SeriesFit, search: _Search, at: NDArray[np.intp], distance: Float
     for first in range(0, at.size, step):
         part = slice(first, first + step)
         rows, pinned_at = at[part], search.value[at[part]] + distance[part] * search.sigma[at[part]]
-        shape = (rows.size, fit.n_patterns)
-        priors = known_priors(fit)
+        known, own = known_priors(fit), np.zeros(rows.size)
+        priors = dict(known)
         for name in dict.fromkeys(search.name[rows].tolist()):
-            value, spread = np.zeros(shape), np.full(shape, np.inf)
             mine = np.flatnonzero(search.name[rows] == name)
             where = (mine, search.pattern[rows[mine]])
-            value[where], spread[where] = pinned_at[mine], PIN * np.abs(search.sigma[rows[mine]])
-            priors[name] = value, spread
+            center, spread = known.get(name, (np.zeros(fit.n_patterns), np.full(fit.n_patterns, np.inf)))
+            # the pin takes the place of the parameter's own prior, whose misfit is known: the value is
+            own[mine] = ((pinned_at[mine] - center[where[1]]) / spread[where[1]]) ** 2
+            center, spread = (np.tile(one, (rows.size, 1)) for one in (center, spread))
+            center[where], spread[where] = pinned_at[mine], PIN * np.abs(search.sigma[rows[mine]])
+            priors[name] = center, spread
         fits = refitted(fit, np.broadcast_to(fit.y, (rows.size, *fit.y.shape)), priors)
-        misfit[part] = [fits[g].misfit for g in range(len(fits))]
+        misfit[part] = own + np.array([fits[g].misfit for g in range(len(fits))])
     return (misfit - fit.misfit) / (fit.redchi if fit.batch.scaled else 1.0)
 
 
@@ -190,7 +184,7 @@ def _ends(fit: SeriesFit, search: _Search) -> dict[str, tuple[FloatArray, FloatA
     found = {}
     end = search.value + search.inner * search.sigma
     for name in dict.fromkeys(search.name.tolist()):
-        ends = fit.value(name).copy(), fit.value(name).copy()
+        ends = np.full(fit.n_patterns, -np.inf), np.full(fit.n_patterns, np.inf)
         for side, array in zip((-1.0, 1.0), ends, strict=True):
             mine = np.flatnonzero((search.name == name) & (np.sign(search.sigma) == side))
             if _common(fit, name):

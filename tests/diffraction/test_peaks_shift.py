@@ -10,6 +10,7 @@ from layerscope.diffraction.peaks.shift import TrackOptions, corrected_by_standa
 from layerscope.diffraction.radiation import tube_radiation
 
 from layerscope.errors import DataError
+from layerscope.fitting.errors import ErrorsTable
 
 CU = tube_radiation("Cu")
 X = np.arange(35.5, 38.0, 0.02)
@@ -43,6 +44,21 @@ def test_a_shift_is_better_known_than_a_position():
     assert (found.shift_sigma[1:] < np.sqrt(2) * found.position_sigma[1:]).all()
     spread = found.shift[1:].std()
     assert spread == pytest.approx(found.shift_sigma[1:].mean() / np.sqrt(2), rel=0.8)
+
+
+def test_bootstrap_and_profile_change_the_errors_of_a_line_and_not_the_line():
+    y = simulated(np.full(8, 36.6), np.full(8, 0.15))
+    plain = track_reflection(X, y, CU, WINDOW)
+    drawn = track_reflection(X, y, CU, WINDOW, errors=ErrorsTable(kind="bootstrap"))
+    assert drawn.fit.sigma_kind == "bootstrap"
+    for name in ("position", "d", "shift", "fwhm", "area"):
+        np.testing.assert_array_equal(getattr(drawn, name), getattr(plain, name))
+        ours, theirs = getattr(drawn, f"{name}_sigma"), getattr(plain, f"{name}_sigma")
+        np.testing.assert_allclose(ours, theirs, rtol=0.35)
+        assert not np.allclose(ours[1:], theirs[1:], rtol=1e-6)
+    profiled = track_reflection(X, y, CU, WINDOW, errors=ErrorsTable(kind="profile"))
+    low, high = profiled.fit.interval("line_center")
+    np.testing.assert_allclose(0.5 * (high - low), plain.position_sigma, rtol=0.1)
 
 
 def test_the_instruments_width_is_taken_out():

@@ -147,6 +147,26 @@ def test_covariances_and_fractions_follow_the_bootstrap() -> None:
     )
 
 
+def test_what_all_levels_have_in_common_cancels_in_the_bootstrap_as_well() -> None:
+    # where the four lines lie together is hardly known, by how much they lie apart is known well
+    own = np.array([0.0, 0.3, -0.2, 0.1])
+    y = 50.0 * np.exp(-((X - 2.0 - own[:, None]) ** 2)) + np.random.default_rng(2).normal(size=(4, X.size))
+    parameters = lmfit.Parameters()
+    parameters.add("zero", value=2.0)
+    parameters.add("own", value=0.0)
+    fit = fit_series(
+        ExpressionModel({"height": "exp(-(x - zero - own)**2)"}),
+        parameters,
+        Series(X, y, variance=1.0, priors={"own": (0.0, 0.5)}),
+        scopes={"own": "per_pattern"},
+        weights="given",
+    )
+    difference = np.array([-1.0, 1.0, 0.0, 0.0])
+    plain, drawn = (difference @ f.covariance(["own"])[0, :, 0] @ difference for f in (fit, bootstrap(fit)))
+    assert plain < 0.01 * fit.sigma("own")[0] ** 2
+    assert drawn == pytest.approx(plain, rel=0.4)
+
+
 def test_repetitions_depend_on_the_seed_and_on_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = straight_line()
     once, other = bootstrap(fit, draws=60, seed=5), bootstrap(fit, draws=60, seed=6)
@@ -156,15 +176,17 @@ def test_repetitions_depend_on_the_seed_and_on_nothing_else(monkeypatch: pytest.
     assert not np.allclose(other.draws["slope"], once.draws["slope"])
 
 
-def test_what_a_prior_says_is_drawn_again_and_has_no_profile() -> None:
+def test_what_a_prior_says_counts_in_all_errors() -> None:
     model = ExpressionModel({"start": "1 + 0*x", "slope": "x"})
     y = 2.0 + 0.7 * X + 0.3 * np.random.default_rng(1).normal(size=X.size)
-    series = Series(X, y, variance=0.09, priors={"slope": (0.7, 0.005)})
+    series = Series(X, y, variance=0.09, priors={"slope": (0.75, 0.03)})
     fit = fit_series(model, lmfit.Parameters(), series, weights="given")
+    alone = fit_series(model, lmfit.Parameters(), Series(X, y, variance=0.09), weights="given")
+    assert fit.sigma("slope")[0] < 0.8 * alone.sigma("slope")[0]
     np.testing.assert_allclose(bootstrap(fit, draws=1000).sigma("slope"), fit.sigma("slope"), rtol=0.1)
-    assert profile_likelihood(fit).interval("slope") is None
-    with pytest.raises(FitError, match="prior"):
-        profile_likelihood(fit, ["slope"])
+    low, high = profile_likelihood(fit).interval("slope")  # type: ignore[misc]
+    np.testing.assert_allclose(high - fit.value("slope"), fit.sigma("slope"), rtol=2e-3)
+    np.testing.assert_allclose(fit.value("slope") - low, fit.sigma("slope"), rtol=2e-3)
 
 
 def test_parameter_that_is_held_has_no_profile() -> None:
