@@ -139,8 +139,9 @@ class BatchFit:
         if name in self._sigmas:
             return self._sigmas[name]
         shared, own = self.gradient(name)
-        variance = np.einsum("gls,gst,glt->gl", shared, self.covariance.shared, shared)
-        variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
+        with np.errstate(over="ignore", invalid="ignore"):  # a fit that ran away says so in its flags
+            variance = np.einsum("gls,gst,glt->gl", shared, self.covariance.shared, shared)
+            variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
         result: FloatArray = np.sqrt(np.maximum(variance, 0.0))
         result.setflags(write=False)
         self._sigmas[name] = result

@@ -21,7 +21,7 @@ from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisModel
 from layerscope.fitting.covariance import SeriesCovariance, series_covariance
 from layerscope.fitting.layout import Layout, Scope
-from layerscope.fitting.measured import Series, prepare
+from layerscope.fitting.measured import Prepared, Series, prepare
 from layerscope.fitting.result import BatchFit, SeriesFit, Setup
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances
 from layerscope.fitting.weighting import Weights, solve
@@ -108,7 +108,14 @@ def fit_setup(setup: Setup) -> BatchFit:
     if setup.weights == "given" and setup.series.variance is None:
         raise FitError("weights='given' needs a variance")
     data = prepare(setup.series)
-    model, weights = setup.model, setup.weights
+    evaluator = _posed(setup, data)
+    with np.errstate(all="ignore"):  # numbers of a fit that runs away may overflow: its flags say so, not a warning
+        return BatchFit.build(setup, evaluator, data, *_solved(setup, evaluator, data))
+
+
+def _posed(setup: Setup, data: Prepared) -> RowEvaluator:
+    """Return the model with its parameters laid out over the patterns."""
+    model = setup.model
     layout = Layout(
         setup.parameters,
         tuple(model.nonlinear_names),
@@ -122,8 +129,13 @@ def fit_setup(setup: Setup) -> BatchFit:
     for name in data.prior_names:
         if name not in (*evaluator.names, *evaluator.linear_names):
             raise FitError(f"a prior names '{name}', which the model does not have")
-    first_s, first_l = layout.start()
-    groups = data.y.shape[0]
+    return evaluator
+
+
+def _solved(setup: Setup, evaluator: RowEvaluator, data: Prepared) -> tuple[Patterns, Solution, SeriesCovariance]:
+    """Solve, and try series that are not determined or have not converged again with other dampings."""
+    first_s, first_l = evaluator.layout.start()
+    groups, weights = data.y.shape[0], setup.weights
     shared, local = np.tile(first_s, (groups, 1)), np.tile(first_l, (groups, 1, 1))
     patterns, solution = solve(evaluator, data, shared, local, weights, setup.tolerances)
     covariance = series_covariance(evaluator, patterns, solution)
@@ -135,10 +147,9 @@ def fit_setup(setup: Setup) -> BatchFit:
         again_patterns, again = solve(evaluator, part, shared[poor], local[poor], weights, setup.tolerances, damping)
         again_covariance = series_covariance(evaluator, again_patterns, again)
         sound = again.converged & ~again_covariance.undetermined
-        with np.errstate(invalid="ignore"):
-            better = sound | (again.chi2.sum(axis=1) < solution.chi2[poor].sum(axis=1) * (1 - 1e-9))
+        better = sound | (again.chi2.sum(axis=1) < solution.chi2[poor].sum(axis=1) * (1 - 1e-9))
         _adopt((patterns, solution, covariance), (again_patterns, again, again_covariance), poor, better)
-    return BatchFit.build(setup, evaluator, data, patterns, solution, covariance)
+    return patterns, solution, covariance
 
 
 def _adopt(

@@ -322,9 +322,9 @@ class SeriesFit:
         limit = threshold("CORRELATED")
         names = [*self.batch.evaluator.layout.free_names, *self.batch.linear_names]
         names = [n for n in names if not n.startswith("background_")]
-        block = self.covariance_within(names)
-        sigma = np.sqrt(np.maximum(np.einsum("lkk->lk", block), 0.0))
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a fit that ran away: it has other flags
+            block = self.covariance_within(names)
+            sigma = np.sqrt(np.maximum(np.einsum("lkk->lk", block), 0.0))
             r = np.nan_to_num(block / (sigma[:, :, None] * sigma[:, None, :]))
         strongest = np.take_along_axis(r, np.abs(r).argmax(axis=0)[None], axis=0)[0]
         pairs = [
