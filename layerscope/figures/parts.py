@@ -176,7 +176,7 @@ def draw_residuals(panel: Panel, spectrum: Spectrum, *, line: bool = False) -> N
     """Draw data minus fit in units of sigma, as dots or as a line, with a band of two sigma."""
     axes = panel.axes
     _list_residual(panel, spectrum)
-    reach = max(4.0, float(np.abs(spectrum.residual).max()) * 1.1)
+    reach = max(4.0, float(np.nanmax(np.abs(spectrum.residual))) * 1.1)
     axes.axhspan(-2.0, 2.0, color="#DDDDDD", linewidth=0, label=GUIDE)
     axes.axhline(0.0, color=FIT_COLOUR, linewidth=0.5)
     if line:
@@ -196,7 +196,7 @@ def draw_residual_map(panel: Panel, spectra: Sequence[Spectrum]) -> None:
     for spectrum in spectra:
         _list_residual(panel, spectrum)
     residual = np.stack([spectrum.residual for spectrum in spectra])
-    far = float(np.quantile(np.abs(residual), 0.995))
+    far = float(np.nanquantile(np.abs(residual), 0.995))
     limit = next((x for x in (4.0, 6.0, 10.0, 20.0, 50.0, 100.0) if far <= x), 10.0 ** np.ceil(np.log10(far)))
     # one image although every row may have an x of its own: each is read off at the places of a finer axis
     borders = [edges(spectrum.x) for spectrum in spectra]

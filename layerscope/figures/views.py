@@ -184,7 +184,7 @@ class Spectrum:
     @property
     def top(self) -> float:
         """Its highest intensity."""
-        return float(max(self.data.max(), self.fit.max()))
+        return float(max(np.nanmax(self.data), self.fit.max()))
 
 
 def provenance(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from layerscope.measured.measurement import LeftOut, Recording
 
 __all__ = ["Formats", "OnError", "Reader"]
 
-OnError = Literal["raise", "collect"]
+OnError = Literal["raise", "collect", "keep"]
 R = TypeVar("R", bound="Recording[Any]")
 Getter = Callable[[str], RawFile]
 
@@ -179,9 +179,9 @@ class Formats(Generic[R]):
         members : str, optional
             Which files of a folder or archive are meant, for instance ``"*.xye"``. Without it those of the largest
             group whose names differ only in their digits.
-        on_error : {"raise", "collect"}
+        on_error : {"raise", "collect", "keep"}
             Whether a measurement that cannot be read or used ends the reading, or is left out and listed in
-            ``problems``.
+            ``problems``; or only a file that cannot be read is, of several, and measurements are not checked.
         prepare : callable, optional
             What is done to every measurement before it is checked.
 
@@ -204,8 +204,8 @@ class Formats(Generic[R]):
             raise ReaderError(f"unknown format {format!r}", source=path, hint=f"known: auto, {', '.join(self.names)}")
         if columns is not None and format not in ("auto", self._plain):
             raise ReaderError(f"a column map does not go with the format {format!r}", source=path)
-        if on_error not in ("raise", "collect"):
-            raise ReaderError(f"on_error is {on_error!r}", source=path, hint="raise or collect")
+        if on_error not in get_args(OnError):
+            raise ReaderError(f"on_error is {on_error!r}", source=path, hint="raise, collect or keep")
         wanted = self._plain if columns is not None else format
         bundle = _alone(given) if isinstance(given, RawFile) else self._bundle(path, wanted, members)
         found: list[Any] = []
@@ -226,12 +226,13 @@ class Formats(Generic[R]):
                         raise item
                     placed = item.placed(index, name, scan)
                     measurement = placed if prepare is None else prepare(placed)
-                    with np.errstate(all="ignore"):
-                        measurement.check(where)
+                    if on_error != "keep":
+                        with np.errstate(all="ignore"):
+                            measurement.check(where)
                 except MissingDependencyError:
                     raise  # it is not the file's fault, and every file would fail alike
                 except LayerscopeError as error:
-                    if on_error == "raise":
+                    if on_error == "raise" or (on_error == "keep" and len(bundle.names) == 1):
                         raise
                     problems.append(LeftOut.of(index, name, error))
                 else:

@@ -7,7 +7,9 @@ or an archive held; `layerscope.measured.series` sets measurements against the s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +19,8 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError, LayerscopeError
+from layerscope.errors import DataError, LayerscopeError, ReaderError
+from layerscope.measured.files import fingerprint
 from layerscope.records import InputFile
 
 __all__ = [
@@ -305,6 +308,11 @@ class LeftOut:
         """Make it from the error that was raised."""
         return cls(index, source, error.kind, str(error))
 
+    def error(self, named: str) -> LayerscopeError:
+        """Return the error again, about its own source, or else about what is `named`."""
+        cls = ReaderError if self.kind == "reader" else DataError
+        return cls(self.message, source=self.source or named)
+
 
 @dataclass(frozen=True, eq=False)
 class Recording(Generic[M]):
@@ -340,6 +348,26 @@ class Recording(Generic[M]):
     problems: tuple[LeftOut, ...] = ()
     skipped: tuple[str, ...] = ()
 
+    @classmethod
+    def unread(cls, where: Path | None, error: LayerscopeError | None = None) -> Self:
+        """Return what stands for a file of which nothing could be read; of one that is not there, the hash of nothing.
+
+        Parameters
+        ----------
+        where : Path or None
+            The file, or the folder; None if the path leads nowhere.
+        error : LayerscopeError, optional
+            Why it could not be read.
+        """
+        sha256, size = hashlib.sha256(b"").hexdigest(), 0
+        if where is not None:
+            with suppress(LayerscopeError, OSError):
+                sha256, size = fingerprint(where)
+        path = where or Path()
+        said = "" if error is None else error.message + (f" ({error.hint})" if error.hint else "")
+        problems = () if error is None else (LeftOut(0, "", error.kind, said),)
+        return cls(path, "", "none", "0", sha256, size, measurements=(), problems=problems)
+
     def __len__(self) -> int:
         return len(self.measurements)
 
@@ -357,7 +385,7 @@ class Recording(Generic[M]):
             path=path,
             sha256=self.sha256,
             size=self.size,
-            reader=f"{self.reader} {self.format}",
+            reader=f"{self.reader} {self.format}".strip(),
             reader_version=self.reader_version,
             selector=selector,
         )

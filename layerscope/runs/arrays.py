@@ -90,7 +90,8 @@ class SeriesArrays:
     level_name, level_unit : str
         ``etch_time``, ``s``.
     counts, variance, fit, background, residual : ndarray, shape (L, n)
-        Measured intensity, its variance, the fitted curve, its background, and (counts - fit) / sigma.
+        Measured intensity, its variance, the fitted curve, its background, and (counts - fit) / sigma. Counts, variance
+        and residual are NaN at points where nothing was measured.
     components : mapping of str to ndarray, shape (L, n)
         Curve of each component, background not included.
     component_area, component_area_sigma : mapping of str to ndarray, shape (L,)
@@ -189,7 +190,10 @@ class SeriesArrays:
         stacks |= {f"component {label!r}": values for label, values in self.components.items()}
         for label, values in stacks.items():
             self._check_shape(label, values, (self.levels.size, self.axis.size))
-            self._check_finite(label, values)
+        measured = ~np.isnan(self.counts)
+        for label, values in stacks.items():
+            of_data = label in ("counts", "variance", "residual")
+            self._check_finite(label, values[measured] if of_data else values)
         if np.any(self.variance < 0):
             raise DataError("variance is negative", source=self.name)
 

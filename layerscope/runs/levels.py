@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
-from layerscope.measured.files import fingerprint
+from layerscope.errors import LayerscopeError, MissingDependencyError
 from layerscope.measured.measurement import Measurement, Recording
 from layerscope.measured.options import SeriesTable
 from layerscope.measured.series import Level, MeasuredSeries, Rejected, levels_of, times_of, voltages_of
@@ -41,7 +40,10 @@ def read_as_named(recipe: PipelineRecipe, path: str, read: Callable[..., R], **h
         Format, columns, members, ...
     """
     try:
-        return replace(read(recipe.resolve(path), **how), source=Path(path))
+        where = recipe.resolve(path)
+        found = read(where, **how)
+        problems = tuple(replace(p, message=p.message.replace(str(where), path)) for p in found.problems)
+        return replace(found, source=Path(path), problems=problems)
     except MissingDependencyError:
         raise
     except LayerscopeError as error:
@@ -88,10 +90,7 @@ def read_levels(
             rejected.append(Rejected(first, number, error))
             continue
         files.append(found.input_file(path))
-        for problem in found.problems:
-            message = problem.message.replace(str(recipe.resolve(path)), path)  # no path of this machine
-            kind = ReaderError if problem.kind == "reader" else DataError
-            rejected.append(Rejected(first + problem.index, number, kind(message, source=problem.source or path)))
+        rejected += [Rejected(first + p.index, number, p.error(path)) for p in found.problems]
         for measurement in found.measurements:
             index = first + measurement.index
             try:
@@ -110,11 +109,10 @@ def side_files(recipe: PipelineRecipe, *paths: str | None) -> list[InputFile]:
     for path in dict.fromkeys(paths):
         if path is None:
             continue
-        try:
-            sha256, size = fingerprint(recipe.resolve(path))
-        except LayerscopeError:
-            sha256, size = hashlib.sha256(b"").hexdigest(), 0
-        found.append(InputFile(path=path, sha256=sha256, size=size, reader="none", reader_version="0"))
+        where: Path | None = None
+        with suppress(LayerscopeError):
+            where = recipe.resolve(path)
+        found.append(Recording[Any].unread(where).input_file(path))
     return found
 
 

@@ -192,7 +192,7 @@ def _add_type(function: h5py.Group, stated: object, suggested: set[str]) -> None
 
 
 def _add_merit(fit: h5py.Group, series: SeriesArrays) -> None:
-    squares = np.asarray(series.residual, np.float64) ** 2
+    squares = np.nan_to_num(series.residual) ** 2  # a point that was not measured adds nothing
     add_field(fit, "figure_of_merit_chi2", float(squares.sum()), metric="chi^2 of the whole series")
     add_field(fit, "figure_of_merit_chi2_per_level", squares.sum(axis=1), metric="chi^2 of each level")
     for key, metric in _MERITS.items():

@@ -269,7 +269,7 @@ def _draw_single(
 def _draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], headroom: float) -> None:
     """Draw one level on its true scale, with `headroom` (a share of the panel, at most 0.6) free above it."""
     draw_spectra(panel, [spectrum], [0.0], colours)
-    low, axes = float(min(spectrum.floor, spectrum.data.min())), panel.axes
+    low, axes = float(min(spectrum.floor, np.nanmin(spectrum.data))), panel.axes
     span = spectrum.top - low
     axes.set_ylim(low - 0.05 * span, low + span * 1.04 / (1.0 - min(headroom, 0.6)))
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)

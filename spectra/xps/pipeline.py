@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError, LayerscopeError
+from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.fitting.errors import with_errors
 from layerscope.records import ResultRecord
 from layerscope.runs.levels import read_as_named
@@ -35,7 +35,7 @@ from .region_arrays import region_arrays
 from .region_records import level_records, series_record
 from .regionfit import RegionData, RegionFit, fit_region
 from .rsf import sets_with
-from .series import RegionSpectra, region_spectra
+from .series import RegionSpectra, region_spectra, unread_files
 from .tables import summary_tables
 
 if TYPE_CHECKING:
@@ -64,24 +64,39 @@ class XpsPipeline(SeriesPipeline[Datasets]):
         return recipe_problems(recipe)
 
     def tried(self, recipe: XpsRecipe, series: Datasets) -> list[LayerscopeError]:
-        """Return what is wrong with regions: those that the files do not hold."""
-        found = []
+        """Return what is wrong with files and regions: those that cannot be read, and that the files do not hold."""
+        found = [error for _, _, error in unread_files(series)]
         for region in recipe.regions:
             try:
-                region_spectra(series, region, recipe.series[0])
+                found += [level.error for level in region_spectra(series, region, recipe.series[0]).rejected]
             except LayerscopeError as error:
                 found.append(error)
         return found
 
     def read(self, recipe: XpsRecipe, table: SeriesTable) -> Datasets:
-        """Return what each file of a series holds."""
-        how = {"format": table.format, "columns": table.columns, "members": table.members}
-        return tuple(read_as_named(recipe, path, read, **how) for path in table.files)
+        """Return what each file of a series holds: nothing of one that cannot be read, if there are others."""
+        how = {"format": table.format, "columns": table.columns, "members": table.members, "on_error": "keep"}
+        found: list[XpsDataset] = []
+        errors: list[LayerscopeError] = []
+        for path in table.files:
+            try:
+                found.append(read_as_named(recipe, path, read, **how))
+            except MissingDependencyError:
+                raise
+            except LayerscopeError as error:
+                errors.append(error)
+                found.append(replace(XpsDataset.unread(recipe.folder / path, error), source=Path(path)))
+        if len(errors) == len(found):
+            raise errors[0]
+        return tuple(found)
 
     def analyse(self, series: Datasets, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, region by region, and then what several of them say."""
         recipe = cast("XpsRecipe", context.recipe)
         profile = Profile(recipe, recipe.series[0], series, context)
+        for file, number, error in unread_files(series):
+            inputs = profile.inputs(f"file={number}", [file])
+            context.reject(error, state=profile.state(None, None), inputs=inputs, method=f"{self.name}.file")
         _require_some_region(profile)
 
         def about(region: RegionTable) -> Part:
@@ -258,6 +273,7 @@ def _region_data(
         None if scale is None else scale.statistical,
         priors or None,
         profile.recipe.noise == "scaled",
+        spectra.use,
     )
 
 

@@ -54,6 +54,7 @@ class Profile:
         )
 
     def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
-        """Return the files behind a record."""
-        chosen = range(len(self.datasets)) if files is None else sorted(set(files))
+        """Return the files behind a record: all that could be read, or some of them."""
+        read = [i for i, dataset in enumerate(self.datasets) if dataset.spectra]
+        chosen = read if files is None else sorted(set(files))
         return [self.datasets[i].input_file(str(self.series.files[i]), selector) for i in chosen]

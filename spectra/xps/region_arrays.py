@@ -26,7 +26,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
     Returns
     -------
     SeriesArrays
-        Energies as measured (eV); intensities in the unit of the spectra.
+        Energies as measured (eV); intensities in the unit of the spectra, NaN at points that hold no counts.
     """
     fit = result.fit
     times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
@@ -59,7 +59,17 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         area_unit=f"{spectra.unit}*eV",
         metadata=info,
         base=profile.context.base,
+        **_gaps(result, spectra),
     )
+
+
+def _gaps(result: RegionFit, spectra: RegionSpectra) -> dict[str, np.ndarray]:
+    """Return what was measured with gaps at points that hold no counts; nothing where all do."""
+    if spectra.use is None:
+        return {}
+    fit = result.fit
+    measured = {"counts": fit.y, "variance": fit.variance, "residual": fit.residual}
+    return {name: np.where(spectra.use, values, np.nan) for name, values in measured.items()}
 
 
 def _parameters(result: RegionFit) -> dict[str, SeriesParameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,8 @@ def level_records(
         if scale.known:
             quantities.append(_charge_quantity(profile, scale, level))
         flags, notes = _level_flags(result, level, quantities)
+        masked, said = _masked(spectra, [level])
+        flags, notes = [*flags, *masked], [*notes, *said]
         if level in scale.lost:
             flags.append("CHARGE_REFERENCE_LOST")
             notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
@@ -126,6 +129,17 @@ def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> t
     return list(dict.fromkeys(flags)), notes
 
 
+def _masked(spectra: RegionSpectra, rows: Iterable[int]) -> tuple[list[str], list[str]]:
+    """Return the flag and the notes of points in the range that hold no counts, at some of the levels."""
+    counted = {row: 0 if spectra.use is None else int((~spectra.use[row]).sum()) for row in rows}
+    notes = [
+        f"{spectra.spectra[row].name}: no counts at {spectra.spectra[row].metadata['masked']}; masked"
+        for row, n in counted.items()
+        if n
+    ]
+    return [f"POINTS_MASKED:{sum(counted.values())}"] if notes else [], notes
+
+
 def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, parents: list[str]) -> ResultRecord:
     """Return the record of the whole region: shared values, models compared, depth profile of each species.
 
@@ -154,8 +168,11 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     missing = len(spectra.rejected) + len(spectra.notes)
     flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
     flags += [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
+    masked, said = _masked(spectra, range(spectra.y.shape[0]))
+    flags += masked
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
+    notes += said
     if profile.recipe.charge.kind == "line":
         notes.append(profile.recipe.charge.text)
     found = _species_courses(profile, result, spectra.times)

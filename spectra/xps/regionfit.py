@@ -60,6 +60,8 @@ class RegionData:
         What other regions say of parameters and areas of this one, each of shape (L,).
     scaled : bool
         Whether the stated noise is only relative: errors are then multiplied by the square root of the reduced chi2.
+    use : ndarray of bool, shape (L, n), optional
+        Points to fit; all if it is None.
     """
 
     x: FloatArray
@@ -70,6 +72,7 @@ class RegionData:
     charge_sigma: FloatArray | None = None
     priors: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
     scaled: bool = False
+    use: NDArray[np.bool_] | None = None
 
     @property
     def n_levels(self) -> int:
@@ -88,6 +91,7 @@ class RegionData:
             None if self.charge_sigma is None else self.charge_sigma[at],
             {k: (v[at], s[at]) for k, (v, s) in (self.priors or {}).items()},
             self.scaled,
+            None if self.use is None else self.use[at],
         )
 
 
@@ -175,6 +179,7 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
         data.y,
         variable=data.variable,
         exposure=data.exposure,
+        use=data.use,
         columns=columns,
         priors=priors or None,
         relative=data.scaled,

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError
+from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.noise import count_quantum
 from layerscope.measured.series import Level, Rejected, stack_levels
 
 from .dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
 from .options import RegionTable, SeriesTable
 
-__all__ = ["RegionSpectra", "merge_levels", "metadata", "region_spectra"]
+__all__ = ["RegionSpectra", "merge_levels", "metadata", "region_spectra", "unread_files"]
 
 FloatArray = NDArray[np.float64]
 
@@ -44,10 +44,12 @@ class RegionSpectra:
         Etch times (s); None for a single level without one.
     transmission : ndarray, shape (n,), or None
         Of the analyser, mean over the levels.
+    use : ndarray of bool, shape (L, n), or None
+        Points that hold counts; None: all.
     rejected : tuple of Rejected
         Levels that could not be used.
     notes : tuple of str
-        What else was left out, and why.
+        What else was left out, and why: files that could not be read, levels without a charge reference.
     """
 
     levels: tuple[Level[Spectrum], ...]
@@ -58,6 +60,7 @@ class RegionSpectra:
     live_time_s: FloatArray
     times: FloatArray | None
     transmission: FloatArray | None
+    use: NDArray[np.bool_] | None = None
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -82,6 +85,7 @@ class RegionSpectra:
             exposure=self.exposure[at],
             live_time_s=self.live_time_s[at],
             times=None if self.times is None else self.times[at],
+            use=None if self.use is None else self.use[at],
         )
 
 
@@ -90,26 +94,49 @@ def merge_levels(
 ) -> tuple[Level[Spectrum], ...]:
     """Return the levels of a region over all files of a series; `times` (s) take the place of the files'.
 
+    A file of which nothing could be read counts as one level, so that the others keep their numbers and times.
+
     Raises
     ------
     DataError
         If a file does not hold the region, or there are other times than levels.
     """
-    found: list[tuple[int, Spectrum]] = []
-    name = normalise_region(region)
+    found: list[tuple[int, int, Spectrum]] = []
+    count, name = 0, normalise_region(region)
     for file, dataset in enumerate(datasets):
-        if len(datasets) > 1 and name not in dataset.regions():
+        if dataset.spectra and len(datasets) > 1 and name not in dataset.regions():
             raise DataError(f"there is no region {name!r}", source=dataset.source)
-        found += [(file, s) for s in dataset.levels(region, sample=sample)]
-    if times is not None and len(times) != len(found):
+        levels = dataset.levels(region, sample=sample) if dataset.spectra else ()
+        lost = _lost(dataset)
+        for number in range(len(levels) + len(lost)):
+            if number not in lost:
+                found.append((count + number, file, levels[number - sum(at < number for at in lost)]))
+        count += len(levels) + len(lost)
+    if times is not None and len(times) != count:
         raise DataError(
-            f"the recipe gives {len(times)} times for {len(found)} levels of {name!r}", source=datasets[0].source.name
+            f"the recipe gives {len(times)} times for {count} levels of {name!r}", source=datasets[0].source.name
         )
-    known = [s.etch_time_s for _, s in found] if times is None else times
+    known = {n: s.etch_time_s if times is None else times[n] for n, _, s in found}
     return tuple(
-        Level(number, file, replace(s, level=number, etch_time_s=time), time_s=time)
-        for number, ((file, s), time) in enumerate(zip(found, known, strict=True))
+        Level(number, file, replace(s, level=number, etch_time_s=known[number]), time_s=known[number])
+        for number, file, s in found
     )
+
+
+def unread_files(datasets: Sequence[XpsDataset]) -> list[tuple[int, int, LayerscopeError]]:
+    """Return the files of which nothing could be read: the series' entry, the number in it, and why."""
+    return [
+        (file, p.index, p.error(str(dataset.source))) for file, dataset in enumerate(datasets) for p in dataset.problems
+    ]
+
+
+def _lost(dataset: XpsDataset) -> list[int]:
+    """Return the numbers of levels that a file or folder lost with files that could not be read.
+
+    They are known where every other file is a level of one region; what a file of several regions held, nobody knows.
+    """
+    one_each = len({(s.region, s.sample) for s in dataset.spectra}) <= 1
+    return [p.index for p in dataset.problems] if one_each else []
 
 
 def _sound(
@@ -180,8 +207,16 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         live,
         None if len(merged) == 1 and spectra[0].etch_time_s is None else require_etch_times(spectra, source),
         transmission,
+        _in_use(spectra, inside),
         tuple(rejected),
+        tuple(f"left out: {error}" for _, _, error in unread_files(datasets)),
     )
+
+
+def _in_use(spectra: Sequence[Spectrum], inside: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return which points of a range hold counts, shape (L, n); None if all do."""
+    rows = np.stack([np.ones(inside.size, bool) if s.use is None else s.use for s in spectra])[:, inside]
+    return None if rows.all() else rows
 
 
 def _exposures(spectra: tuple[Spectrum, ...], series: SeriesTable, source: str) -> tuple[FloatArray, FloatArray]:

@@ -256,6 +256,11 @@ def redraw(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -
     inside = (axis >= problem.range_eV[0] - 1e-6) & (axis <= problem.range_eV[1] + 1e-6)
     if int(inside.sum()) < 3:
         raise DataError(f"the CasaXPS region {chosen.name!r} holds {int(inside.sum())} points of the spectrum")
+    if spectrum.use is not None and not spectrum.use[inside].all():
+        raise DataError(
+            f"the CasaXPS region {chosen.name!r} was fitted over points that hold no counts: "
+            f"{spectrum.metadata['masked']}"
+        )
     background = np.array(spectrum.counts)
     background[inside] = _background(spectrum, chosen, inside)
     return CasaFitCurves(

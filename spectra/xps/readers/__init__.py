@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from layerscope.measured.formats import Formats
+from layerscope.measured.formats import Formats, OnError
 
 from ..dataset import Spectrum, XpsDataset
 from ..options import SpectrumColumnsTable
@@ -22,19 +22,21 @@ def read(
     format: str = "auto",
     columns: SpectrumColumnsTable | None = None,
     members: str | None = None,
+    on_error: OnError = "raise",
 ) -> XpsDataset:
     """Read a file, a folder, a zip archive or all files that fit a pattern: spectra.
 
     Parameters
     ----------
-    path, format, columns, members
+    path, format, columns, members, on_error
         As of `Formats.read`.
 
     Returns
     -------
     XpsDataset
-        Checked. Spectra of one region and sample are its levels, in natural order of the files' names and in the order
-        of each file.
+        Checked unless `on_error` is ``"keep"``; a few points that are no counts are masked, see `Spectrum.masked`.
+        Spectra of one region and sample are its levels, in natural order of the files' names and in the order of each
+        file.
 
     Raises
     ------
@@ -46,6 +48,6 @@ def read(
     def numbered(spectrum: Spectrum) -> Spectrum:
         key = (spectrum.sample, spectrum.region)
         levels[key] += 1
-        return replace(spectrum, level=levels[key] - 1)
+        return replace(spectrum, level=levels[key] - 1).masked()
 
-    return FORMATS.read(path, format=format, columns=columns, members=members, prepare=numbered)
+    return FORMATS.read(path, format=format, columns=columns, members=members, on_error=on_error, prepare=numbered)
