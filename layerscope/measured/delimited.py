@@ -292,15 +292,15 @@ class _Parser:
         return text
 
     def _delimiter(self) -> str:
-        """Return the delimiter that makes rows of most lines."""
+        """Return the delimiter that makes rows of most lines; a row counts by the share of numbers and times in it."""
         sample = [line for _, line in self.lines[:_SAMPLE] if not line.lstrip().startswith(self.marks)]
 
-        def rows(delimiter: str) -> int:
-            cells = (self._closed(split(line)) for split in [_splitter(delimiter)] for line in sample)
-            return sum(len(row) > 1 and self.is_row(row) for row in cells)
+        def score(delimiter: str) -> float:
+            rows = [row for row in map(self._closed, map(_splitter(delimiter), sample)) if len(row) > 1]
+            return sum(self._known(row) / len(row) for row in rows if self.is_row(row))
 
-        best = max(_DELIMITERS, key=rows)
-        return best if rows(best) else " "
+        best = max(_DELIMITERS, key=score)
+        return best if score(best) else " "
 
     def cells(self, line: str) -> list[str]:
         """Return the parts of a line."""
@@ -312,8 +312,11 @@ class _Parser:
 
     def is_row(self, cells: list[str]) -> bool:
         """Tell whether the parts of a line are a row."""
-        known = sum(_is_number(cell) or (not self.numeric and _is_time(cell)) for cell in cells)
+        known = self._known(cells)
         return known >= self.least and (known == len(cells) or not self.numeric)
+
+    def _known(self, cells: list[str]) -> int:
+        return sum(_is_number(cell) or (not self.numeric and _is_time(cell)) for cell in cells)
 
     def is_comment(self, line: str) -> bool:
         """Tell whether a line is a comment; among numbers, quoted words are one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import exp
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from layerscope.cycler import CyclerColumnsTable, read_cycler, read_frame_log
 from layerscope.errors import LayerscopeError, ReaderError
 from layerscope.measured.delimited import ColumnsTable
 
-X = np.round(np.arange(10.0, 40.0, 0.1), 2)
-Y = np.round(3.0 + 1.2 * np.exp(-(((X - 25.0) / 8.0) ** 2)), 4)
+X = np.round(np.arange(10.0, 40.0, 0.1), 2).tolist()  # 10.0, 10.1: every one with its decimals
+Y = [round(3.0 + 1.2 * exp(-(((x - 25.0) / 8.0) ** 2)), 4) for x in X]
 
 
 def spectrum(path: Path, **how: str) -> np.ndarray:
@@ -46,7 +47,7 @@ every_reader = pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 
 
 def table(delimiter: str, decimal: str = ".", head: str = "a{}b", comment: str = "", end: str = "") -> str:
-    rows = [delimiter.join(f"{v:g}".replace(".", decimal) for v in pair) + end for pair in zip(X, Y, strict=True)]
+    rows = [delimiter.join(str(v).replace(".", decimal) for v in pair) + end for pair in zip(X, Y, strict=True)]
     lines = [comment] * bool(comment) + [head.replace("{}", delimiter)] * bool(head) + rows
     return "\n".join(lines) + "\n"
 
