@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from layerscope.errors import FitError
-from layerscope.fitting.shapes import AXIS_UNIT, Doublet, Shape, get_shape, shape_names
+from layerscope.fitting.shapes import AXIS_UNIT, Doublet, Multiplet, Shape, get_shape, shape_names
 
 # Two or three rows each: broad and narrow, Gaussian- and Lorentzian-like, mild and strong asymmetry.
 CASES: dict[str, list[list[float]]] = {
@@ -22,13 +22,20 @@ CASES: dict[str, list[list[float]]] = {
     "casa_la": [[191.3, 0.9, 1.4, 1.7, 0.6], [191.0, 1.2, 0.8, 3.0, 0.1], [192.0, 0.06, 0.9, 1.3, 0.9]],
 }
 NAMES = sorted(CASES)
-SHAPES = [*NAMES, "doublet"]
+SHAPES = [*NAMES, "doublet", "multiplet", "multiplet of voigt", "doublet of multiplet"]
 
 
-def make(name: str) -> tuple[Shape, np.ndarray]:
+def make(name: str, stretch: float = 1.0) -> tuple[Shape, np.ndarray]:
     if name == "doublet":
         rows = [[*row, 2.1, 0.5] for row in CASES["pseudo_voigt"]]
         return Doublet(get_shape("pseudo_voigt")), np.array(rows)
+    if "multiplet" in name:
+        base = "voigt" if name.endswith("voigt") else "pseudo_voigt"
+        offsets = [0.0, 1.1 * stretch, -0.4 * stretch]
+        peaks = Multiplet(get_shape(base), offsets, [40.0, 25.0, 5.0], [1.0, 2.4, 0.8])
+        if name.startswith("doublet"):
+            return Doublet(peaks), np.array([[*row, 2.1, 0.5] for row in CASES[base]])
+        return peaks, np.array(CASES[base])
     return get_shape(name), np.array(CASES[name])
 
 
@@ -71,7 +78,7 @@ def test_every_registered_shape_is_tested_here() -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_derivatives_of_the_value_are_exact(name: str) -> None:
     shape, p = make(name)
-    if name in {"pseudo_voigt", "doublet"}:
+    if name in {"pseudo_voigt", "doublet", "multiplet", "doublet of multiplet"}:
         p[:, 2] = np.clip(p[:, 2], 0.1, 0.9)
     x = axes(len(p))
     jac = shape.evaluate(x, p).jac
@@ -156,10 +163,10 @@ def test_area_is_one(name: str) -> None:
     mirrored[:, 0] = -p[:, 0]
     if name == "casa_la":
         mirrored[:, [2, 3]] = mirrored[:, [3, 2]]
-    if name == "doublet":
+    if name.startswith("doublet"):
         mirrored[:, 0] -= p[:, 3]
         mirrored[:, 4] = 1.0 / p[:, 4]
-    beyond = shape.evaluate([-280.0, -279.9], mirrored, integral=True).integral
+    beyond = make(name, stretch=-1.0)[0].evaluate([-280.0, -279.9], mirrored, integral=True).integral
     assert beyond is not None
     # What lies below the last point, summed along the axis, and what the mirrored line has below it.
     np.testing.assert_allclose(inside[:, -1] + beyond[:, 0], 1.0, atol=5e-9)
@@ -209,7 +216,7 @@ def test_unit_of_the_axis_only_scales(name: str) -> None:
     lengths = np.array([hints[n].unit == AXIS_UNIT for n in shape.parameters])
     factor = 1000.0  # eV to meV
     here = shape.evaluate(x, p, integral=True)
-    there = shape.evaluate(x * factor, np.where(lengths, p * factor, p), integral=True)
+    there = make(name, stretch=factor)[0].evaluate(x * factor, np.where(lengths, p * factor, p), integral=True)
     per = np.where(lengths, 1.0 / factor, 1.0)[np.newaxis, :, np.newaxis]
     np.testing.assert_allclose(there.value * factor, here.value, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(there.jac * factor, here.jac * per, rtol=1e-7, atol=1e-9 * np.abs(here.jac * per).max())

@@ -16,6 +16,7 @@ from layerscope.fitting.shapes import (
     Gaussian,
     GLProduct,
     Lorentzian,
+    Multiplet,
     PseudoVoigt,
     Voigt,
     sgl_to_mixing,
@@ -250,3 +251,40 @@ def test_doublet_with_ratio_zero_is_its_first_line() -> None:
 def test_doublet_refuses_a_ratio_without_a_total_area() -> None:
     with pytest.raises(FitError, match="ratio"):
         Doublet(Gaussian()).evaluate(X, [[0.0, 0.8, 2.5, -1.0]])
+
+
+def test_multiplet_is_the_sum_of_its_peaks_with_the_areas_as_shares() -> None:
+    base, shares = PseudoVoigt(), np.array([0.6, 0.3, 0.1])
+    shape = Multiplet(base, [0.0, 1.5, 4.0], 10.0 * shares, [1.0, 2.0, 0.5])
+    ours = shape.evaluate(X, [[-1.0, 0.8, 0.3]], integral=True)
+    peaks = base.evaluate(X, [[-1.0, 0.8, 0.3], [0.5, 1.6, 0.3], [3.0, 0.4, 0.3]], integral=True)
+    np.testing.assert_allclose(ours.value[0], shares @ peaks.value, rtol=1e-12)
+    np.testing.assert_allclose(ours.integral[0], shares @ peaks.integral, rtol=1e-12)
+
+
+def test_multiplet_of_one_peak_is_that_peak() -> None:
+    ours = Multiplet(Voigt(), [0.0], [17.0], [1.0])
+    assert ours.parameters == Voigt().parameters
+    for one, other in zip(
+        vars(ours.evaluate(X, [[0.0, 0.8, 0.3]], integral=True)).values(),
+        vars(Voigt().evaluate(X, [[0.0, 0.8, 0.3]], integral=True)).values(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "words"),
+    [
+        (([], [], []), "at least one"),
+        (([0.0, 1.0], [1.0], [1.0, 1.0]), "as many offsets as areas"),
+        (([0.0, 1.0], [1.0, -1.0], [1.0, 1.0]), "above zero"),
+        (([0.0, 1.0], [1.0, 1.0], [1.0, 0.0]), "above zero"),
+        (([0.0, np.nan], [1.0, 1.0], [1.0, 1.0]), "finite"),
+        (([0.5, 1.0], [1.0, 1.0], [1.0, 1.0]), "first peak"),
+        (([0.0, 1.0], [1.0, 1.0], [2.0, 1.0]), "first peak"),
+    ],
+)
+def test_multiplet_refuses_peaks_that_make_none(peaks: tuple[list[float], ...], words: str) -> None:
+    with pytest.raises(FitError, match=words):
+        Multiplet(PseudoVoigt(), *peaks)

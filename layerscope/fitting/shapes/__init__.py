@@ -19,6 +19,7 @@ from layerscope.fitting.shapes.casa_la import CasaLA
 from layerscope.fitting.shapes.doniach import DoniachSunjic
 from layerscope.fitting.shapes.doublet import Doublet
 from layerscope.fitting.shapes.gl_product import GLProduct
+from layerscope.fitting.shapes.multiplet import Multiplet
 from layerscope.fitting.shapes.registry import get_shape, shape_names
 from layerscope.fitting.shapes.simple import Gaussian, Lorentzian, PseudoVoigt, sgl_to_mixing
 from layerscope.fitting.shapes.voigt import Voigt
@@ -33,6 +34,7 @@ __all__ = [
     "Gaussian",
     "Line",
     "Lorentzian",
+    "Multiplet",
     "ParameterHint",
     "PseudoVoigt",
     "Shape",
