@@ -7,7 +7,10 @@ from layerscope.spectra.xps.rsf import get_rsf_set, load_rsf_sets
 
 from layerscope.errors import DataError, RecipeError
 
-LINES = "B 1s;C 1s;N 1s;O 1s;F 1s;P 2p;Si 2p;S 2p;Cl 2p;Li 1s;Mn 2p;Co 2p;Ni 2p;In 3d;Sn 3d;In 3d5/2;Sn 3d5/2"
+LINES = (
+    "B 1s;C 1s;N 1s;O 1s;F 1s;P 2p;Si 2p;S 2p;Cl 2p;Li 1s;Mn 2p;Co 2p;Ni 2p;In 3d;Sn 3d;In 3d5/2;Sn 3d5/2;"
+    "Na 1s;Al 2p;Ti 2p;Fe 2p;Cu 2p;Zr 3d;Nb 3d;La 3d;Ti 2p3/2;Fe 2p3/2;Cu 2p3/2;Zr 3d5/2;Nb 3d5/2;La 3d5/2"
+)
 
 
 def test_every_set_covers_the_elements_of_the_cathodes_and_is_relative_to_carbon() -> None:
@@ -36,6 +39,14 @@ def test_scofield_values_are_the_published_ones() -> None:
 def test_sets_disagree_by_no_more_than_the_known_spread(line: str, low: float, high: float) -> None:
     values = [rsf.factor(line).value for rsf in load_rsf_sets().values()]
     assert low <= min(values) < max(values) <= high
+
+
+def test_magnesium_and_tungsten_are_in_the_sets_whose_sources_give_them() -> None:
+    having = {line: {name for name, one in load_rsf_sets().items() if one.has(line)} for line in ("Mg 1s", "W 4f")}
+    assert having == {
+        "Mg 1s": {"scofield", "thermo_al", "wagner_1981"},
+        "W 4f": {"scofield", "thermo_al", "wagner_1981", "kratos"},
+    }
 
 
 def test_wagner_factors_are_the_published_ones_on_the_carbon_scale() -> None:

@@ -51,6 +51,8 @@ def test_every_line_that_the_pipeline_needs_has_species() -> None:
         "Cl 2p",
         "Si 2p",
         "Sn 3d",
+        *("Al 2p", "N 1s", "S 2p", "Na 1s", "Mg 1s", "Mg 2p", "Ti 2p", "Fe 2p", "Cu 2p"),
+        *("Zr 3d", "Nb 3d", "La 3d", "W 4f"),
     ]
     assert {line: len(species_for(line)) for line in needed if len(species_for(line)) < 2} == {}
 
@@ -79,6 +81,35 @@ def test_every_entry_has_a_source_and_an_honest_status() -> None:
 def test_ranges_hold_the_values_of_the_nist_database(line: str, species_id: str, inside: tuple[float, float]) -> None:
     entry = get_species(species_id, line)
     assert entry.low_eV <= inside[0] <= inside[1] <= entry.high_eV
+
+
+@pytest.mark.parametrize(
+    ("line", "species_id", "value"),
+    [  # not from NIST SRD 20, where the ranges come from: Thermo's pages, xpsfitting.com, ISO 15472, Biesinger 2010
+        ("Ti 2p3/2", "Ti", 454.1),
+        ("Ti 2p3/2", "TiN", 454.9),
+        ("Ti 2p3/2", "TiO2", 458.6),
+        ("Cu 2p3/2", "Cu(0)", 932.62),
+        ("Cu 2p3/2", "Cu2O", 932.43),
+        ("Cu 2p3/2", "CuO", 933.57),
+        ("La 3d5/2", "La2O3", 834.5),
+    ],
+)
+def test_ranges_of_coatings_and_dopants_hold_what_other_sources_give(line: str, species_id: str, value: float) -> None:
+    entry = get_species(species_id, line)
+    assert entry.low_eV <= value <= entry.high_eV
+
+
+def test_lanthanum_competes_with_nickel_through_its_second_line() -> None:
+    assert ("La2O3", "La 3d3/2") in names(competing("Ni 2p", 851.8, 0.05))
+
+
+def test_the_two_lines_of_a_doublet_stand_in_the_statistical_ratio() -> None:
+    expected = {"p": 1 / 2, "d": 2 / 3, "f": 3 / 4}
+    for entry in load_species():
+        if entry.ratio is not None and entry.partner is not None:
+            assert entry.ratio == pytest.approx(expected[entry.line.split()[1][1]], abs=1e-3), entry.id
+            assert entry.partner.split("/")[0][:-1] == entry.line.split("/")[0][:-1]
 
 
 def test_tm_o_b_at_191_1_competes_with_boron_nitride_and_with_phosphate_p_2s() -> None:
