@@ -10,8 +10,9 @@ from layerscope.runs.summary import Cell, Column, SummaryTable, words_table
 from .attenuation import imfp_tpp2m, load_materials
 from .charge import load_references
 from .dataset import normalise_region
+from .multiplets import MultipletTemplate, load_templates
 from .rsf import RsfSet, load_rsf_sets
-from .species import Species, load_species, species_for
+from .species import Species, is_of_line, load_species
 
 __all__ = ["charge_references", "materials", "sensitivity_factors", "species"]
 
@@ -19,21 +20,20 @@ _STATUS = "read: opened at the source; secondary: quoted by another work; unveri
 
 
 def species(words: Sequence[str]) -> SummaryTable:
-    """Return the species of the library.
+    """Return the species of the library, and the templates of multiplets that stand for some of them in a fit.
 
     Parameters
     ----------
     words : sequence of str
-        A core level, such as ``B 1s``, or an element; or words that all occur in name, description, source or notes.
+        A core level, such as ``B 1s``, or an element; or words that all occur in name, description, source or notes;
+        ``template`` gives the templates.
     """
     asked = " ".join(words)
-    of_line = species_for(asked) if words else ()
-    of_element = [entry for entry in load_species() if entry.line.split()[0] == asked]
-    chosen = of_line or of_element or [entry for entry in load_species() if _has(entry, words)]
-    rows = [
-        (entry.line, entry.id, _range(entry), entry.spread_eV, entry.label, f"{entry.source} ({entry.status})")
-        for entry in sorted(chosen, key=lambda entry: (entry.line, entry.position_eV))
-    ]
+    entries: tuple[Species | MultipletTemplate, ...] = (*load_species(), *load_templates())
+    of_line = [entry for entry in entries if words and is_of_line(entry.line, normalise_region(asked))]
+    of_element = [entry for entry in entries if entry.line.split()[0] == asked]
+    chosen = of_line or of_element or [entry for entry in entries if _has(entry, words)]
+    rows = [_species_row(entry) for entry in sorted(chosen, key=lambda entry: (entry.line, entry.position_eV))]
     columns = (
         Column("line", kind="key"),
         Column("species", kind="key"),
@@ -45,13 +45,26 @@ def species(words: Sequence[str]) -> SummaryTable:
     return words_table("Species", columns, rows, note=_STATUS)
 
 
+def _species_row(entry: Species | MultipletTemplate) -> tuple[Cell, ...]:
+    source = f"{entry.source} ({entry.status})"
+    if isinstance(entry, Species):
+        return (entry.line, entry.id, _range(entry), entry.spread_eV, entry.label, source)
+    whole = sum(peak.area for peak in entry.peaks)
+    peaks = ", ".join(f"+{peak.offset_eV:g} ({peak.area / whole:.0%})" for peak in entry.peaks[1:])
+    label = (
+        f"{entry.label}; first of {len(entry.peaks)} peaks ({entry.peaks[0].area / whole:.0%}), the others at {peaks}"
+    )
+    return (entry.line, f"template {entry.id}", f"{entry.position_eV:g}", None, label, source)
+
+
 def _range(entry: Species) -> str:
     low, high = f"{entry.low_eV:g}", f"{entry.high_eV:g}"
     return low if low == high else f"{low}–{high}"
 
 
-def _has(entry: Species, words: Sequence[str]) -> bool:
-    return _holds(" ".join((entry.id, entry.line, entry.label, entry.source, entry.notes)), words)
+def _has(entry: Species | MultipletTemplate, words: Sequence[str]) -> bool:
+    kind = "" if isinstance(entry, Species) else "template"
+    return _holds(" ".join((kind, entry.id, entry.line, entry.label, entry.source, entry.notes)), words)
 
 
 def _holds(text: str, words: Sequence[str]) -> bool:

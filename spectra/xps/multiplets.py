@@ -78,4 +78,5 @@ def get_template(name: str, line: str) -> MultipletTemplate:
     """
     wanted = normalise_region(line)
     known = {template.id: template for template in load_templates() if is_of_line(template.line, wanted)}
-    return find_entry(known, name, f"template for {wanted}:")
+    others = ", ".join(sorted({template.line for template in load_templates()}))
+    return find_entry(known, name, f"template for {wanted}:", hint=f"; there are templates for {others}")

@@ -81,6 +81,10 @@ class ComponentTable(RecipeModel):
     line: str | None = Field(default=None, description="core level in the library; the region's when not given")
     custom: bool = Field(default=False, description="the species is not in the library; a position is then needed")
     shape: ShapeName = Field(default="pseudo_voigt", description="of the line; widths are full widths at half maximum")
+    template: str | None = Field(
+        default=None,
+        description="multiplet of the library, 'MnO2', whose peaks together are the line",
+    )
     doublet: bool = Field(default=False, description="two lines with the splitting and ratio of the library")
     like: str | None = Field(default=None, description="species whose width and shape this one shares")
     optional: bool = Field(default=False, description="test by BIC whether the data need it")
@@ -96,6 +100,11 @@ class ComponentTable(RecipeModel):
     def name(self) -> str:
         """Name of the component in the fit."""
         return identifier(self.species)
+
+    @property
+    def line_shape(self) -> str:
+        """What the line is, in words: ``"pseudo_voigt"``, or with a template ``"MnO2 of pseudo_voigt"``."""
+        return self.shape if self.template is None else f"{self.template} of {self.shape}"
 
 
 class BackgroundTable(RecipeModel):

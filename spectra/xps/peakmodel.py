@@ -14,8 +14,10 @@ from layerscope.fitting.backgrounds import static_shirley
 from layerscope.fitting.expressions import Expression
 from layerscope.fitting.layout import PER_PATTERN, Layout, Scope, Smooth
 from layerscope.fitting.model import ActiveBackground, Component, PatternModel
+from layerscope.fitting.shapes import Shape
 from layerscope.fitting.tougaard import TOUGAARD_KERNELS, static_tougaard
 
+from .multiplets import MultipletTemplate, get_template
 from .options import BackgroundTable, ComponentTable, ParameterTable, RegionTable
 from .species import Species, get_species
 
@@ -29,6 +31,8 @@ ShiftPolicy = Literal["charge", "free", "none"]
 
 POSITION_MARGIN_EV = 0.3  # how far beyond the published range a position may go: charge references differ by that much
 DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
+TEMPLATE_MARGIN_EV = 0.6  # how far the first peak of a multiplet may go from where it was published
+TEMPLATE_FWHM = (0.6, 2.5)  # how far its width may go, over the published one: pass energies differ by that much
 MAX_SHIFT_EV = 15.0
 
 
@@ -62,6 +66,17 @@ def library_species(table: ComponentTable, region: str) -> Species | None:
     if table.custom:
         return None
     return get_species(table.species, table.line or region)
+
+
+def library_template(table: ComponentTable, region: str) -> MultipletTemplate | None:
+    """Return the multiplet that makes the line of a component, or None where it is one peak.
+
+    Raises
+    ------
+    RecipeError
+        If the library has no such template for the line.
+    """
+    return None if table.template is None else get_template(table.template, table.line or region)
 
 
 def build_model(
@@ -101,7 +116,7 @@ def build_model(
     if background.mode == "active" and background.kind != "polynomial":
         active = background.kind
     model = PatternModel(
-        [Component(c.name, c.shape, doublet=c.doublet) for c in chosen],
+        [Component(c.name, _shape(c, region.name), doublet=c.doublet) for c in chosen],
         polynomial=background.polynomial,
         active=active,
     )
@@ -112,7 +127,7 @@ def build_model(
         _declare(c, region.name, parameters, scopes, held=c.name in held, reference=c.name == reference)
     for c in chosen:
         if c.like is not None and c.like in by_species:
-            _tie(c, by_species[c.like], parameters, model)
+            _tie(c, by_species[c.like], parameters, model, region.name)
     _check_expressions(parameters, model)
     if shift != "none":
         parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
@@ -122,6 +137,11 @@ def build_model(
             if name in parameters:
                 parameters[name].set(value=0.0, vary=False)
     return BuiltModel(model, parameters, {k: v for k, v in scopes.items() if parameters[k].vary}, chosen)
+
+
+def _shape(c: ComponentTable, region: str) -> str | Shape:
+    template = library_template(c, region)
+    return c.shape if template is None else template.shape(c.shape)
 
 
 def _declare(
@@ -140,11 +160,14 @@ def _declare(
         center.set(value=entry.position_eV, min=low, max=high)
         if c.doublet:
             _set_doublet(c, entry, parameters)
-    elif c.position_eV.value is None:
+    template = library_template(c, region)
+    if entry is None and template is None and c.position_eV.value is None:
         raise RecipeError(f"custom species {c.species!r} needs position_eV", source=f"regions[{region}]")
     fwhm = parameters.get(f"{c.name}_fwhm")
     if fwhm is not None:
         fwhm.set(value=DEFAULT_FWHM_EV[0], min=DEFAULT_FWHM_EV[1], max=DEFAULT_FWHM_EV[2])
+    if template is not None:
+        _set_template(template, center, fwhm)
     known = {n.removeprefix(f"{c.name}_"): n for n in parameters if n.startswith(f"{c.name}_")}
     for name, table in {"center": c.position_eV, **c.parameters}.items():
         if name not in known:
@@ -178,6 +201,15 @@ def _set_doublet(c: ComponentTable, entry: Species, parameters: lmfit.Parameters
     parameters[f"{c.name}_ratio"].set(value=entry.ratio)
 
 
+def _set_template(template: MultipletTemplate, center: lmfit.Parameter, fwhm: lmfit.Parameter | None) -> None:
+    """Start the first peak of a multiplet where and as wide as it was published."""
+    at = template.position_eV
+    center.set(value=at, min=at - TEMPLATE_MARGIN_EV, max=at + TEMPLATE_MARGIN_EV)
+    if fwhm is not None:
+        narrow, wide = (factor * template.fwhm_eV for factor in TEMPLATE_FWHM)
+        fwhm.set(value=template.fwhm_eV, min=narrow, max=wide)
+
+
 def _apply(table: ParameterTable, parameter: lmfit.Parameter, name: str, scopes: dict[str, Scope]) -> None:
     said = table.model_fields_set
     if table.min is not None:
@@ -199,15 +231,23 @@ def _apply(table: ParameterTable, parameter: lmfit.Parameter, name: str, scopes:
         scopes[name] = PER_PATTERN if table.scope == "level" else Smooth(table.knots)
 
 
-def _tie(c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters, model: PatternModel) -> None:
-    """Give a component the width and shape of another, except what its own table sets."""
+def _tie(
+    c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters, model: PatternModel, region: str
+) -> None:
+    """Give a component the width and shape of another, except what its own table sets.
+
+    Two multiplets share the factor between their widths and the published ones.
+    """
     if c.shape != other.shape:
         raise RecipeError(f"{c.species!r} is to be like {other.species!r}, but their shapes differ")
     line = next(x for x in model.components if x.name == c.name).line
+    mine, theirs = library_template(c, region), library_template(other, region)
+    wider = mine.fwhm_eV / theirs.fwhm_eV if mine is not None and theirs is not None else 1.0
     for name in line.parameters:
         if name in ("center", "splitting", "ratio") or name in c.parameters:
             continue
-        parameters[f"{c.name}_{name}"].set(expr=f"{other.name}_{name}")
+        factor = f"{wider!r} * " if wider != 1.0 and name.endswith("fwhm") else ""
+        parameters[f"{c.name}_{name}"].set(expr=f"{factor}{other.name}_{name}")
 
 
 def _check_expressions(parameters: lmfit.Parameters, model: PatternModel) -> None:

@@ -39,7 +39,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         "bic": fit.bic,
         "charge_reference": profile.recipe.charge.species,
         "charge_reference_energy_eV": profile.recipe.charge.energy_eV,
-        **{f"shape:{c.species}": c.shape for c in result.components},
+        **{f"shape:{c.species}": c.line_shape for c in result.components},
         **{f"color_order:{c.species}": i for i, c in enumerate(result.components)},
     }
     return SeriesArrays.of_fit(

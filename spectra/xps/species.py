@@ -26,6 +26,7 @@ __all__ = [
     "Status",
     "competing",
     "get_species",
+    "is_of_line",
     "load_species",
     "overlaps",
     "parse_species",
@@ -116,7 +117,7 @@ def species_for(line: str) -> tuple[Species, ...]:
         In the order of their positions; empty if the library has none.
     """
     wanted = normalise_region(line)
-    matches = (entry for entry in load_species() if _same_line(entry.line, wanted))
+    matches = (entry for entry in load_species() if is_of_line(entry.line, wanted))
     return tuple(sorted(matches, key=lambda entry: entry.position_eV))
 
 
@@ -203,7 +204,7 @@ def competing(
     for entry in (species for species in load_species() if not species.standard):
         for name, low, high, spread in _ranges(entry):
             distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
-            is_own = _same_line(name, own)
+            is_own = is_of_line(name, own)
             if distance <= k and not (is_own and entry.id in left_out):
                 assignment = Assignment(
                     species=entry.id, line=name, low_eV=low, high_eV=high, source=entry.source, distance_sigma=distance
@@ -228,7 +229,7 @@ def overlaps(line: str, assignments: Iterable[Assignment]) -> tuple[str, ...]:
         Lines other than `line`, sorted, each once.
     """
     own = normalise_region(line)
-    return tuple(sorted({entry.line for entry in assignments if not _same_line(entry.line, own)}))
+    return tuple(sorted({entry.line for entry in assignments if not is_of_line(entry.line, own)}))
 
 
 def _ranges(entry: Species) -> Iterable[tuple[str, float, float, float]]:
@@ -239,6 +240,6 @@ def _ranges(entry: Species) -> Iterable[tuple[str, float, float, float]]:
         yield entry.partner, entry.low_eV + entry.splitting_eV, entry.high_eV + entry.splitting_eV, spread
 
 
-def _same_line(name: str, wanted: str) -> bool:
+def is_of_line(name: str, wanted: str) -> bool:
     """Tell whether a line is the wanted one, or a component of it: ``"In 3d5/2"`` is part of ``"In 3d"``."""
     return name == wanted or ("/" not in wanted and "/" in name and name.startswith(wanted))

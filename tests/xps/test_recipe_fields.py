@@ -16,7 +16,8 @@ from layerscope.spectra.xps.quantities import level_quantities
 from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
 from layerscope.spectra.xps.series import region_spectra
 from numpy.typing import NDArray
-from scipy.special import erf, voigt_profile
+from scipy.special import voigt_profile
+from simulated_lines import LN2, Line, lines_with_step
 
 from layerscope.errors import DataError, RecipeError
 from layerscope.records import Quantity, ResultRecord
@@ -26,20 +27,6 @@ from layerscope.runs.plan import make_plan
 FloatArray = NDArray[np.float64]
 
 X = np.round(np.arange(185.0, 199.001, 0.1), 2)
-LN2 = math.log(2.0)
-Line = tuple[float, float, float, float]  # center, fwhm, mixing, area
-
-
-def lines_with_step(x: FloatArray, lines: Sequence[Line], k: float) -> FloatArray:
-    """Return pseudo-Voigts with k times their running integrals, from the formula."""
-    y = np.zeros_like(x)
-    for center, fwhm, mixing, area in lines:
-        t = (x - center) / fwhm
-        gauss = 2.0 * math.sqrt(LN2 / math.pi) / fwhm * np.exp(-4.0 * LN2 * t**2)
-        lorentz = 2.0 / (math.pi * fwhm * (1.0 + 4.0 * t**2))
-        step = (1 - mixing) * 0.5 * (1.0 + erf(2.0 * math.sqrt(LN2) * t)) + mixing * (0.5 + np.arctan(2 * t) / math.pi)
-        y += area * ((1 - mixing) * gauss + mixing * lorentz + k * step)
-    return y
 
 
 def profile(levels: Sequence[Sequence[Line]], *, k: float = 0.03, base: float = 900.0, seed: int = 1) -> RegionData:

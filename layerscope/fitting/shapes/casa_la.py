@@ -11,7 +11,7 @@ from scipy import special
 
 from layerscope.errors import FitError
 from layerscope.fitting.shapes.base import FloatArray, ParameterHint, RowByRowLine, ShapeValues
-from layerscope.fitting.shapes.running_integral import hermite_steps, integrate, refined, tail_nodes
+from layerscope.fitting.shapes.running_integral import hermite_steps, integrate, legendre_nodes, refined, tail_nodes
 from layerscope.fitting.shapes.voigt import SIGMA_PER_FWHM
 
 __all__ = ["CasaLA"]
@@ -185,7 +185,8 @@ def _side_moments(distance: FloatArray, width: float, exponent: float, sigma: fl
     middle = np.where(low < 0.5 * distance, np.maximum(0.5 * distance, sigma), np.maximum(distance, sigma))
     middle = np.clip(middle, low, high)
     edges = np.arcsinh((2.0 / width) * np.stack([low, middle, high]))
-    node, weight = _legendre()
+    node, weight = legendre_nodes(_COUNT)
+    node, weight = 0.5 * (node + 1.0), 0.5 * weight
     v = (edges[:-1, :, np.newaxis] + np.diff(edges, axis=0)[:, :, np.newaxis] * node).transpose(1, 0, 2)
     dv = (np.diff(edges, axis=0)[:, :, np.newaxis] * weight).transpose(1, 0, 2)
     v, dv = v.reshape(distance.size, -1), dv.reshape(distance.size, -1)
@@ -208,8 +209,3 @@ def _side_moments(distance: FloatArray, width: float, exponent: float, sigma: fl
             by_width * (2.0 * exponent / width),
         ]
     )
-
-
-def _legendre() -> tuple[FloatArray, FloatArray]:
-    node, weight = np.polynomial.legendre.leggauss(_COUNT)
-    return 0.5 * (node + 1.0), 0.5 * weight

@@ -9,6 +9,7 @@ Two rules, both exact for the polynomials they claim and both blind to the order
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ __all__ = [
     "hermite_steps",
     "integral_jac",
     "integrate",
+    "legendre_nodes",
     "refined",
     "tail_nodes",
 ]
@@ -135,6 +137,14 @@ def hermite_steps(x: FloatArray, derivatives: tuple[FloatArray, ...]) -> FloatAr
     return total
 
 
+@lru_cache(maxsize=16)
+def legendre_nodes(count: int) -> tuple[FloatArray, FloatArray]:
+    """Return Gauss-Legendre nodes and weights on [-1, 1], shape (count,): worked out once, so not to be written to."""
+    node, weight = np.polynomial.legendre.leggauss(count)
+    node.flags.writeable = weight.flags.writeable = False
+    return node, weight
+
+
 def gauss_legendre_nodes(x: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
     """Return Gauss-Legendre nodes and weights inside each step of an ascending axis.
 
@@ -150,7 +160,7 @@ def gauss_legendre_nodes(x: FloatArray, count: int) -> tuple[FloatArray, FloatAr
     nodes, weights : ndarray, shape (B, n-1, count)
         Sum over the last axis of ``weights * f(nodes)`` gives the integral over each step.
     """
-    node, weight = np.polynomial.legendre.leggauss(count)
+    node, weight = legendre_nodes(count)
     half = 0.5 * np.diff(x, axis=1)[:, :, np.newaxis]
     middle = 0.5 * (x[:, 1:] + x[:, :-1])[:, :, np.newaxis]
     return middle + half * node, half * weight
