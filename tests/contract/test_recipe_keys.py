@@ -80,7 +80,7 @@ def test_the_whole_recipes_in_the_guide_are_accepted() -> None:
     for block in whole:
         model = find_pipeline(block["pipeline"]).recipe_model if "pipeline" in block else StudyRecipe
         parse_recipe(model, block, "docs/recipes.md")
-    gold, refinement = [block for block in blocks if "layerscope" not in block]
-    for pipeline, part in (("xps", gold), ("rietveld", refinement)):
+    mixture, gold, refinement = [block for block in blocks if "layerscope" not in block]
+    for pipeline, part in (("xps", mixture), ("xps", gold), ("rietveld", refinement)):
         series = {"layerscope": 1, "pipeline": pipeline, "sample": "LCO", "series": [{"files": ["a.dat"]}]}
         parse_recipe(find_pipeline(pipeline).recipe_model, series | part, "docs/recipes.md")
