@@ -68,6 +68,7 @@ class SampleState(FrozenModel):
     etch_time_s: float | None = Field(default=None, ge=0, description="ion etching time, s")
     elapsed_s: float | None = Field(default=None, description="time since the start of the experiment, s")
     depth_nm: float | None = Field(default=None, description="depth below the surface, nm")
+    angle_deg: float | None = Field(default=None, description="emission angle against the surface normal, degrees")
     region: str | None = Field(default=None, description="core level, edge, scan range or image area")
     temperature_K: float | None = Field(default=None, ge=0, description="temperature, K")
     time: str | None = Field(default=None, description="time of the measurement, ISO 8601, as far as the file says")

@@ -40,6 +40,7 @@ _STATE = {
     "elapsed_s": ("time", "s"),
     "etch_time_s": ("etch time", "s"),
     "depth_nm": ("depth", "nm"),
+    "angle_deg": ("angle", "deg"),
     "temperature_K": ("temperature", "K"),
 }
 _NAMES = ("sample", "series", "region", "cycle", "step")
@@ -66,6 +67,7 @@ def record_sort_key(record: ResultRecord) -> tuple[object, ...]:
         state.voltage_V,
         state.etch_time_s,
         state.depth_nm,
+        state.angle_deg,
         state.temperature_K,
     )
     ordered = tuple((value is not None, value or 0.0) for value in numbers)

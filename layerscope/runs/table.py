@@ -33,6 +33,7 @@ COLUMNS: dict[str, type] = {
     "elapsed_s": float,
     "etch_time_s": float,
     "depth_nm": float,
+    "angle_deg": float,
     "temperature_K": float,
     "time": str,
     "component": str,

@@ -263,7 +263,7 @@ def _composition_profile(
     profile: Profile, times: FloatArray | None, composition: Composition, records: list[ResultRecord]
 ) -> ResultRecord | None:
     """Return where along the profile each element appears, saturates or ends."""
-    if times is None or times.size < 3:
+    if times is None or times.size < 3 or profile.level_kind == "angle":
         return None
     # errors of the sensitivities move all levels together: they do not blur where a profile bends
     counting = np.einsum("kmm->mk", composition.parts["counting"])

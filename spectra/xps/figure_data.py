@@ -144,7 +144,7 @@ class ProfileView:
     def scale(self) -> Scale:
         """The axis of levels."""
         first = self.regions[0].series
-        words = "Time" if first.level_name == "time" else "Etch time"
+        words = {"time": "Time", "angle": "Emission angle"}.get(first.level_name, "Etch time")
         return Scale(first.level_name, first.level_unit, f"{words} / {first.level_unit}")
 
 

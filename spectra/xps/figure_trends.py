@@ -98,7 +98,7 @@ def draw_trends(
     """
     weights = [trend.weight for trend in trends]
     grid = cell.subgridspec(len(trends), 1, height_ratios=weights)
-    deep = bool(profile.etch_rate_nm_s) and profile.scale.name != "time"
+    deep = bool(profile.etch_rate_nm_s) and profile.scale.name == "etch_time"
     panels: list[Axes] = []
     for row, trend in enumerate(trends):
         axes = page.figure.add_subplot(grid[row, 0], sharex=panels[0] if panels else None)

@@ -207,12 +207,15 @@ class SeriesTable(options.SeriesTable):
     times_s: tuple[float, ...] | None = Field(
         default=None, description="time of each level, where the levels are moments and not etch steps"
     )
+    angles_deg: tuple[Annotated[float, Field(ge=0, lt=90)], ...] | None = Field(
+        default=None, description="emission angle of each level against the surface normal, over the file's"
+    )
     exposure: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="counts per unit of intensity, where the file does not give dwell time and scans"
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.etch_times_s is not None and self.times_s is not None:
-            raise ValueError("levels are etch steps (etch_times_s) or moments (times_s), not both")
+        if sum(given is not None for given in (self.etch_times_s, self.times_s, self.angles_deg)) > 1:
+            raise ValueError("levels are etch steps (etch_times_s), moments (times_s) or angles (angles_deg): give one")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from layerscope.records import InputFile, ResultRecord, SampleState
 from layerscope.runs.pipeline import RunContext
@@ -14,7 +15,7 @@ from .options import SeriesTable
 from .overlap import P2sPrediction
 from .recipe import XpsRecipe
 from .regionfit import RegionData, RegionFit
-from .series import RegionSpectra
+from .series import LevelKind, RegionSpectra, level_kind
 
 __all__ = ["Profile"]
 
@@ -41,17 +42,23 @@ class Profile:
         """Name of the sample."""
         return self.series.sample or self.recipe.sample
 
-    def state(self, region: str | None, time: float | None) -> SampleState:
-        """Return the state that a record of this series is about."""
-        moments = self.series.times_s is not None
+    @cached_property
+    def level_kind(self) -> LevelKind:
+        """What the levels of the series differ in."""
+        return level_kind(self.datasets, self.series)
+
+    def state(self, region: str | None, value: float | None) -> SampleState:
+        """Return the state that a record of this series is about, with the value of its level."""
         rate = self.recipe.depth.etch_rate_nm_s if self.recipe.depth else None
-        return self.series.state(
-            self.recipe.sample,
-            elapsed_s=time if moments else None,
-            etch_time_s=None if moments else time,
-            depth_nm=None if moments or time is None or rate is None else rate * time,
-            region=region,
-        )
+        known: dict[LevelKind, dict[str, float | None]] = {
+            "time": {"elapsed_s": value},
+            "angle": {"angle_deg": value},
+            "etch_time": {
+                "etch_time_s": value,
+                "depth_nm": None if value is None or rate is None else rate * value,
+            },
+        }
+        return self.series.state(self.recipe.sample, **known[self.level_kind], region=region)
 
     def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
         """Return the files behind a record: all that could be read, or some of them."""

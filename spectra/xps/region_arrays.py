@@ -8,7 +8,7 @@ from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 
 from .profile import Profile
 from .regionfit import RegionFit
-from .series import RegionSpectra, metadata
+from .series import LEVEL_UNITS, RegionSpectra, metadata
 
 __all__ = ["region_arrays"]
 
@@ -30,7 +30,6 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
     """
     fit = result.fit
     times = spectra.times if spectra.times is not None else np.zeros(spectra.y.shape[0])
-    moments = profile.series.times_s is not None
     info = metadata(spectra.spectra)
     info |= {
         "background": result.background.label,
@@ -52,8 +51,8 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         axis_name="binding_energy",
         axis_unit="eV",
         levels=times,
-        level_name="time" if moments else "etch_time",
-        level_unit="s",
+        level_name=profile.level_kind,
+        level_unit=LEVEL_UNITS[profile.level_kind],
         parameters=_parameters(result),
         intensity_unit=spectra.unit,
         area_unit=f"{spectra.unit}*eV",

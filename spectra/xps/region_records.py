@@ -190,7 +190,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
 
 def _species_courses(profile: Profile, result: RegionFit, times: FloatArray | None) -> Courses:
     """Return what the shares of the species do along the profile."""
-    if times is None or len(result.own) < 2:
+    if times is None or len(result.own) < 2 or profile.level_kind == "angle":
         return Courses()
     seen = int(result.detected.sum())
     if seen < MINIMUM_LEVELS:

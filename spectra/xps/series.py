@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,23 @@ from layerscope.measured.series import Level, Rejected, stack_levels
 from .dataset import Spectrum, XpsDataset, normalise_region, require_etch_times
 from .options import RegionTable, SeriesTable
 
-__all__ = ["RegionSpectra", "merge_levels", "metadata", "region_spectra", "unread_files"]
+__all__ = [
+    "LEVEL_UNITS",
+    "LevelKind",
+    "RegionSpectra",
+    "level_kind",
+    "merge_levels",
+    "metadata",
+    "region_spectra",
+    "unread_files",
+]
 
 FloatArray = NDArray[np.float64]
 
 MAX_COUNTS = 2.0**53
+
+LevelKind = Literal["etch_time", "time", "angle"]
+LEVEL_UNITS: Mapping[LevelKind, str] = {"etch_time": "s", "time": "s", "angle": "deg"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class RegionSpectra:
     live_time_s : ndarray, shape (L,)
         Seconds behind each unit of counts: what makes areas of regions comparable (1 where intensities are rates).
     times : ndarray, shape (L,), or None
-        Etch times (s); None for a single level without one.
+        Etch times (s), moments (s) or emission angles (deg), see `level_kind`; None for a single level without one.
     transmission : ndarray, shape (n,), or None
         Of the analyser, mean over the levels.
     use : ndarray of bool, shape (L, n), or None
@@ -90,9 +103,15 @@ class RegionSpectra:
 
 
 def merge_levels(
-    datasets: Sequence[XpsDataset], region: str, sample: str | None, times: Sequence[float] | None = None
+    datasets: Sequence[XpsDataset],
+    region: str,
+    sample: str | None,
+    times: Sequence[float] | None = None,
+    kind: LevelKind = "etch_time",
 ) -> tuple[Level[Spectrum], ...]:
-    """Return the levels of a region over all files of a series; `times` (s) take the place of the files'.
+    """Return the levels of a region over all files of a series; `times` take the place of the files'.
+
+    Levels at several angles come in the order of their angles.
 
     A file of which nothing could be read counts as one level, so that the others keep their numbers and times.
 
@@ -114,13 +133,53 @@ def merge_levels(
         count += len(levels) + len(lost)
     if times is not None and len(times) != count:
         raise DataError(
-            f"the recipe gives {len(times)} times for {count} levels of {name!r}", source=datasets[0].source.name
+            f"the recipe gives {len(times)} {'angles' if kind == 'angle' else 'times'} for {count} levels of {name!r}",
+            source=datasets[0].source.name,
         )
+    if kind == "angle":
+        turned = [(n, file, s if times is None else replace(s, angle_deg=times[n])) for n, file, s in found]
+        turned.sort(key=lambda level: (level[2].angle_deg or 0.0, level[0]))
+        return tuple(Level(number, file, replace(s, level=number)) for number, file, s in turned)
     known = {n: s.etch_time_s if times is None else times[n] for n, _, s in found}
     return tuple(
         Level(number, file, replace(s, level=number, etch_time_s=known[number]), time_s=known[number])
         for number, file, s in found
     )
+
+
+def level_kind(datasets: Sequence[XpsDataset], series: SeriesTable) -> LevelKind:
+    """Return what the levels of a series differ in: what the recipe names, else etch times, else the files' angles."""
+    if series.times_s is not None:
+        return "time"
+    if series.angles_deg is not None:
+        return "angle"
+    spectra = [s for dataset in datasets for s in dataset.spectra]
+    if series.etch_times_s is not None or any(s.etch_time_s is not None for s in spectra):
+        return "etch_time"
+    angles: dict[tuple[str, str], set[float | None]] = {}
+    for s in spectra:
+        angles.setdefault((s.region, s.sample), set()).add(s.angle_deg)
+    return "angle" if any(len(found) > 1 for found in angles.values()) else "etch_time"
+
+
+def _values(levels: tuple[Spectrum, ...], kind: LevelKind, source: str) -> FloatArray:
+    """Return what the levels differ in, shape (L,), rising.
+
+    Raises
+    ------
+    DataError
+        If it is not known of all, or the same for two.
+    """
+    if kind != "angle":
+        return require_etch_times(levels, source)
+    angles = np.array([np.nan if s.angle_deg is None else s.angle_deg for s in levels], float)
+    if not np.isfinite(angles).all() or (np.diff(angles) <= 0).any():
+        raise DataError(
+            f"the levels of {levels[0].region!r} do not differ in their emission angles: {angles.tolist()}",
+            source=source,
+            hint="give angles_deg, etch_times_s or times_s in the recipe",
+        )
+    return angles
 
 
 def unread_files(datasets: Sequence[XpsDataset]) -> list[tuple[int, int, LayerscopeError]]:
@@ -177,7 +236,9 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         or the recipe's range leaves too few points.
     """
     source = datasets[0].source.name
-    merged = merge_levels(datasets, table.name, series.select_sample, series.etch_times_s or series.times_s)
+    kind = level_kind(datasets, series)
+    given = series.angles_deg or series.etch_times_s or series.times_s
+    merged = merge_levels(datasets, table.name, series.select_sample, given, kind)
     sound, rejected = _sound(merged, datasets)
     stacked = stack_levels(sound, least=1)
     rejected += stacked.rejected
@@ -205,7 +266,7 @@ def region_spectra(datasets: Sequence[XpsDataset], table: RegionTable, series: S
         spectra[0].intensity_unit,
         exposure,
         live,
-        None if len(merged) == 1 and spectra[0].etch_time_s is None else require_etch_times(spectra, source),
+        None if len(merged) == 1 and spectra[0].etch_time_s is None else _values(spectra, kind, source),
         transmission,
         _in_use(spectra, inside),
         tuple(rejected),

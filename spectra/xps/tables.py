@@ -15,7 +15,7 @@ KINKS = tuple(
     for word in ("onset", "saturation", "fall", "gone", "rise", "settled", "half", "edge", "decay")
     for scale in ("time", "depth")
 )
-_ROWS = ("elapsed_s", "etch_time_s", "depth_nm")
+_ROWS = ("elapsed_s", "etch_time_s", "depth_nm", "angle_deg")
 _BUDGET = "Errors: counting, background, RSF set and charge reference together; apart in the records."
 _SHARES = (
     ("share of each species", (Shown("species.fraction"),)),

@@ -12,9 +12,11 @@ import pytest
 from layerscope.spectra.xps.dataset import Spectrum, XpsDataset
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import RegionTable, SeriesTable
+from layerscope.spectra.xps.pipeline import PIPELINE
 from layerscope.spectra.xps.quantities import level_quantities
+from layerscope.spectra.xps.readers import read
 from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
-from layerscope.spectra.xps.series import region_spectra
+from layerscope.spectra.xps.series import level_kind, region_spectra
 from numpy.typing import NDArray
 from scipy.special import voigt_profile
 from simulated_lines import LN2, Line, lines_with_step
@@ -22,6 +24,7 @@ from simulated_lines import LN2, Line, lines_with_step
 from layerscope.errors import DataError, RecipeError
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.execute import execute
+from layerscope.runs.load import load_run
 from layerscope.runs.plan import make_plan
 
 FloatArray = NDArray[np.float64]
@@ -465,6 +468,53 @@ def test_times_are_moments_and_not_etch_steps(tmp_path: Path) -> None:
     levels = sorted(r.state.elapsed_s for r in records if r.method == "xps.region" and r.state.elapsed_s is not None)
     assert levels == [5.0, 6.0, 8.0, 12.0]
     assert all(r.state.etch_time_s is None for r in records)
+
+
+def test_levels_may_be_emission_angles(tmp_path: Path) -> None:
+    records = run(tmp_path, FILES + "angles_deg = [60, 0, 40, 20]\n")
+    levels = [r for r in records if r.method == "xps.region"]
+    assert sorted(r.state.angle_deg for r in levels if r.state.angle_deg is not None) == [0.0, 20.0, 40.0, 60.0]
+    assert all(r.state.etch_time_s is None and r.state.elapsed_s is None for r in records)
+    # the file of each angle is that of the recipe
+    assert {r.state.angle_deg: r.inputs[0].path for r in levels} == {
+        60: "b0.txt",
+        0: "b1.txt",
+        40: "b2.txt",
+        20: "b3.txt",
+    }
+    assert not quantities(records, "species.onset_time")
+    found = load_run(tmp_path / "out")
+    (arrays,) = found.arrays.values()
+    assert (arrays.level_name, arrays.level_unit, arrays.levels.tolist()) == ("angle", "deg", [0.0, 20.0, 40.0, 60.0])
+    shown = PIPELINE.summary(records)
+    assert any("angle" in " ".join(map(str, table.columns)) for table in shown)
+
+
+def test_angles_of_a_real_file_are_its_levels(shared_data: Path) -> None:
+    data = read(shared_data / "xps" / "ARXPS.vms")
+    series = SeriesTable.model_validate({"files": ["ARXPS.vms"]})
+    assert level_kind([data], series) == "angle"
+    table = RegionTable.model_validate(
+        {"region": "Al 2p", "components": [{"species": "Al2O3", "custom": True, "position_eV": 75.5}]}
+    )
+    found = region_spectra([data], table, series)
+    assert found.times is not None
+    assert found.times.tolist() == [0.0, 40.0, 55.0, 63.0, 70.0]
+
+
+def test_equal_angles_or_two_kinds_of_levels_are_refused(shared_data: Path) -> None:
+    data = read(shared_data / "xps" / "ARXPS.vms")
+    same = SeriesTable.model_validate({"files": ["ARXPS.vms"], "angles_deg": [0, 10, 10, 20, 30]})
+    table = RegionTable.model_validate(
+        {"region": "Al 2p", "components": [{"species": "Al2O3", "custom": True, "position_eV": 75.5}]}
+    )
+    with pytest.raises(DataError, match="do not differ in their emission angles"):
+        region_spectra([data], table, same)
+    few = SeriesTable.model_validate({"files": ["ARXPS.vms"], "angles_deg": [0, 10]})
+    with pytest.raises(DataError, match="2 angles for 5 levels"):
+        region_spectra([data], table, few)
+    with pytest.raises(ValueError, match="give one"):
+        SeriesTable.model_validate({"files": ["a.vms"], "angles_deg": [0, 10], "times_s": [0, 10]})
 
 
 def test_single_level_and_confidence_do_what_they_say(tmp_path: Path) -> None:
