@@ -7,9 +7,10 @@ The data live in ``reference_data/multiplets/*.toml``.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.fitting.shapes import Multiplet, get_shape
@@ -48,6 +49,12 @@ class MultipletTemplate(RecipeModel):
         if (self.peaks[0].offset_eV, self.peaks[0].width) != (0.0, 1.0):
             raise ValueError("the first peak has offset_eV 0 and width 1")
         return self
+
+    @cached_property
+    def crest_eV(self) -> float:
+        """Distance of the highest point of the published group from its first peak: what others call its position."""
+        x = np.arange(-1.0, max(peak.offset_eV for peak in self.peaks) + 1.0, 0.01)
+        return float(x[np.argmax(self.shape("gaussian").evaluate(x, [[0.0, self.fwhm_eV]]).value[0])])
 
     def shape(self, base: str) -> Multiplet:
         """Return the group as one line, each of its peaks of the shape of that name."""

@@ -13,6 +13,7 @@ from layerscope.runs.build import finite_bounds, held, measured, profiled, some,
 
 from .energyscale import EnergyScale
 from .options import ComponentTable
+from .peakmodel import library_template
 from .regionfit import RegionFit
 from .species import competing
 
@@ -76,7 +77,9 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
     beside = math.sqrt(max(total**2 - fitted**2, 0.0))
     ends = profiled(result.fit, center, level, at=value, extra=beside) if names == [center] else {}
     region = result.region.name
-    others = competing(c.line or region, value, sigma, exclude=c.species, charge_sigma_eV=scale.systematic)
+    template = library_template(c, region)
+    at = value if template is None else value + template.crest_eV  # where the library's ranges put a group of peaks
+    others = competing(c.line or region, at, sigma, exclude=c.species, charge_sigma_eV=scale.systematic)
     p = result.built.parameters[center]
     found = measured(
         "peak.position",
