@@ -88,6 +88,8 @@ def write_case(folder: Path, levels: int) -> Path:
 
 def run(folder: Path, levels: int, profile: bool) -> bool:
     """Run, draw, draw again; print what each took and return whether it is as wanted."""
+    if (folder / "run").exists():
+        sys.exit(f"{folder / 'run'} exists: its analysis would not be done again")
     recipe = write_case(folder / "case", levels)
     start = time.process_time()
     execute(recipe, folder / "run", figures=False, debug=True)

@@ -194,27 +194,14 @@ def _view(series: PhaseSeries, arrays: SeriesArrays) -> SeriesView:
 
 
 def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
-    """Find the row of the arrays of each record: by frame number, by time, or by order where all frames are there."""
-    count = arrays.levels.size
-    frames = [row.frame for row in series.rows]
+    """Find the row of the arrays of each record: by the number of its frame, or by order where there are no numbers."""
     stated = [] if arrays.frames is None else arrays.frames.tolist()
+    frames = [row.frame for row in series.rows]
     if stated and all(frame in stated for frame in frames):
         return np.array([stated.index(frame) for frame in frames], dtype=np.intp)
-    if arrays.level_name == "frame" and all(frame is not None for frame in frames):
-        wanted = np.array(frames, dtype=np.float64)
-    elif arrays.level_unit == "s" and all(row.elapsed_s is not None for row in series.rows):
-        wanted = np.array([row.elapsed_s for row in series.rows], dtype=np.float64)
-    elif len(frames) == count:
-        return np.arange(count)
-    else:
-        raise StoreError(f"{len(frames)} frames and arrays of {count} do not belong together", source=series.name)
-    nearest: NDArray[np.intp] = np.argmin(np.abs(wanted[:, None] - arrays.levels[None, :]), axis=1)
-    scale = float(np.ptp(arrays.levels)) / max(count - 1, 1) or 1.0
-    if (np.abs(arrays.levels[nearest] - wanted) > 0.01 * scale).any():
-        if len(frames) == count:
-            return np.arange(count)
-        raise StoreError("a frame of the records is not in the arrays", source=series.name, hint="run the recipe again")
-    return nearest
+    if len(frames) == arrays.levels.size:
+        return np.arange(len(frames))
+    raise StoreError("a frame of the records is not in the arrays", source=series.name, hint="run the recipe again")
 
 
 def phase_colours(views: Sequence[SeriesView]) -> dict[str, str]:
