@@ -26,7 +26,8 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 
 from layerscope.records import file_sha256  # noqa: E402
-from layerscope.runs.execute import execute, redraw  # noqa: E402
+from layerscope.runs.drawing import redraw  # noqa: E402
+from layerscope.runs.execute import execute  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[1] / "reference_data"
 sys.path.insert(0, str(DATA))
