@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from layerscope.figures.words import figure_stem, legible, minus, printed, print
 from layerscope.records import Quantity, ResultRecord
 
 from ..figure_data import SeriesView, provenance_of
-from ..phase_table import phase_label
 from .compare import is_judged
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ LINEAR_TO = 5.0
 """Standard errors up to which the scale is linear."""
 NOT_JUDGED_COLOUR = "#8C8C8C"
 _MARKERS = "os^vD<>ph*"
+_LAST = ("instrument", "background", "extra lines")
+_KINDS = ("cell", "weight_fraction", "site", "size_nm", "microstrain_ppm", "march", "scale")
 _NAMES = {
     "a": "$a$",
     "b": "$b$",
@@ -150,24 +151,20 @@ def parameter_label(name: str) -> str:
 def _group(name: str) -> str:
     """Return what a parameter belongs to: its phase, or the pattern."""
     head = name.split("/")[0]
-    return {"instrument": "instrument", "background": "background", "line": "extra lines"}.get(head, phase_label(head))
+    return "extra lines" if head == "line" else head
 
 
 def _shown(record: ResultRecord, phases: Sequence[str]) -> list[Quantity]:
     """Return the differences of a record by group, phases first and in their order; b where it is not a."""
-    known = [phase_label(phase) for phase in phases]
     rows = {q.component or "": q for q in record.quantities if q.name == "comparison.difference" and q.sigma}
     kept = [q for name, q in rows.items() if not _follows(name, q, rows)]
-    last = ("instrument", "background", "extra lines")
+    groups = [*phases, *sorted({_group(name) for name in rows}.difference(phases, _LAST)), *_LAST]
 
-    def key(q: Quantity) -> tuple[int, str, int, int, str]:
+    def key(q: Quantity) -> tuple[int, int, int, str]:
         name = q.component or ""
-        group, parts = _group(name), name.split("/")
-        kinds = ["cell", "weight_fraction", "site", "size_nm", "microstrain_ppm", "march", "scale"]
-        kind = next((kinds.index(p) for p in parts if p in kinds), len(kinds))
-        number = int(parts[-1]) if parts[-1].isdigit() else 0
-        place = len(known) + 1 + last.index(group) if group in last else len(known)
-        return (known.index(group) if group in known else place, group, kind, number, name)
+        parts = name.split("/")
+        kind = next((_KINDS.index(p) for p in parts if p in _KINDS), len(_KINDS))
+        return groups.index(_group(name)), kind, int(parts[-1]) if parts[-1].isdigit() else 0, name
 
     return sorted(kept, key=key)
 
@@ -192,23 +189,21 @@ def _limit(record: ResultRecord) -> float:
     return float(limit) if isinstance(limit, int | float) else 3.0
 
 
-def _scale(axes: Axes, reach: float, limit: float, which: str) -> None:
-    """Use a scale that is linear to five standard errors and logarithmic beyond, with ticks that say so."""
-    span = max(1.35 * reach, limit + 1.0)
-    side = axes.set_xlim if which == "x" else axes.set_ylim
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    small = [float(v) for v in range(-3, 4)]
+def _frame(axes: Axes, reach: float, limit: float, which: Literal["x", "y"]) -> None:
+    """Shade what counts as equal; the scale is linear to five standard errors and logarithmic beyond, and says so."""
+    across = which == "x"
+    (axes.axvspan if across else axes.axhspan)(-limit, limit, color="#E4E4E4", linewidth=0, zorder=0, label=GUIDE)
+    (axes.axvline if across else axes.axhline)(0.0, color="#BBBBBB", linewidth=0.5, zorder=0.5, label=GUIDE)
+    span, marks = max(1.35 * reach, limit + 1.0), [float(v) for v in range(-3, 4)]
     if span > LINEAR_TO:
-        small = [-3.0, 0.0, 3.0]
-        scale = axes.set_xscale if which == "x" else axes.set_yscale
-        scale("symlog", linthresh=LINEAR_TO, linscale=1.4)
-        big = [10.0**p for p in range(1, 9) if 10.0**p <= span]
-        big = big or [LINEAR_TO]
+        (axes.set_xscale if across else axes.set_yscale)("symlog", linthresh=LINEAR_TO, linscale=1.4)
+        big = [10.0**p for p in range(1, 9) if 10.0**p <= span] or [LINEAR_TO]
         big = big[:: -(-len(big) // 3)]
-        small = [-b for b in reversed(big)] + small + big
-    axis.set_ticks(small, [minus(f"{v:g}") for v in small])
+        marks = [*(-b for b in reversed(big)), -3.0, 0.0, 3.0, *big]
+    axis = axes.xaxis if across else axes.yaxis
+    axis.set_ticks(marks, [minus(f"{v:g}") for v in marks])
     axis.set_ticks([], minor=True)
-    side(-span, span)
+    axes.set(**{f"{which}lim": (-span, span), f"{which}label": "(GSAS-II − rietx) / σ"})
 
 
 # --- one pattern -------------------------------------------------------------------------------------------------
@@ -227,10 +222,7 @@ def _dots(one: Compared, row: int, stem: Path) -> tuple[Path, ...]:
         for axes, part in zip(panels, parts, strict=True):
             panel = page.panel(axes) if columns > 1 else Panel(page, axes, "")
             _rows(panel, part, longest)
-            axes.axvspan(-limit, limit, color="#E4E4E4", linewidth=0, zorder=0, label=GUIDE)
-            axes.axvline(0.0, color="#BBBBBB", linewidth=0.5, zorder=0.5, label=GUIDE)
-            _scale(axes, reach, limit, "x")
-            axes.set_xlabel("(GSAS-II − rietx) / σ")
+            _frame(axes, reach, limit, "x")
         several = len(one.view.series.rows) > 1
         title = printed(one.view.series.sample)
         page.figure.suptitle(f"{title}, {one.view.title_of(row)}" if several else title)
@@ -267,8 +259,8 @@ def _rows(panel: Panel, shown: Sequence[Quantity], longest: int) -> None:
         if _group(name) != group:
             group, level = _group(name), level - 1.0
             axes.annotate(
-                group, (0.0, level), xycoords=axes.get_yaxis_transform(), xytext=(-2, 0), textcoords="offset points",
-                fontsize=5.5, fontweight="bold", ha="right", va="center",
+                printed(group), (0.0, level), xycoords=axes.get_yaxis_transform(), xytext=(-2, 0), fontsize=5.5,
+                textcoords="offset points", fontweight="bold", ha="right", va="center",
             )  # fmt: skip
         level -= 1.0
         ticks.append(level)
@@ -303,8 +295,7 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
     rows, phases = list(one.records), one.view.series.phases
     values = {row: {q.component or "": _ratio(q) for q in _shown(one.records[row], phases)} for row in rows}
     names = [n for n in dict.fromkeys(n for row in rows for n in values[row]) if is_judged(n)]
-    known = [phase_label(phase) for phase in phases]
-    groups = sorted(dict.fromkeys(_group(n) for n in names), key=lambda g: known.index(g) if g in known else len(known))
+    groups = sorted(dict.fromkeys(map(_group, names)), key=lambda g: phases.index(g) if g in phases else len(phases))
     limit = _limit(one.records[rows[0]])
     clock, scales = one.view.clock[rows], (one.view.time, Scale("difference / sigma", "1"))
     with style("double") as sheet:
@@ -314,7 +305,7 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
         for number, group in enumerate(groups):
             axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
             panels.append(axes)
-            panel = page.panel(axes, group)
+            panel = page.panel(axes, printed(group))
             own = [n for n in names if _group(n) == group]
             reach = 0.0
             for rank, name in enumerate(own):
@@ -325,10 +316,7 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
                     clock, y, color=legible(PALETTE[rank % 6], 2.2), marker=_MARKERS[rank % len(_MARKERS)],
                     markersize=2.2, markeredgewidth=0.0, linewidth=0.5, label=parameter_label(name),
                 )  # fmt: skip
-            axes.axhspan(-limit, limit, color="#E4E4E4", linewidth=0, zorder=0, label=GUIDE)
-            axes.axhline(0.0, color="#BBBBBB", linewidth=0.5, zorder=0.5, label=GUIDE)
-            _scale(axes, reach, limit, "y")
-            axes.set_ylabel("(GSAS-II − rietx) / σ")
+            _frame(axes, reach, limit, "y")
             axes.tick_params(labelbottom=number == len(groups) - 1)
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5.5)
         if panels:

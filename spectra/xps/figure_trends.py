@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,23 +54,21 @@ FLAT_MM = 22.0  # panels below this height have fewer ticks and smaller words
 
 @dataclass(frozen=True)
 class Trend:
-    """A panel beside the stacks: shares or areas of a region, or the atomic fractions (no region)."""
+    """A panel beside the stacks: shares of a region, areas where it has none, or the atomic fractions (no region)."""
 
     weight: float
-    kind: Literal["shares", "areas", "composition"]
     region: RegionView | None = None
 
 
 def trends_beside(profile: ProfileView, regions: Sequence[RegionView], *, first: bool) -> list[Trend]:
     """Return the panels beside the stacks, the main region's first; areas only where there is nothing else to show."""
     found: list[Trend] = []
+    composed = first and bool(profile.composition)
     for place, region in enumerate(regions):
-        if region.series.levels.size > 1 and region.joint:
-            found.append(Trend(2.3 if first and place == 0 else 1.0, "shares", region))
-        elif region.series.levels.size > 1 and region.areas and not (first and profile.composition):
-            found.append(Trend(1.0, "areas", region))
-        if place == 0 and first and profile.composition and profile.composition_times.size > 1:
-            found.append(Trend(1.25, "composition"))
+        if region.series.levels.size > 1 and (region.joint or (region.areas and not composed)):
+            found.append(Trend(2.3 if first and place == 0 and region.joint else 1.0, region))
+        if place == 0 and composed and profile.composition_times.size > 1:
+            found.append(Trend(1.25))
     return found
 
 
@@ -109,10 +107,10 @@ def draw_trends(
         panel_mm = (height_mm - 5.0 * len(trends)) * trend.weight / sum(weights)
         if trend.region is None:
             draw_composition(panel, profile, colours, panel_mm)
-        elif trend.kind == "areas":
-            _draw_areas(panel, profile, trend.region, colours, panel_mm)
-        else:
+        elif trend.region.joint:
             _draw_shares(panel, profile, trend.region, colours, panel_mm, explain=row == 0)
+        else:
+            _draw_areas(panel, profile, trend.region, colours, panel_mm)
         if panel_mm < FLAT_MM:
             axes.yaxis.label.set_fontsize(6)
         if row == len(trends) - 1:
