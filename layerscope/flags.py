@@ -15,10 +15,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FLAGS", "Flag", "derived_flags", "dispersion_flag", "inherited_flags", "name_of", "status_of", "threshold"]
+__all__ = [
+    "FLAGS",
+    "Flag",
+    "derived_flags",
+    "dispersion_flag",
+    "gross_flag",
+    "inherited_flags",
+    "name_of",
+    "status_of",
+    "threshold",
+]
 
 _FORM = re.compile(r"[A-Z][A-Z0-9_]*(:.+)?", re.DOTALL)
 _OWN = "X_"  # flags of packages from outside
+_GROSS_EXCESS = 10.0  # variance of the residual over that of the noise, below which no misfit is gross
+_NO_COUNTS = 1e4  # reduced chi-square beyond which errors from the stated noise are a hundred times too small
 _OF_LEVEL = re.compile(r"RESIDUAL_STRUCTURE:\d+|AT_BOUND:.*\[\d+\]")
 
 
@@ -83,6 +95,15 @@ _LIST = (
         "out something that the data show, or the noise is larger than stated; errors not scaled by it are too small",
         'look at the residual: add what is missing; noise = "scaled" widens errors where the intensities are no counts',
         threshold=4.0,
+        of_series=True,
+    ),
+    Flag(
+        "GROSS_MISFIT",
+        "the model does not describe the data: more than {threshold} of the signal above the background is left over "
+        "(weighted), far beyond the noise and alike at neighbouring points; or the noise is many times the stated one. "
+        "The record is failed: it states no value, limit or reference, and its curves are kept",
+        "look at the figure: a line that no component can reach, a missing one, or intensities that are no counts",
+        threshold=0.25,
         of_series=True,
     ),
     _note(
@@ -353,3 +374,33 @@ def dispersion_flag(redchi: float, freedom: int) -> tuple[str, ...]:
     if away > threshold("OVERDISPERSED"):
         return (f"OVERDISPERSED:{redchi:.3g}",)
     return (f"UNDERDISPERSED:{redchi:.3g}",) if away < -threshold("UNDERDISPERSED") else ()
+
+
+def gross_flag(share: float, redchi: float, durbin_watson: float, *, scaled: bool = False) -> tuple[str, ...]:
+    """Return the flag of a model that does not describe the data at all; none where it does.
+
+    What is left over must be a good part of the signal, lie beyond the stated noise and be alike at neighbouring points
+    (``2 / DW`` is the variance of a residual over that of its scatter): intensities that merely scatter more than they
+    should, and levels without signal, are no misfit. Where errors are not scaled by the residual, a noise that is far
+    off is one too.
+
+    Parameters
+    ----------
+    share : float
+        Root of the squared residuals over the squared signal above the background, both in units of sigma.
+    redchi : float
+        Reduced chi-square as given.
+    durbin_watson : float
+        Of the residual.
+    scaled : bool, optional
+        Whether the stated noise is only relative, so that reduced chi-square means nothing.
+    """
+    excess = 2.0 / max(durbin_watson, 1e-12)
+    if not scaled:
+        excess = min(excess, redchi)
+        if redchi > _NO_COUNTS:
+            return (f"GROSS_MISFIT:reduced chi-square {redchi:.3g}",)
+    if excess > _GROSS_EXCESS and share > threshold("GROSS_MISFIT"):
+        left = f"{100.0 * min(share, 1.0):.0f} % of the signal left over"
+        return (f"GROSS_MISFIT:{left}, reduced chi-square {redchi:.3g}",)
+    return ()

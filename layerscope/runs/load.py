@@ -155,8 +155,10 @@ class Run:
         return Run(self.folder, tuple(record for record in self.records if matches(record)), self.info)
 
     def of_pipeline(self, name: str) -> Run:
-        """Return the run with the records of one pipeline that did not fail."""
-        return self.select(lambda record: record.status != "failed" and pipeline_of(record) == name)
+        """Return the run with the records of one pipeline: those that did not fail, or whose curves say why."""
+        return self.select(
+            lambda record: pipeline_of(record) == name and bool(record.status != "failed" or record.arrays)
+        )
 
     def __len__(self) -> int:
         return len(self.records)

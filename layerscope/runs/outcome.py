@@ -80,9 +80,12 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 all ok, 1 nothing but recipe errors, 2 some quarantined, 3 nothing could be processed."""
+        """0 all ok, 1 nothing but recipe errors, 2 some quarantined, 3 nothing could be processed.
+
+        A fit that was refused was processed: its curves are there.
+        """
         failed = self.failed
-        if len(failed) < len(self.run.records):
+        if len(failed) < len(self.run.records) or any(record.arrays for record in failed):
             return ExitCode.QUARANTINED if failed else ExitCode.OK
         if failed and all(record.problem is not None and record.problem.kind == "recipe" for record in failed):
             return ExitCode.USAGE

@@ -254,8 +254,18 @@ class RunContext:
         state: SampleState | None = None,
         inputs: Sequence[InputFile] = (),
         method: str | None = None,
+        **content: Any,
     ) -> ResultRecord:
-        """Return the failed record of a part of this run; a source inside the data folder is named relative to it."""
+        """Return the failed record of a part of this run; a source inside the data folder is named relative to it.
+
+        Parameters
+        ----------
+        error : Exception or Problem
+        state, inputs, method
+            As far as they are known.
+        **content
+            What else is known: the quality of a fit that is refused. Yield such a record with the arrays of its fit.
+        """
         problem = error if isinstance(error, Problem) else Problem.from_error(error)
         source = Path(problem.source) if problem.source else None
         if source is not None and source.is_absolute() and source.is_relative_to(self.recipe.folder.absolute()):
@@ -271,6 +281,7 @@ class RunContext:
             recipe=self.recipe.resolved(),
             identity=self.recipe.identity(),
             software=dict(self.software),
+            **content,
         )
 
     def reject(

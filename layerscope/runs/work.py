@@ -76,7 +76,9 @@ class _Collector:
             reference for (_, key), reference in references.items() if key in _REFERRED or key.startswith("component:")
         )
         for record in output.records:
-            needs_arrays = referred and not record.arrays and record.status != "failed"
+            # of failed records those that rest on a fit: its curves say why it was refused
+            rests = record.status != "failed" or record.quality is not None
+            needs_arrays = referred and not record.arrays and rests
             self.add_record(record.model_copy(update={"arrays": referred}) if needs_arrays else record)
 
     def add_record(self, record: ResultRecord) -> None:

@@ -40,9 +40,15 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         return []
     wanted = [r.name for r in profile.recipe.regions if r.quantify]
     names = [n for n in wanted if n in profile.fits]
-    if len(names) < 2:
-        return []  # the failed records of the other regions say why
     missing = [n for n in wanted if n not in names]
+    if len(names) < 2:
+        if len(wanted) < 2:
+            return []
+        raise DataError(
+            f"no composition: of the regions to quantify, {', '.join(missing)} could not be fitted",
+            source=profile.datasets[0].source,
+            hint="their failed records say why",
+        )
     rows = _common_levels(profile, names)
     lines = Lines(
         tuple(_line(profile, n) for n in names),
@@ -88,10 +94,14 @@ def _common_levels(profile: Profile, names: list[str]) -> dict[str, list[int]]:
     """
     first = profile.spectra[names[0]]
     matches = {name: matching_rows(first, profile.spectra[name]) for name in names}
-    rows = [row for row in range(len(first.keys)) if all(row in match for match in matches.values())]
+    rows = [
+        row
+        for row in range(len(first.keys))
+        if all(row in match and match[row] not in profile.gross[name] for name, match in matches.items())
+    ]
     if not rows:
         raise DataError(
-            "no level was measured in all of " + ", ".join(names),
+            "no level was measured, and described by the fit, in all of " + ", ".join(names),
             source=profile.datasets[0].source,
             hint="set quantify = false for a region whose levels differ",
         )
@@ -299,7 +309,7 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
     sigma = np.sqrt(np.maximum(c[0, at, 0, at] + c[1, at, 1, at] - 2.0 * c[0, at, 1, at], 0.0))
     valence = mn_valence(high - low, sigma, table.law)
     records = []
-    for level in range(low.size):
+    for level in (k for k in range(low.size) if k not in profile.gross[region.name]):
         quantities = (
             measured("peak.splitting", float(high[level] - low[level]), float(sigma[level]), "eV", "Mn 3s"),
             measured(

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
+from layerscope.runs.build import gross_misfit
 
 from .charge import ChargeTable
+from .misfit import gross_levels
 from .options import RegionTable
 from .regionfit import DETECTED, RegionData, RegionFit, fit_region
 from .series import RegionSpectra
@@ -66,7 +68,7 @@ class EnergyScale:
 
 def fit_reference(
     region: RegionTable, data: RegionData, reference: str, charge: ChargeTable, source: str | Path
-) -> tuple[RegionData, RegionFit, EnergyScale]:
+) -> tuple[RegionData, RegionFit, EnergyScale | None]:
     """Fit the region of the reference line and return the energy scale that follows.
 
     Parameters
@@ -82,8 +84,9 @@ def fit_reference(
 
     Returns
     -------
-    RegionData, RegionFit, EnergyScale
-        The data with what was assumed of levels without the line, the fit, and the scale.
+    RegionData, RegionFit, EnergyScale or None
+        The data with what was assumed of levels without the line, the fit, and the scale; none where the model does not
+        describe the region. A level that it does not describe has no line either.
 
     Raises
     ------
@@ -91,6 +94,8 @@ def fit_reference(
         If the line rises above the noise at no level.
     """
     result = fit_region(region, data, reference=reference)
+    if gross_misfit(result.fit):
+        return data, result, None
     lost, best = _lost(result, reference)
     if lost.all():
         raise DataError(
@@ -110,7 +115,8 @@ def _lost(result: RegionFit, reference: str) -> tuple[NDArray[np.bool_], float]:
     name = f"{reference}_area"
     sigma = result.fit.sigma(name)
     level = result.fit.value(name) / np.where(sigma > 0, sigma, np.inf)
-    return np.asarray(~(level > DETECTED)), float(level.max())
+    gross = np.isin(np.arange(level.size), list(gross_levels(result)))
+    return np.asarray(~(level > DETECTED) | gross), float(level.max())
 
 
 def _with_guess(data: RegionData, shift: FloatArray, lost: NDArray[np.bool_]) -> RegionData:

@@ -154,7 +154,7 @@ def collect_profiles(run: Run) -> list[ProfileView]:
     Parameters
     ----------
     run : Run
-        A finished run; records of other techniques and failed ones are left aside.
+        A finished run; records of other techniques are left aside, and failed ones of which there are no curves.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def collect_profiles(run: Run) -> list[ProfileView]:
     StoreError
         If the arrays of a region are missing or damaged.
     """
-    by_id = {r.record_id: r for r in run.records if r.technique == "xps" and r.status != "failed"}
+    by_id = {r.record_id: r for r in run.records if r.technique == "xps" and (r.status != "failed" or r.arrays)}
     groups: dict[tuple[str, str, str], list[tuple[ResultRecord, SeriesArrays]]] = {}
     for record in by_id.values():
         if record.method == "xps.series" and record.arrays:
@@ -288,12 +288,10 @@ def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, Resul
         name: {s: p for s in own if (p := _points(seen, name, s, LARGEST_SHARE_SIGMA)) is not None}
         for name in ("species.fraction", "species.fraction_single_level")
     }
-    corrections = [_get(record, "charge.shift") for record in levels]
-    known = [q.value for q in corrections if q is not None and q.value is not None]
     return RegionView(
-        name=str(whole.state.region),
+        name=str(whole.state.region) + (", refused" if whole.status == "failed" else ""),
         series=series,
-        correction=np.array(known) if len(known) == series.levels.size else np.zeros(series.levels.size),
+        correction=_corrections(levels, series.levels.size),
         own=own,
         foreign=tuple(species for species in series.components if species in foreign),
         joint=shares["species.fraction"],
@@ -304,6 +302,16 @@ def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, Resul
         found=_found(levels[0], own) if levels and seen[0] is not None else (),
         records=(*levels, whole),
     )
+
+
+def _corrections(levels: Sequence[ResultRecord], size: int) -> FloatArray:
+    """Return what charging adds to the energies of each level; of one that was refused, what it adds to the others."""
+    found = [_get(record, "charge.shift") for record in levels]
+    known = [q.value for q in found if q is not None and q.value is not None]
+    if not known or len(levels) != size:
+        return np.zeros(size)
+    rest = float(np.mean(known))
+    return np.array([rest if q is None or q.value is None else q.value for q in found])
 
 
 def _is_outlier(record: ResultRecord) -> bool:

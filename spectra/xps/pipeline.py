@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.fitting.errors import with_errors
 from layerscope.records import ResultRecord
+from layerscope.runs.build import gross_misfit, quality_of
 from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
@@ -24,6 +25,7 @@ from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
 from .dataset import XpsDataset, normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
+from .misfit import gross_levels, refusal
 from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
@@ -225,7 +227,7 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     if reference is not None:
         data = _region_data(profile, region, spectra, None)
         data, result, profile.scale = fit_reference(region, data, reference, charge, source)
-        scale = replace(profile.scale, defined_here=True)
+        scale = None if profile.scale is None else replace(profile.scale, defined_here=True)
     else:
         if profile.scale is not None and charge.region is not None:
             known = profile.spectra[normalise_region(charge.region)]
@@ -234,18 +236,38 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
             spectra, scale = align(spectra, known, profile.scale, source)
         data = _region_data(profile, region, spectra, prior)
         result = fit_region(region, data)
-        if profile.scale is not None and result.shift == "charge" and data.n_levels == profile.scale.line_shift.size:
-            shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
-            profile.refined = replace(profile.scale, line_shift=shift, statistical=sigma)
+    refused = gross_misfit(result.fit)
+    if refused:
+        return _refused(profile, result, spectra, refused[0], NO_SCALE if reference is not None else "")
+    known = profile.scale if reference is None and result.shift == "charge" else None
+    if known is not None and data.n_levels == known.line_shift.size:
+        shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
+        profile.refined = replace(known, line_shift=shift, statistical=sigma)
     result = replace(result, fit=with_errors(result.fit, profile.recipe.errors))
     profile.spectra[region.name], profile.data[region.name] = spectra, data
-    profile.fits[region.name] = result
+    profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result)
     _foretell_p2s(profile, region, result, spectra)
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
     levels = level_records(profile, result, spectra, scale)
     whole = series_record(profile, result, spectra, [r.record_id for r in levels])
     arrays = region_arrays(profile, result, spectra)
     return PipelineOutput((*levels, whole), {arrays.name: arrays})
+
+
+def _refused(profile: Profile, result: RegionFit, spectra: RegionSpectra, flag: str, follows: str) -> PipelineOutput:
+    """Return the failed record of a region that its model does not describe, with the curves that show why."""
+    name = result.region.name
+    error = refusal(result, flag, profile.datasets[0].source)
+    error.hint = "; ".join(h for h in (error.hint, follows) if h)
+    record = profile.context.failed(
+        error,
+        state=profile.state(name, None),
+        inputs=profile.inputs(f"{name}@series"),
+        method="xps.series",
+        quality=quality_of(result.fit, [flag]),
+    )
+    arrays = region_arrays(profile, result, spectra)
+    return PipelineOutput((record,), {arrays.name: arrays})
 
 
 def _region_data(

@@ -31,6 +31,7 @@ class Profile:
     spectra: dict[str, RegionSpectra] = field(default_factory=dict)
     fits: dict[str, RegionFit] = field(default_factory=dict)
     data: dict[str, RegionData] = field(default_factory=dict)
+    gross: dict[str, frozenset[int]] = field(default_factory=dict)  # levels of a fit that it does not describe
     records: dict[tuple[str, int], ResultRecord] = field(default_factory=dict)
     scale: EnergyScale | None = None
     unscaled: bool = False  # the region that holds the charge reference could not be fitted

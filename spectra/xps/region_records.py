@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
-from layerscope.runs.build import held, measured, quality_of
+from layerscope.runs.build import gross_misfit, held, measured, quality_of
 
 from .courses import Courses, courses
 from .energyscale import EnergyScale
+from .misfit import refusal
 from .profile import Profile
 from .quantities import level_quantities, shared_quantities
 from .regionfit import RegionFit, single_level_fits
@@ -67,6 +68,9 @@ def level_records(
     outliers = _outliers(result)
     records = []
     for level in range(spectra.y.shape[0]):
+        if level in profile.gross[name]:
+            records.append(_refused_level(profile, result, spectra, level))
+            continue
         quantities = level_quantities(
             result,
             level,
@@ -97,6 +101,19 @@ def level_records(
         profile.records[name, level] = record
         records.append(record)
     return records
+
+
+def _refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, level: int) -> ResultRecord:
+    """Return the failed record of a level that the model of the others does not describe."""
+    name, place = result.region.name, spectra.levels[level]
+    (flag,) = gross_misfit(result.fit, level)
+    return profile.context.failed(
+        refusal(result, flag, profile.datasets[place.file].source, level),
+        state=profile.state(name, _level_time(spectra, level)),
+        inputs=profile.inputs(f"{name}@level={place.index}", [place.file]),
+        method="xps.region",
+        quality=quality_of(result.fit, [flag], level),
+    )
 
 
 def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None:
@@ -165,7 +182,8 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
         )
         for question, a in result.alternatives
     ]
-    missing = len(spectra.rejected) + len(spectra.notes)
+    gross = sorted(profile.gross[result.region.name])
+    missing = len(spectra.rejected) + len(spectra.notes) + len(gross)
     flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
     flags += [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
     masked, said = _masked(spectra, range(spectra.y.shape[0]))
@@ -173,6 +191,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     notes += said
+    notes += [f"left out: level {spectra.levels[k].index}, which the model does not describe" for k in gross]
     if profile.recipe.charge.kind == "line":
         notes.append(profile.recipe.charge.text)
     found = _species_courses(profile, result, spectra.times)
@@ -192,10 +211,12 @@ def _species_courses(profile: Profile, result: RegionFit, times: FloatArray | No
     """Return what the shares of the species do along the profile."""
     if times is None or len(result.own) < 2 or profile.level_kind == "angle":
         return Courses()
-    seen = int(result.detected.sum())
+    kept = np.array([k for k in range(times.size) if k not in profile.gross[result.region.name]], dtype=np.intp)
+    seen = int(result.detected[kept].sum())
     if seen < MINIMUM_LEVELS:
         few = f"{result.region.name} was detected at {seen} levels, too few for the profile of its species"
         return Courses(notes=[few] if times.size >= MINIMUM_LEVELS else [])
     values, covariance = result.shares
-    amounts = ((c.species, values[k], covariance[k, :, k, :]) for k, c in enumerate(result.own))
-    return courses(profile, times, amounts)
+    between = np.ix_(kept, kept)
+    amounts = ((c.species, values[k][kept], covariance[k, :, k, :][between]) for k, c in enumerate(result.own))
+    return courses(profile, times[kept], amounts)
