@@ -239,10 +239,10 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     refused = gross_misfit(result.fit)
     if refused:
         return _refused(profile, result, spectra, refused[0], NO_SCALE if reference is not None else "")
-    known = profile.scale if reference is None and result.shift == "charge" else None
-    if known is not None and data.n_levels == known.line_shift.size:
+    given = profile.scale if reference is None and result.shift == "charge" else None
+    if given is not None and data.n_levels == given.line_shift.size:
         shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
-        profile.refined = replace(known, line_shift=shift, statistical=sigma)
+        profile.refined = replace(given, line_shift=shift, statistical=sigma)
     result = replace(result, fit=with_errors(result.fit, profile.recipe.errors))
     profile.spectra[region.name], profile.data[region.name] = spectra, data
     profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result)
