@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from layerscope.flags import threshold
+from layerscope.flags import gross_flag, threshold
 
-__all__ = ["durbin_watson", "information_criteria", "poisson_deviance", "structured"]
+if TYPE_CHECKING:
+    from layerscope.fitting.series_fit import SeriesFit
+
+__all__ = ["durbin_watson", "gross_misfit", "information_criteria", "poisson_deviance", "structured"]
 
 FloatArray = NDArray[np.float64]
 
@@ -72,3 +78,31 @@ def structured(residual: FloatArray, *, level: float | None = None) -> bool:
         return False
     z = (2.0 - durbin_watson(residual)) / (2.0 / np.sqrt(n))
     return bool(stats.norm.sf(z) < (threshold("RESIDUAL_STRUCTURE") if level is None else level))
+
+
+def gross_misfit(fit: SeriesFit, level: int | None = None) -> tuple[str, ...]:
+    """Return the flag of a joint fit, or of one of its levels, that does not describe the data; none where it does.
+
+    Parameters
+    ----------
+    fit : SeriesFit
+        Of a model with components and a background.
+    level : int, optional
+        Place of the level; the whole series when not given.
+    """
+    at = slice(None) if level is None else slice(level, level + 1)
+    weight, residual = fit.root_weight[at], fit.residual[at]
+    y, background = fit.y[at], fit.component_curves()[1][at]
+    used, square = weight > 0, weight**2
+    level_mean = (square * y).sum(axis=1, keepdims=True) / np.maximum(square.sum(axis=1, keepdims=True), 1e-300)
+    # a background that runs away makes any signal above it: what the data vary by is the most that there can be
+    signal = min(float((square * (y - base) ** 2).sum()) for base in (background, level_mean))
+    chi2 = float((residual**2).sum())
+    n_free = fit.n_estimated if level is None else fit.n_estimated // fit.n_patterns
+    apart = float((np.diff(residual, axis=1) ** 2).sum())
+    return gross_flag(
+        math.sqrt(chi2 / signal) if signal > 0 else 0.0,
+        chi2 / max(int(used.sum()) - n_free, 1),
+        apart / chi2 if chi2 > 0 else 2.0,
+        scaled=fit.batch.scaled,
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from layerscope.fitting.limits import feldman_cousins
 from layerscope.fitting.quality import durbin_watson
 from layerscope.fitting.series_fit import CONFIDENCE_68
-from layerscope.flags import gross_flag, inherited_flags
+from layerscope.flags import inherited_flags
 from layerscope.records import FitQuality, Quantity
 from layerscope.records.quantity import Role, SigmaKind
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Bounds",
     "finite_bounds",
-    "gross_misfit",
     "held",
     "interval",
     "measured",
@@ -258,34 +257,6 @@ def quality_of(
         durbin_watson=float(np.clip(durbin_watson(residual[root_weight > 0]), 0.0, 4.0)),
         converged=fit.converged,
         flags=tuple(dict.fromkeys((*inherited_flags(fit.flags(), level), *flags))),
-    )
-
-
-def gross_misfit(fit: SeriesFit, level: int | None = None) -> tuple[str, ...]:
-    """Return the flag of a joint fit, or of one of its levels, that does not describe the data; none where it does.
-
-    Parameters
-    ----------
-    fit : SeriesFit
-        Of a model with components and a background.
-    level : int, optional
-        Place of the level; the whole series when not given.
-    """
-    at = slice(None) if level is None else slice(level, level + 1)
-    weight, residual = fit.root_weight[at], fit.residual[at]
-    y, background = fit.y[at], fit.component_curves()[1][at]
-    used, square = weight > 0, weight**2
-    level_mean = (square * y).sum(axis=1, keepdims=True) / np.maximum(square.sum(axis=1, keepdims=True), 1e-300)
-    # a background that runs away makes any signal above it: what the data vary by is the most that there can be
-    signal = min(float((square * (y - base) ** 2).sum()) for base in (background, level_mean))
-    chi2 = float((residual**2).sum())
-    n_free = fit.n_estimated if level is None else fit.n_estimated // fit.n_patterns
-    apart = float((np.diff(residual, axis=1) ** 2).sum())
-    return gross_flag(
-        math.sqrt(chi2 / signal) if signal > 0 else 0.0,
-        chi2 / max(int(used.sum()) - n_free, 1),
-        apart / chi2 if chi2 > 0 else 2.0,
-        scaled=fit.batch.scaled,
     )
 
 

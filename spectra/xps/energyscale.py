@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.runs.build import gross_misfit
+from layerscope.fitting.quality import gross_misfit
 
 from .charge import ChargeTable
 from .misfit import gross_levels

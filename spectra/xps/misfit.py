@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.errors import FitError
+from layerscope.fitting.quality import gross_misfit
 from layerscope.fitting.start import scan_starts
-from layerscope.runs.build import gross_misfit
 
 from .regionfit import REACH_EV, RegionFit
 

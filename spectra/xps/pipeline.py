@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.fitting.errors import with_errors
+from layerscope.fitting.quality import gross_misfit
 from layerscope.records import ResultRecord
-from layerscope.runs.build import gross_misfit, quality_of
+from layerscope.runs.build import quality_of
 from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.quality import gross_misfit
 from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
-from layerscope.runs.build import gross_misfit, held, measured, quality_of
+from layerscope.runs.build import held, measured, quality_of
 
 from .courses import Courses, courses
 from .energyscale import EnergyScale
