@@ -33,6 +33,7 @@ __all__ = ["Series", "Weights", "fit_batch", "fit_series", "fit_setup"]
 
 #: Start dampings that are tried in turn while a result is not determined by the data or has not converged.
 RESCUE_DAMPINGS = (1e-2, 1e-6, 1.0)
+ALIKE = 10.0  # rise of the misfit, in units of the noise, for which a sound result takes the place of a doubtful one
 
 
 def fit_series(
@@ -146,8 +147,11 @@ def _solved(setup: Setup, evaluator: RowEvaluator, data: Prepared) -> tuple[Patt
         part = data.groups(poor)
         again_patterns, again = solve(evaluator, part, shared[poor], local[poor], weights, setup.tolerances, damping)
         again_covariance = series_covariance(evaluator, again_patterns, again)
+        before, after = solution.chi2[poor].sum(axis=1), again.chi2.sum(axis=1)
         sound = again.converged & ~again_covariance.undetermined
-        better = sound | (again.chi2.sum(axis=1) < solution.chi2[poor].sum(axis=1) * (1 - 1e-9))
+        # sound, but far above a misfit that was seen before, is another minimum and not what was looked for
+        sound &= after <= before * (1.0 + ALIKE / np.maximum(part.use.sum(axis=(1, 2)), ALIKE))
+        better = sound | (after < before * (1 - 1e-9))
         _adopt((patterns, solution, covariance), (again_patterns, again, again_covariance), poor, better)
     return patterns, solution, covariance
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import strd
 
-from layerscope.fitting import Series, SeriesFit, fit_series
+from layerscope.fitting import Series, SeriesFit, fit_series, series
 
 SETS = strd.load()
 # Lanczos1 has no noise: its certified residual, 1.4e-25, is the rounding of the data themselves, and a standard error
@@ -83,3 +83,16 @@ def test_a_plateau_is_not_called_a_minimum(name: str, start: dict[str, float]) -
     data = SETS[name]
     result = fit(data, start)
     assert not result.converged or result.chi2 == pytest.approx(data.rss, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("Hahn1", 22), ("Gauss2", 34), ("Gauss2", 21), ("Hahn1", 32)])
+def test_a_fit_that_has_seen_a_far_lower_misfit_is_not_called_converged(
+    name: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = SETS[name]
+    rng = np.random.default_rng(5)
+    for k in range(seed + 1):
+        start = {n: data.starts[k % 2][n] * 2 ** rng.uniform(-1.5, 1.5) for n in data.model.nonlinear_names}
+    result = fit(data, start)
+    monkeypatch.setattr(series, "RESCUE_DAMPINGS", ())
+    assert not result.converged or result.chi2 < 1.2 * fit(data, start).chi2
