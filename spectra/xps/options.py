@@ -200,7 +200,7 @@ class SeriesTable(options.SeriesTable):
 
     select_sample: str | None = Field(default=None, description="sample inside the file, if it holds several")
     format: str = Field(
-        default="auto", description="found by the content if 'auto'; or vamas, phi, vgd, specs, scienta, columns"
+        default="auto", description="found by the content if 'auto'; or the name of a reader, e.g. vamas, phi, columns"
     )
     columns: SpectrumColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
     etch_times_s: tuple[float, ...] | None = Field(default=None, description="etch time of each level, over the file's")

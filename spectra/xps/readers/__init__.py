@@ -13,7 +13,9 @@ from ..options import SpectrumColumnsTable
 
 __all__ = ["FORMATS", "read"]
 
-FORMATS = Formats(__name__, ("vamas", "phi", "vgd", "specs", "scienta", "columns"), XpsDataset, one_kind=False)
+FORMATS = Formats(
+    __name__, ("vamas", "phi", "vgd", "specs", "scienta", "igor", "casa_text", "columns"), XpsDataset, one_kind=False
+)
 
 
 def read(

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from layerscope.measured.files import RawFile
-from layerscope.measured.measurement import IntensityUnit
-from layerscope.measured.text import decode, numbers_of, positive, whole
+from layerscope.measured.text import decode, numbers_of, whole
 
-from ..dataset import FloatArray, Spectrum, normalise_region
-from ._base import binding_energy
+from ..dataset import FloatArray, Spectrum
+from ._ses import ses_spectrum
 
 __all__ = ["read", "sniff"]
 
@@ -37,11 +36,7 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Spectrum]:
-    """Read an SES text file, one spectrum a region.
-
-    SES does not write the unit of its intensities: whole numbers are taken as counts, others as a rate, and
-    ``metadata["unit"]`` says so.
-    """
+    """Read an SES text file, one spectrum a region."""
     if not sniff(raw):
         raise raw.error("the file does not begin as a Scienta SES text does")
     text = decode(raw.data)
@@ -78,37 +73,11 @@ def _parse(raw: RawFile, text: str) -> tuple[dict[str, str], dict[int, _Section]
     return general, sections
 
 
-def _label(section: _Section, number: int) -> str:
-    return section.entries.get("Region Name", "") or f"Region {number}"
-
-
 def _spectrum(raw: RawFile, general: Mapping[str, str], section: _Section, number: int) -> Spectrum:
-    label, entries = _label(section, number), section.entries
-    name = f"region {number} ({label})"
-    axis, counts = _columns(raw, section, name)
-    photon = positive(entries.get("Excitation Energy"))
-    kind = entries.get("Dimension 1 name", "") or entries.get("Energy Scale", "")
-    sweeps = whole(entries.get("Number of Sweeps"))
-    unit: IntensityUnit = "counts" if bool((counts == np.round(counts)).all()) else "counts/s"
-    return Spectrum(
-        region=normalise_region(label),
-        region_label=label,
-        axis=binding_energy(raw, name, kind, axis, photon),
-        intensity=counts,
-        intensity_unit=unit,
-        dwell_time_s=_dwell(entries, sweeps),
-        scans=sweeps,
-        pass_energy_eV=positive(entries.get("Pass Energy")),
-        excitation_energy_eV=photon,
-        sample=entries.get("Sample", ""),
-        block=number - 1,
-        comments=tuple(filter(None, [entries.get("Comments", "")])),
-        metadata={
-            **general,
-            **{key: value for key, value in entries.items() if "scale" not in key.lower()},
-            "unit": f"{unit}, taken from the values: the format does not name it",
-        },
-    )
+    entries = section.entries
+    axis, counts = _columns(raw, section, f"region {number} ({entries.get('Region Name', '')})")
+    label = entries.get("Dimension 1 name", "") or entries.get("Energy Scale", "")
+    return ses_spectrum(raw, entries, axis, counts, axis_label=label, region=number, general=general)
 
 
 def _columns(raw: RawFile, section: _Section, name: str) -> tuple[FloatArray, FloatArray]:
@@ -132,12 +101,3 @@ def _columns(raw: RawFile, section: _Section, name: str) -> tuple[FloatArray, Fl
         if not np.allclose(scale, axis, rtol=_AXIS_TOLERANCE, atol=1e-4):
             raise raw.error(f"{name}: the energies in the data are not those of the scale")
     return axis, table[:, 1:].sum(axis=1)
-
-
-def _dwell(entries: Mapping[str, str], sweeps: int | None) -> float | None:
-    """Return the time per point and sweep in s; a swept detector visits a point with each of its channels."""
-    total = positive(entries.get("Time per Spectrum Channel"))
-    if total is not None and sweeps:
-        return total / sweeps
-    step = positive(entries.get("Step Time"))
-    return None if step is None else step / 1000.0
