@@ -300,11 +300,8 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
     clock, scales = one.view.clock[rows], (one.view.time, Scale("difference / sigma", "1"))
     with style("double") as sheet:
         page = Page(sheet.figure(min(16.0 + 36.0 * max(len(groups), 1), 245.0)))
-        grid = page.figure.add_gridspec(max(len(groups), 1), 1)
-        panels: list[Axes] = []
-        for number, group in enumerate(groups):
-            axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
-            panels.append(axes)
+        panels = page.column(page.figure.add_gridspec(max(len(groups), 1), 1), one.view.time.label)
+        for axes, group in zip(panels, groups, strict=False):
             panel = page.panel(axes, printed(group))
             own = [n for n in names if _group(n) == group]
             reach = 0.0
@@ -317,11 +314,7 @@ def _courses(one: Compared, stem: Path) -> tuple[Path, ...]:
                     markersize=2.2, markeredgewidth=0.0, linewidth=0.5, label=parameter_label(name),
                 )  # fmt: skip
             _frame(axes, reach, limit, "y")
-            axes.tick_params(labelbottom=number == len(groups) - 1)
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5.5)
-        if panels:
-            panels[-1].set_xlabel(one.view.time.label)
-        page.figure.align_ylabels(panels)
         page.figure.suptitle(printed(one.view.series.sample))
         beyond = sum(abs(v) > limit for row in rows for n, v in values[row].items() if n in names)
         count = sum(np.isfinite(v) for row in rows for n, v in values[row].items() if n in names)

@@ -249,11 +249,8 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
     rows = (["voltage"] if view.voltage is not None else []) + kinds + ["merit"]
     with style("single") as sheet:
         page = Page(sheet.figure(16.0 + 25.0 * len(rows)))
-        grid = page.figure.add_gridspec(len(rows), 1)
-        panels: list[Axes] = []
-        for number, kind in enumerate(rows):
-            axes = page.figure.add_subplot(grid[number], sharex=panels[0] if panels else None)
-            panels.append(axes)
+        panels = page.column(page.figure.add_gridspec(len(rows), 1), view.time.label)
+        for axes, kind in zip(panels, rows, strict=True):
             panel = page.panel(axes)
             if kind == "voltage":
                 draw_voltage(panel, view)
@@ -262,9 +259,6 @@ def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> t
             else:
                 _draw_cells(panel, view, kind, colours)
             event_guides(axes, view.events("time"), colours)
-            axes.tick_params(labelbottom=number == len(rows) - 1)
-        panels[-1].set_xlabel(view.time.label)
-        page.figure.align_ylabels(panels)
         page.figure.legend(handles=phase_handles(view.series.phases, colours), loc="outside upper center", ncols=4)
         caption = (
             f"{view.series.sample} ({view.series.method}): change of the cell constants against the first frame of "

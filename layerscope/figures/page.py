@@ -14,6 +14,7 @@ from .table import Column, Curve, FigureTable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpecBase
 
 __all__ = ["Page", "Panel", "Scale"]
 
@@ -63,6 +64,16 @@ class Page:
         if title:
             at.set_title(title, fontsize=7, y=1.0, pad=pad)
         return Panel(self, axes, letter)
+
+    def column(self, cells: GridSpecBase, label: str) -> list[Axes]:
+        """Return panels above each other, one a row of the grid, on one x axis that is labelled below the lowest."""
+        panels: list[Axes] = []
+        for row in range(cells.nrows):
+            panels.append(self.figure.add_subplot(cells[row, 0], sharex=panels[0] if panels else None))
+            panels[-1].tick_params(labelbottom=row == cells.nrows - 1)
+        panels[-1].set_xlabel(label)
+        self.figure.align_ylabels(panels)
+        return panels
 
     @property
     def table(self) -> FigureTable:

@@ -97,12 +97,9 @@ def draw_trends(
     weights = [trend.weight for trend in trends]
     grid = cell.subgridspec(len(trends), 1, height_ratios=weights)
     deep = bool(profile.etch_rate_nm_s) and profile.scale.name == "etch_time"
-    panels: list[Axes] = []
-    for row, trend in enumerate(trends):
-        axes = page.figure.add_subplot(grid[row, 0], sharex=panels[0] if panels else None)
-        panels.append(axes)
-        if row == 0:
-            level_limits(axes, profile)
+    panels = page.column(grid, profile.scale.label)
+    level_limits(panels[0], profile)
+    for row, (axes, trend) in enumerate(zip(panels, trends, strict=True)):
         panel = page.panel(axes, pad=DEPTH_AXIS_PT if deep and row == 0 else 3.0)
         panel_mm = (height_mm - 5.0 * len(trends)) * trend.weight / sum(weights)
         if trend.region is None:
@@ -113,12 +110,7 @@ def draw_trends(
             _draw_areas(panel, profile, trend.region, colours, panel_mm)
         if panel_mm < FLAT_MM:
             axes.yaxis.label.set_fontsize(6)
-        if row == len(trends) - 1:
-            axes.set_xlabel(profile.scale.label)
-        else:
-            axes.tick_params(labelbottom=False)
-    page.figure.align_ylabels(panels)
-    if panels and deep:
+    if deep:
         rate = float(profile.etch_rate_nm_s or 1.0)
         depth = panels[0].secondary_xaxis(
             "top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate))
