@@ -1,9 +1,8 @@
-"""What readers of powder patterns share: axes, errors of intensities, times, XML."""
+"""What readers of powder patterns share: axes, errors of intensities, times."""
 
 from __future__ import annotations
 
 import math
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from layerscope.measured.files import RawFile
 from ..radiation import FloatArray
 
 __all__ = [
-    "local_name",
-    "parse_xml",
     "regular_axis",
     "variance_of_errors",
     "whole_counts",
@@ -55,25 +52,3 @@ def variance_of_errors(intensity: FloatArray, sigma: FloatArray) -> FloatArray:
     filler = 1.0 if poisson else np.inf
     empty = (sigma == 0) & (intensity == 0)
     return np.asarray(np.where(empty, filler, sigma.astype(np.float64) ** 2))
-
-
-def parse_xml(raw: RawFile, data: bytes | None = None) -> ElementTree.Element:
-    """Parse XML that declares no entities.
-
-    Raises
-    ------
-    ReaderError
-        If it is not well-formed (for instance cut off), or has a document type, whose entities could grow.
-    """
-    content = raw.data if data is None else data
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise raw.error("the XML declares a document type, which no diffractometer writes")
-    try:
-        return ElementTree.fromstring(content)  # noqa: S314  (entities are refused above)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise raw.error(f"the XML is cut off or damaged: {error}") from error
-
-
-def local_name(element: ElementTree.Element) -> str:
-    """Name of an element without its namespace."""
-    return str(element.tag).rsplit("}", 1)[-1]

@@ -10,11 +10,11 @@ import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile
+from layerscope.measured.markup import local_name, parse_xml
 from layerscope.measured.text import moment, number, positive
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import local_name, parse_xml
 
 __all__ = ["read", "sniff"]
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile, natural_key
+from layerscope.measured.markup import local_name, parse_xml
 from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, moment, number
 
 from ..dataset import Pattern
 from ..radiation import Radiation
-from ._base import local_name, parse_xml
 
 __all__ = ["read", "read_rasx", "sniff", "sniff_rasx"]
 

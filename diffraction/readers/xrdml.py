@@ -7,12 +7,13 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.markup import local_name, parse_xml
 from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import moment, number, numbers_of
 
 from ..dataset import Pattern
 from ..radiation import FloatArray, Radiation
-from ._base import local_name, parse_xml, regular_axis
+from ._base import regular_axis
 
 __all__ = ["read", "sniff"]
 

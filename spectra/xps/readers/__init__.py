@@ -14,7 +14,10 @@ from ..options import SpectrumColumnsTable
 __all__ = ["FORMATS", "read"]
 
 FORMATS = Formats(
-    __name__, ("vamas", "phi", "vgd", "specs", "scienta", "igor", "casa_text", "columns"), XpsDataset, one_kind=False
+    __name__,
+    ("vamas", "phi", "vgd", "avantage", "specs", "specs_xml", "scienta", "igor", "casa_text", "columns"),
+    XpsDataset,
+    one_kind=False,
 )
 
 

@@ -1,0 +1,38 @@
+"""XML of instruments, parsed without entities that could grow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+if TYPE_CHECKING:
+    from layerscope.measured.files import RawFile
+
+__all__ = ["local_name", "parse_xml"]
+
+
+def parse_xml(raw: RawFile, *, document_type: bool = False) -> ElementTree.Element:
+    """Parse XML that declares no entities.
+
+    Parameters
+    ----------
+    raw : RawFile
+    document_type : bool, default False
+        Whether the format declares its elements, as few do.
+
+    Raises
+    ------
+    ReaderError
+        If it is not well-formed (for instance cut off), or has a document type, whose entities could grow.
+    """
+    if b"<!ENTITY" in raw.data or (b"<!DOCTYPE" in raw.data and not document_type):
+        raise raw.error("the XML declares a document type or entities, which no such instrument writes")
+    try:
+        return ElementTree.fromstring(raw.data)  # noqa: S314  (entities are refused above)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise raw.error(f"the XML is cut off or damaged: {error}") from error
+
+
+def local_name(element: ElementTree.Element) -> str:
+    """Name of an element without its namespace."""
+    return str(element.tag).rsplit("}", 1)[-1]
