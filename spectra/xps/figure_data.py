@@ -196,9 +196,9 @@ def figure_colours(profiles: Sequence[ProfileView]) -> dict[str, str]:
     figures = [[s for p in profiles if p.base == base for s in p.regions[0].own] for base in bases]
     figures += [[s for region in page for s in region.own] for profile in profiles for page in pages(profile.regions)]
     species = colours_apart(figures, SPECIES_COLOURS)
-    elements = [element for profile in profiles for element in profile.composition]
+    elements = [[e for p in profiles if p.base == base for e in p.composition] for base in bases]
     free = [colour for colour in ELEMENT_COLOURS if colour not in species.values()]
-    of_elements = colours_apart([elements], [*free, *(c for c in ELEMENT_COLOURS if c not in free)])
+    of_elements = colours_apart(elements, [*free, *(c for c in ELEMENT_COLOURS if c not in free)])
     foreign = {s: FOREIGN_COLOUR for region in regions for s in region.foreign if s not in species}
     return species | foreign | {f"at.% {element}": colour for element, colour in of_elements.items()}
 
