@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from layerscope.errors import StoreError
 from layerscope.figures import PALETTE, FigureProvenance, Scale
 from layerscope.figures.views import Event, Points, Spectrum, colours_apart, provenance
+from layerscope.figures.words import primed
 from layerscope.records import Quantity, ResultRecord
 from layerscope.records.formatting import format_limit, format_value
 from layerscope.runs.arrays import SeriesArrays
 
-from .phase_table import TOTAL, FrameRow, PhaseSeries, collect_series, phase_label
+from .phase_table import TOTAL, FrameRow, PhaseSeries, collect_series
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
@@ -105,7 +106,7 @@ class SeriesView:
         curves = {k: c[self.level[row]] for k, c in self.arrays.components.items()}
         inside = (self.arrays.axis >= limits[0]) & (self.arrays.axis <= limits[1])
         drawn = sorted((k for k, c in curves.items() if c[inside].any()), key=lambda name: name not in first)
-        labels = {phase_label(name): name for name in drawn}
+        labels = {primed(name): name for name in drawn}
         return Spectrum.of(self.arrays, int(self.level[row]), labels, scale=TWO_THETA, limits=limits)
 
     def events(self, against: Against) -> tuple[Event, ...]:

@@ -13,10 +13,9 @@ from layerscope.figures import DATA_COLOUR, Column, Panel, Scale
 from layerscope.figures.courses import DASHES, Look, draw_course, draw_limits, line_handles
 from layerscope.figures.parts import draw_map, edges, slim, thinned
 from layerscope.figures.views import Points
-from layerscope.figures.words import printed
+from layerscope.figures.words import primed, printed
 
 from .figure_data import TWO_THETA, VOLTAGE, Against, SeriesView
-from .phase_table import phase_label
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -93,7 +92,7 @@ def _draw_track(panel: Panel, view: SeriesView, component: str, colour: str) -> 
     position = view.points("peak.position", component)
     if not position.known.any():
         return
-    label = f"{phase_label(component)}: position"
+    label = f"{primed(component)}: position"
     panel.add(label, view.clock, position.value, (view.time, TWO_THETA), position.low, position.high)
     for line, width in (("white", 1.5), (colour, 0.8)):
         panel.axes.plot(position.value, view.clock, color=line, linewidth=width, label=label)

@@ -19,7 +19,7 @@ from layerscope.figures.courses import (
     line_handles,
 )
 from layerscope.figures.parts import thinned
-from layerscope.figures.words import ordinal, printed
+from layerscope.figures.words import ordinal, primed, printed
 
 from .figure_data import Against, SeriesView, provenance_of
 from .figure_parts import (
@@ -31,7 +31,7 @@ from .figure_parts import (
     draw_voltage,
     phase_handles,
 )
-from .phase_table import FRACTION, TOTAL, phase_label
+from .phase_table import FRACTION, TOTAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def map_figure(
 def _upright_amounts(panel: Panel, view: SeriesView, colours: Mapping[str, str]) -> None:
     for phase in view.series.phases:
         points, look = view.points(FRACTION, phase), replace(AMOUNTS, colour=colours[phase])
-        draw_amounts(panel, view.clock, points, phase_label(phase), (view.time, WEIGHT), look, upright=True)
+        draw_amounts(panel, view.clock, points, primed(phase), (view.time, WEIGHT), look, upright=True)
     panel.axes.set_xlim(-0.03, 1.03)
     panel.axes.set_xlabel(WEIGHT.label)
     panel.axes.legend(handles=phase_handles(view.series.phases, colours), loc="best", fontsize=5.5)
@@ -179,7 +179,7 @@ def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], against: Aga
 def _amount_panel(panel: Panel, strip: Axes, view: SeriesView, against: Against, colours: Mapping[str, str]) -> None:
     for phase in view.series.phases:
         look = replace(AMOUNTS, colour=colours[phase])
-        draw_branches(panel, view, against, view.points(FRACTION, phase), phase_label(phase), WEIGHT, look)
+        draw_branches(panel, view, against, view.points(FRACTION, phase), primed(phase), WEIGHT, look)
     events, scale = view.events(against), view.axis(against)[1]
     draw_event_strip(panel, strip, events, colours, scale)
     event_guides(panel.axes, events, colours)

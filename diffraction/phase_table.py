@@ -17,7 +17,7 @@ from layerscope.runs.summary import sorted_records
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FrameRow", "PhaseSeries", "collect_series", "number_columns", "phase_label"]
+__all__ = ["FrameRow", "PhaseSeries", "collect_series", "number_columns"]
 
 FRACTION, TOTAL = "phase.fraction", "phase.total_fraction"
 
@@ -108,11 +108,6 @@ class PhaseSeries:
     def phases(self) -> tuple[str, ...]:
         """Phases in the order of the records: those with fractions, or with cells where intensities were extracted."""
         return self.components(FRACTION) or self.components("lattice.a")
-
-
-def phase_label(name: str) -> str:
-    """Return a phase as it is printed: with a prime, not with an apostrophe."""
-    return name.replace("'", "′")
 
 
 def _stems(record: ResultRecord) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ import numpy as np
 from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import line_handles
 from layerscope.figures.parts import component_handles, draw_residuals, draw_spectra, kind_handles, thinned
-from layerscope.figures.words import figure_stem, legible, minus, printed
+from layerscope.figures.words import figure_stem, legible, minus, primed, printed
 
 from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
-from ..phase_table import FRACTION, phase_label
+from ..phase_table import FRACTION
 from .reflection_figures import draw_reflections
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _deconvolution(
             lower = page.figure.add_subplot(inner[1], sharex=upper)
             panel = page.panel(upper, view.title_of(row))
             spectrum = view.spectrum(row, limits, tuple(colours))
-            own = {phase_label(phase): colour for phase, colour in colours.items()}
+            own = {primed(phase): colour for phase, colour in colours.items()}
             looks = {label: own.get(label, CELL_COLOUR) for label in spectrum.components}
             draw_spectra(panel, [spectrum], [0.0], looks)
             draw_residuals(Panel(page, lower, panel.letter), spectrum)
@@ -207,7 +207,7 @@ def _waterfall(
                 position = float(values[row])
                 if not angle[0] <= position <= angle[-1]:  # or there is none
                     continue
-                label, height = f"{title}: {phase_label(phase)}", float(np.interp(position, angle, shifted))
+                label, height = f"{title}: {primed(phase)}", float(np.interp(position, angle, shifted))
                 look: dict[str, Any] = {
                     "color": colours[phase],
                     "markersize": 1.8,

@@ -14,12 +14,12 @@ from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figu
 from layerscope.figures.courses import bare, event_guides
 from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR, draw_residuals
 from layerscope.figures.views import Points
-from layerscope.figures.words import figure_stem, legible, minus, printed, printed_unit
+from layerscope.figures.words import figure_stem, legible, minus, primed, printed, printed_unit
 
 from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
 from ..figure_parts import AMOUNTS, draw_amounts, draw_voltage, phase_handles
 from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
-from ..phase_table import FRACTION, FrameRow, phase_label
+from ..phase_table import FRACTION, FrameRow
 from .comparison_figures import collect_comparisons, draw_comparisons
 from .ticks import tick_positions
 
@@ -192,7 +192,7 @@ def _draw_ticks(panel: Panel, ticks: Mapping[str, FloatArray], colours: Mapping[
     axes = panel.axes
     for number, (phase, angle) in enumerate(ticks.items()):
         row = float(len(ticks) - number)
-        colour, label = colours.get(phase, DATA_COLOUR), phase_label(phase)
+        colour, label = colours.get(phase, DATA_COLOUR), primed(phase)
         rank = np.full(angle.size, row)
         panel.add(label, angle, rank, (Scale(f"{label}: {TWO_THETA.name}", TWO_THETA.unit), Scale("row", "1")))
         axes.plot(angle, rank, "|", color=colour, markersize=5, markeredgewidth=0.5, label=label)
@@ -293,7 +293,7 @@ def _draw_cells(panel: Panel, view: SeriesView, kind: str, colours: Mapping[str,
         held = ~(points.sigma > 0)
         change = np.array([100.0 * (points.value / first - 1.0), 100.0 * points.sigma / first])
         value, sigma = np.where(held, np.nan, change)
-        label = f"{phase_label(phase)} ({symbol}₀ = {first:.5g} {unit})"
+        label = f"{primed(phase)} ({symbol}₀ = {first:.5g} {unit})"
         scales, look = (view.time, Scale(f"change of {kind}", "%")), replace(AMOUNTS, colour=colours[phase])
         draw_amounts(panel, view.clock, Points(value, sigma, np.full(value.size, np.nan)), label, scales, look)
         references.append((f"${symbol}_0$ = {start.text()} {unit}", legible(colours[phase])))
