@@ -86,7 +86,11 @@ class ComponentTable(RecipeModel):
         description="multiplet of the library, 'MnO2', whose peaks together are the line",
     )
     doublet: bool = Field(default=False, description="two lines with the splitting and ratio of the library")
-    like: str | None = Field(default=None, description="species whose width and shape this one shares")
+    like: str | None = Field(default=None, description="species whose shape, and width within a spread, this one has")
+    like_spread: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1,
+        description="relative standard deviation of each width about the common one; 0 makes them equal",
+    )
     optional: bool = Field(default=False, description="test by BIC whether the data need it")
     foreign: bool = Field(default=False, description="a line of another element: fitted, but no species of the region")
     position_eV: Parameter = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from layerscope.fitting.backgrounds import static_shirley
 from layerscope.fitting.expressions import Expression
 from layerscope.fitting.layout import PER_PATTERN, Layout, Scope, Smooth
 from layerscope.fitting.model import ActiveBackground, Component, PatternModel
-from layerscope.fitting.shapes import Shape
+from layerscope.fitting.shapes import AXIS_UNIT, Shape
 from layerscope.fitting.tougaard import TOUGAARD_KERNELS, static_tougaard
 
 from .multiplets import MultipletTemplate, get_template
@@ -34,6 +35,7 @@ DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
 TEMPLATE_MARGIN_EV = 0.6  # how far the first peak of a multiplet may go from where it was published
 TEMPLATE_FWHM = (0.6, 2.5)  # how far its width may go, over the published one: pass energies differ by that much
 MAX_SHIFT_EV = 15.0
+LOG_WIDTH = "_log_width"  # of a component over the common width of those that are alike
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ class BuiltModel:
     scopes : dict of Scope
     components : tuple of ComponentTable
         Those included, in the order of the model.
+    priors : dict of (value, sigma)
+        What is known of parameters that the levels share: of the ratios of widths that are alike.
     """
 
     model: PatternModel
     parameters: lmfit.Parameters
     scopes: dict[str, Scope] = field(default_factory=dict)
     components: tuple[ComponentTable, ...] = ()
+    priors: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def library_species(table: ComponentTable, region: str) -> Species | None:
@@ -125,9 +130,10 @@ def build_model(
     by_species = {c.species: c for c in chosen}
     for c in chosen:
         _declare(c, region.name, parameters, scopes, held=c.name in held, reference=c.name == reference)
+    priors: dict[str, tuple[float, float]] = {}
     for c in chosen:
         if c.like is not None and c.like in by_species:
-            _tie(c, by_species[c.like], parameters, model, region.name)
+            priors |= _tie(c, by_species[c.like], parameters, model, region.name, held=c.name in held)
     _check_expressions(parameters, model)
     if shift != "none":
         parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
@@ -136,7 +142,7 @@ def build_model(
         for name in ("shirley_k", "tougaard_b"):
             if name in parameters:
                 parameters[name].set(value=0.0, vary=False)
-    return BuiltModel(model, parameters, {k: v for k, v in scopes.items() if parameters[k].vary}, chosen)
+    return BuiltModel(model, parameters, {k: v for k, v in scopes.items() if parameters[k].vary}, chosen, priors)
 
 
 def _shape(c: ComponentTable, region: str) -> str | Shape:
@@ -232,22 +238,42 @@ def _apply(table: ParameterTable, parameter: lmfit.Parameter, name: str, scopes:
 
 
 def _tie(
-    c: ComponentTable, other: ComponentTable, parameters: lmfit.Parameters, model: PatternModel, region: str
-) -> None:
-    """Give a component the width and shape of another, except what its own table sets.
+    c: ComponentTable,
+    other: ComponentTable,
+    parameters: lmfit.Parameters,
+    model: PatternModel,
+    region: str,
+    *,
+    held: bool,
+) -> dict[str, tuple[float, float]]:
+    """Give a component the shape of another, except what its own table sets; return what is known of their widths.
 
-    Two multiplets share the factor between their widths and the published ones.
+    Widths of multiplets keep the ratio that was published. Real widths are alike and not equal, which residuals do not
+    show: the logarithm of each, also of the one that the others are like, lies somewhere about that of a common width.
     """
     if c.shape != other.shape:
         raise RecipeError(f"{c.species!r} is to be like {other.species!r}, but their shapes differ")
     line = next(x for x in model.components if x.name == c.name).line
     mine, theirs = library_template(c, region), library_template(other, region)
     wider = mine.fwhm_eV / theirs.fwhm_eV if mine is not None and theirs is not None else 1.0
-    for name in line.parameters:
-        if name in ("center", "splitting", "ratio") or name in c.parameters:
-            continue
-        factor = f"{wider!r} * " if wider != 1.0 and name.endswith("fwhm") else ""
-        parameters[f"{c.name}_{name}"].set(expr=f"{factor}{other.name}_{name}")
+    units = {name: hint.unit for name, hint in line.defaults().items()}
+    alike = [n for n in line.parameters if n not in ("center", "splitting", "ratio") and n not in c.parameters]
+    widths = [n for n in alike if units[n] == AXIS_UNIT]
+    own, others = f"{c.name}{LOG_WIDTH}", f"{other.name}{LOG_WIDTH}"
+    for name in alike:
+        text = f"{other.name}_{name}"
+        if name in widths:
+            text = f"{wider!r} * {text}" if wider != 1.0 else text
+            text = f"{text} * exp({own} - {others})" if c.like_spread > 0 else text
+        parameters[f"{c.name}_{name}"].set(expr=text)
+    if not widths or not c.like_spread > 0:
+        return {}
+    for name in (own, others):
+        if name not in parameters:
+            parameters.add(name, value=0.0, vary=False)
+        parameters[name].set(vary=parameters[name].vary or not held)
+    free = [name for name in (own, others) if parameters[name].vary]
+    return dict.fromkeys(free, (0.0, math.log1p(c.like_spread)))
 
 
 def _check_expressions(parameters: lmfit.Parameters, model: PatternModel) -> None:

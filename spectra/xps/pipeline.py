@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.fitting.errors import with_errors
+from layerscope.fitting.measured import known_once
 from layerscope.fitting.quality import gross_misfit
 from layerscope.records import ResultRecord
 from layerscope.runs.build import quality_of
@@ -57,7 +58,7 @@ class XpsPipeline(SeriesPipeline[Datasets]):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "3"
+    version = "4"
     technique = "xps"
     recipe_model = XpsRecipe
     formats = FORMATS
@@ -284,9 +285,7 @@ def _region_data(
         for row, other in matching_rows(spectra, profile.spectra[normalise_region(overlap.from_region)]).items():
             area[row], sigma[row] = p2s.area[other], p2s.sigma[other]
         priors[f"{name}_area"] = (area * spectra.live_time_s, sigma * spectra.live_time_s)
-        once = np.full(n, np.inf)  # one position for the series: known once, not once a level
-        once[0] = P2S_MINUS_P2P3_SIGMA_EV
-        priors[f"{name}_center"] = (np.full(n, p2s.position_eV[0]), once)
+        priors[f"{name}_center"] = known_once(float(p2s.position_eV[0]), P2S_MINUS_P2P3_SIGMA_EV, n)
     return RegionData(
         spectra.x,
         spectra.y,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,31 +124,47 @@ def level_quantities(
         Fractions (K,) and their errors from a fit of this level alone, beside the joint ones.
     """
     found: list[Quantity] = []
-    for c in result.components:
+    for k, c in enumerate(result.components):
         found.append(position(result, c, level, scale))
         value, sigma = (float(f(f"{c.name}_area")[level]) for f in (result.fit.value, result.fit.sigma))
         what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
         more = upper_limit(value, sigma, confidence) | profiled(result.fit, f"{c.name}_area", level)
+        more |= _budget(sigma, float(result.by_shape[0][k, level]))
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
     if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
         values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
-            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence, kind)
+            budget = _budget(float(sigmas[k]), float(result.by_shape[1][k, level]))
+            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence, kind, **budget)
             if single is not None:
                 alone = float(single[0][k]), float(single[1][k])
                 found += _share("species.fraction_single_level", c, *alone, confidence)
     return found
 
 
+def _budget(sigma: float, by_shape: float) -> dict[str, Any]:
+    """Return what an error is made of as a field of a quantity; empty where no width is uncertain beside another."""
+    if not by_shape > 0:
+        return {}
+    return {"budget": {"counting": sigma * math.sqrt(1.0 - by_shape), "shape": sigma * math.sqrt(by_shape)}}
+
+
 def _share(
-    name: str, c: ComponentTable, value: float, sigma: float, confidence: float, kind: SigmaKind = "covariance"
+    name: str,
+    c: ComponentTable,
+    value: float,
+    sigma: float,
+    confidence: float,
+    kind: SigmaKind = "covariance",
+    **more: Any,
 ) -> tuple[Quantity, ...]:
     """Return a share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
     if not sigma < LARGEST_SHARE_SIGMA:
         return ()
-    return some([measured(name, value, sigma, "1", c.species, kind=kind, **upper_limit(value, sigma, confidence))])
+    more |= upper_limit(value, sigma, confidence)
+    return some([measured(name, value, sigma, "1", c.species, kind=kind, **more)])
 
 
 def shared_quantities(result: RegionFit) -> list[Quantity]:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from layerscope.errors import FitError
 from layerscope.fitting.anywhere import fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
+from layerscope.fitting.measured import known_once
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.series import Series, fit_series
 
@@ -156,6 +157,13 @@ class RegionFit:
         """Standard errors of the shares, shape (K, L)."""
         return np.asarray(np.sqrt(np.maximum(np.einsum("klkl->kl", self.shares[1]), 0.0)))
 
+    @cached_property
+    def by_shape(self) -> tuple[FloatArray, FloatArray]:
+        """Part of the variance that widths make which are alike and not equal: of areas (K, L), of own shares."""
+        causes = list(self.built.priors)
+        of_areas = self.fit.due_to(causes, [f"{c.name}_area" for c in self.components])
+        return of_areas, self.fit.due_to(causes, [f"{c.name}_area" for c in self.own], fractions=True)
+
 
 def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, built: BuiltModel) -> Series:
     columns = None
@@ -168,12 +176,11 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
             columns = None
     names = {*built.model.nonlinear_names, *built.model.linear_names}
     priors = {k: v for k, v in (data.priors or {}).items() if k in names}
+    priors |= {k: known_once(*said, data.n_levels) for k, said in built.priors.items()}
     if shift == "charge" and data.charge_shift is not None and data.charge_sigma is not None:
         priors["shift"] = (data.charge_shift, data.charge_sigma)
     elif shift == "free":  # the first level carries the scale, the others shift against it
-        sigma = np.full(data.n_levels, np.inf)
-        sigma[0] = PINNED_EV
-        priors["shift"] = (np.zeros(data.n_levels), sigma)
+        priors["shift"] = known_once(0.0, PINNED_EV, data.n_levels)
     return Series(
         data.x,
         data.y,

@@ -28,6 +28,7 @@ species = "B-O-B"
 [[regions.components]]
 species = "TM-O-B"
 like = "B-O-B"
+like_spread = 0
 """
 
 
