@@ -156,6 +156,20 @@ _LIST = (
         of_series=True,
     ),
     # --- amounts and depth profiles
+    Flag(
+        "NO_DATA",
+        "less than {threshold} of the area of this component's line lies within the data: it was left out of the fit, "
+        "and nothing is stated of it",
+        "measure or fit a wider range, bound its position, or leave the component out",
+        threshold=0.3,
+        of_series=True,
+    ),
+    Flag(
+        "TIE_OUT_OF_BOUNDS",
+        "a parameter that is tied to others ended where its shape has no meaning",
+        "mend the tie, or bound what it rests on",
+        of_series=True,
+    ),
     _note("NOT_DETECTED", "the amount is not above zero beyond its error: it has an upper limit", "use the limit"),
     _note("NOT_DETECTED_SHAPE_HELD", "too weak for a shape of its own, which was held", "nothing"),
     Flag("NEGATIVE_FRACTION", "the mean amount lies far below zero: the model is wrong", "check the components"),

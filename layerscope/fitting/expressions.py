@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ Values = Mapping[str, FloatArray | float]
 
 MAX_LENGTH = 500
 MAX_DEPTH = 40
+_NUMBER = re.compile(r"[0-9.]+([eE][+-]?[0-9]+)?")
 CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
@@ -124,6 +126,9 @@ class Expression:
         if isinstance(node, ast.Constant):
             if isinstance(node.value, bool) or not isinstance(node.value, int | float) or not abs(node.value) < 1e300:
                 raise self._refuse(f"the constant {node.value!r}")
+            written = ast.get_source_segment(self.text.strip(), node) or ""
+            if not _NUMBER.fullmatch(written):  # 1_000 and 0x10 are numbers to a programmer only
+                raise self._refuse(f"the number {written!r}")
         elif isinstance(node, ast.Name):
             if node.id not in CONSTANTS:
                 names.add(node.id)

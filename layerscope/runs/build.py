@@ -170,7 +170,8 @@ def interval(
 ) -> Quantity | None:
     """Return an estimate with its 68 % interval; without a best value where its 95 % interval is open.
 
-    A best value would then be the middle of a flat valley. None where the data set neither end.
+    A best value would then be the middle of a flat valley. None where the data set neither end. An end or a value that
+    is no finite number is none.
 
     Parameters
     ----------
@@ -183,22 +184,22 @@ def interval(
     extra : float, optional
         A further standard error, independent of the interval, in `unit`.
     """
-    low, high = found.low_68, found.high_68
+    value, low, high = (_finite(number) for number in (found.value, found.low_68, found.high_68))
     if low is None and high is None:
         return None
-    closed = None not in (found.value, low, high, found.low_95, found.high_95)
-    if found.value is not None and extra > 0:
-        low = None if low is None else found.value - math.hypot(found.value - low, extra)
-        high = None if high is None else found.value + math.hypot(high - found.value, extra)
+    closed = None not in (value, low, high, _finite(found.low_95), _finite(found.high_95))
+    if value is not None and extra > 0:
+        low = None if low is None else value - math.hypot(value - low, extra)
+        high = None if high is None else value + math.hypot(high - value, extra)
     sigma = 0.5 * (high - low) if low is not None and high is not None else 0.0
-    if found.value is not None:
-        low = None if low is None else min(low, found.value)
-        high = None if high is None else max(high, found.value)
+    if value is not None:
+        low = None if low is None else min(low, value)
+        high = None if high is None else max(high, value)
     usable = closed and sigma > 0
     budget = {"fit": math.sqrt(max(sigma**2 - extra**2, 0.0)), part: extra} if usable and extra > 0 else {}
     return Quantity(
         name=name,
-        value=found.value if usable else None,
+        value=value if usable else None,
         sigma=sigma if usable else None,
         sigma_kind="covariance" if usable else "none",
         unit=unit,
@@ -209,6 +210,10 @@ def interval(
         confidence=CONFIDENCE_68,
         budget=budget,
     )
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number
 
 
 def quality_of(

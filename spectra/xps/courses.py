@@ -46,10 +46,10 @@ def courses(profile: Profile, times: FloatArray, amounts: Iterable[tuple[str, Fl
     for name, values, covariance in amounts:
         try:
             fitted = fit_depth_profile(times, values, covariance, confidence=profile.recipe.confidence)
-        except LayerscopeError as error:
+            more, models, flags = _quantities(fitted, name, rate)
+        except (LayerscopeError, ValueError, ArithmeticError) as error:  # a course that fails costs itself alone
             found.notes.append(f"profile of {name}: {error}")
             continue
-        more, models, flags = _quantities(fitted, name, rate)
         found.quantities += more
         found.alternatives += models
         found.flags += flags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +25,7 @@ from .species import Species, get_species
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["BuiltModel", "ShiftPolicy", "build_model", "library_species", "static_column"]
+__all__ = ["BuiltModel", "ShiftPolicy", "build_model", "library_species", "static_column", "tied_outside"]
 
 FloatArray = NDArray[np.float64]
 ShiftPolicy = Literal["charge", "free", "none"]
@@ -288,6 +288,38 @@ def _check_expressions(parameters: lmfit.Parameters, model: PatternModel) -> Non
         if not np.isfinite(values[name]).all():
             text = parameters[name].expr
             raise RecipeError(f"the constraint of {name!r}, {text!r}, has no finite value at the start values")
+    for name in _outside(parameters, model, {name: values[name] for name in layout.expressions}):
+        value, (low, high) = float(values[name].flat[0]), _bounds(parameters, model, name)
+        raise RecipeError(
+            f"the constraint of {name!r}, {parameters[name].expr!r}, gives {value:g} at the start values, outside "
+            f"{low:g} to {high:g}",
+            hint="mend the constraint, or its start values",
+        )
+
+
+def _bounds(parameters: lmfit.Parameters, model: PatternModel, name: str) -> tuple[float, float]:
+    """Return the bounds that a tied parameter must keep: of positions and widths those without which it has no meaning.
+
+    The others of these, of the library and of usual widths, are where a search may go; a tie is no search.
+    """
+    p = (model.make_parameters() if name.endswith(("_center", "_fwhm")) else parameters)[name]
+    return float(p.min), float(p.max)
+
+
+def _outside(parameters: lmfit.Parameters, model: PatternModel, values: Mapping[str, FloatArray]) -> list[str]:
+    found = []
+    for name, value in values.items():
+        low, high = _bounds(parameters, model, name)
+        slack = 1e-9 * max(1.0, *(abs(end) for end in (low, high) if np.isfinite(end)), 1.0)
+        if (value < low - slack).any() or (value > high + slack).any():
+            found.append(name)
+    return found
+
+
+def tied_outside(built: BuiltModel, value: Callable[[str], FloatArray]) -> list[str]:
+    """Return the tied parameters that a fit left outside their bounds; `value` gives a parameter at all levels."""
+    tied = [name for name in built.model.nonlinear_names if built.parameters[name].expr]
+    return _outside(built.parameters, built.model, {name: value(name) for name in tied})
 
 
 def static_column(background: BackgroundTable, x: FloatArray, y: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
+from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.fitting.errors import with_errors
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.quality import gross_misfit
@@ -37,10 +37,11 @@ from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
 from .region_records import level_records, series_record
-from .regionfit import RegionData, RegionFit, fit_region
+from .regionfit import REACH_EV, RegionData, RegionFit, fit_region
 from .rsf import sets_with
 from .series import RegionSpectra, region_spectra, unread_files
 from .tables import summary_tables
+from .window import out_of_reach
 
 if TYPE_CHECKING:
     from layerscope.runs.hooks import NexusLayout
@@ -69,12 +70,15 @@ class XpsPipeline(SeriesPipeline[Datasets]):
 
     def tried(self, recipe: XpsRecipe, series: Datasets) -> list[LayerscopeError]:
         """Return what is wrong with files and regions: those that cannot be read, and that the files do not hold."""
-        found = [error for _, _, error in unread_files(series)]
+        found: list[LayerscopeError] = [error for _, _, error in unread_files(series)]
         for region in recipe.regions:
             try:
-                found += [level.error for level in region_spectra(series, region, recipe.series[0]).rejected]
+                spectra = region_spectra(series, region, recipe.series[0])
             except LayerscopeError as error:
                 found.append(error)
+            else:
+                found += [level.error for level in spectra.rejected]
+                found += _out_of_reach(recipe, region, spectra)
         return found
 
     def read(self, recipe: XpsRecipe, table: SeriesTable) -> Datasets:
@@ -219,6 +223,8 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
             inputs=profile.inputs(f"{region.name}@level={level.index}", [level.file]),
             method="xps.region",
         )
+    for error in _out_of_reach(profile.recipe, region, spectra):
+        raise error
     reference = _reference(profile, region)
     charge = profile.recipe.charge
     if reference is not None and charge.energy_eV is not None:
@@ -270,6 +276,12 @@ def _refused(profile: Profile, result: RegionFit, spectra: RegionSpectra, flag: 
     )
     arrays = region_arrays(profile, result, spectra)
     return PipelineOutput((record,), {arrays.name: arrays})
+
+
+def _out_of_reach(recipe: XpsRecipe, region: RegionTable, spectra: RegionSpectra) -> list[RecipeError]:
+    index = [r.name for r in recipe.regions].index(region.name)
+    reach = REACH_EV if recipe.charge.kind == "line" else 0.0
+    return out_of_reach(region, spectra.x, reach, f"regions[{index}]")
 
 
 def _region_data(

@@ -16,6 +16,7 @@ from layerscope.runs.build import held, measured, quality_of
 from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .misfit import refusal
+from .peakmodel import tied_outside
 from .profile import Profile
 from .quantities import level_quantities, shared_quantities
 from .regionfit import RegionFit, single_level_fits
@@ -83,6 +84,7 @@ def level_records(
         if scale.known:
             quantities.append(_charge_quantity(profile, scale, level))
         flags, notes = _level_flags(result, level, quantities)
+        flags += _of_series(result)
         masked, said = _masked(spectra, [level])
         flags, notes = [*flags, *masked], [*notes, *said]
         if level in scale.lost:
@@ -131,6 +133,12 @@ def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quanti
     spread = float(np.hypot(fitted, scale.systematic))
     found = measured("charge.shift", value, spread, "eV", species, budget=budget)
     return found or held("charge.shift", value, "eV", species)
+
+
+def _of_series(result: RegionFit) -> list[str]:
+    """Return what holds for every level: lines beyond the data, and ties that ended where a shape has no meaning."""
+    found = [f"NO_DATA:{species}" for species in result.no_data]
+    return found + [f"TIE_OUT_OF_BOUNDS:{name}" for name in tied_outside(result.built, result.fit.value)]
 
 
 def _level_flags(result: RegionFit, level: int, quantities: list[Quantity]) -> tuple[list[str], list[str]]:
@@ -185,7 +193,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     ]
     gross = sorted(profile.gross[result.region.name])
     missing = len(spectra.rejected) + len(spectra.notes) + len(gross)
-    flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held]
+    flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held] + _of_series(result)
     flags += [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
     masked, said = _masked(spectra, range(spectra.y.shape[0]))
     flags += masked

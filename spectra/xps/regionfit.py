@@ -24,6 +24,7 @@ from layerscope.fitting.series import Series, fit_series
 
 from .options import BackgroundTable, ComponentTable, RegionTable
 from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
+from .window import without_data
 
 if TYPE_CHECKING:
     import lmfit
@@ -114,6 +115,8 @@ class RegionFit:
         Every model that was compared, the chosen one of each question marked.
     dispersion : float
         Excess of the scatter over the stated noise that the comparison allowed for.
+    no_data : tuple of str
+        Species that were left out, because their lines lie beyond the data.
     """
 
     region: RegionTable
@@ -124,6 +127,7 @@ class RegionFit:
     held: tuple[str, ...]
     alternatives: tuple[tuple[str, ModelAlternative], ...] = ()
     dispersion: float = 1.0
+    no_data: tuple[str, ...] = ()
 
     @property
     def components(self) -> tuple[ComponentTable, ...]:
@@ -368,7 +372,19 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
         alternatives += [(f"need of {c.species}", a) for a in verdict.alternatives]
         if verdict.chosen == f"without {c.species}":
             asked, (built, fit, held) = without, other
+    beyond = [c for c in without_data(built, fit) if c.name != reference]
+    if beyond:
+        return _without(region, data, reference, beyond)
     return RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
+
+
+def _without(region: RegionTable, data: RegionData, reference: str | None, beyond: list[ComponentTable]) -> RegionFit:
+    """Fit a region without components whose lines lie beyond the data."""
+    rest, species = tuple(c for c in region.components if c not in beyond), tuple(c.species for c in beyond)
+    if not rest:
+        raise FitError(f"no line of {region.name} lies within the data", hint="see position_eV and range_eV")
+    result = fit_region(region.model_copy(update={"components": rest}), data, reference=reference)
+    return replace(result, no_data=(*species, *result.no_data))
 
 
 def _for_reference(data: RegionData, reference: str | None) -> RegionData:

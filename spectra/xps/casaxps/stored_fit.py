@@ -32,6 +32,7 @@ __all__ = [
     "SeriesProblem",
     "redraw",
     "to_series_problem",
+    "unit_curve",
 ]
 
 _NARROWEST = 1e-4  # width of a component that can be drawn, as part of the spectrum's range
@@ -270,18 +271,27 @@ def redraw(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int = 0) -
         counts=spectrum.counts,
         inside=inside,
         background=background,
-        components=np.array([_curve(c, axis) for c in problem.components]).reshape(-1, axis.size),
+        components=np.array([c.parameters["area"].value * unit_curve(c, axis) for c in problem.components]).reshape(
+            -1, axis.size
+        ),
         notes=_notes(fit, chosen),
     )
 
 
-def _curve(component: SeriesComponent, axis: FloatArray) -> FloatArray:
-    center, fwhm, area = (component.parameters[name].value for name in ("center", "fwhm", "area"))
+def unit_curve(component: SeriesComponent, axis: FloatArray) -> FloatArray:
+    """Return the curve of a stored component, shape (n,), with an area of one.
+
+    Raises
+    ------
+    DataError
+        If it has no width, or one too small for the range of the spectrum.
+    """
+    center, fwhm = (component.parameters[name].value for name in ("center", "fwhm"))
     if not fwhm > 0:
         raise DataError(f"component {component.name!r} has the width {fwhm:g} eV")
     if fwhm < _NARROWEST * np.ptp(axis):
         raise DataError(f"component {component.name!r}, {fwhm:g} eV wide, is too narrow for the range of the spectrum")
-    return np.asarray(area * CasaLine(component.shape).evaluate(axis, [center, fwhm], derivatives=False).value[0])
+    return np.asarray(CasaLine(component.shape).evaluate(axis, [center, fwhm], derivatives=False).value[0])
 
 
 def _members(fit: CasaFit, region: CasaRegion) -> tuple[CasaComponent, ...]:

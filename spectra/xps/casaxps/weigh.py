@@ -16,7 +16,7 @@ from layerscope.measured.noise import count_quantum
 from ..dataset import FloatArray, Spectrum
 from .lines import CasaLine
 from .model import tied_areas
-from .stored_fit import CasaFitCurves, SeriesProblem, redraw
+from .stored_fit import CasaFitCurves, SeriesProblem, redraw, unit_curve
 from .text import CasaFit
 
 __all__ = ["StoredFit", "electrons_per_unit", "weigh_stored"]
@@ -130,7 +130,7 @@ def weigh_stored(spectrum: Spectrum, fit: CasaFit | None = None, *, region: int 
     ]
     expected = np.maximum(curves.envelope[inside], 0.5 / exposure)
     variance = expected / exposure
-    sigmas = _counting_sigmas(problem, curves.components[:, inside], variance)
+    sigmas = _counting_sigmas(problem, axis[inside], variance)
     drawn = [float(np.trapezoid(c, axis)) / s for c, s in zip(curves.components, shares, strict=True)]
     counts = curves.counts[inside]
     return StoredFit(
@@ -158,15 +158,23 @@ def electrons_per_unit(spectrum: Spectrum) -> float:
     return scale / count_quantum(spectrum)
 
 
-def _counting_sigmas(problem: SeriesProblem, curves: FloatArray, variance: FloatArray) -> list[float]:
-    """Return the error of each area in a linear fit of the areas alone, those that are tied moving together."""
+def _counting_sigmas(problem: SeriesProblem, axis: FloatArray, variance: FloatArray) -> list[float]:
+    """Return the error of each area in a linear fit of the areas alone, those that are tied moving together.
+
+    Curves of unit area: a stored area of zero has an error as any other. Tied lines move as they are stored; where the
+    leader is zero, as they are tied.
+    """
     groups = tied_areas(problem)
-    columns = np.array(
-        [
-            sum(curves[i] / problem.components[root].parameters["area"].value for i, _ in members)
-            for root, members in groups.items()
-        ]
-    )
+
+    def moving(root: int, members: list[tuple[int, float]]) -> FloatArray:
+        leader = problem.components[root].parameters["area"].value
+        column = np.zeros(axis.size)
+        for i, factor in members:
+            c = problem.components[i]
+            column += (c.parameters["area"].value / leader if leader else factor) * unit_curve(c, axis)
+        return column
+
+    columns = np.array([moving(root, members) for root, members in groups.items()])
     weighted = columns / np.sqrt(variance)
     covariance = np.linalg.pinv(weighted @ weighted.T)
     sigmas = [math.nan] * len(problem.components)
