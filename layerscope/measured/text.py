@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["clock_seconds", "decode", "moment", "number", "numbers", "numbers_of", "positive", "whole"]
 
 _CLOCK = re.compile(r"(?:(\d+)[d\s-]+)?(\d+):([0-5]?\d)(?::([0-5]?\d(?:[.,]\d+)?))?")
+_NO_NUMBER = re.compile(r"[+-]?(?:1\.#\w+|nan\(\w*\))", re.IGNORECASE)
 _UTF16_WITHOUT_MARK = re.compile(rb"(?:[\t\n\r -~]\0){4}")
 _LAYOUTS = (
     "%m/%d/%Y %H:%M:%S.%f",
@@ -71,11 +72,14 @@ def numbers(texts: Sequence[str]) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If one of them is not a number; ``nan`` and ``inf`` are numbers here, and the checks of a dataset refuse them.
+        If one of them is not a number; ``nan`` and ``inf`` are numbers here, also as Windows writes them (``-1.#IND``),
+        and the checks of a dataset refuse them.
     """
     try:
         return np.array(texts, dtype=np.float64)
     except ValueError:
+        if any(_NO_NUMBER.fullmatch(text.strip()) for text in texts):
+            return numbers(["nan" if _NO_NUMBER.fullmatch(text.strip()) else text for text in texts])
         for index, text in enumerate(texts):
             try:
                 float(text)

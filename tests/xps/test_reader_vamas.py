@@ -279,6 +279,17 @@ def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
     assert spectrum.counts.tolist() == list(reversed(Block().counts))
 
 
+@pytest.mark.parametrize("text", ["-1.#IND", "1.#QNAN", "nan(ind)", "inf", "-5.0"])
+def test_a_point_that_is_no_count_does_not_refuse_the_file(tmp_path: Path, text: str) -> None:
+    counts = list(range(100, 140))
+    content = vamas(Block(), Block(label="C 1s", counts=counts)).replace(b"\r\n120.0\r\n", f"\r\n{text}\r\n".encode())
+    first, second = read(write(tmp_path, content)).spectra
+    assert first.use is None
+    assert second.use is not None
+    assert second.counts.size == 40
+    assert np.flatnonzero(~second.use).tolist() == [40 - 1 - counts.index(120)]
+
+
 def test_a_carriage_return_inside_a_comment_does_not_end_its_line(tmp_path: Path) -> None:
     block = Block(comments=["first half\rsecond half", "Temperature 25 \xb0C"])
     for newline in ("\r\n", "\n"):
