@@ -111,7 +111,7 @@ def two(share: float = 0.3, area: float = 20000.0) -> list[list[Line]]:
 
 
 def test_like_shares_width_and_shape_but_not_what_is_stated() -> None:
-    result = fit_region(region(B_O_B, TM_O_B, shift="none"), profile(two()))
+    result = fit_region(region(B_O_B, TM_O_B | {"like_spread": 0}, shift="none"), profile(two()))
     assert result.fit.value("TM_O_B_fwhm")[0] == result.fit.value("B_O_B_fwhm")[0]
     assert result.fit.value("TM_O_B_mixing")[0] == result.fit.value("B_O_B_mixing")[0]
     own = TM_O_B | {"parameters": {"fwhm": {"value": 1.5, "min": 1.0, "max": 2.0}}}

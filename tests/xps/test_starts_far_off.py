@@ -43,7 +43,8 @@ def test_three_lines_of_carbon_keep_their_shares_under_charging(
 ) -> None:
     record = level(case, starts, tmp_path, "C 1s")
     share = quantity(record, "species.fraction", "C-C/C-H")
-    assert share.value == pytest.approx(0.71, abs=0.01)
+    # widths that are alike within 10 % take up what the background of this file leaves: 0.709 with equal ones
+    assert share.value == pytest.approx(0.71, abs=0.02)
     assert abs(quantity(record, "charge.shift", "C-C/C-H").value) == pytest.approx(shift, abs=0.05)
 
 
