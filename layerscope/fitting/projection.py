@@ -250,14 +250,17 @@ def reduced(info: Information, solved: Elimination) -> tuple[FloatArray, FloatAr
     gradient: FloatArray = info.gradient
     curvature: FloatArray = info.curvature - info.mixed.transpose(0, 2, 1) @ solved.inverse @ info.mixed
     whole, left = np.einsum("bvv->bv", info.curvature), np.einsum("bvv->bv", curvature)
-    for row in np.flatnonzero((left <= LOST * whole).any(axis=1) | solved.alike):
+    with np.errstate(all="ignore"):
+        share = np.fmin.reduce(left / whole, axis=1, initial=1.0)
+    for row in np.flatnonzero((share <= LOST) | solved.alike):
         # Columns that are nearly alike have huge coefficients, and then the difference above is rounding, not even
         # positive, and so is the slope. Projected first and multiplied afterwards, they are right.
         used = np.diagonal(solved.inverse[row]) > 0
         rest = _apart(info.jacobian[row], solved.columns[row][used])
         gradient[row], curvature[row] = rest @ solved.residual[row], rest @ rest.T
-    share = np.where(whole > 0, left / np.where(whole > 0, whole, 1.0), 1.0)
-    return gradient, curvature, share.min(axis=1, initial=1.0)
+        with np.errstate(all="ignore"):
+            share[row] = np.fmin.reduce(left[row] / whole[row], initial=1.0)
+    return gradient, curvature, share
 
 
 def _apart(rows: FloatArray, columns: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -102,6 +103,11 @@ class Shape(Protocol):
         ...
 
 
+@cache
+def _widths(parameters: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+    return tuple((k, name) for k, name in enumerate(parameters) if name.endswith("fwhm"))
+
+
 class Line(ABC):
     """What all lines share: parameters with their hints, the checks, and the one place where `evaluate` is written.
 
@@ -154,9 +160,8 @@ class Line(ABC):
 
     def _check(self, par: FloatArray) -> None:
         """Raise FitError where a parameter lies where the shape is not defined."""
-        for k, name in enumerate(self.parameters):
-            if name.endswith("fwhm"):
-                require_positive(self.name, name, par[:, k])
+        for k, name in _widths(self.parameters):
+            require_positive(self.name, name, par[:, k])
 
     @abstractmethod
     def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
