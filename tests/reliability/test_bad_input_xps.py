@@ -122,14 +122,19 @@ def zeros(values: list[str]) -> list[str]:
     return ["0"] * len(values)
 
 
+def many(value: str) -> Callable[[list[str]], list[str]]:
+    """Return what puts a value in more places than are masked."""
+    return lambda values: [value] * 20 + values[20:]
+
+
 #: fault, kind of the error, what its text must tell
 VAMAS_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "empty": (lambda d: b"", "reader", r"the file is empty"),
     "magic": (lambda d: b"VAMOS" + d[5:], "reader", r"no known format .*vamas"),
     "noise": (lambda d: random.Random(7).randbytes(4000), "reader", r"no known format"),
-    "NaN": (change(2, lambda v: ["NaN", *v[1:]]), "data", r"level 1 of 'B 1s' .*NaN"),
-    "NaN in the reference": (change(3, lambda v: ["NaN", *v[1:]]), "data", r"level 1 of 'C 1s' .*NaN"),
-    "negative": (change(2, lambda v: ["-5", *v[1:]]), "data", r"level 1 of 'B 1s' .*negative counts"),
+    "NaN": (change(2, many("NaN")), "data", r"level 1 of 'B 1s' .*NaN"),
+    "NaN in the reference": (change(3, many("NaN")), "data", r"level 1 of 'C 1s' .*NaN"),
+    "negative": (change(2, many("-5")), "data", r"level 1 of 'B 1s' .*negative counts"),
     "one point": (one_point, "data", r"level 1 of 'B 1s' has only 1 point"),
     "other axis": (other_axis, "data", r"level 1 of 'B 1s' .*185\.47 to 196\.47 eV, the series .*left out"),
     "too large": (change(2, lambda v: ["1e300", *v[1:]]), "data", r"level 1 of 'B 1s' has counts of up to 1e\+300"),
@@ -323,9 +328,9 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Batch, dict[str, 
     expected_counts = 500.0 + 4000.0 * np.exp(-4 * np.log(2) * ((energy - 284.8) / 1.3) ** 2)
     counts = np.random.default_rng(3).poisson(expected_counts).astype(float)
     bad = counts.copy()
-    bad[10] = np.nan
+    bad[10:20] = np.nan
     negative = counts.copy()
-    negative[10] = -3
+    negative[10:20] = -3
     sound = csv(counts, energy)
     rows = sound.splitlines(keepends=True)
     twice = energy.copy()
@@ -352,7 +357,7 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> tuple[Batch, dict[str, 
         "kinetic without photon": (sound, plain + ', kind = "kinetic"'),
     }
     expected = {
-        "NaN": ("data", r"1 counts that are NaN"),
+        "NaN": ("data", r"10 counts that are NaN"),
         "negative": ("data", r"negative counts"),
         "one point": ("data", r"only 1 point"),
         "energy twice": ("data", r"do not rise strictly"),
@@ -487,7 +492,10 @@ RECIPE_FAULTS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "RSF line": ([with_line('region = "B 1s"', 'rsf_line = "Qx 9z"')], r"regions\[0\]\.rsf_line: .*'Qx 9z'"),
     "one element": ([with_line('region = "B 1s"', "quantify = false")], r"atomic fractions need two regions"),
     "charge species": ([('species = "C-C/C-H"\nenergy', 'species = "C"\nenergy')], r"'C 1s' has no component 'C'"),
-    "two times": ([with_line(BAD_FILE, "etch_times_s = [0, 1, 2]\ntimes_s = [0, 1, 2]")], r"not both"),
+    "two times": (
+        [with_line(BAD_FILE, "etch_times_s = [0, 1, 2]\ntimes_s = [0, 1, 2]")],
+        r"angles .*: give one",
+    ),
     "confidence": ([("[charge]", "[charge]\nsigma_eV = -1")], r"charge\.sigma_eV: .*greater than or equal to 0"),
     "law": (
         [("[quantification]", '[mn_valence]\nregion = "C 1s"\nlow = "C-O"\nhigh = "CO3"\nlaw = "galakov"')],
