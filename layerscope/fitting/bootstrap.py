@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
-from layerscope.fitting.result import BatchFit
+from layerscope.fitting.result import BatchFit, Setup
 from layerscope.fitting.series import fit_setup
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 
-__all__ = ["VALUES_AT_ONCE", "BootstrappedFit", "bootstrap", "known_priors", "refitted"]
+__all__ = ["VALUES_AT_ONCE", "BootstrappedFit", "bootstrap", "draw", "known_priors", "measured_again", "refitted"]
 
 FloatArray = NDArray[np.float64]
 
@@ -126,14 +126,19 @@ def bootstrap(fit: SeriesFit, *, draws: int = 200, seed: int = 0) -> Bootstrappe
 
 
 def _repetitions(fit: SeriesFit, streams: Sequence[np.random.Generator]) -> BatchFit:
-    drawn = [_drawn(fit, rng) for rng in streams]
+    drawn = [draw(fit, rng) for rng in streams]
     known = known_priors(fit)
     priors = {name: (np.stack([one[name] for _, one in drawn]), sigma) for name, (_, sigma) in known.items()}
     return refitted(fit, np.stack([y for y, _ in drawn]), priors)
 
 
 def refitted(fit: SeriesFit, y: FloatArray, priors: Mapping[str, tuple[FloatArray, FloatArray]]) -> BatchFit:
-    """Fit the model of a fit again, from where it ended.
+    """Fit the model of a fit to other measurements, from where it ended; see `measured_again`."""
+    return fit_setup(measured_again(fit, y, priors))
+
+
+def measured_again(fit: SeriesFit, y: FloatArray, priors: Mapping[str, tuple[FloatArray, FloatArray]]) -> Setup:
+    """Return what a fit asked for, asked of other measurements and from where it ended.
 
     Parameters
     ----------
@@ -159,10 +164,10 @@ def refitted(fit: SeriesFit, y: FloatArray, priors: Mapping[str, tuple[FloatArra
         priors=priors or None,
     )
     starts = {base.name: fit.value(base.name) for base in (*layout.shared, *layout.local)}
-    return fit_setup(replace(setup, series=series, starts={**setup.starts, **starts}))
+    return replace(setup, series=series, starts={**setup.starts, **starts})
 
 
-def _drawn(fit: SeriesFit, rng: np.random.Generator) -> tuple[FloatArray, dict[str, FloatArray]]:
+def draw(fit: SeriesFit, rng: np.random.Generator) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Draw intensities and what the priors would have measured, had the fitted values been true."""
     data = fit.batch.data
     if fit.batch.setup.weights == "poisson":

@@ -29,7 +29,9 @@ from layerscope.fitting.weighting import Weights, solve
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Series", "Weights", "fit_batch", "fit_series", "fit_setup"]
+__all__ = ["Series", "Weights", "fit_batch", "fit_series", "fit_setup", "lowest_chi2"]
+
+FloatArray = NDArray[np.float64]
 
 #: Start dampings that are tried in turn while a result is not determined by the data or has not converged.
 RESCUE_DAMPINGS = (1e-2, 1e-6, 1.0)
@@ -112,6 +114,16 @@ def fit_setup(setup: Setup) -> BatchFit:
     evaluator = _posed(setup, data)
     with np.errstate(all="ignore"):  # numbers of a fit that runs away may overflow: its flags say so, not a warning
         return BatchFit.build(setup, evaluator, data, *_solved(setup, evaluator, data))
+
+
+def lowest_chi2(setup: Setup) -> FloatArray:
+    """Return the chi2 of each series at its minimum, shape (G,), without errors: for comparing many simulations."""
+    data = prepare(setup.series)
+    evaluator = _posed(setup, data)
+    shared, local = (np.repeat(part[None], data.y.shape[0], axis=0) for part in evaluator.layout.start())
+    with np.errstate(all="ignore"):
+        _, solution = solve(evaluator, data, shared, local, setup.weights, setup.tolerances)
+    return np.asarray(solution.chi2.sum(axis=1))
 
 
 def _posed(setup: Setup, data: Prepared) -> RowEvaluator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from layerscope.runs.build import finite_bounds, held, measured, profiled, some,
 from .energyscale import EnergyScale
 from .options import ComponentTable
 from .peakmodel import library_template
-from .regionfit import RegionFit
+from .regionfit import LeftOut, RegionFit
 from .species import competing
 
 __all__ = [
@@ -128,7 +129,8 @@ def level_quantities(
         found.append(position(result, c, level, scale))
         value, sigma = (float(f(f"{c.name}_area")[level]) for f in (result.fit.value, result.fit.sigma))
         what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
-        more = upper_limit(value, sigma, confidence) | profiled(result.fit, f"{c.name}_area", level)
+        limit = upper_limit(value, sigma, confidence, always=c.name in result.absent)
+        more = limit | profiled(result.fit, f"{c.name}_area", level)
         more |= _budget(sigma, float(result.by_shape[0][k, level]))
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
@@ -137,10 +139,13 @@ def level_quantities(
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
             budget = _budget(float(sigmas[k]), float(result.by_shape[1][k, level]))
-            found += _share("species.fraction", c, float(values[k]), float(sigmas[k]), confidence, kind, **budget)
+            share = Share(c, float(values[k]), float(sigmas[k]), absent=c.name in result.absent)
+            found += share.quantities("species.fraction", confidence, kind, **budget)
             if single is not None:
                 alone = float(single[0][k]), float(single[1][k])
-                found += _share("species.fraction_single_level", c, *alone, confidence)
+                found += Share(c, *alone).quantities("species.fraction_single_level", confidence)
+    for left in result.left_out:
+        found += _limits(result, left, level, f"{intensity_unit}*eV", confidence)
     return found
 
 
@@ -151,20 +156,42 @@ def _budget(sigma: float, by_shape: float) -> dict[str, Any]:
     return {"budget": {"counting": sigma * math.sqrt(1.0 - by_shape), "shape": sigma * math.sqrt(by_shape)}}
 
 
-def _share(
-    name: str,
-    c: ComponentTable,
-    value: float,
-    sigma: float,
-    confidence: float,
-    kind: SigmaKind = "covariance",
-    **more: Any,
-) -> tuple[Quantity, ...]:
-    """Return a share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
-    if not sigma < LARGEST_SHARE_SIGMA:
-        return ()
-    more |= upper_limit(value, sigma, confidence)
-    return some([measured(name, value, sigma, "1", c.species, kind=kind, **more)])
+def _limits(result: RegionFit, left: LeftOut, level: int, unit: str, confidence: float) -> list[Quantity]:
+    """Return how much there could be of a component that is not in the fit, by the fit that had it."""
+    name = f"{left.component.name}_area"
+    value, sigma = float(left.fit.value(name)[level]), float(left.fit.sigma(name)[level])
+    stated = [("peak.area", unit, upper_limit(value, sigma, confidence, always=True))]
+    areas = [f"{c.name}_area" for c in result.own]
+    if result.detected[level] and name in left.fit.names and all(area in left.fit.names for area in areas):
+        shares, covariance = left.fit.fractions([name, *areas])
+        share_sigma = math.sqrt(max(float(covariance[0, level, 0, level]), 0.0))
+        if share_sigma < LARGEST_SHARE_SIGMA:
+            limit = upper_limit(float(shares[0, level]), share_sigma, confidence, always=True)
+            stated.append(("species.fraction", "1", limit))
+    return [
+        Quantity(name=what, unit=its, component=left.component.species, role="derived", **limit)
+        for what, its, limit in stated
+        if limit
+    ]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of a region with its error, and whether the component is absent as far as the series can tell."""
+
+    component: ComponentTable
+    value: float
+    sigma: float
+    absent: bool = False
+
+    def quantities(
+        self, name: str, confidence: float, kind: SigmaKind = "covariance", **more: Any
+    ) -> tuple[Quantity, ...]:
+        """Return the share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
+        if not self.sigma < LARGEST_SHARE_SIGMA:
+            return ()
+        more |= upper_limit(self.value, self.sigma, confidence, always=self.absent)
+        return some([measured(name, self.value, self.sigma, "1", self.component.species, kind=kind, **more)])
 
 
 def shared_quantities(result: RegionFit) -> list[Quantity]:

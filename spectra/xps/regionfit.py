@@ -8,17 +8,18 @@ line could be there. Components are set free as soon as their area is significan
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from layerscope.errors import FitError
+from layerscope.errors import FitError, RecipeError
 from layerscope.fitting.anywhere import fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.measured import known_once
+from layerscope.fitting.presence import Presence, presence
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.series import Series, fit_series
 
@@ -37,6 +38,8 @@ Starts = Mapping[str, ArrayLike]
 DETECTED = 5.0  # sigma of a region's whole area below which its shares are not stated
 SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
 BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
+CERTAIN = 8.0  # sigma of an area above which nobody asks whether the line is there
+PLACES = 3  # inside its bounds at which a line in question starts
 REACH_EV = 12.0  # charging that the reference line is looked for at
 PINNED_EV = 1e-6
 NEGATIVE = -4.0  # sigma of an area below which noise is no excuse: the model wants to subtract a line
@@ -98,6 +101,14 @@ class RegionData:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """An optional component that the data do not show, with the fit that says how much of it there could be."""
+
+    component: ComponentTable
+    fit: SeriesFit
+
+
+@dataclass(frozen=True)
 class RegionFit:
     """Result of one region.
 
@@ -117,6 +128,10 @@ class RegionFit:
         Excess of the scatter over the stated noise that the comparison allowed for.
     no_data : tuple of str
         Species that were left out, because their lines lie beyond the data.
+    presence : mapping of str to Presence
+        Whether components are there that are optional, or weak where they stand.
+    left_out : tuple of LeftOut
+        Optional components that are not in the fit.
     """
 
     region: RegionTable
@@ -128,11 +143,18 @@ class RegionFit:
     alternatives: tuple[tuple[str, ModelAlternative], ...] = ()
     dispersion: float = 1.0
     no_data: tuple[str, ...] = ()
+    presence: Mapping[str, Presence] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def components(self) -> tuple[ComponentTable, ...]:
         """Components in the fit."""
         return self.built.components
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Components in the fit that are not in the sample as far as the data can tell: only limits are stated."""
+        return frozenset(name for name, found in self.presence.items() if not found.present)
 
     @property
     def own(self) -> tuple[ComponentTable, ...]:
@@ -290,6 +312,26 @@ class _Question:
         level = {name: _above_zero(amounts, [area]) for name, area in names.items()}
         return level, max(_above_zero(amounts, list(names.values())), *level.values())
 
+    def presence(self, c: ComponentTable, shift: ShiftPolicy, fit: SeriesFit, without: _Question) -> Presence | None:
+        """Tell whether a component is there: by what it gains, beside repetitions of the measurement without it.
+
+        None where the others cannot stand without it, because the recipe ties them to it.
+        """
+        problem = self.problem(shift)
+        try:
+            other = without.problem(shift)
+        except RecipeError:
+            return None
+        try:
+            larger = problem.bounded(_values(fit, problem.built.parameters))
+            smaller = other.bounded(_values(fit, other.built.parameters))
+        except FitError:
+            return Presence(0.0, 1.0, 0)  # amounts of nothing determine no line: there is none
+        center = problem.built.parameters[f"{c.name}_center"]
+        inside = np.linspace(float(center.min), float(center.max), PLACES + 2)[1:-1]
+        places: list[float] = inside.tolist() if center.vary else []
+        return presence(larger, smaller, [{center.name: place} for place in places])
+
     def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
         """Fit from where the lines are, with the shapes of those held that do not stand out; until nothing changes."""
         fit, before = (self.placed_by_charge if shift == "charge" else self.placed), None
@@ -365,17 +407,33 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
     shift: ShiftPolicy = next(n for n in tried if f"shift {n}" == comparison.chosen)
     alternatives = [("shift of the levels", a) for a in comparison.alternatives] if len(tried) > 1 else []
     built, fit, held = tried[shift]
-    for c in (c for c in region.components if c.optional and len(asked.include) > 1):
+    policy = "charge" if reference is not None else shift
+    tested: dict[str, Presence] = {}
+    left_out: list[LeftOut] = []
+    for c in (c for c in region.components if len(asked.include) > 1 and c.name != reference and not c.foreign):
+        level, _ = asked.significance(fit)
+        if not c.optional and level[c.name] > CERTAIN:
+            continue
         without = replace(asked, include=asked.include - {c.name})
-        other = without.staged("charge" if reference is not None else shift)
+        found = asked.presence(c, policy, fit, without)
+        if found is None:
+            continue
+        tested[c.name] = found
+        if not c.optional:
+            continue
+        other = without.staged(policy)
+        chosen = f"with{'' if found.present else 'out'} {c.species}"
         verdict = compare({f"with {c.species}": fit, f"without {c.species}": other[1]})
-        alternatives += [(f"need of {c.species}", a) for a in verdict.alternatives]
-        if verdict.chosen == f"without {c.species}":
+        need = f"need of {c.species}"
+        alternatives += [(need, replace(a, chosen=a.name == chosen)) for a in verdict.alternatives]
+        if not found.present:
+            left_out.append(LeftOut(c, fit))
             asked, (built, fit, held) = without, other
     beyond = [c for c in without_data(built, fit) if c.name != reference]
     if beyond:
         return _without(region, data, reference, beyond)
-    return RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
+    result = RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
+    return replace(result, presence=tested, left_out=tuple(left_out))
 
 
 def _without(region: RegionTable, data: RegionData, reference: str | None, beyond: list[ComponentTable]) -> RegionFit:
