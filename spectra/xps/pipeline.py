@@ -59,7 +59,7 @@ class XpsPipeline(SeriesPipeline[Datasets]):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "4"
+    version = "5"
     technique = "xps"
     recipe_model = XpsRecipe
     formats = FORMATS

@@ -201,6 +201,11 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     notes += said
     notes += [f"left out: level {spectra.levels[k].index}, which the model does not describe" for k in gross]
+    species = {c.name: c.species for c in result.region.components}
+    notes += [
+        f"{species[name]} is {'there' if asked.present else 'not shown'}: {asked.text()}"
+        for name, asked in result.presence.items()
+    ]
     if profile.recipe.charge.kind == "line":
         notes.append(profile.recipe.charge.text)
     found = _species_courses(profile, result, spectra.times)

@@ -221,7 +221,7 @@ def test_counts_that_cannot_be_used_are_refused_with_region_and_level(
     tmp_path: Path, value: float, reason: str
 ) -> None:
     values = [counts_of(i, r[3]) for i, r in enumerate(REGIONS)]
-    values[1][2, 7] = value
+    values[1][2, ::4] = value  # a few would be masked
     with pytest.raises(DataError, match=reason) as caught:
         read(write(tmp_path, phi(values=values)))
     assert "level 2 of 'B1s'" in caught.value.message
@@ -230,8 +230,8 @@ def test_counts_that_cannot_be_used_are_refused_with_region_and_level(
 def test_a_signalling_nan_is_a_nan(tmp_path: Path) -> None:
     content = bytearray(phi(times=False))
     content[-4:] = bytes.fromhex("0100a07f")
-    with pytest.raises(DataError, match="1 counts that are NaN"):
-        read(write(tmp_path, bytes(content)))
+    last = read(write(tmp_path, bytes(content))).spectra[-1]
+    assert int(np.sum(~last.use)) == 1
 
 
 def test_one_point_is_refused(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_an_axis_that_is_none_is_refused(tmp_path: Path, step: float) -> None:
 @pytest.mark.parametrize(("value", "reason"), [(np.nan, "NaN"), (-1.0, "negative")])
 def test_counts_that_cannot_be_used_are_refused(tmp_path: Path, value: float, reason: str) -> None:
     values = counts()
-    values[0, 5] = value
+    values[0, ::4] = value  # a few would be masked
     with pytest.raises(DataError, match=reason):
         read(write(tmp_path, ole(streams(values))))
 
