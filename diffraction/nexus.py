@@ -35,21 +35,7 @@ from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.nexus_layout import add_field, add_group, add_link
 from layerscope.version import __version__
 
-__all__ = ["METADATA_KEYS", "write_monopd"]
-
-METADATA_KEYS = {
-    "wavelength_A": "wavelength, or that of K-alpha-1, in angstrom",
-    "wavelength2_A": "K-alpha-2 in angstrom",
-    "ratio": "intensity of K-alpha-2 over K-alpha-1",
-    "anode": "chemical symbol",
-    "source_name": "e.g. a beamline",
-    "source_type": "e.g. Synchrotron X-ray Source",
-    "probe": "x-ray, neutron or electron",
-    "start_time": "ISO 8601 with time zone",
-    "dwell_time_s": "counting time a point",
-    "rotation_angle_deg": "angle of the sample",
-}
-"""Metadata keys of a series that have a place of their own in NXmonopd."""
+__all__ = ["write_monopd"]
 
 _PROBES = ("neutron", "x-ray", "electron")
 

@@ -24,11 +24,6 @@ _SHIFTS = (
     Shown("peak.sample_fwhm", "sample's fwhm"),
     Shown("lattice.a", "a"),
 )
-_SHAPES = (
-    Shown("peak.fwhm", "fwhm"),
-    Shown("peak.sample_fwhm", "sample's fwhm"),
-    Shown("peak.mixing", "mixing"),
-)
 _REFINED = (
     Shown("phase.fraction", "{}: wt"),
     *(

@@ -17,16 +17,11 @@ ALLOWED: dict[tuple[str, str], str] = {
         "simulate",
     ): "patterns of known truth, for tests, benchmarks and studies of one's own",
 }
-#: Those that are known and still to be wired or deleted; the list only shrinks.
-KNOWN = Path(__file__).with_name("orphans_known.txt")
 
 
 def test_every_definition_is_reached_from_where_the_program_is_entered() -> None:
-    known = set(KNOWN.read_text("utf-8").splitlines()) if KNOWN.is_file() else set()
     found = [f"{d[0]}: {d[1]}" for d in find_orphans(ROOT, FOLDERS, INTERFACE) if d not in ALLOWED]
-    assert not set(found) - known, "named by no product code:\n" + "\n".join(
-        line for line in found if line not in known
-    )
+    assert not found, "named by no product code:\n" + "\n".join(found)
 
 
 def test_what_is_allowed_still_stands_and_is_still_unused() -> None:
