@@ -1,12 +1,13 @@
 """Fit from wherever the lines may be: the declared start and the best places of a scan, the lowest minimum kept.
 
 A scan (`layerscope.fitting.start`) tells where lines may be; a few steps from each place, side by side, tell which of
-them are worth a fit; the fits tell the minimum, and what else lies within reach of it.
+them are worth going to the end; only what arrives lowest, or within reach of that, is fitted with its errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,20 +21,21 @@ from layerscope.fitting.model import SHIFT, PatternModel
 from layerscope.fitting.rows import RowEvaluator
 from layerscope.fitting.series_fit import SeriesFit
 from layerscope.fitting.solver import Tolerances
-from layerscope.fitting.start import scan_starts, smoothed_variance
+from layerscope.fitting.start import WIDTHS, scan_starts, smoothed_variance
 from layerscope.fitting.weighting import solve
 
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Found", "fit_from_anywhere", "race"]
+__all__ = ["Arrival", "Found", "fit_from_anywhere", "race"]
 
 FloatArray = NDArray[np.float64]
 Values = Mapping[str, ArrayLike]
 
-STEPS = 8  # of the short fits that compare starts
-FINALISTS = 3  # starts that are fitted to the end
-ROUNDS = 3  # scans with the shape that the fit before found
+STEPS = 8  # of the first heat, which compares all starts
+FINALISTS = 3  # starts that go to the end
+TO_THE_END = Tolerances(reduction=1e-6, step=1e-4, max_iterations=80)  # a chi2 to a hundredth ranks minima
+ROUNDS = 3  # scans with the shape that the round before found
 GAIN = 0.1  # of chi2 below which another minimum is the same
 WITHIN_REACH = 4.0  # of chi2 above the best: two sigma of one parameter
 
@@ -53,14 +55,31 @@ class Found:
     others: tuple[SeriesFit, ...] = ()
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """Where a start of a race arrived.
+
+    Attributes
+    ----------
+    chi2 : float
+        Of all patterns, with the weights of the race.
+    values : dict of ndarray, shape (L,)
+        The free parameters.
+    """
+
+    chi2: float
+    values: dict[str, FloatArray]
+
+
 def race(
     model: PatternModel,
     parameters: lmfit.Parameters,
     series: Series,
     starts: Sequence[Values],
     scopes: Mapping[str, Scope] | None = None,
-) -> list[dict[str, FloatArray]]:
-    """Take a few steps from every start side by side, with amounts at or above zero and the same weights for all.
+    tolerances: Tolerances | None = None,
+) -> list[Arrival]:
+    """Take steps from every start side by side, with amounts at or above zero and the same weights for all.
 
     Parameters
     ----------
@@ -70,11 +89,13 @@ def race(
     starts : sequence of mapping of str to array-like, shape (L,)
         Values of nonlinear parameters; the others start where they are declared.
     scopes : mapping of str to Scope, optional
+    tolerances : Tolerances, optional
+        When a start has arrived; by default after a few steps.
 
     Returns
     -------
-    list of dict of ndarray, shape (L,)
-        Where the free parameters of each start arrived, the lowest chi2 first.
+    list of Arrival
+        The lowest chi2 first.
     """
     data = prepare(series)
     given = data if data.variance is not None else replace(data, variance=smoothed_variance(data))
@@ -89,10 +110,11 @@ def race(
     bounded = np.array([*model.nonnegative, *(False,) * len(data.column_names)])
     evaluator = RowEvaluator(model, layouts[0], bounded, data.column_names, data.prior_names)
     shared, local = (np.stack(parts) for parts in zip(*(each.start() for each in layouts), strict=True))
-    _, solution = solve(evaluator, copies, shared, local, "given", Tolerances(max_iterations=STEPS))
+    _, solution = solve(evaluator, copies, shared, local, "given", tolerances or Tolerances(max_iterations=STEPS))
     values, _ = layouts[0].local_values(solution.shared, solution.local)
     chi2 = np.where(np.isfinite(solution.chi2), solution.chi2, np.inf).sum(axis=1)
-    return [{name: values[name][g] for name in layouts[0].free_names} for g in np.argsort(chi2, kind="stable")]
+    order = np.argsort(chi2, kind="stable")
+    return [Arrival(float(chi2[g]), {name: values[name][g] for name in layouts[0].free_names}) for g in order]
 
 
 def fit_from_anywhere(
@@ -104,7 +126,7 @@ def fit_from_anywhere(
     scopes: Mapping[str, Scope] | None = None,
     reach: float = 0.0,
 ) -> Found:
-    """Fit from the declared start and from the best of all places, again with the shape found while chi2 falls.
+    """Fit from the best of all places and of the declared start, sought again with the shape found while chi2 falls.
 
     Parameters
     ----------
@@ -127,52 +149,55 @@ def fit_from_anywhere(
     FitError
         If no start can be fitted; the error of the declared start.
     """
-    ends: list[SeriesFit] = []
-    first: list[Values] = [{}]
+    arrived: list[Arrival] = []
     shape, lowest = parameters, np.inf
-    for _ in range(ROUNDS):
-        scanned = [start.values for start in scan_starts(model, shape, series, reach=reach)]
-        finalists = race(model, shape, series, [{}, *scanned], scopes)[:FINALISTS]
-        ends += _ends(fit, [*first, *_apart(finalists)])
-        best = min(ends, key=lambda end: end.chi2)
-        if not best.chi2 < lowest - GAIN:
+    for number in range(ROUNDS):
+        scanned = scan_starts(model, shape, series, reach=reach, widths=(1.0,) if number else WIDTHS)
+        heat = race(model, shape, series, [{}, *(start.values for start in scanned)], scopes)
+        declared: list[Values] = [] if number else [{}]
+        finalists = [end.values for end in _apart(heat[:FINALISTS])]
+        arrived += race(model, parameters, series, [*declared, *finalists], scopes, TO_THE_END)
+        arrived.sort(key=lambda end: end.chi2)
+        if not arrived[0].chi2 < lowest - GAIN:
             break
-        first, lowest, shape = [], best.chi2, _with_shape(parameters, best)
-    best = min(ends, key=lambda end: end.chi2)
+        lowest, shape = arrived[0].chi2, _with_shape(parameters, arrived[0])
+    near = [end for end in arrived if end.chi2 <= 2.0 * WITHIN_REACH + arrived[0].chi2]
+    ends = sorted(_ends(fit, [end.values for end in _apart(near)[:FINALISTS]]), key=lambda end: end.chi2)
     others: list[SeriesFit] = []
-    for end in sorted(ends, key=lambda end: end.chi2):
-        if end.chi2 <= best.chi2 + WITHIN_REACH and all(_elsewhere(end, other) for other in (best, *others)):
+    for end in ends:
+        if end.chi2 <= ends[0].chi2 + WITHIN_REACH and all(_elsewhere(end, other) for other in (ends[0], *others)):
             others.append(end)
-    return Found(best, tuple(others))
+    return Found(ends[0], tuple(others))
 
 
 def _ends(fit: Callable[[Values], SeriesFit], starts: Sequence[Values]) -> list[SeriesFit]:
-    ends, errors = [], []
+    """Fit from every start, from the declared one where none of them can be fitted."""
+    ends = []
     for start in starts:
-        try:
+        with suppress(FitError):
             ends.append(fit(start))
-        except FitError as error:
-            errors.append(error)
-    if not ends:
-        raise errors[0]
-    return ends
+    return ends or [fit({})]
 
 
-def _apart(finalists: list[dict[str, FloatArray]]) -> list[dict[str, FloatArray]]:
+def _apart(ends: Sequence[Arrival]) -> list[Arrival]:
     """Leave out what arrived where a better one did."""
-    kept: list[dict[str, FloatArray]] = []
-    for end in finalists:
-        if not any(all(np.allclose(end[n], other[n], rtol=1e-3, atol=1e-3) for n in end) for other in kept):
+    kept: list[Arrival] = []
+    for end in ends:
+        if not any(_same(end.values, other.values) for other in kept):
             kept.append(end)
     return kept
 
 
-def _with_shape(parameters: lmfit.Parameters, fit: SeriesFit) -> lmfit.Parameters:
-    """Return a copy of the parameters that starts with the widths, shapes and background of a fit."""
+def _same(one: Mapping[str, FloatArray], other: Mapping[str, FloatArray]) -> bool:
+    return all(np.allclose(one[name], other[name], rtol=1e-3, atol=1e-3) for name in one)
+
+
+def _with_shape(parameters: lmfit.Parameters, end: Arrival) -> lmfit.Parameters:
+    """Return a copy of the parameters that starts with the widths, shapes and background found."""
     copy = parameters.copy()
-    for name in fit.names:
-        if name in copy and copy[name].vary and not copy[name].expr and not name.endswith("_center") and name != SHIFT:
-            copy[name].set(value=float(np.clip(np.mean(fit.value(name)), copy[name].min, copy[name].max)))
+    for name, values in end.values.items():
+        if not copy[name].expr and not name.endswith("_center") and name != SHIFT:
+            copy[name].set(value=float(np.clip(np.mean(values), copy[name].min, copy[name].max)))
     return copy
 
 

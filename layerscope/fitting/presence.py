@@ -26,7 +26,7 @@ from layerscope.fitting.series_fit import SeriesFit
 from layerscope.fitting.solver import Tolerances
 from layerscope.fitting.start import smoothed_variance
 
-__all__ = ["Presence", "presence"]
+__all__ = ["ROUGH", "Presence", "presence"]
 
 FloatArray = NDArray[np.float64]
 Priors = Mapping[str, tuple[FloatArray, FloatArray]]
@@ -35,7 +35,8 @@ FALSE_ALARMS = 0.05  # share of profiles without the line in which it may be cal
 NEVER = 4.0  # fall of chi2 below which no line is called present: less than any threshold found
 ALWAYS = 60.0  # and above which one is: three times the highest threshold found
 FIRST = 20  # repetitions after which it may be clear
-ROUGH = Tolerances(reduction=1e-5, step=1e-3, max_iterations=40)  # a chi2 to a hundredth is enough
+#: A chi2 to a hundredth is enough.
+ROUGH = Tolerances(reduction=1e-5, step=1e-3, max_iterations=40, weights=1e-3, retries=False)
 ENOUGH = 8  # repetitions with a larger fall after which the line is called absent
 
 

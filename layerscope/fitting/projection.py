@@ -9,6 +9,7 @@ References
 ----------
 Golub, G. H. & Pereyra, V. (1973). SIAM J. Numer. Anal. 10, 413-432. doi:10.1137/0710036
 Kaufman, L. (1975). BIT 15, 49-57. doi:10.1007/BF01932995
+Portugal, L. F., Judice, J. J. & Vicente, L. N. (1994). Math. Comp. 63, 625-643. doi:10.1090/S0025-5718-1994-1250776-4
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ RCOND = 1e-13  # relative eigenvalue of the scaled Gram matrix below which a dir
 ALIKE = 1e-5  # what is left of a unit column beside the others, below which the Gram matrix has lost too many digits
 #: Share of a squared length that a projection may leave before the difference of products has lost its digits.
 LOST = 1e-6
+EXCHANGES = 8  # rounds of exchange after which a pattern is solved alone
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,10 @@ def eliminate(
         c[row], residual[row], inverse[row] = back @ along, target[row] - span @ along, back @ back.T
     if nonnegative is not None and nonnegative.any():
         wrong = np.flatnonzero((c[:, nonnegative] < 0).any(axis=1))
-        for row in wrong:
-            c[row], inverse[row] = _bounded(gram[row], a[row] @ target[row], nonnegative)
-            residual[row] = target[row] - c[row] @ a[row]
+        if wrong.size:
+            used = a[wrong]
+            c[wrong], inverse[wrong] = _bounded(gram[wrong], _times(used, target[wrong]), c[wrong], nonnegative)
+            residual[wrong] = target[wrong] - _times(used.transpose(0, 2, 1), c[wrong])
     return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse, alike)
 
 
@@ -147,8 +150,43 @@ def _orthogonal(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
     return right[keep].T * scale[:, None] / singular[keep], left[:, keep]
 
 
-def _bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Least squares with some coefficients >= 0, by Lawson and Hanson's active-set method on the Gram matrix."""
+def _bounded(
+    gram: FloatArray, moment: FloatArray, free: FloatArray, nonnegative: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Least squares of B patterns with some coefficients >= 0, from their unbounded solution `free` (B, m).
+
+    Which coefficients are at zero is found for all patterns at once by exchanging every one that has the wrong sign
+    (Portugal, Judice & Vicente 1994), pattern by pattern where that does not end soon.
+    """
+    passive = ~nonnegative | (free > 0)
+    c, inverse = np.zeros_like(moment), np.zeros_like(gram)
+    tolerance = 1e-12 * np.abs(moment).max(axis=1, initial=0.0)
+    left = np.arange(len(moment))
+    for _ in range(EXCHANGES):
+        g, b, at = gram[left], moment[left], passive[left]
+        c[left], inverse[left] = _on(g, b, at)
+        slope = b - _times(g, c[left])
+        negative = at & nonnegative & (c[left] <= 0)
+        wrong = negative | (~at & (slope > tolerance[left, None]))
+        passive[left] ^= wrong
+        left = left[wrong.any(axis=1)]
+        if left.size == 0:
+            return c, inverse
+    for row in left:
+        c[row], inverse[row] = _one_bounded(gram[row], moment[row], nonnegative)
+    return c, inverse
+
+
+def _on(gram: FloatArray, moment: FloatArray, passive: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Solve B patterns for the coefficients `passive`, shape (B, m); the others, and their inverse, are zero."""
+    both = passive[:, :, None] & passive[:, None, :]
+    inverse = np.where(both, _inverse(np.where(both | np.eye(passive.shape[1], dtype=bool), gram, 0.0))[0], 0.0)
+    c = _times(inverse, moment)
+    return c + np.where(passive, _times(inverse, moment - _times(gram, c)), 0.0), inverse
+
+
+def _one_bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Solve one pattern by Lawson and Hanson's active-set method on the Gram matrix."""
     m = moment.size
     passive = ~nonnegative
     c = np.zeros(m)

@@ -152,7 +152,7 @@ def _solved(setup: Setup, evaluator: RowEvaluator, data: Prepared) -> tuple[Patt
     shared, local = np.tile(first_s, (groups, 1)), np.tile(first_l, (groups, 1, 1))
     patterns, solution = solve(evaluator, data, shared, local, weights, setup.tolerances)
     covariance = series_covariance(evaluator, patterns, solution)
-    for damping in RESCUE_DAMPINGS:
+    for damping in RESCUE_DAMPINGS if setup.tolerances.retries else ():
         poor = np.flatnonzero(covariance.undetermined | ~solution.converged)
         if poor.size == 0:
             break

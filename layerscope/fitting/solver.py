@@ -48,11 +48,17 @@ class Tolerances:
     step : float
         Relative change of every parameter.
     max_iterations : int
+    weights : float
+        Relative change of every weight that follows the model.
+    retries : bool
+        Whether a series that has not converged, or is not determined, is tried again with other dampings.
     """
 
     reduction: float = 1e-15
     step: float = 1e-12
     max_iterations: int = 400
+    weights: float = 1e-7
+    retries: bool = True
 
 
 @dataclass

@@ -17,7 +17,7 @@ Lawson, C. L., Hanson, R. J. (1974). Solving Least Squares Problems, ch. 23 (amo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from layerscope.fitting.shapes.base import AXIS_UNIT
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Start", "scan_starts", "smoothed_variance"]
+__all__ = ["WIDTHS", "Start", "scan_starts", "smoothed_variance"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -160,7 +160,13 @@ def _active_set(g: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def scan_starts(
-    model: PatternModel, parameters: lmfit.Parameters, series: Series, *, reach: float = 0.0, kept: int = KEPT
+    model: PatternModel,
+    parameters: lmfit.Parameters,
+    series: Series,
+    *,
+    reach: float = 0.0,
+    widths: Sequence[float] = WIDTHS,
+    kept: int = KEPT,
 ) -> list[Start]:
     """Return the best places of the lines of a model, for each of a few widths, the best first.
 
@@ -173,6 +179,8 @@ def scan_starts(
         Patterns on one axis; of several axes the first is used.
     reach : float, optional
         How far all lines that shift may have shifted together, in the unit of the axis; 0 for not at all.
+    widths : sequence of float, optional
+        That are tried, in units of the start widths.
     kept : int, optional
         Starts that each width hands on.
 
@@ -183,7 +191,7 @@ def scan_starts(
     """
     search = _Search(model, parameters, series, reach)
     found: list[Start] = []
-    for factor in WIDTHS:
+    for factor in widths:
         found += search.best(factor, kept)
     return sorted(found, key=lambda start: start.chi2)
 

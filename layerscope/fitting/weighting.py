@@ -21,7 +21,6 @@ Weights = Literal["poisson", "given", "none"]
 #: Counts below which the variance of a point is not lowered further: a point with no counts still says something.
 VARIANCE_FLOOR = 0.5
 MAX_REWEIGHTINGS = 30
-REWEIGHTING_TOLERANCE = 1e-7
 
 
 def solve(
@@ -117,7 +116,7 @@ def _solve_poisson(
         for name in ("shared", "local", "coefficients", "chi2", "converged"):
             getattr(solution, name)[open_groups] = getattr(step, name)
         solution.iterations[open_groups] += step.iterations
-        open_groups = open_groups[~(change < REWEIGHTING_TOLERANCE)]
+        open_groups = open_groups[~(change < tolerances.weights)]
         if open_groups.size == 0:
             break
     solution.converged[open_groups] = False  # weights and model never agreed

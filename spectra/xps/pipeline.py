@@ -59,7 +59,7 @@ class XpsPipeline(SeriesPipeline[Datasets]):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "5"
+    version = "6"
     technique = "xps"
     recipe_model = XpsRecipe
     formats = FORMATS

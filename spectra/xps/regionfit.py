@@ -19,9 +19,10 @@ from layerscope.errors import FitError, RecipeError
 from layerscope.fitting.anywhere import fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.measured import known_once
-from layerscope.fitting.presence import Presence, presence
+from layerscope.fitting.presence import ROUGH, Presence, presence
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.series import Series, fit_series
+from layerscope.fitting.solver import Tolerances
 
 from .options import BackgroundTable, ComponentTable, RegionTable
 from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
@@ -226,9 +227,13 @@ class _Problem:
     built: BuiltModel
     series: Series
 
-    def bounded(self, starts: Starts | None = None) -> SeriesFit:
+    def bounded(self, starts: Starts | None = None, tolerances: Tolerances | None = None) -> SeriesFit:
         """Fit with areas at or above zero."""
-        return self._fit(starts, nonnegative=True)
+        return self._fit(starts, nonnegative=True, tolerances=tolerances)
+
+    def roughly(self, starts: Starts | None = None) -> SeriesFit:
+        """Do so to a hundredth of chi2, for comparing starts and models."""
+        return self.bounded(starts, ROUGH)
 
     def fit(self, starts: Starts | None = None) -> SeriesFit:
         """Fit with areas of either sign, which leaves them unbiased; only if one is negative beyond noise, bounded."""
@@ -238,7 +243,7 @@ class _Problem:
         )
         return self.bounded(starts) if negative else fit
 
-    def _fit(self, starts: Starts | None, *, nonnegative: bool) -> SeriesFit:
+    def _fit(self, starts: Starts | None, *, nonnegative: bool, tolerances: Tolerances | None = None) -> SeriesFit:
         return fit_series(
             self.built.model,
             self.built.parameters,
@@ -247,6 +252,7 @@ class _Problem:
             starts=starts,
             weights="poisson",
             nonnegative=nonnegative,
+            tolerances=tolerances,
         )
 
 
@@ -293,7 +299,7 @@ class _Question:
             problem.built.model,
             problem.built.parameters,
             problem.series,
-            problem.bounded,
+            problem.roughly,
             scopes=problem.built.scopes,
             reach=REACH_EV if unknown and shift == "charge" else 0.0,
         )
@@ -323,8 +329,8 @@ class _Question:
         except RecipeError:
             return None
         try:
-            larger = problem.bounded(_values(fit, problem.built.parameters))
-            smaller = other.bounded(_values(fit, other.built.parameters))
+            larger = problem.roughly(_values(fit, problem.built.parameters))
+            smaller = other.roughly(_values(fit, other.built.parameters))
         except FitError:
             return Presence(0.0, 1.0, 0)  # amounts of nothing determine no line: there is none
         center = problem.built.parameters[f"{c.name}_center"]
@@ -344,9 +350,8 @@ class _Question:
             before = held, strong
             policy: ShiftPolicy = "none" if shift == "free" and held == self.include else shift
             problem = self.problem(policy, held, hold_background=not strong)
-            starts = _values(fit, problem.built.parameters)
-            own = tuple(f"{name}_" for name in held)
-            fit = problem.fit({name: value for name, value in starts.items() if not name.startswith(own)})
+            declared = problem.built.parameters
+            fit = problem.fit({n: value for n, value in _values(fit, declared).items() if declared[n].vary})
             built = problem.built
         return built, fit, tuple(sorted(held))
 
