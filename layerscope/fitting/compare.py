@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.result import SeriesFit
 
-__all__ = ["Comparison", "ModelAlternative", "compare"]
+__all__ = ["Comparison", "ModelAlternative", "compare", "dispersion_of", "model_weights"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,7 @@ def compare(fits: Mapping[str, SeriesFit]) -> Comparison:
         raise FitError(f"the fits use different numbers of points: {sorted(sizes)}")
     usable = {name: fit.converged and not fit.batch.covariance.undetermined[fit.group] for name, fit in fits.items()}
     candidates = [name for name in fits if usable[name]] or list(fits)
-    largest = fits[max(candidates, key=lambda name: fits[name].n_estimated)]
-    freedom = max(largest.n_data - largest.n_free, 1)
-    excess = largest.redchi > 1.0 + 4.0 * np.sqrt(2.0 / freedom)
-    dispersion = largest.redchi if excess and largest.batch.weights != "none" else 1.0
+    dispersion = dispersion_of(fits[name] for name in candidates)
     bic = {
         name: fit.bic if dispersion == 1.0 else fit.misfit / dispersion + fit.n_estimated * np.log(fit.n_points)
         for name, fit in fits.items()
@@ -110,4 +108,36 @@ def compare(fits: Mapping[str, SeriesFit]) -> Comparison:
         )
         for name in ranked
     )
-    return Comparison(chosen, alternatives, float(dispersion))
+    return Comparison(chosen, alternatives, dispersion)
+
+
+def dispersion_of(fits: Iterable[SeriesFit]) -> float:
+    """Return the factor by which the noise exceeds the stated one, from the largest of some models; 1 if it does not.
+
+    Where the stated noise is only relative it is what that model leaves.
+    """
+    largest = max(fits, key=lambda fit: fit.n_estimated)
+    freedom = max(largest.n_data - largest.n_free, 1)
+    excess = largest.batch.scaled or largest.redchi > 1.0 + 4.0 * np.sqrt(2.0 / freedom)
+    return largest.redchi if excess and largest.batch.weights != "none" else 1.0
+
+
+def model_weights(misfit: Sequence[float], n_estimated: Sequence[int], dispersion: float = 1.0) -> NDArray[np.float64]:
+    """Return how likely each of some models is beside the others, by Akaike's criterion; they add up to one.
+
+    Parameters
+    ----------
+    misfit : sequence of float, length K
+        Chi2 or deviance of each, by the same weights of the same points.
+    n_estimated : sequence of int, length K
+        Parameters that the points determine.
+    dispersion : float, optional
+        Factor by which the noise exceeds the stated one.
+
+    References
+    ----------
+    Burnham, K. P. & Anderson, D. R. (2002). Model Selection and Multimodel Inference, 2nd ed., section 2.9.
+    """
+    criterion = np.asarray(misfit, float) / dispersion + 2.0 * np.asarray(n_estimated, float)
+    likelihood = np.exp(-0.5 * (criterion - criterion.min()))
+    return np.asarray(likelihood / likelihood.sum())

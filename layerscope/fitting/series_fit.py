@@ -91,6 +91,10 @@ class SeriesFit:
         """Return a parameter in every pattern, shape (L,)."""
         return np.asarray(self.batch.value(name)[self.group])
 
+    def stacked(self, names: Sequence[str]) -> FloatArray:
+        """Return some parameters in every pattern, shape (K, L)."""
+        return np.stack([self.value(name) for name in names])
+
     @property
     def sigma_kind(self) -> Literal["covariance", "bootstrap"]:
         """Where the errors come from."""
@@ -154,7 +158,7 @@ class SeriesFit:
 
     def _fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return fractions (K, L) and d fraction_a / d amount_b in every pattern, (K, K, L)."""
-        amounts = np.stack([self.value(name) for name in names])
+        amounts = self.stacked(names)
         total = amounts.sum(axis=0)
         with np.errstate(all="ignore"):
             fractions = amounts / total

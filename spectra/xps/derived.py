@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError, LayerscopeError
+from layerscope.errors import DataError
 from layerscope.flags import derived_flags
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.build import measured, remarks, some, upper_limit
@@ -18,7 +18,7 @@ from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Alternatives, Composition, Lines, QuantificationTable, atomic_fractions
 from .quantities import LARGEST_SHARE_SIGMA
-from .regionfit import RegionFit, refit_with_background
+from .regionfit import RegionFit
 from .rsf import sets_with
 from .valence import mn_valence
 
@@ -58,7 +58,7 @@ def composition_records(profile: Profile) -> list[ResultRecord]:
         area,
         covariance,
         rsf,
-        Alternatives(_other_backgrounds(profile, names, rows), others),
+        Alternatives(_choices(profile, names, rows), others),
         charge_sigma_eV=profile.scale.systematic if profile.scale else 0.0,
         path_sigma=table.path_sigma,
         confidence=profile.recipe.confidence,
@@ -139,29 +139,16 @@ def _probing_depths(table: QuantificationTable, lines: Lines, angle_deg: float |
     return list(some(found))
 
 
-def _other_backgrounds(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
-    """Return the areas on every alternative background."""
-    table = profile.recipe.quantification
-    assert table is not None  # noqa: S101 - asked by composition_records
-    charge = profile.recipe.charge
-    found = {}
-    for background in table.alternative_backgrounds:
-        columns = []
-        for name in names:
-            result = profile.fits[name]
-            reference = None
-            if charge.kind == "line" and charge.region is not None and profile.recipe.region(charge.region) is not None:
-                region = profile.recipe.region(charge.region)
-                if region is not None and region.name == name:
-                    reference = next(c.name for c in result.components if c.species == charge.species)
-            try:
-                other = refit_with_background(result, profile.data[name], background, reference)
-                usable = other.fit.converged and not other.fit.batch.covariance.undetermined[0]
-            except LayerscopeError:
-                usable = False
-            columns.append(_per_time(profile, name, other if usable else result)[0][rows[name]])
-        found[background.label] = np.stack(columns, axis=1)
-    return found
+def _choices(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
+    """Return the errors (L, M) of areas per unit of live time by what could have been chosen as well in fitting."""
+    causes = dict.fromkeys(("background", *(cause for name in names for cause in profile.fits[name].choices)))
+
+    def error(name: str, cause: str) -> FloatArray:
+        live, choice = profile.spectra[name].live_time_s, profile.fits[name].choices.get(cause)
+        per_time = np.zeros(live.size) if choice is None else np.sqrt(choice.total) / live
+        return np.asarray(per_time[rows[name]])
+
+    return {cause: np.stack([error(name, cause) for name in names], axis=1) for cause in causes}
 
 
 def _kinetic_energies(profile: Profile, names: list[str]) -> FloatArray:

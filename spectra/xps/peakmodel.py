@@ -25,7 +25,15 @@ from .species import Species, get_species
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["BuiltModel", "ShiftPolicy", "build_model", "library_species", "static_column", "tied_outside"]
+__all__ = [
+    "ACTIVE_STRENGTHS",
+    "BuiltModel",
+    "ShiftPolicy",
+    "build_model",
+    "library_species",
+    "static_column",
+    "tied_outside",
+]
 
 FloatArray = NDArray[np.float64]
 ShiftPolicy = Literal["charge", "free", "none"]
@@ -35,6 +43,10 @@ DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
 TEMPLATE_MARGIN_EV = 0.6  # how far the first peak of a multiplet may go from where it was published
 TEMPLATE_FWHM = (0.6, 2.5)  # how far its width may go, over the published one: pass energies differ by that much
 MAX_SHIFT_EV = 15.0
+ACTIVE_STRENGTHS = (
+    "shirley_k",
+    "tougaard_b",
+)  # of an active background
 LOG_WIDTH = "_log_width"  # of a component over the common width of those that are alike
 
 
@@ -139,7 +151,7 @@ def build_model(
         parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
         scopes["shift"] = PER_PATTERN
     if hold_background:
-        for name in ("shirley_k", "tougaard_b"):
+        for name in ACTIVE_STRENGTHS:
             if name in parameters:
                 parameters[name].set(value=0.0, vary=False)
     return BuiltModel(model, parameters, {k: v for k, v in scopes.items() if parameters[k].vary}, chosen, priors)

@@ -3,8 +3,8 @@
 For a homogeneous sample x_i = (A_i / S_i) / sum_j (A_j / S_j), where the sensitivity S_i is the product of sensitivity
 factor, analyser transmission and attenuation length, as far as the factor does not contain them already. Fractions are
 a composition: they sum to one, so their errors are correlated and every part of the covariance has rows that sum to
-zero. Four parts are kept: counting (from the fit), the choice of background, the choice of the RSF set, and the charge
-reference; where paths are those of TPP-2M, their error is a fifth.
+zero. Parts are kept: counting (from the fit), what could have been chosen as well in fitting (the background), the
+choice of the RSF set, and the charge reference; where paths are those of TPP-2M, their error is one more.
 """
 
 from __future__ import annotations
@@ -66,8 +66,10 @@ class QuantificationTable(RecipeModel):
         default=(
             BackgroundTable(kind="shirley", mode="static"),
             BackgroundTable(kind="tougaard_u2", mode="active"),
+            BackgroundTable(kind="polynomial"),
         ),
-        description="backgrounds that the regions are fitted with again; the spread of the areas is an error",
+        description="backgrounds that regions are fitted with again, beside the recipe's own on a polynomial of one "
+        "degree more; what those within reach of the data change is an error of areas and shares. [] tries none",
     )
 
     @model_validator(mode="after")
@@ -167,13 +169,13 @@ class Alternatives:
 
     Attributes
     ----------
-    background_areas : mapping of str to array-like, shape (L, M)
-        Areas of the same lines with other backgrounds.
+    area_errors : mapping of str to array-like, shape (L, M)
+        Standard errors of the areas by what could have been chosen as well in fitting each: ``background``, ...
     rsf_sets : sequence of RsfSet
         Other defensible sets.
     """
 
-    background_areas: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
+    area_errors: Mapping[str, npt.ArrayLike] = field(default_factory=dict)
     rsf_sets: Sequence[RsfSet] = ()
 
 
@@ -193,10 +195,10 @@ class Composition:
     covariance : ndarray, shape (L, M, M)
         Total covariance; rows sum to zero.
     parts : mapping of str to ndarray, shape (L, M, M)
-        Covariance by its causes, counting, background, rsf_set, charge_reference and, with TPP-2M, attenuation; they
-        add up to `covariance`.
+        Covariance by its causes, counting, background and other choices of the fit, rsf_set, charge_reference and, with
+        TPP-2M, attenuation; they add up to `covariance`.
     detected : ndarray of bool, shape (L, M)
-        Whether the interval from counting and background alone excludes zero.
+        Whether the interval from counting and the choices of the fit alone excludes zero.
     upper_limit : ndarray, shape (L, M)
         Feldman-Cousins upper end from the total error; what to quote where `detected` is False.
     confidence : float
@@ -291,10 +293,14 @@ def atomic_fractions(
 
     fraction = composition(areas)
     jacobian = _jacobian(areas, lines.sensitivities(rsf), fraction)
-    others = [_like(areas, other, name) for name, other in alternatives.background_areas.items()]
+    fitted = {"counting": area_covariance, "background": np.zeros_like(area_covariance)}
+    fitted |= {
+        name: _like(areas, error, name)[:, :, None] ** 2 * np.eye(len(elements))
+        for name, error in alternatives.area_errors.items()
+    }
+    of_fit = {name: jacobian @ between @ np.swapaxes(jacobian, 1, 2) for name, between in fitted.items()}
     parts = {
-        "counting": jacobian @ area_covariance @ np.swapaxes(jacobian, 1, 2),
-        "background": _spread([fraction, *(composition(other) for other in others)]),
+        **of_fit,
         "rsf_set": _spread([fraction, *(composition(areas, other) for other in alternatives.rsf_sets)]),
         "charge_reference": _common(
             composition(areas, shift_eV=-charge_sigma_eV), composition(areas, shift_eV=charge_sigma_eV)
@@ -304,7 +310,8 @@ def atomic_fractions(
         slope = path_sigma * EXPONENT_SIGMA_PER_PATH_SIGMA
         parts["attenuation"] = _common(composition(areas, slope=-slope), composition(areas, slope=slope))
     total = sum(parts.values(), start=np.zeros_like(parts["counting"]))
-    sigma, from_data = (np.sqrt(_diagonal(part)) for part in (total, parts["counting"] + parts["background"]))
+    from_fit = sum(of_fit.values(), start=np.zeros_like(total))
+    sigma, from_data = (np.sqrt(_diagonal(part)) for part in (total, from_fit))
     return Composition(
         elements=elements,
         lines=lines.names,
@@ -345,11 +352,11 @@ def _checked(area: npt.ArrayLike, covariance: npt.ArrayLike, count: int) -> tupl
     return areas, cov
 
 
-def _like(areas: FloatArray, other: npt.ArrayLike, name: str) -> FloatArray:
-    """Return alternative areas if they fit to the areas."""
-    values = np.atleast_2d(np.asarray(other, dtype=float))
+def _like(areas: FloatArray, errors: npt.ArrayLike, name: str) -> FloatArray:
+    """Return errors of the areas if they fit to the areas."""
+    values = np.atleast_2d(np.asarray(errors, dtype=float))
     if values.shape != areas.shape or not np.all(np.isfinite(values)):
-        raise DataError(f"areas for background {name!r} do not fit to the areas", source=name)
+        raise DataError(f"the errors of areas by {name!r} do not fit to the areas", source=name)
     return values
 
 

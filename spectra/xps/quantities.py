@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,18 +128,20 @@ def level_quantities(
     found: list[Quantity] = []
     for k, c in enumerate(result.components):
         found.append(position(result, c, level, scale))
-        value, sigma = (float(f(f"{c.name}_area")[level]) for f in (result.fit.value, result.fit.sigma))
+        value, sigma = float(result.fit.value(f"{c.name}_area")[level]), float(result.area_sigma[k, level])
         what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
         limit = upper_limit(value, sigma, confidence, always=c.name in result.absent)
-        more = limit | profiled(result.fit, f"{c.name}_area", level)
-        more |= _budget(sigma, float(result.by_shape[0][k, level]))
+        beside = {cause: math.sqrt(float(choice.areas[k, level])) for cause, choice in result.choices.items()}
+        more = limit | profiled(result.fit, f"{c.name}_area", level, extra=math.hypot(*beside.values()))
+        more |= _budget(sigma, float(result.by_shape[0][k, level]), beside)
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
     if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
         values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
-            budget = _budget(float(sigmas[k]), float(result.by_shape[1][k, level]))
+            beside = {cause: math.sqrt(float(choice.shares[k, level])) for cause, choice in result.choices.items()}
+            budget = _budget(float(sigmas[k]), float(result.by_shape[1][k, level]), beside)
             share = Share(c, float(values[k]), float(sigmas[k]), absent=c.name in result.absent)
             found += share.quantities("species.fraction", confidence, kind, **budget)
             if single is not None:
@@ -149,11 +152,23 @@ def level_quantities(
     return found
 
 
-def _budget(sigma: float, by_shape: float) -> dict[str, Any]:
-    """Return what an error is made of as a field of a quantity; empty where no width is uncertain beside another."""
-    if not by_shape > 0:
+def _budget(sigma: float, by_shape: float, beside: Mapping[str, float]) -> dict[str, Any]:
+    """Return what an error is made of as a field of a quantity; empty where it is all counting.
+
+    Parameters
+    ----------
+    sigma : float
+        The whole.
+    by_shape : float
+        Share of the fit's variance that widths make which are alike and not equal.
+    beside : mapping of str to float
+        Parts that the fit does not know of.
+    """
+    if not by_shape > 0 and not beside:
         return {}
-    return {"budget": {"counting": sigma * math.sqrt(1.0 - by_shape), "shape": sigma * math.sqrt(by_shape)}}
+    fitted = math.sqrt(max(sigma**2 - sum(part**2 for part in beside.values()), 0.0))
+    shape = {"shape": fitted * math.sqrt(by_shape)} if by_shape > 0 else {}
+    return {"budget": {"counting": fitted * math.sqrt(1.0 - by_shape), **shape, **beside}}
 
 
 def _limits(result: RegionFit, left: LeftOut, level: int, unit: str, confidence: float) -> list[Quantity]:

@@ -191,6 +191,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
         )
         for question, a in result.alternatives
     ]
+    alternatives += _choices(result)
     gross = sorted(profile.gross[result.region.name])
     missing = len(spectra.rejected) + len(spectra.notes) + len(gross)
     flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held] + _of_series(result)
@@ -198,6 +199,9 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     masked, said = _masked(spectra, range(spectra.y.shape[0]))
     flags += masked
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
+    notes += [
+        f"{cause} out of reach: {', '.join(choice.beyond)}" for cause, choice in result.choices.items() if choice.beyond
+    ]
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     notes += said
     notes += [f"left out: level {spectra.levels[k].index}, which the model does not describe" for k in gross]
@@ -219,6 +223,24 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
         parents=tuple(parents),
         notes=(*notes, *found.notes),
     )
+
+
+def _choices(result: RegionFit) -> list[Alternative]:
+    """Return what could have been chosen as well and is within reach of the data, with its probability."""
+    found = []
+    for cause, choice in result.choices.items():
+        for label, (probability, fit) in choice.fits.items() if len(choice.fits) > 1 else ():
+            name = label or (result.background.label if cause == "background" else "as stated")
+            found.append(
+                Alternative(
+                    comparison=cause,
+                    name=f"{name}: probability {probability:.2g}",
+                    chi2=fit.chi2,
+                    n_free=max(fit.n_estimated, 0),
+                    chosen=not label,
+                )
+            )
+    return found
 
 
 def _species_courses(profile: Profile, result: RegionFit, times: FloatArray | None) -> Courses:

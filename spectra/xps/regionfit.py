@@ -20,18 +20,18 @@ from layerscope.fitting.anywhere import fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.presence import ROUGH, Presence, presence
-from layerscope.fitting.result import SeriesFit
-from layerscope.fitting.series import Series, fit_series
+from layerscope.fitting.result import SeriesFit, Setup
+from layerscope.fitting.series import Series, fit_series, fit_setup, lowest_chi2
 from layerscope.fitting.solver import Tolerances
 
 from .options import BackgroundTable, ComponentTable, RegionTable
-from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
+from .peakmodel import ACTIVE_STRENGTHS, BuiltModel, ShiftPolicy, build_model, static_column
 from .window import without_data
 
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
+__all__ = ["Choice", "RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
 
 FloatArray = NDArray[np.float64]
 Starts = Mapping[str, ArrayLike]
@@ -43,6 +43,8 @@ CERTAIN = 8.0  # sigma of an area above which nobody asks whether the line is th
 PLACES = 3  # inside its bounds at which a line in question starts
 REACH_EV = 12.0  # charging that the reference line is looked for at
 PINNED_EV = 1e-6
+GLANCE = 3  # steps that tell whether another background is within reach
+OUT_OF_REACH = 60.0  # of chi2 above the fit, after these steps
 NEGATIVE = -4.0  # sigma of an area below which noise is no excuse: the model wants to subtract a line
 
 
@@ -110,6 +112,31 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What could have been chosen as well and is within reach of the data: variances about the stated values.
+
+    Attributes
+    ----------
+    areas : ndarray, shape (K, L)
+        Of every component.
+    shares : ndarray, shape (K', L)
+        Of the components that belong to the region's element.
+    total : ndarray, shape (L,)
+        Of the summed area of these.
+    fits : mapping of str to (float, SeriesFit)
+        Each choice with its probability; the one that is stated first, without a name.
+    beyond : tuple of str
+        Choices that the data rule out.
+    """
+
+    areas: FloatArray
+    shares: FloatArray
+    total: FloatArray
+    fits: Mapping[str, tuple[float, SeriesFit]] = field(default_factory=dict)
+    beyond: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RegionFit:
     """Result of one region.
 
@@ -133,6 +160,8 @@ class RegionFit:
         Whether components are there that are optional, or weak where they stand.
     left_out : tuple of LeftOut
         Optional components that are not in the fit.
+    choices : mapping of str to Choice
+        What else makes errors of areas and shares, by its cause: ``background``, ...
     """
 
     region: RegionTable
@@ -146,6 +175,7 @@ class RegionFit:
     no_data: tuple[str, ...] = ()
     presence: Mapping[str, Presence] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    choices: Mapping[str, Choice] = field(default_factory=dict)
 
     @property
     def components(self) -> tuple[ComponentTable, ...]:
@@ -181,8 +211,20 @@ class RegionFit:
 
     @cached_property
     def share_sigma(self) -> FloatArray:
-        """Standard errors of the shares, shape (K, L)."""
-        return np.asarray(np.sqrt(np.maximum(np.einsum("klkl->kl", self.shares[1]), 0.0)))
+        """Standard errors of the shares, shape (K, L), all parts of the budget together."""
+        fitted = np.maximum(np.einsum("klkl->kl", self.shares[1]), 0.0)
+        return np.asarray(np.sqrt(sum((c.shares for c in self.choices.values()), fitted)))
+
+    @cached_property
+    def area_sigma(self) -> FloatArray:
+        """Standard errors of the areas, shape (K, L), all parts of the budget together."""
+        fitted = np.stack([self.fit.sigma(f"{c.name}_area") for c in self.components]) ** 2
+        return np.asarray(np.sqrt(sum((c.areas for c in self.choices.values()), fitted)))
+
+    @property
+    def background_held(self) -> bool:
+        """Whether the strength of an active background was held, because nothing rises far enough to show it."""
+        return any(n in self.built.parameters and not self.built.parameters[n].vary for n in ACTIVE_STRENGTHS)
 
     @cached_property
     def by_shape(self) -> tuple[FloatArray, FloatArray]:
@@ -459,19 +501,28 @@ def _for_reference(data: RegionData, reference: str | None) -> RegionData:
 
 def refit_with_background(
     result: RegionFit, data: RegionData, background: BackgroundTable, reference: str | None
-) -> RegionFit:
-    """Fit the chosen model again on another background, for the error that the choice of background makes."""
+) -> RegionFit | None:
+    """Fit the chosen model again on another background, with the same weights of the points.
+
+    Returns
+    -------
+    RegionFit or None
+        None where a few steps leave chi2 so much higher that this background is out of reach.
+    """
     include = frozenset(c.name for c in result.components)
     asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
-    problem = asked.problem(shift, result.held, hold_background=_held_background(result))
-    fit = problem.fit(_values(result.fit, problem.built.parameters))
-    return RegionFit(result.region, background, problem.built, fit, result.shift, result.held)
-
-
-def _held_background(result: RegionFit) -> bool:
-    names = [n for n in ("shirley_k", "tougaard_b") if n in result.built.parameters]
-    return any(not result.built.parameters[n].vary for n in names)
+    problem = asked.problem(shift, result.held, hold_background=result.background_held)
+    built, fit = problem.built, result.fit
+    series = replace(problem.series, variance=fit.variance)
+    starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
+    few = Tolerances(max_iterations=GLANCE)
+    setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)
+    excess = (float(lowest_chi2(setup)[0]) - fit.chi2) / max(fit.redchi, 1.0)
+    if not excess < OUT_OF_REACH:
+        return None
+    again = fit_setup(replace(setup, tolerances=Tolerances()))[0]
+    return RegionFit(result.region, background, built, again, result.shift, result.held)
 
 
 def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | None]:

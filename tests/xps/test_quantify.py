@@ -68,7 +68,9 @@ def test_fractions_and_every_part_of_the_covariance_are_closed() -> None:
         areas,
         covariances(areas),
         SCOFIELD,
-        Alternatives({"linear": areas * [1.05, 0.95, 1.1, 0.8]}, [get_rsf_set("amrsf"), get_rsf_set("wagner_1981")]),
+        Alternatives(
+            {"background": areas * [0.05, 0.05, 0.1, 0.2]}, [get_rsf_set("amrsf"), get_rsf_set("wagner_1981")]
+        ),
         charge_sigma_eV=0.3,
     )
     np.testing.assert_allclose(result.fraction.sum(axis=1), 1.0)
@@ -90,13 +92,14 @@ def test_rsf_part_is_the_standard_deviation_over_the_sets() -> None:
     np.testing.assert_allclose(np.sqrt(np.diag(result.parts["rsf_set"][0])), np.std(alone, axis=0, ddof=1))
 
 
-def test_background_part_is_the_standard_deviation_over_the_backgrounds() -> None:
+def test_background_part_is_what_its_errors_of_the_areas_make_of_the_fractions() -> None:
     areas = areas_of(TRUTH)
-    other = areas * [1.0, 1.0, 0.7, 1.0]
-    first, second = (atomic_fractions(MEASURED, a, covariances(areas), SCOFIELD).fraction for a in (areas, other))
-    result = atomic_fractions(MEASURED, areas, covariances(areas), SCOFIELD, Alternatives({"Shirley": other}))
-    expected = np.abs(first - second) / np.sqrt(2.0)
-    np.testing.assert_allclose(np.sqrt(np.diagonal(result.parts["background"], axis1=1, axis2=2)), expected)
+    errors = areas * [0.0, 0.01, 0.03, 0.0]
+    draws = areas + errors * np.random.default_rng(4).standard_normal((2_000, 1, 4))
+    fractions = np.stack([atomic_fractions(MEASURED, d, covariances(areas), SCOFIELD).fraction for d in draws])
+    result = atomic_fractions(MEASURED, areas, covariances(areas), SCOFIELD, Alternatives({"background": errors}))
+    found = np.sqrt(np.diagonal(result.parts["background"], axis1=1, axis2=2))
+    np.testing.assert_allclose(found, fractions.std(axis=0), rtol=0.06)
 
 
 def test_charge_part_is_tiny_and_zero_without_an_error() -> None:

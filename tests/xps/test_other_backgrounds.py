@@ -1,0 +1,108 @@
+"""What the choice of a background does to areas and shares is part of their error, as far as the data leave it open."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from layerscope.spectra.xps.energyscale import EnergyScale
+from layerscope.spectra.xps.options import BackgroundTable, RegionTable
+from layerscope.spectra.xps.other_backgrounds import with_other_backgrounds
+from layerscope.spectra.xps.quantify import QuantificationTable
+from layerscope.spectra.xps.quantities import level_quantities
+from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+
+from layerscope.fitting.compare import model_weights
+
+X = np.arange(184.0, 204.0, 0.1)
+PLACES = (190.0, 193.0)
+SHARES = np.array([0.7, 0.3])
+REGION = {
+    "region": "B 1s",
+    "shift": "none",
+    "components": [
+        {"species": "A", "custom": True, "position_eV": PLACES[0]},
+        {"species": "B", "custom": True, "position_eV": PLACES[1], "like": "A", "like_spread": 0},
+    ],
+}
+
+
+def step(lines: np.ndarray) -> np.ndarray:
+    return np.asarray(0.05 * np.cumsum(lines) * 0.1)
+
+
+def losses(lines: np.ndarray) -> np.ndarray:
+    lost = np.maximum(X[:, None] - X[None, :], 0.0)
+    return np.asarray(3_500.0 * lost / (1643.0 + lost**2) ** 2 @ lines * 0.1)
+
+
+def counts(seed: int, top: float, *, tougaard: bool) -> np.ndarray:
+    lines = sum(
+        share * np.exp(-4.0 * np.log(2) * ((X - at) / 1.4) ** 2) for share, at in zip(SHARES, PLACES, strict=True)
+    )
+    curve = lines + (losses(lines) if tougaard else step(lines)) + 0.2
+    return np.random.default_rng(seed).poisson(top * curve).astype(float)[None]
+
+
+@cache
+def fitted(seed: int, top: float, *, tougaard: bool) -> tuple[RegionFit, RegionData]:
+    data = RegionData(X, counts(seed, top, tougaard=tougaard), np.ones(1), np.zeros(1))
+    return fit_region(RegionTable.model_validate(REGION), data), data
+
+
+def with_background(seed: int, top: float, *, tougaard: bool) -> RegionFit:
+    return with_other_backgrounds(*fitted(seed, top, tougaard=tougaard))
+
+
+def test_losses_under_a_step_are_within_the_error_that_the_choice_of_background_makes() -> None:
+    fits = [with_background(seed, 200_000.0, tougaard=True) for seed in range(3)]
+    miss = np.array([(f.shares[0] - SHARES[:, None]) / f.share_sigma for f in fits])
+    alone = np.array([(f.shares[0] - SHARES[:, None]) / np.sqrt(np.einsum("klkl->kl", f.shares[1])) for f in fits])
+    assert np.abs(alone).mean() > 2.0  # counting alone misses
+    assert np.abs(miss).max() < 2.0
+    likely = fits[0].choices["background"].fits["active tougaard_u2"][0]
+    assert likely > fits[0].choices["background"].fits[""][0]
+
+
+def test_a_background_that_the_data_rule_out_makes_no_error() -> None:
+    result = with_background(0, 20_000.0, tougaard=False)
+    choice = result.choices["background"]
+    assert {"active tougaard_u2", "polynomial"} <= set(choice.beyond)
+    fitted = np.sqrt(np.einsum("klkl->kl", result.shares[1]))
+    assert (result.share_sigma < 1.3 * fitted).all()
+    assert (np.abs(result.shares[0] - SHARES[:, None]) < 2.5 * result.share_sigma).all()
+
+
+def test_parts_of_the_budget_add_up_and_the_same_number_is_stated_everywhere() -> None:
+    result = with_background(0, 20_000.0, tougaard=True)
+    unknown = EnergyScale(np.zeros(1), np.zeros(1), 0.0, known=False)
+    stated = level_quantities(result, 0, unknown, intensity_unit="counts", confidence=0.95)
+    amounts = [q for q in stated if q.name in ("peak.area", "species.fraction")]
+    assert len(amounts) == 4
+    for q in amounts:
+        assert set(q.budget) == {"counting", "background"}
+        assert q.sigma == pytest.approx(np.hypot(*q.budget.values()))
+    share = next(q for q in amounts if q.name == "species.fraction" and q.component == "B")
+    assert share.sigma == pytest.approx(result.share_sigma[1, 0])
+
+
+def test_none_is_tried_where_the_recipe_names_none_or_nothing_rises() -> None:
+    result, data = fitted(0, 20_000.0, tougaard=False)
+    assert not with_other_backgrounds(result, data, QuantificationTable(alternative_backgrounds=())).choices
+    noise = RegionData(X, np.random.default_rng(1).poisson(50.0, (1, X.size)).astype(float), np.ones(1), np.zeros(1))
+    assert not with_other_backgrounds(fit_region(RegionTable.model_validate(REGION), noise), noise).choices
+
+
+def test_the_degree_of_the_polynomial_is_a_choice_too() -> None:
+    result, data = fitted(0, 20_000.0, tougaard=False)
+    table = QuantificationTable(alternative_backgrounds=(BackgroundTable(kind="polynomial"),))
+    choice = with_other_backgrounds(result, data, table).choices["background"]
+    assert set(choice.fits) == {"", "active shirley, degree 2"}
+    assert choice.fits["active shirley, degree 2"][1].chi2 < result.fit.chi2
+
+
+def test_weights_of_models_are_those_of_akaike() -> None:
+    weights = model_weights([100.0, 102.0, 96.0], [3, 3, 5])
+    np.testing.assert_allclose(weights, np.array([1.0, np.exp(-1.0), 1.0]) / (2.0 + np.exp(-1.0)))
+    np.testing.assert_allclose(model_weights([100.0, 102.0], [3, 3], 4.0)[1] / 1.0, 1.0 / (1.0 + np.exp(0.25)))
