@@ -197,6 +197,18 @@ _LIST = (
         "a line of another element lies within the error of this one",
         "see the notes; name it if it is there",
     ),
+    # --- surveys
+    Flag(
+        "UNEXPLAINED_LINE",
+        "a peak at this energy (as measured) is explained by no element: the composition lacks it",
+        "see the figure; name elements that it could be, or exclude some that hide it",
+    ),
+    _note(
+        "ELEMENT_UNCERTAIN",
+        "the lines of this element leave its presence open: its probability is as given",
+        "measure its strongest line in a region of its own",
+    ),
+    _note("ELEMENT_LEFT_OUT", "no amount is stated of this element that is there", "see the notes for the reason"),
     Flag("OUT_OF_RANGE", "the value lies outside the range in which its law holds", "do not use it"),
     # --- the cell's record
     _note("BEFORE_RECORD", "the frame lies before the cycler's record", "check clock and offset"),

@@ -108,6 +108,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("species.gone_time", "time", "etch time at which a species is gone"),
     ("species.fall_depth", "length", "depth at which a species begins to fall"),
     ("species.gone_depth", "length", "depth at which a species is gone"),
+    ("element.probability", "fraction", "probability that an element is there, by all its lines in a survey"),
     ("composition.atomic_fraction", "fraction", "share of an element among the quantified atoms"),
     ("composition.species_atomic_fraction", "fraction", "share of a chemical species among the quantified atoms"),
     ("composition.atomic_ratio", "dimensionless", "ratio of two elements' atoms"),

@@ -25,7 +25,7 @@ def _xps(folder: Path) -> None:
 
 def _casaxps(folder: Path) -> None:
     """Write one block of counts with a fit of CasaXPS in its comments, parameter by parameter of ISO 14976."""
-    photon, axis = 1486.6, np.arange(186.0, 198.01, 0.1)
+    axis = np.arange(186.0, 198.01, 0.1)
     component = (
         "CASA comp (*B-O*) (*GL(0)*) Area 1000 0 1e5 -1 1 MFWHM 1.5 0.2 5 -1 1 Position 1294.6 1290 1300 -1 1 RSF 1 "
         "MASS 10.8 INDEX -1 (*B 1s*) CONST (**) UNCORRECTEDRSF 1"
@@ -33,17 +33,40 @@ def _casaxps(folder: Path) -> None:
     comments = ["CASA region (*B 1s*) (*Linear*) 1289.6 1299.6 1 2 0 0 40.4 -450 0 0 (*B 1s*) 10.8 0 1", component]
     line = np.exp(-4 * np.log(2) * ((axis - 192.0) / 1.5) ** 2) * np.sqrt(4 * np.log(2) / np.pi) / 1.5
     counts = np.random.default_rng(RNG_SEED).poisson(300.0 + 4000.0 * line)
-    head = ["VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4", "lab", "XPS", "me", "B film"]
-    head += ["0", "NORM", "REGULAR", "1", "0", "0", "0", "0", "0", "1"]
-    block = ["B 1s", "film", "2024", "1", "2", "3", "4", "5", "0", str(len(comments)), *comments, "XPS", "Al"]
-    block += [str(photon), "225", "700", "300", "54.7", "180", "FAT", "20", "1", "4.5", "0", "0", "0", "15", "0"]
-    block += ["B", "1s", "-1", "Kinetic Energy", "eV", f"{photon - axis[-1]:.6f}", "0.1", "1", "Intensity", "d"]
-    block += ["pulse counting", "0.5", "8", "0", "0", "0", "0", "0"]
-    block += [str(counts.size), str(counts.min()), str(counts.max()), *map(str, counts[::-1])]
-    (folder / "film.vms").write_text("\r\n".join([*head, *block, "end of experiment", ""]), newline="")
+    _one_block(folder / "film.vms", "B 1s", axis, counts, comments)
     (folder / "recipe.toml").write_text(
         'layerscope = 1\npipeline = "casaxps"\nsample = "film"\nfiles = ["film.vms"]\nmode = "refit"\n'
     )
+
+
+def _xps_survey(folder: Path) -> None:
+    """Write a survey of a carbonate: C, O and Li, with the Auger lines of oxygen."""
+    axis = np.arange(0.0, 1100.5, 1.0)
+    mean = np.full(axis.size, 400.0)
+    for place, area, width in ((55.0, 600.0, 2.4), (285.0, 9000.0, 2.4), (531.5, 40000.0, 2.6), (978.0, 30000.0, 8.0)):
+        line = np.exp(-4 * np.log(2) * ((axis - place) / width) ** 2) / width
+        mean += area * (line + 0.004 * (axis > place))
+    counts = np.random.default_rng(RNG_SEED).poisson(mean)
+    _one_block(folder / "carbonate.vms", "Survey", axis, counts, [])
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "xps_survey"\nsample = "carbonate"\nelements = ["F"]\n'
+        '[[series]]\nfiles = ["carbonate.vms"]\n'
+    )
+
+
+def _one_block(path: Path, region: str, axis: np.ndarray, counts: np.ndarray, comments: list[str]) -> None:
+    """Write one block of counts over the binding energy as VAMAS (ISO 14976), parameter by parameter."""
+    element, _, level = region.partition(" ")
+    photon, step = 1486.6, float(axis[1] - axis[0])
+    head = ["VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4", "lab", "XPS", "me", "B film"]
+    head += ["0", "NORM", "REGULAR", "1", "0", "0", "0", "0", "0", "1"]
+    block = [region, "film", "2024", "1", "2", "3", "4", "5", "0", str(len(comments)), *comments, "XPS", "Al"]
+    block += [str(photon), "225", "700", "300", "54.7", "180", "FAT", "20", "1", "4.5", "0", "0", "0", "15", "0"]
+    start, each = f"{photon - axis[-1]:.6f}", f"{step:.6g}"
+    block += [element, level, "-1", "Kinetic Energy", "eV", start, each, "1", "Intensity", "d"]
+    block += ["pulse counting", "0.5", "8", "0", "0", "0", "0", "0"]
+    block += [str(counts.size), str(counts.min()), str(counts.max()), *map(str, counts[::-1])]
+    path.write_text("\r\n".join([*head, *block, "end of experiment", ""]), newline="")
 
 
 def _frames(folder: Path, axis: np.ndarray, frames: list[np.ndarray]) -> None:
@@ -98,6 +121,7 @@ def _toy_line(folder: Path) -> None:
 CASES: Mapping[str, Callable[[Path], None]] = {
     "xps": _xps,
     "casaxps": _casaxps,
+    "xps_survey": _xps_survey,
     "xrd_peaks": _xrd_peaks,
     "rietveld": _rietveld,
     "toy_line": _toy_line,
