@@ -20,7 +20,9 @@ FORMATS = Formats(
         "brml",
         "rasx",
         "bruker_raw",
+        "stoe",
         "nxmonopd",
+        "pyfai",
         "uxd",
         "ras",
         "pdcif",
@@ -31,6 +33,7 @@ FORMATS = Formats(
         "columns",
     ),
     PatternSeries,
+    version="2",
 )
 
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerscope.measured.text import number
+from layerscope.measured.text import number, positive
 
-from ..radiation import TUBE_LINES, AxisKind, Radiation
+from ..radiation import TUBE_LINES, AxisKind, Radiation, tube_radiation
 
-__all__ = ["AxisLabel", "axis_of_label", "radiation_of_header"]
+__all__ = ["AxisLabel", "axis_of_label", "radiation_of_header", "state_of_header"]
 
 _WAVELENGTH = re.compile(
     r"(?:wave\s*length|lambda)[\w\s]{0,12}?[\s:=(\[]+([0-9.]+(?:[eE][+-]?\d+)?)\s*(angstrom|nm|m|[aåÅ])?\b",
     re.IGNORECASE,
 )
+_STEP_TIME = re.compile(r"time\s*per\s*step\s*(?:\(s(?:ec)?\))?[\s:=\"']{1,20}([0-9.]+)", re.IGNORECASE)
+_KELVIN = re.compile(r"temp(?:erature)?\s*[(\[]K[)\]][\s:=]{1,20}([0-9.]+)", re.IGNORECASE)
 _ANODE = re.compile(r"(?:anode|target|tube)\W{1,4}(ag|co|cr|cu|fe|mo)\b", re.IGNORECASE)
 
 
@@ -53,17 +55,24 @@ def axis_of_label(label: str) -> AxisLabel | None:
 
 
 def radiation_of_header(lines: tuple[str, ...]) -> Radiation | None:
-    """Return the wavelength that header lines state, in Å; None if they state none.
+    """Return the wavelength that header lines state, in Å, or those of the anode that they name; None for neither.
 
     A unit of m or nm is converted; without one the number is taken as Å and judged by `Radiation.check`.
     """
     text = "\n".join(lines)
     match = _WAVELENGTH.search(text)
     value = number(match[1]) if match else None
-    if match is None or value is None:
-        return None
-    unit = (match[2] or "").lower()
-    factor = 1e10 if unit == "m" else 10.0 if unit == "nm" else 1.0
     anode = _ANODE.search(text)
     symbol = anode[1].capitalize() if anode and anode[1].capitalize() in TUBE_LINES else ""
+    if match is None or value is None:
+        return tube_radiation(symbol) if symbol else None
+    unit = (match[2] or "").lower()
+    factor = 1e10 if unit == "m" else 10.0 if unit == "nm" else 1.0
     return Radiation(value * factor, anode=symbol)
+
+
+def state_of_header(lines: tuple[str, ...]) -> tuple[float | None, float | None]:
+    """Return the counting time of a point in s and the temperature in K that header lines state; None where not."""
+    text = "\n".join(lines)
+    time, kelvin = _STEP_TIME.search(text), _KELVIN.search(text)
+    return positive(time[1] if time else None), positive(kelvin[1] if kelvin else None)

@@ -14,7 +14,7 @@ from ..dataset import Pattern
 from ..radiation import FloatArray
 from ..recipe_series import PatternColumnsTable
 from ._base import regular_axis, variance_of_errors, whole_counts
-from ._text import AxisLabel, axis_of_label, radiation_of_header
+from ._text import AxisLabel, axis_of_label, radiation_of_header, state_of_header
 
 __all__ = ["read", "sniff"]
 
@@ -27,6 +27,7 @@ _AXES: dict[str, AxisLabel] = {
     "d_nm": AxisLabel("d", 10.0),
 }
 _ERROR_NAME = re.compile(r"sig|esd|err|unc|std|σ|^e$|^su$", re.IGNORECASE)
+_DEGREES = re.compile(r"(?:2[\s_-]*th|two[\s_-]*theta)[^\n]{0,20}[(\[]deg", re.IGNORECASE)
 _RATE_NAME = re.compile(r"cps|counts?\s*/\s*s|counts?\s*per\s*s", re.IGNORECASE)
 _COUNT_NAME = re.compile(r"\bcounts?\b|\bcts\b", re.IGNORECASE)
 
@@ -37,7 +38,10 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile, columns: PatternColumnsTable | None = None) -> list[Pattern]:
-    """Read a table of two or three columns (axis, intensity, standard deviation), or any table by its map."""
+    """Read a table of two or three columns (axis, intensity, standard deviation), or any table by its map.
+
+    A third column of nothing but zeros gives no errors: programs write it where they know none.
+    """
     plan = columns if columns is not None else PatternColumnsTable()
     table = parse_table(raw, plan, least=1 if plan.axis is None else 2)
     values = table.values()
@@ -47,15 +51,18 @@ def read(raw: RawFile, columns: PatternColumnsTable | None = None) -> list[Patte
     sigma = None if sigma_column is None else values[:, table.index(sigma_column)]
     if sigma is not None and (sigma < 0).any():
         raise raw.error("a standard deviation is negative", hint="the third column may be something else: give a map")
-    variance = None if sigma is None else variance_of_errors(intensity, sigma)
+    variance = None if sigma is None or not sigma.any() else variance_of_errors(intensity, sigma)
+    time_per_step, kelvin = state_of_header(table.header)
     pattern = Pattern(
         axis=axis,
         intensity=intensity,
         axis_kind=label.kind,
         intensity_unit=plan.intensity_unit or _unit(table, plan, intensity, variance),
         variance=variance,
+        time_per_step_s=time_per_step,
+        temperature_K=kelvin,
         radiation=radiation_of_header(table.header),
-        small_angle=plan.axis_unit == "two_theta_deg",
+        small_angle=plan.axis_unit == "two_theta_deg" or _DEGREES.search("\n".join(table.header)) is not None,
         metadata={"header": "\n".join(table.header)[:2000], "points_declared": "no" if plan.points is None else "map"},
     )
     return [pattern]

@@ -1,13 +1,15 @@
 """GSAS histograms (.raw, .gsa, .gss, .fxye): BANK records with CONST steps in centidegrees, or FXYE columns.
 
 Layout after the GSAS technical manual (LAUR 86-748), "GSAS standard powder data file"; variances: counts divided by
-the number of counters for STD, the square of the given error for ESD and FXYE.
+the number of counters for STD, the square of the given error for ESD and FXYE. The declared number of channels counts:
+programs fill the last record up with zeros. The title may hold any bytes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,8 +26,13 @@ from ._text import radiation_of_header
 __all__ = ["read", "sniff"]
 
 _CENTIDEGREES = 100.0
+_CELLS = {"STD": 10, "ESD": 5}
+"""Points of a record of 80 characters; so many less one may be filling in the last."""
+
 _BANK = re.compile(r"^BANK\s+\d+", re.IGNORECASE)
 _RECORD = 80
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]+")
 
 
 @dataclass(frozen=True)
@@ -40,25 +47,26 @@ class _Bank:
 
 def sniff(raw: RawFile) -> bool:
     """Tell whether one of the first lines is a BANK record."""
-    head = raw.data[:8192]
-    return b"\0" not in head and any(_BANK.match(line) for line in _lines(decode(head)))
+    return any(_BANK.match(line) for line in _lines(raw.data[:8192]))
 
 
 def read(raw: RawFile) -> list[Pattern]:
     """Read all banks with constant wavelength; those from time of flight are refused."""
-    lines = _lines(decode(raw.data))
+    lines = _lines(raw.data)
     starts = [i for i, line in enumerate(lines) if _BANK.match(line)]
     if not starts:
         raise raw.error("there is no BANK record")
-    title = tuple(lines[: starts[0]])
+    title = tuple(_UNPRINTABLE.sub("", line) for line in lines[: starts[0]])
     bounds = [*starts, len(lines)]
     banks = [_bank(raw, lines[a], lines[a + 1 : b]) for a, b in pairwise(bounds)]
     return [_pattern(raw, bank, scan, title) for scan, bank in enumerate(banks)]
 
 
-def _lines(text: str) -> list[str]:
+def _lines(data: bytes) -> list[str]:
     """Lines, also of the UNIX form of these files: records of 80 characters without line ends."""
-    lines = text.splitlines()
+    # Bytes of a title that are no text must neither turn it into UTF-16 nor end its line.
+    text = decode(data, "latin-1") if b"\0" in data[:8192] else decode(data)
+    lines = _LINE_END.split(text)
     if len(lines) == 1 and len(text) > 2 * _RECORD:
         lines = [text[i : i + _RECORD] for i in range(0, len(text), _RECORD)]
     return lines
@@ -132,36 +140,42 @@ def _fixed(raw: RawFile, bank: _Bank, where: str, fields: tuple[tuple[int, int],
     """Cut lines into cells of `width` characters; if that fails, blanks separate the numbers."""
     cells = [line[i : i + width] for line in bank.lines for i in range(0, len(line.rstrip()), width)]
     rows = [[number(cell[a:b].strip() or "0") for a, b in fields] for cell in cells if cell.strip()]
-    fixed = None
-    if len(rows) == bank.channels and not any(v is None for row in rows for v in row):
-        fixed = np.array(rows, dtype=np.float64)
-    tokens = " ".join(bank.lines).split()
-    free = None
-    if len(tokens) == len(fields) * bank.channels and all(number(t) is not None for t in tokens):
-        free = numbers_of(raw, tokens, where).reshape(-1, len(fields))
+    fixed = _whole(bank, rows)
+    tokens = [number(t) for t in " ".join(bank.lines).split()]
+    free = None if len(tokens) % len(fields) else _whole(bank, list(zip(*[iter(tokens)] * len(fields), strict=True)))
     if fixed is None and free is None:
         raise _short(raw, where, bank.channels, len(rows) if rows else math.nan)
-    if fixed is not None and free is not None and not np.array_equal(fixed, free):
-        raise raw.error(f"the cells of {where} can be read in two ways")
-    return free if fixed is None else fixed  # type: ignore[return-value]
+    return _one(raw, where, fixed, free)
 
 
 def _standard(raw: RawFile, bank: _Bank, where: str) -> FloatArray:
     """STD cells: two characters for the number of counters, six for the counts; many files separate by blanks."""
-    tokens = " ".join(bank.lines).split()
-    free = None
-    if len(tokens) == bank.channels and all(number(t) is not None for t in tokens):
-        counts = numbers_of(raw, tokens, where)
-        free = np.column_stack([np.ones(bank.channels), counts])
+    tokens = [number(t) for t in " ".join(bank.lines).split()]
+    free = _whole(bank, [(1.0, token) for token in tokens])
     cells = [line[i : i + 8] for line in bank.lines for i in range(0, len(line.rstrip()), 8)]
     rows = [(number(cell[:2].strip() or "1"), number(cell[2:].strip())) for cell in cells if cell.strip()]
-    fixed = None
-    if len(rows) == bank.channels and not any(v is None for row in rows for v in row):
-        fixed = np.array(rows, dtype=np.float64)
+    fixed = _whole(bank, rows)
+    if fixed is not None:
         fixed[:, 0] = np.maximum(fixed[:, 0], 1.0)
     if free is None and fixed is None:
         found = len(rows) if abs(len(rows) - bank.channels) < abs(len(tokens) - bank.channels) else len(tokens)
         raise _short(raw, where, bank.channels, found)
-    if free is not None and fixed is not None and not np.array_equal(free, fixed):
+    return _one(raw, where, fixed, free)
+
+
+def _whole(bank: _Bank, rows: Sequence[Sequence[float | None]]) -> FloatArray | None:
+    """Return the rows of all channels, without the zeros that fill the last record; None if they are not these."""
+    filling = rows[bank.channels :]
+    known = rows[: bank.channels]
+    if len(known) < bank.channels or len(filling) >= _CELLS[bank.kind] or any(row[-1] for row in filling):
+        return None
+    return None if any(value is None for row in rows for value in row) else np.array(known, dtype=np.float64)
+
+
+def _one(raw: RawFile, where: str, fixed: FloatArray | None, free: FloatArray | None) -> FloatArray:
+    """Return the numbers that cells of a fixed width or blanks between them give; both must give the same."""
+    if fixed is not None and free is not None and not np.array_equal(free, fixed):
         raise raw.error(f"the cells of {where} can be read in two ways", hint="write it as FXYE")
-    return free if free is not None else fixed  # type: ignore[return-value]
+    found = fixed if free is None else free
+    assert found is not None  # noqa: S101
+    return found

@@ -39,10 +39,18 @@ def sniff(raw: RawFile) -> bool:
 def read(raw: RawFile) -> list[Pattern]:
     """Read all ranges; many files declare no number of counts, and then a cut at a line's end stays unseen."""
     common: dict[str, str] = {}
-    ranges = list(_ranges(raw, decode(raw.data).splitlines(), common))
+    text = decode(raw.data)
+    ranges = list(_ranges(raw, text.splitlines(), common))
     if not ranges:
         raise raw.error("there is no range of counts", hint="the file may be cut off")
-    return [_pattern(raw, scan, common, part) for scan, part in enumerate(ranges)]
+    patterns = [_pattern(raw, scan, common, part) for scan, part in enumerate(ranges)]
+    if not text.endswith(("\n", "\r")) and patterns[-1].metadata["points_declared"] == "no":
+        raise raw.error(
+            f"the last line does not end, and no number of counts is declared: {ranges[-1].tokens[-1]!r} may be a part "
+            "of a number",
+            hint="it is cut off, or was edited: end its last line if it is whole",
+        )
+    return patterns
 
 
 def _ranges(raw: RawFile, lines: list[str], common: dict[str, str]) -> Iterator[_Range]:

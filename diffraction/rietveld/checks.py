@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from layerscope.errors import DataError
 
-from .crystal import contacts, scattering_power
+from .crystal import cell_atoms, contacts, scattering_power
 from .model import Phase
 
-__all__ = ["ContrastWarning", "check_phase", "contrast_warnings"]
+__all__ = ["ContrastWarning", "check_formula", "check_phase", "contrast_warnings"]
 
 # Shortest and longest metal–oxygen (or –fluorine) contact of the first shell, Å; Shannon 1976 radii (CN 4–6) ± 0.25 Å.
 _BOND = {
@@ -25,6 +26,8 @@ _BOND = {
 }
 _TOO_CLOSE = 0.9
 _MIN_CONTRAST = 0.03
+_FORMULA_TOLERANCE = 0.1
+"""Relative: a formula is rounded, occupancies too; a site that is missing or counted twice is farther off."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,52 @@ def check_phase(phase: Phase, *, source: str | None = None, bonds: bool = True) 
             )
     if bonds:
         _check_bonds(phase, close, where)
+
+
+def check_formula(phase: Phase, formula: str, *, source: str | None = None) -> None:
+    """Refuse a structure whose atoms are not those of the formula that stands beside them; hydrogen may be missing.
+
+    Parameters
+    ----------
+    phase : Phase
+    formula : str
+        ``Co Li O2`` or ``LiCoO2``; nothing is checked where it is not elements with numbers.
+    source : str, optional
+        For the message.
+
+    Raises
+    ------
+    DataError
+        If an element is missing or too many, or their numbers are in another ratio.
+    """
+    if not re.fullmatch(r"(?:\s*[A-Z][a-z]?\s*\d*\.?\d*)+\s*", formula):
+        return
+    stated: dict[str, float] = {}
+    for element, number in re.findall(r"([A-Z][a-z]?)\s*(\d*\.?\d*)", formula):
+        stated[element] = stated.get(element, 0.0) + float(number or 1.0)
+    atoms = cell_atoms(phase)
+    for light in ("H", "D"):
+        stated.pop(light, None), atoms.pop(light, None)
+    missing, foreign = sorted(set(stated) - set(atoms)), sorted(set(atoms) - set(stated))
+    where = source or phase.name
+    if missing or foreign:
+        what = f"no {', '.join(missing)}" if missing else f"{', '.join(foreign)}, which it does not name"
+        raise DataError(
+            f"{phase.name}: the formula is {formula.strip()}, the atoms have {what}",
+            source=where,
+            hint="complete the atoms, or correct the formula",
+        )
+    if sum(atoms.values()) <= 0 or sum(stated.values()) <= 0:
+        return
+    for element, number in stated.items():
+        share, found = number / sum(stated.values()), atoms[element] / sum(atoms.values())
+        if abs(found / share - 1.0) > _FORMULA_TOLERANCE:
+            raise DataError(
+                f"{phase.name}: the formula is {formula.strip()} ({100 * share:.3g} % {element}), the atoms have "
+                f"{100 * found:.3g} % {element}",
+                source=where,
+                hint="a site is missing, counted twice or has another occupancy",
+            )
 
 
 def _check_bonds(phase: Phase, close: tuple, where: str) -> None:  # type: ignore[type-arg]

@@ -16,6 +16,7 @@ __all__ = [
     "FREE_CELL",
     "Contact",
     "Reflections",
+    "cell_atoms",
     "cell_content",
     "contacts",
     "crystal_system",
@@ -144,14 +145,21 @@ def reflections(phase: Phase, d_min: float) -> Reflections:
 def cell_content(phase: Phase) -> tuple[float, float]:
     """Mass of the unit cell in g/mol (occupancies included) and its volume in Å³."""
     gemmi = load_gemmi()
+    mass = sum(number * gemmi.Element(name).weight for name, number in cell_atoms(phase).items())
+    return mass, float(gemmi.UnitCell(*phase.cell).volume)
+
+
+def cell_atoms(phase: Phase) -> dict[str, float]:
+    """Atoms of each element in the unit cell, occupancies included."""
+    gemmi = load_gemmi()
     small = _structure(phase)
     order = len(list(small.spacegroup.operations()))
-    mass = 0.0
+    found: dict[str, float] = {}
     for site in phase.sites:
-        fract = gemmi.Fractional(*site.xyz)
-        stabiliser = small.cell.is_special_position(fract, 0.05) + 1
-        mass += site.occupancy * gemmi.Element(_bare(site.element)).weight * order / stabiliser
-    return mass, float(small.cell.volume)
+        name = _bare(site.element)
+        stabiliser = small.cell.is_special_position(gemmi.Fractional(*site.xyz), 0.05) + 1
+        found[name] = found.get(name, 0.0) + site.occupancy * order / stabiliser
+    return found
 
 
 def scattering_power(element: str, s: float) -> float:

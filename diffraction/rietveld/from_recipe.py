@@ -17,6 +17,7 @@ from ..frames import Frame, FrameSeries
 from ..radiation import Radiation
 from .checks import check_phase
 from .crystal import FREE_CELL, crystal_system
+from .gsas_prm import is_prm, to_instprm
 from .library import available_phases, load_phase
 from .model import CELL, Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
 from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
@@ -218,9 +219,14 @@ def with_instrument(recipe: RietveldRecipe, radiation: Radiation) -> RietveldRec
     if table.instprm is None:
         return recipe
     text = decode(one_member(load(recipe.resolve(table.instprm)), table.instprm_member).data)
+    try:
+        text = to_instprm(text) if is_prm(text) else text
+        found = Instrument.from_instprm(text)
+    except LayerscopeError as error:
+        error.source = table.instprm
+        raise
     if not recipe.le_bail and re.search(r"^\s*Type\s*:\s*PN", text, re.MULTILINE):
         raise RecipeError(f"the instrument is one for neutrons: {_NEUTRONS}", source=table.instprm, hint=_NEUTRONS_HINT)
-    found = Instrument.from_instprm(text)
     if abs(found.wavelengths[0] / radiation.alpha1 - 1) > SAME_WAVELENGTH:
         raise RecipeError(
             f"the instrument's wavelength is {found.wavelengths[0]:g} Å, that of the series {radiation.alpha1:g} Å",

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.errors import DataError, ReaderError, RecipeError
+from layerscope.measured.files import load
+from layerscope.measured.text import decode
 
-from .checks import check_phase
+from .checks import check_formula, check_phase
 from .crystal import load_gemmi
 from .model import Phase, Site, SiteMixing
 
@@ -51,7 +53,7 @@ def load_phase(what: str, *, folder: Path | None = None, name: str | None = None
         return phase_from_cif(path, name=name)
     if path.suffix.lower() == ".toml" and path.is_file():
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = tomllib.loads(decode(load(path).data))
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"not a readable phase file: {error}", source=path) from error
         return phase_from_table(table, source=str(path), name=name)
@@ -79,6 +81,7 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
     if len(phase.cell) != 6:
         raise RecipeError("a cell has six constants", source=source)
     check_phase(phase, source=source)
+    check_formula(phase, str(table.get("formula", "")), source=source)
     return phase
 
 
@@ -90,7 +93,8 @@ def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Ph
     ReaderError
         No such file, not a CIF, or larger than 20 MB.
     DataError
-        No symmetry, no cell, no atoms, unknown coordinates or overlapping atoms.
+        No symmetry, no cell, no atoms, unknown coordinates, overlapping atoms, or atoms that are not those of its
+        formula.
     """
     gemmi = load_gemmi()
     if not path.is_file():
@@ -98,7 +102,7 @@ def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Ph
     if path.stat().st_size > _MAX_CIF_BYTES:
         raise ReaderError("the CIF is larger than 20 MB", source=path)
     try:
-        document = gemmi.cif.read_string(path.read_text(encoding="utf-8", errors="replace"))
+        document = gemmi.cif.read_string(decode(load(path).data))
         small = gemmi.make_small_structure_from_block(document[block])
     except (ValueError, RuntimeError, IndexError) as error:
         raise ReaderError(f"not a readable CIF: {error}", source=path) from error
@@ -114,6 +118,8 @@ def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Ph
     sites = tuple(_site_from_cif(s, k, path) for k, s in enumerate(small.sites))
     phase = Phase(name or table.name or path.stem, symbol, cell, sites, source=path.name)
     check_phase(phase, source=str(path))
+    formula = table.find_value("_chemical_formula_sum")
+    check_formula(phase, "" if formula is None else str(gemmi.cif.as_string(formula)), source=str(path))
     return phase
 
 

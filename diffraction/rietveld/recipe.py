@@ -20,7 +20,8 @@ class InstrumentTable(Diffractometer):
     """Instrument to start from; wavelengths come from the radiation."""
 
     instprm: RecipePath | None = Field(
-        default=None, description="GSAS-II parameters, over the defaults; what is written here stands over both"
+        default=None,
+        description="of GSAS-II or GSAS (.prm), over the defaults; what is written here stands over both",
     )
     instprm_member: str | None = Field(default=None, description="the one file in an archive")
 

@@ -356,7 +356,9 @@ class _Parser:
         parts = [part.strip(" \"'") for part in self.split(bare)]
         while len(parts) > width and not parts[-1]:
             parts.pop()
-        return tuple(parts) if len(parts) == width and not all(map(_is_number, parts)) else ()
+        if len(parts) != width or all(map(_is_number, parts)):
+            return ()
+        return () if "=" in parts or ":" in parts else tuple(parts)  # "Email = removed" says a setting, no names
 
     def _require_one_role_of_commas(self, before: Sequence[str], rows: Sequence[list[str]]) -> None:
         """Refuse rows that have twice as many parts as there are columns, since commas are decimal marks too."""

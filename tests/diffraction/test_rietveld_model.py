@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.diffraction.rietveld.agreement import agreement, serial_correlation_factor, strong_correlations
+from layerscope.diffraction.rietveld.gsas_prm import is_prm, to_instprm
 from layerscope.diffraction.rietveld.model import (
     EIGHT_LN2,
     Instrument,
@@ -33,7 +34,13 @@ from layerscope.diffraction.rietveld.crystal import (  # noqa: E402
     scattering_power,
 )
 from layerscope.diffraction.rietveld.frame import intensity_per_weight  # noqa: E402
-from layerscope.diffraction.rietveld.library import available_phases, load_phase, phase_from_cif  # noqa: E402
+from layerscope.diffraction.rietveld.library import (  # noqa: E402
+    available_phases,
+    load_phase,
+    phase_from_cif,
+    phase_from_table,
+    read_phase_table,
+)
 from layerscope.diffraction.rietveld.prealign import prealign  # noqa: E402
 
 O3_CIF = """data_LCO
@@ -310,3 +317,68 @@ def test_cells_two_per_cent_off_are_found_again_before_the_fit(factors: tuple[fl
     assert found.cell[0] == pytest.approx(phase.cell[0], rel=1.5e-3)
     assert found.cell[2] == pytest.approx(phase.cell[2], rel=1.5e-3)
     assert found.cell[1] == found.cell[0]
+
+
+def test_a_structure_whose_atoms_are_not_those_of_its_formula_is_refused(tmp_path: Path) -> None:
+    table = read_phase_table("LiCoO2_O3")
+    phase_from_table(table, source="O3")
+    without = {**table, "sites": [row for row in table["sites"] if row["element"] != "O"]}
+    with pytest.raises(DataError, match="the atoms have no O"):
+        phase_from_table(without, source="O3")
+    half = [{**row, "occupancy": 0.5} if row["element"] == "Li" else row for row in table["sites"]]
+    with pytest.raises(DataError, match=r"25 % Li\), the atoms have 14"):
+        phase_from_table({**table, "sites": half}, source="O3")
+    with pytest.raises(DataError, match="which it does not name"):
+        phase_from_table({**table, "formula": "CoO2"}, source="O3")
+    phase_from_table({**table, "formula": "LiCoO2H2"}, source="O3")  # X-rays hardly see hydrogen, and many leave it out
+    path = write_cif(tmp_path)
+    path.write_text(path.read_text().replace("_cell_length_a", "_chemical_formula_sum 'Co Li O3'\n_cell_length_a"))
+    with pytest.raises(DataError, match="the formula is Co Li O3"):
+        phase_from_cif(path)
+
+
+def test_a_phase_file_may_be_utf_16_as_windows_writes_it(tmp_path: Path) -> None:
+    import layerscope.reference_data
+
+    text = (Path(layerscope.reference_data.__file__).parent / "phases" / "LiCoO2_O3.toml").read_text(encoding="utf-8")
+    (tmp_path / "phase.toml").write_text(text, encoding="utf-16")
+    assert load_phase(str(tmp_path / "phase.toml")) == load_phase("LiCoO2_O3")
+
+
+PRM = """            123456789012345678901234567890123456789012345678901234567890
+INS   BANK      1
+INS   HTYPE   PXCR
+INS  1 IRAD     3
+INS  1 ICONS  1.540500  1.544300       1.5         0       0.7    0       0.5
+INS  1I HEAD  DUMMY INCIDENT SPECTRUM FOR X-RAY DIFFRACTOMETER
+INS  1PRCF1     2    6      0.01
+INS  1PRCF11   9.000000E+00  -9.000000E+00   9.000000E+00   9.000000E+00
+INS  1PRCF2     3    8      0.01
+INS  1PRCF21   2.000000E+00  -2.000000E+00   5.000000E+00   0.100000E+00
+INS  1PRCF22   3.000000E+00   4.000000E+00   0.150000E-01   0.250000E-01
+"""
+
+
+def test_instrument_parameters_of_the_old_gsas_are_those_of_gsas_2() -> None:
+    modern = "Type:PXC\nLam1:1.5405\nLam2:1.5443\nI(L2)/I(L1):0.5\nZero:0.015\nPolariz.:0.7\n"
+    modern += "U:2\nV:-2\nW:5\nX:3\nY:4\nSH/L:0.04\n"
+    assert is_prm(PRM)
+    assert not is_prm(modern)
+    assert Instrument.from_instprm(to_instprm(PRM)) == Instrument.from_instprm(modern)
+    single = Instrument.from_instprm(to_instprm(PRM.replace("1.544300", "0.000000")))
+    assert single.wavelengths == (1.5405,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("PXCR", "PNTR", "time of flight"),
+        ("0.7    0 ", "0.7    1 ", "polarisation"),
+        ("0.100000E+00", "0.400000E+01", "GP = 4"),
+        ("INS  1 ICONS", "INS  2 ICONS", "ICONS"),
+        ("-2.000000E+00", "-2.0000oE+00", "cannot be read"),
+    ],
+)
+def test_old_instrument_parameters_that_cannot_be_said_anew_are_refused(old: str, new: str, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        to_instprm(PRM.replace(old, new))

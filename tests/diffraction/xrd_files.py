@@ -306,6 +306,59 @@ def nexus_file(edit: Callable[[h5py.File], None] | None = None) -> bytes:
     return stream.getvalue()
 
 
+def stoe(*, counts: np.ndarray = COUNTS, scan_type: int = 3, history: int = 0, monochromator: int = 3) -> bytes:
+    """A STOE file of one range: header, empty records 2 and 3, range header, counts of 32 bits."""
+    head = bytearray(512)
+    head[:8], head[8:14] = b"RAW_1.06", b"Powdat"
+    head[32:38] = b"powder"
+    struct.pack_into("<4h", head, 304, 1, 100, monochromator, 3)
+    struct.pack_into("<2f", head, 322, ALPHA1, ALPHA2)
+    struct.pack_into("<h", head, 360, scan_type)
+    struct.pack_into("<3h", head, 376, 1, 1, 0)
+    struct.pack_into("<i", head, 466, counts.size)
+    struct.pack_into("<h", head, 480, 4)
+    part = bytearray(512)
+    part[:15], part[16:31] = b"04-mar-10 20:59", b"04-mar-10 23:59"
+    struct.pack_into("<Hhhhf", part, 32, 0, counts.size, 0, 0, 1.0)
+    struct.pack_into("<7f", part, 44, START, START / 2, AXIS[-1], AXIS[-1] / 2, STEP, STEP / 2, 12.5)
+    struct.pack_into("<H2i", part, 118, history, int(counts.min()), int(counts.max()))
+    return bytes(head) + bytes(1024) + bytes(part) + counts.astype("<i4").tobytes()
+
+
+def xrd_pan() -> bytes:
+    """What writes NXxrd_pan: whole counts called a rate, wavelengths of the tube."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        entry = file.create_group("entry")
+        entry["definition"] = "NXxrd_pan"
+        entry["experiment_result/two_theta"] = AXIS
+        entry["experiment_result/two_theta"].attrs["units"] = "deg"
+        entry["experiment_result/intensity"] = COUNTS
+        entry["experiment_result/intensity"].attrs["units"] = "counts/s"
+        entry["experiment_config/count_time"] = 12.5
+        tube = {"k_alpha_one": ALPHA1, "k_alpha_two": ALPHA2, "ratio_k_alphatwo_k_alphaone": RATIO}
+        for name, value in tube.items():
+            entry[f"instrument/source/{name}"] = value
+        entry["instrument/source/k_alpha_one"].attrs["units"] = "angstrom"
+        entry["instrument/source/xray_tube_material"] = "Cu"
+    return stream.getvalue()
+
+
+def pyfai_file(rows: np.ndarray = COUNTS[None], *, errors: bool = False, wavelength: float | None = None) -> bytes:
+    """A stack of integrated patterns as pyFAI writes it."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        plot = file.create_group("entry_0000/pyFAI/result")
+        plot.attrs.update({"NX_class": "NXdata", "signal": "I", "axes": [".", "2th"]})
+        plot["2th"], plot["I"] = AXIS, rows
+        plot["2th"].attrs["unit"] = "2th_deg"
+        if errors:
+            plot["errors"] = np.sqrt(rows)
+        if wavelength is not None:
+            file["entry_0000/pyFAI/configuration/data"] = f'{{"dist": 0.2, "wavelength": {wavelength}}}'
+    return stream.getvalue()
+
+
 FORMATS: Mapping[str, Format] = {
     "xye": Format(xye, "columns", declares=False, wavelength=False),
     "csv with decimal comma": Format(csv_with_decimal_comma, "columns", declares=False, wavelength=False),
@@ -327,4 +380,7 @@ FORMATS: Mapping[str, Format] = {
     "CHI": Format(chi, "chi", wavelength=False),
     "pdCIF": Format(pdcif, "pdcif"),
     "NXmonopd": Format(nexus_file, "nxmonopd"),
+    "NXxrd_pan": Format(xrd_pan, "nxmonopd"),
+    "STOE": Format(stoe, "stoe"),
+    "pyFAI": Format(pyfai_file, "pyfai", wavelength=False),
 }

@@ -1,0 +1,74 @@
+"""Datasets of NeXus files: numbers with their units, none from another file, none larger than a measurement."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from layerscope.measured.files import RawFile
+
+from ..radiation import FloatArray
+
+__all__ = ["ANGLE_UNITS", "LENGTH_UNITS", "MAGIC", "Q_UNITS", "dataset", "factor", "text", "values"]
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+LARGEST_DATASET = 50_000_000
+"""Numbers in one dataset; compressed zeros could be far more."""
+
+ANGLE_UNITS = {"": 1.0, "deg": 1.0, "degree": 1.0, "degrees": 1.0, "2th_deg": 1.0}
+ANGLE_UNITS |= dict.fromkeys(("rad", "radian", "radians", "2th_rad"), 180 / math.pi)
+LENGTH_UNITS = {"": 1.0, "angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "å": 1.0, "nm": 10.0, "m": 1e10}
+Q_UNITS = {"1/angstrom": 1.0, "angstrom^-1": 1.0, "1/a": 1.0, "q_a^-1": 1.0}
+Q_UNITS |= dict.fromkeys(("1/nm", "nm^-1", "q_nm^-1"), 0.1)
+
+
+def dataset(raw: RawFile, group: Any, path: str) -> Any | None:
+    """Return a dataset of this file; links to other files are refused, so that no path escapes."""
+    h5py = import_module("h5py")
+    node = group
+    for part in path.split("/"):
+        link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None:
+            return None
+        if isinstance(link, h5py.ExternalLink):
+            raise raw.error(f"{path!r} is a link to another file")
+        node = node[part]
+    if not isinstance(node, h5py.Dataset):
+        return None
+    if node.external or node.is_virtual:
+        raise raw.error(f"the numbers of {path!r} lie in another file")
+    if node.size is None or node.size > LARGEST_DATASET:
+        raise raw.error(f"the dataset {path!r} declares {node.size} numbers")
+    return node
+
+
+def text(raw: RawFile, group: Any, path: str) -> str:
+    """Return the one text of a dataset, or nothing."""
+    node = dataset(raw, group, path)
+    if node is None or node.size != 1:
+        return ""
+    value = np.ravel(node[()])[0] if node.shape else node[()]
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def values(raw: RawFile, group: Any, paths: tuple[str, ...]) -> tuple[FloatArray, str] | None:
+    """Return the numbers of the first dataset that is there, and their unit in small letters; None if none is."""
+    for path in paths:
+        node = dataset(raw, group, path)
+        if node is None:
+            continue
+        if node.dtype.kind not in "iuf":
+            raise raw.error(f"the dataset {path!r} holds no numbers")
+        unit = node.attrs.get("units", "")
+        return np.asarray(node[()], dtype=np.float64), str(unit.decode() if isinstance(unit, bytes) else unit).lower()
+    return None
+
+
+def factor(raw: RawFile, what: str, unit: str, known: dict[str, float]) -> float:
+    """Return what a unit is worth; a ReaderError if it is not known."""
+    if unit not in known:
+        raise raw.error(f"the unit {unit!r} of the {what} is not known")
+    return known[unit]
