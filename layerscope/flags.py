@@ -197,6 +197,13 @@ _LIST = (
         "a line of another element lies within the error of this one",
         "see the notes; name it if it is there",
     ),
+    Flag(
+        "ANGLES_DISAGREE",
+        "the emission angles do not agree on one thickness (chi-square as given, p < {threshold}): the error holds "
+        "what they disagree by",
+        "leave out large angles; ask whether the layer is closed and flat, and what lies on it",
+        threshold=0.01,
+    ),
     # --- surveys
     Flag(
         "UNEXPLAINED_LINE",

@@ -38,6 +38,7 @@ __all__ = [
     "TPP2M_RELATIVE_SIGMA",
     "Material",
     "MaterialByName",
+    "atoms_of",
     "get_material",
     "imfp_tpp2m",
     "information_depth",
@@ -66,12 +67,26 @@ def molar_mass(formula: str) -> float:
         If it is no formula, or names an element that has no mass in ``reference_data/elements``.
     """
     masses = read_tables("elements")["masses"]["values"]
+    atoms = atoms_of(formula)
+    if unknown := [symbol for symbol in atoms if symbol not in masses]:
+        raise ValueError(f"{formula!r}: {unknown[0]!r} is no element that has a mass")
+    return float(sum(masses[symbol] * number for symbol, number in atoms.items()))
+
+
+def atoms_of(formula: str) -> dict[str, float]:
+    """Return how many atoms of each element a formula unit has: ``"Al2O3"`` -> ``{"Al": 2, "O": 3}``.
+
+    Raises
+    ------
+    ValueError
+        If it is no formula.
+    """
     if not formula or _ATOMS.sub("", formula):
         raise ValueError(f"{formula!r} is no formula: symbols of elements with their numbers, such as Li1.2Mn0.8O2")
-    atoms = [(found[1], float(found[2] or 1.0)) for found in _ATOMS.finditer(formula)]
-    if unknown := [symbol for symbol, _ in atoms if symbol not in masses]:
-        raise ValueError(f"{formula!r}: {unknown[0]!r} is no element that has a mass")
-    return float(sum(masses[symbol] * number for symbol, number in atoms))
+    atoms: dict[str, float] = {}
+    for found in _ATOMS.finditer(formula):
+        atoms[found[1]] = atoms.get(found[1], 0.0) + float(found[2] or 1.0)
+    return atoms
 
 
 def _weighed(formula: str) -> str:

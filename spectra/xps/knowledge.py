@@ -8,13 +8,14 @@ from layerscope.errors import RecipeError
 from layerscope.runs.summary import Cell, Column, SummaryTable, words_table
 
 from .attenuation import imfp_tpp2m, load_materials
+from .auger import known_auger_parameters
 from .charge import load_references
 from .dataset import normalise_region
 from .multiplets import MultipletTemplate, load_templates
 from .rsf import RsfSet, load_rsf_sets
 from .species import Species, is_of_line, load_species
 
-__all__ = ["charge_references", "materials", "sensitivity_factors", "species"]
+__all__ = ["auger_parameters", "charge_references", "materials", "sensitivity_factors", "species"]
 
 _STATUS = "read: opened at the source; secondary: quoted by another work; unverified: no source could be opened."
 
@@ -112,6 +113,29 @@ def charge_references(words: Sequence[str]) -> SummaryTable:
         Column("source", kind="text"),
     )
     return words_table("Charge references", columns, rows, note=_STATUS)
+
+
+def auger_parameters(words: Sequence[str]) -> SummaryTable:
+    """Return published Auger parameters, what those of a recipe are compared with.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words that all occur in state, lines or source.
+    """
+    known = known_auger_parameters()
+    chosen = [one for one in known if _holds(f"{one.id} {one.label} {one.core} {one.auger} {one.source}", words)]
+    rows = [
+        (f"{one.core} + {one.auger}", one.id, f"{one.low_eV:g}–{one.high_eV:g}", f"{one.source} ({one.status})")
+        for one in chosen
+    ]
+    columns = (
+        Column("lines", kind="key"),
+        Column("state", kind="key"),
+        Column("parameter", "eV"),
+        Column("source", kind="text"),
+    )
+    return words_table("Modified Auger parameters", columns, rows, note=_STATUS)
 
 
 def materials(words: Sequence[str]) -> SummaryTable:

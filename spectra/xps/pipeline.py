@@ -341,8 +341,9 @@ def _foretell_p2s(profile: Profile, region: RegionTable, result: RegionFit, spec
 def _derived(profile: Profile) -> Iterator[PipelineOutput]:
     """Yield what several regions together say."""
     from .derived import composition_records, valence_records
+    from .two_regions import auger_records, layer_records
 
-    for make in (composition_records, valence_records):
+    for make in (composition_records, valence_records, auger_records, layer_records):
         with profile.context.guard(
             state=profile.state(None, None), inputs=profile.inputs("all"), method=f"xps.{make.__name__.split('_')[0]}"
         ):

@@ -10,10 +10,12 @@ from layerscope.fitting.errors import Errors, ErrorsTable
 from layerscope.options import RecipeModel, not_empty, unique
 from layerscope.runs.recipe import SeriesRecipe
 
+from .auger import AugerParameterTable
 from .charge import ChargeTable
 from .dataset import normalise_region
 from .options import RegionTable, SeriesTable
 from .overlap import OverlapTable
+from .overlayer import OverlayerTable
 from .quantify import QuantificationTable
 from .valence import MnValenceTable
 
@@ -42,6 +44,12 @@ class XpsRecipe(SeriesRecipe):
     mn_valence: MnValenceTable | None = Field(
         default=None, description="oxidation state of Mn from the splitting of Mn 3s"
     )
+    auger_parameter: tuple[AugerParameterTable, ...] = Field(
+        default=(), description="modified Auger parameters from pairs of lines"
+    )
+    overlayer: tuple[OverlayerTable, ...] = Field(
+        default=(), description="thicknesses of layers from ratios of lines, at one angle or over angles"
+    )
     depth: DepthTable | None = Field(default=None, description="depth scale")
     single_level: bool = Field(default=False, description="fit every level alone as well, to show what joining gains")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.95, description="of limits")
@@ -69,6 +77,16 @@ class XpsRecipe(SeriesRecipe):
         if self.mn_valence is not None:
             for species in (self.mn_valence.low, self.mn_valence.high):
                 self._check_component("mn_valence", self.mn_valence.region, species)
+        for pair in self.auger_parameter:
+            self._check_component("auger_parameter", pair.core_region, pair.core)
+            self._check_component("auger_parameter", pair.auger_region, pair.auger)
+        unique([pair.label for pair in self.auger_parameter], "auger_parameter")
+        unique([layer.name for layer in self.overlayer], "overlayer")
+        for layer in self.overlayer:
+            for species in layer.species:
+                self._check_component("overlayer", layer.region, species)
+            for species in layer.substrate:
+                self._check_component("overlayer", layer.other_region, species)
         return self
 
     def _check_component(self, where: str, region: str | None, species: str | None) -> None:

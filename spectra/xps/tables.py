@@ -45,6 +45,13 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             tables += _region_tables(f"{sample}, {region}", [r for r in levels if r.state.region == region])
         profiles = _of(own, "xps.series", "xps.composition_profile")
         tables.append(table(profiles, ("component",), KINKS, title=f"{sample}: along the profile"))
+        paired = (("auger_parameter", "auger.parameter", "Auger parameters"), ("layer", "layer.thickness", "thickness"))
+        for method, quantity, title in paired:
+            tables.append(table(_of(own, f"xps.{method}"), _ROWS, (quantity,), title=f"{sample}: {title}"))
+        over_angles = (Shown("layer.thickness", "{}"), Shown("layer.bulk_ratio", "{}: ratio of the bulk"))
+        tables.append(
+            table(_of(own, "xps.layer_series"), (), over_angles, title=f"{sample}: one thickness for all angles")
+        )
         valence = _of(own, "xps.valence")
         tables.append(table(valence, _ROWS, ("valence.mn",), title=f"{sample}: mean oxidation state of Mn"))
     return [made for made in tables if made.rows]
