@@ -31,7 +31,7 @@ _FORM = re.compile(r"[A-Z][A-Z0-9_]*(:.+)?", re.DOTALL)
 _OWN = "X_"  # flags of packages from outside
 _GROSS_EXCESS = 10.0  # variance of the residual over that of the noise, below which no misfit is gross
 _NO_COUNTS = 1e4  # reduced chi-square beyond which errors from the stated noise are a hundred times too small
-_OF_LEVEL = re.compile(r"RESIDUAL_STRUCTURE:\d+|AT_BOUND:.*\[\d+\]")
+_OF_LEVEL = re.compile(r"RESIDUAL_STRUCTURE:\d+|(AT_BOUND|OVERDISPERSED):.*\[\d+\]")
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ _LIST = (
     ),
     Flag(
         "OVERDISPERSED",
-        "reduced chi-square, as given, is more than {threshold} of its standard deviations above 1: the model leaves "
-        "out something that the data show, or the noise is larger than stated; errors not scaled by it are too small",
+        "reduced chi-square, as given (of one level, if its number follows), is more than {threshold} of its standard "
+        "deviations above 1: the model leaves out something that the data show, or the noise is larger than stated; "
+        "errors not scaled by it are too small",
         'look at the residual: add what is missing; noise = "scaled" widens errors where the intensities are no counts',
         threshold=4.0,
         of_series=True,
@@ -116,10 +117,11 @@ _LIST = (
     ),
     Flag(
         "RESIDUAL_STRUCTURE",
-        "neighbouring residuals (of the level given) agree more often than noise does, p < {threshold}: a line, a "
-        "shape or the background is wrong",
+        "neighbouring residuals (of the level given, or of the sum of all levels) agree more often than noise does, "
+        "p < {threshold}: a line, a shape or the background is wrong",
         "look at the residual: add a component, free a width, try another background",
         threshold=1e-3,
+        of_series=True,
     ),
     _note(
         "CORRELATED",
@@ -168,6 +170,14 @@ _LIST = (
         "TIE_OUT_OF_BOUNDS",
         "a parameter that is tied to others ended where its shape has no meaning",
         "mend the tie, or bound what it rests on",
+        of_series=True,
+    ),
+    Flag(
+        "OTHER_MINIMUM",
+        "so many other places of the lines fit hardly worse (chi-square at most {threshold} higher) and change a share "
+        "by more than its error; that is part of the error, see the alternatives",
+        "bound the positions that you know, give the charge reference, or measure longer",
+        threshold=4.0,
         of_series=True,
     ),
     _note("NOT_DETECTED", "the amount is not above zero beyond its error: it has an upper limit", "use the limit"),
@@ -356,8 +366,8 @@ def inherited_flags(flags: Iterable[str], level: int | None = None, own: Sequenc
     flags : iterable of str
         Of the series.
     level : int, optional
-        Place of the level: flags of this level alone, ``RESIDUAL_STRUCTURE:3`` and ``AT_BOUND:B_area[3]``, come too,
-        without its number.
+        Place of the level: flags of this level alone, ``RESIDUAL_STRUCTURE:3``, ``AT_BOUND:B_area[3]`` and
+        ``OVERDISPERSED:4.1[3]``, come too, without its number.
     own : sequence of Flag
         Flags of a pipeline from outside.
     """

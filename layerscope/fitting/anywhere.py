@@ -6,6 +6,7 @@ them are worth going to the end; only what arrives lowest, or within reach of th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,11 +24,12 @@ from layerscope.fitting.series_fit import SeriesFit
 from layerscope.fitting.solver import Tolerances
 from layerscope.fitting.start import WIDTHS, scan_starts, smoothed_variance
 from layerscope.fitting.weighting import solve
+from layerscope.flags import threshold
 
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Arrival", "Found", "fit_from_anywhere", "race"]
+__all__ = ["WITHIN_REACH", "Arrival", "Found", "elsewhere", "fit_from_anywhere", "race"]
 
 FloatArray = NDArray[np.float64]
 Values = Mapping[str, ArrayLike]
@@ -37,7 +39,7 @@ FINALISTS = 3  # starts that go to the end
 TO_THE_END = Tolerances(reduction=1e-6, step=1e-4, max_iterations=80)  # a chi2 to a hundredth ranks minima
 ROUNDS = 3  # scans with the shape that the round before found
 GAIN = 0.1  # of chi2 below which another minimum is the same
-WITHIN_REACH = 4.0  # of chi2 above the best: two sigma of one parameter
+WITHIN_REACH = threshold("OTHER_MINIMUM")  # of chi2 above the best: two sigma of one parameter
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,13 @@ def fit_from_anywhere(
         lowest, shape = arrived[0].chi2, _with_shape(parameters, arrived[0])
     near = [end for end in arrived if end.chi2 <= 2.0 * WITHIN_REACH + arrived[0].chi2]
     ends = sorted(_ends(fit, [end.values for end in _apart(near)[:FINALISTS]]), key=lambda end: end.chi2)
+    lowest = ends[0].chi2
+    best = min((end for end in ends if end.chi2 <= lowest + GAIN), key=lambda end: _disorder(end, parameters))
     others: list[SeriesFit] = []
     for end in ends:
-        if end.chi2 <= ends[0].chi2 + WITHIN_REACH and all(_elsewhere(end, other) for other in (ends[0], *others)):
+        if end.chi2 <= lowest + WITHIN_REACH and all(elsewhere(end, other) for other in (best, *others)):
             others.append(end)
-    return Found(ends[0], tuple(others))
+    return Found(best, tuple(end for end in others if not _renamed(end, best)))
 
 
 def _ends(fit: Callable[[Values], SeriesFit], starts: Sequence[Values]) -> list[SeriesFit]:
@@ -201,7 +205,25 @@ def _with_shape(parameters: lmfit.Parameters, end: Arrival) -> lmfit.Parameters:
     return copy
 
 
-def _elsewhere(fit: SeriesFit, other: SeriesFit) -> bool:
+def _places(fit: SeriesFit) -> dict[str, float]:
+    """Return the mean place of every line."""
+    return {name: float(np.mean(fit.value(name))) for name in fit.names if name.endswith("_center")}
+
+
+def _disorder(fit: SeriesFit, parameters: lmfit.Parameters) -> int:
+    """Return how many pairs of lines stand the other way round than where they start."""
+    places = _places(fit)
+    pairs = itertools.combinations(places, 2)
+    return sum((places[a] - places[b]) * (parameters[a].value - parameters[b].value) < 0 for a, b in pairs)
+
+
+def _renamed(fit: SeriesFit, other: SeriesFit) -> bool:
+    """Tell whether two fits are one, of which lines have changed their names."""
+    one, two = (np.sort(list(_places(each).values())) for each in (fit, other))
+    return abs(fit.chi2 - other.chi2) < GAIN and np.allclose(one, two, atol=1e-2)
+
+
+def elsewhere(fit: SeriesFit, other: SeriesFit) -> bool:
     """Tell whether a position or the shift of two fits differs by more than its error."""
     for name in fit.names:
         if name.endswith("_center") or name == SHIFT:

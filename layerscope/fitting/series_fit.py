@@ -302,7 +302,8 @@ class SeriesFit:
         """Return what a reader must know before trusting the numbers, see `layerscope.flags`.
 
         ``NOT_CONVERGED``, ``UNDETERMINED``, ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``RESIDUAL_STRUCTURE:pattern``,
-        ``OVERDISPERSED:2.3``, ``UNDERDISPERSED:0.2``.
+        ``RESIDUAL_STRUCTURE:all together``, ``OVERDISPERSED:2.3``, ``OVERDISPERSED:4.1[pattern]``,
+        ``UNDERDISPERSED:0.2``.
         """
         return self._flags
 
@@ -314,12 +315,30 @@ class SeriesFit:
         flags += [f"AT_BOUND:{name}" for name in self.at_bound()]
         flags += [f"CORRELATED:{a}~{b} {r:.2f}" for a, b, r in self.correlated()]
         used = self.root_weight > 0
-        for k, (r, u) in enumerate(zip(self.residual, used, strict=True)):
-            if structured(r[u]):
-                flags.append(f"RESIDUAL_STRUCTURE:{k}")
+        alone = [k for k, (r, u) in enumerate(zip(self.residual, used, strict=True)) if structured(r[u])]
+        flags += [f"RESIDUAL_STRUCTURE:{k}" for k in alone]
+        alike = self.n_patterns > 1 and np.ptp(self.x, axis=0).max() == 0.0
+        if alike and 2 * len(alone) < self.n_patterns and structured(self._stack()):
+            flags.append("RESIDUAL_STRUCTURE:all together")
         if self.batch.weights != "none":
-            flags += dispersion_flag(self.redchi, self.n_data - self.n_free)
+            whole = dispersion_flag(self.redchi, self.n_data - self.n_free)
+            flags += whole or (self._dispersed_levels() if self.n_patterns > 1 else ())
         return tuple(flags)
+
+    def _stack(self) -> FloatArray:
+        """Return the sum of the residuals of all patterns: what a wrong shape leaves is alike in each, noise is not."""
+        used = (self.root_weight > 0).sum(axis=0)
+        return np.asarray(self.residual.sum(axis=0)[used > 0] / np.sqrt(used[used > 0]))
+
+    def _dispersed_levels(self) -> list[str]:
+        """Return the flags of patterns that alone scatter more than the stated noise explains."""
+        found = []
+        scale = max(self.redchi, 1e-300) if self.batch.scaled else 1.0
+        for k, points in enumerate((self.root_weight > 0).sum(axis=1)):
+            freedom = max(int(points) - self.n_estimated // self.n_patterns, 1)
+            flags = dispersion_flag(float((self.residual[k] ** 2).sum()) / scale / freedom, freedom)
+            found += [f"{flag}[{k}]" for flag in flags if flag.startswith("OVERDISPERSED")]
+        return found
 
     def correlated(self) -> list[tuple[str, str, float]]:
         """Return pairs of free parameters whose largest correlation in a pattern is flagged, strongest first."""

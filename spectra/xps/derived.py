@@ -275,7 +275,13 @@ def _composition_profile(
 
 
 def valence_records(profile: Profile) -> list[ResultRecord]:
-    """Return the splitting of Mn 3s and the valence by a named law at every level."""
+    """Return the splitting of Mn 3s and the valence by a named law at every level.
+
+    Raises
+    ------
+    DataError
+        If one of the two lines is not in the fit.
+    """
     table = profile.recipe.mn_valence
     if table is None:
         return []
@@ -283,29 +289,37 @@ def valence_records(profile: Profile) -> list[ResultRecord]:
     if region is None or region.name not in profile.fits:
         return []  # the failed record of the region says why
     result, spectra = profile.fits[region.name], profile.spectra[region.name]
-    names = [next(c.name for c in result.components if c.species == s) + "_center" for s in (table.low, table.high)]
-    low, high = (result.fit.value(n) for n in names)
-    c = result.fit.covariance(names)
-    at = np.arange(low.size)
-    sigma = np.sqrt(np.maximum(c[0, at, 0, at] + c[1, at, 1, at] - 2.0 * c[0, at, 1, at], 0.0))
-    valence = mn_valence(high - low, sigma, table.law)
+    fitted = {c.species: f"{c.name}_center" for c in result.components}
+    missing = [species for species in (table.low, table.high) if species not in fitted]
+    if missing:
+        raise DataError(
+            f"{' and '.join(missing)} of {region.name} is not in the fit: there is no splitting to tell a valence from",
+            source=profile.datasets[0].source,
+            hint="the notes and flags of the region say why it was left out",
+        )
+    kept = np.array([k for k in range(result.fit.n_patterns) if k not in profile.gross[region.name]], np.intp)
+    names = [fitted[table.low], fitted[table.high]]
+    splitting = np.subtract(*(result.fit.value(n)[kept] for n in reversed(names)))
+    c = result.fit.covariance_within(names)[kept]
+    sigma = np.sqrt(np.maximum(c[:, 0, 0] + c[:, 1, 1] - 2.0 * c[:, 0, 1], 0.0))
+    valence = mn_valence(splitting, sigma, table.law)
     records = []
-    for level in (k for k in range(low.size) if k not in profile.gross[region.name]):
+    for at, level in enumerate(kept.tolist()):
         quantities = (
-            measured("peak.splitting", float(high[level] - low[level]), float(sigma[level]), "eV", "Mn 3s"),
+            measured("peak.splitting", float(splitting[at]), float(sigma[at]), "eV", "Mn 3s"),
             measured(
                 "valence.mn",
-                float(valence.value[level]),
-                float(valence.sigma[level]),
+                float(valence.value[at]),
+                float(valence.sigma[at]),
                 "1",
                 f"Mn 3s, {valence.law}",
                 kind="systematic",
-                budget={"splitting": float(valence.statistical[level]), "law": float(valence.law_spread[level])},
+                budget={"splitting": float(valence.statistical[at]), "law": float(valence.law_spread[at])},
             ),
         )
         parent = profile.records[region.name, level]
-        flags = [f"OUT_OF_RANGE:{valence.law}"] if valence.out_of_range[level] else []
-        by_law = ", ".join(f"{k} {float(v[level]):.2f}" for k, v in valence.by_law.items())
+        flags = [f"OUT_OF_RANGE:{valence.law}"] if valence.out_of_range[at] else []
+        by_law = ", ".join(f"{k} {float(v[at]):.2f}" for k, v in valence.by_law.items())
         records.append(
             profile.context.record(
                 state=profile.state(region.name, None if spectra.times is None else float(spectra.times[level])),

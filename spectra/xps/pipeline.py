@@ -25,11 +25,11 @@ from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
+from .choices import with_choices
 from .dataset import XpsDataset, normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
 from .misfit import gross_levels, refusal
 from .options import RegionTable, SeriesTable
-from .other_backgrounds import with_other_backgrounds
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
@@ -252,7 +252,7 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     if given is not None and data.n_levels == given.line_shift.size:
         shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
         profile.refined = replace(given, line_shift=shift, statistical=sigma)
-    result = with_other_backgrounds(result, data, profile.recipe.quantification, reference)
+    result = with_choices(result, data, profile.recipe.quantification, reference)
     result = replace(result, fit=with_errors(result.fit, profile.recipe.errors))
     profile.spectra[region.name], profile.data[region.name] = spectra, data
     profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError, RecipeError
-from layerscope.fitting.anywhere import fit_from_anywhere
+from layerscope.fitting.anywhere import WITHIN_REACH, Found, elsewhere, fit_from_anywhere
 from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.presence import ROUGH, Presence, presence
@@ -160,6 +160,8 @@ class RegionFit:
         Whether components are there that are optional, or weak where they stand.
     left_out : tuple of LeftOut
         Optional components that are not in the fit.
+    minima : tuple of SeriesFit
+        Other minima within reach: lines elsewhere, chi2 hardly higher.
     choices : mapping of str to Choice
         What else makes errors of areas and shares, by its cause: ``background``, ...
     """
@@ -175,6 +177,7 @@ class RegionFit:
     no_data: tuple[str, ...] = ()
     presence: Mapping[str, Presence] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    minima: tuple[SeriesFit, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
 
     @property
@@ -322,22 +325,22 @@ class _Question:
         return _Problem(built, _series(self.data, self.background, shift, built))
 
     @cached_property
-    def placed(self) -> SeriesFit:
-        """The fit with every line free and no shift known, from the best of all places within bounds.
+    def placed(self) -> Found:
+        """The fits with every line free and no shift known, from the best of all places within bounds.
 
         It tells where the lines are; how much of each there is, is asked with the weak ones held.
         """
         return self._placed("none")
 
     @cached_property
-    def placed_by_charge(self) -> SeriesFit:
+    def placed_by_charge(self) -> Found:
         """The same with what is known of the shifts; of the reference line, from the best of all shifts."""
         return self._placed("charge")
 
-    def _placed(self, shift: ShiftPolicy) -> SeriesFit:
+    def _placed(self, shift: ShiftPolicy) -> Found:
         unknown = self.reference is not None and not np.isfinite(self._shift_sigma).any()
         problem = self.problem(shift)
-        found = fit_from_anywhere(
+        return fit_from_anywhere(
             problem.built.model,
             problem.built.parameters,
             problem.series,
@@ -345,7 +348,21 @@ class _Question:
             scopes=problem.built.scopes,
             reach=REACH_EV if unknown and shift == "charge" else 0.0,
         )
-        return found.fit
+
+    def minima(
+        self, shift: ShiftPolicy, built: BuiltModel, fit: SeriesFit, held: Collection[str]
+    ) -> tuple[SeriesFit, ...]:
+        """Return the fits that end elsewhere and within reach of the chosen one, with the same lines held."""
+        if frozenset(held) == self.include:
+            return ()
+        problem = _Problem(built, fit.batch.setup.series)
+        others: list[SeriesFit] = []
+        for other in (self.placed_by_charge if shift == "charge" else self.placed).others:
+            end = problem.bounded(_free(_values(other, built.parameters), held))
+            near = end.converged and end.chi2 <= fit.chi2 + WITHIN_REACH
+            if near and all(elsewhere(end, known) for known in (fit, *others)):
+                others.append(end)
+        return tuple(others)
 
     @property
     def _shift_sigma(self) -> FloatArray:
@@ -382,7 +399,7 @@ class _Question:
 
     def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
         """Fit from where the lines are, with the shapes of those held that do not stand out; until nothing changes."""
-        fit, before = (self.placed_by_charge if shift == "charge" else self.placed), None
+        fit, before = (self.placed_by_charge if shift == "charge" else self.placed).fit, None
         for _ in range(4):
             level, total = self.significance(fit)
             held = frozenset(name for name, z in level.items() if not z > SIGNIFICANT)
@@ -401,6 +418,12 @@ class _Question:
 def _values(fit: SeriesFit, parameters: lmfit.Parameters) -> dict[str, FloatArray]:
     """Return where the parameters of a fit ended, level by level, for another model that has them."""
     return {name: fit.value(name) for name in fit.names if name in parameters and not parameters[name].expr}
+
+
+def _free(starts: Mapping[str, FloatArray], held: Collection[str]) -> dict[str, FloatArray]:
+    """Leave out what starts components that are held."""
+    own = tuple(f"{name}_" for name in held)
+    return {name: value for name, value in starts.items() if not name.startswith(own)}
 
 
 def _above_zero(fit: SeriesFit, areas: list[str]) -> float:
@@ -480,7 +503,8 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
     if beyond:
         return _without(region, data, reference, beyond)
     result = RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
-    return replace(result, presence=tested, left_out=tuple(left_out))
+    minima = asked.minima(policy, built, fit, held)
+    return replace(result, presence=tested, left_out=tuple(left_out), minima=minima)
 
 
 def _without(region: RegionTable, data: RegionData, reference: str | None, beyond: list[ComponentTable]) -> RegionFit:
@@ -507,7 +531,8 @@ def refit_with_background(
     Returns
     -------
     RegionFit or None
-        None where a few steps leave chi2 so much higher that this background is out of reach.
+        None where a few steps leave chi2 so much higher that this background is out of reach, or the model cannot be
+        fitted on it.
     """
     include = frozenset(c.name for c in result.components)
     asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
@@ -518,10 +543,15 @@ def refit_with_background(
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
     few = Tolerances(max_iterations=GLANCE)
     setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)
-    excess = (float(lowest_chi2(setup)[0]) - fit.chi2) / max(fit.redchi, 1.0)
-    if not excess < OUT_OF_REACH:
+    try:
+        excess = (float(lowest_chi2(setup)[0]) - fit.chi2) / max(fit.redchi, 1.0)
+        if not excess < OUT_OF_REACH:
+            return None
+        again = fit_setup(replace(setup, tolerances=Tolerances()))[0]
+    except FitError:
         return None
-    again = fit_setup(replace(setup, tolerances=Tolerances()))[0]
+    if not again.converged or again.batch.covariance.undetermined[0]:
+        return None
     return RegionFit(result.region, background, built, again, result.shift, result.held)
 
 

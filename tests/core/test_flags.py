@@ -60,14 +60,16 @@ def test_levels_inherit_what_concerns_the_series_and_what_is_their_own() -> None
         "CORRELATED:a~b 0.98",
         "RESIDUAL_STRUCTURE:2",
         "RESIDUAL_STRUCTURE:12",
+        "RESIDUAL_STRUCTURE:all together",
         "OVERDISPERSED:2.3",
+        "OVERDISPERSED:4.1[12]",
         "LEVELS_LEFT_OUT:1",
     ]
-    shared = ("NOT_CONVERGED", "AT_BOUND:B_fwhm", "OVERDISPERSED:2.3")
+    shared = ("NOT_CONVERGED", "AT_BOUND:B_fwhm", "RESIDUAL_STRUCTURE:all together", "OVERDISPERSED:2.3")
     assert inherited_flags(series) == shared
     assert inherited_flags(series, 1) == shared
-    own = ("NOT_CONVERGED", "AT_BOUND:B_fwhm", "AT_BOUND:B_area", "RESIDUAL_STRUCTURE", "OVERDISPERSED:2.3")
-    assert inherited_flags(series, 2) == own
+    assert inherited_flags(series, 2) == (*shared[:2], "AT_BOUND:B_area", "RESIDUAL_STRUCTURE", *shared[2:])
+    assert inherited_flags(series, 12) == (*shared[:2], "RESIDUAL_STRUCTURE", *shared[2:], "OVERDISPERSED:4.1")
 
 
 def test_what_was_derived_inherits_what_is_suspicious_about_its_parents() -> None:

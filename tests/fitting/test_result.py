@@ -182,6 +182,24 @@ def test_missing_component_shows_as_structure_in_the_residual() -> None:
     assert any(f.startswith("OVERDISPERSED") for f in flags)
 
 
+def test_a_misfit_that_is_alike_in_all_patterns_is_seen_in_their_sum() -> None:
+    model = b1s_model(NAMES[:1])
+    areas = np.tile([3000.0, 0.0, 100.0], (20, 1))
+    y = np.random.default_rng(3).poisson(b1s_counts(areas, np.zeros(20))).astype(float)
+    flags = fit_series(model, declared(model, NAMES[:1]), Series(X, y), scopes={"shift": "per_pattern"}).flags()
+    assert "RESIDUAL_STRUCTURE:all together" in flags
+    assert len([flag for flag in flags if flag.startswith("RESIDUAL_STRUCTURE")]) < 4  # hardly in any by itself
+
+
+def test_a_pattern_that_scatters_too_much_is_named() -> None:
+    y = np.random.default_rng(4).poisson(b1s_counts(AREAS, SHIFTS, step=0.04)).astype(float)
+    bare = fitted(y=y)
+    scatter = np.sqrt(1.75 / (bare.residual[1] ** 2).mean())
+    y[1] = bare.expected[1] + scatter * (y[1] - bare.expected[1])
+    flags = fitted(y=y).flags()
+    assert [flag[-3:] for flag in flags if flag.startswith("OVERDISPERSED") and flag.endswith("]")] == ["[1]"]
+
+
 def test_counts_that_were_rescaled_are_noticed() -> None:
     y = np.random.default_rng(4).poisson(b1s_counts(AREAS, SHIFTS, step=0.04)).astype(float)
     assert any(f.startswith("OVERDISPERSED") for f in fitted(y=y * 5).flags())

@@ -1,4 +1,4 @@
-"""What the choice of a background does to areas and shares is part of their error, as far as the data leave it open."""
+"""What the choice of a background or of a minimum does to shares is part of their error, if the data leave it open."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from layerscope.spectra.xps.choices import ambiguous, with_choices
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import BackgroundTable, RegionTable
-from layerscope.spectra.xps.other_backgrounds import with_other_backgrounds
 from layerscope.spectra.xps.quantify import QuantificationTable
 from layerscope.spectra.xps.quantities import level_quantities
 from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
@@ -52,7 +52,7 @@ def fitted(seed: int, top: float, *, tougaard: bool) -> tuple[RegionFit, RegionD
 
 
 def with_background(seed: int, top: float, *, tougaard: bool) -> RegionFit:
-    return with_other_backgrounds(*fitted(seed, top, tougaard=tougaard))
+    return with_choices(*fitted(seed, top, tougaard=tougaard))
 
 
 def test_losses_under_a_step_are_within_the_error_that_the_choice_of_background_makes() -> None:
@@ -89,15 +89,15 @@ def test_parts_of_the_budget_add_up_and_the_same_number_is_stated_everywhere() -
 
 def test_none_is_tried_where_the_recipe_names_none_or_nothing_rises() -> None:
     result, data = fitted(0, 20_000.0, tougaard=False)
-    assert not with_other_backgrounds(result, data, QuantificationTable(alternative_backgrounds=())).choices
+    assert not with_choices(result, data, QuantificationTable(alternative_backgrounds=())).choices
     noise = RegionData(X, np.random.default_rng(1).poisson(50.0, (1, X.size)).astype(float), np.ones(1), np.zeros(1))
-    assert not with_other_backgrounds(fit_region(RegionTable.model_validate(REGION), noise), noise).choices
+    assert not with_choices(fit_region(RegionTable.model_validate(REGION), noise), noise).choices
 
 
 def test_the_degree_of_the_polynomial_is_a_choice_too() -> None:
     result, data = fitted(0, 20_000.0, tougaard=False)
     table = QuantificationTable(alternative_backgrounds=(BackgroundTable(kind="polynomial"),))
-    choice = with_other_backgrounds(result, data, table).choices["background"]
+    choice = with_choices(result, data, table).choices["background"]
     assert set(choice.fits) == {"", "active shirley, degree 2"}
     assert choice.fits["active shirley, degree 2"][1].chi2 < result.fit.chi2
 
@@ -106,3 +106,48 @@ def test_weights_of_models_are_those_of_akaike() -> None:
     weights = model_weights([100.0, 102.0, 96.0], [3, 3, 5])
     np.testing.assert_allclose(weights, np.array([1.0, np.exp(-1.0), 1.0]) / (2.0 + np.exp(-1.0)))
     np.testing.assert_allclose(model_weights([100.0, 102.0], [3, 3], 4.0)[1] / 1.0, 1.0 / (1.0 + np.exp(0.25)))
+
+
+def three_lines(seed: int, bound: float) -> RegionFit:
+    """Fit three lines at 400 counts, 0.9 and 1 eV apart, which may move by `bound`."""
+    places, shares = np.array([192.0, 191.1, 193.0]), np.array([0.5, 0.35, 0.15])
+    lines = shares @ np.exp(-4.0 * np.log(2) * ((X - places[:, None]) / 1.3) ** 2)
+    y = np.random.default_rng(seed).poisson(400.0 * (lines / lines.max() + 0.15)).astype(float)[None]
+    components = [
+        {"species": f"{k}", "custom": True, "position_eV": {"value": at, "min": at - bound, "max": at + bound}}
+        | ({"like": "0"} if k else {})
+        for k, at in enumerate(places)
+    ]
+    region = RegionTable.model_validate({"region": "B 1s", "shift": "none", "components": components})
+    data = RegionData(X, y, np.ones(1), np.zeros(1))
+    return with_choices(fit_region(region, data), data, QuantificationTable(alternative_backgrounds=()))
+
+
+def test_minima_within_reach_are_kept_with_their_probability_and_widen_the_shares() -> None:
+    fits = [three_lines(seed, 0.8) for seed in range(8)]
+    several = [fit for fit in fits if fit.minima]
+    assert several
+    for fit in several:
+        choice = fit.choices["alternatives"]
+        assert len(choice.fits) == 1 + len(fit.minima)
+        assert sum(weight for weight, _ in choice.fits.values()) == pytest.approx(1.0)
+        distance = [other.chi2 - fit.fit.chi2 for _, other in choice.fits.values()]
+        assert max(distance) <= 4.0
+        for (weight, _), above in zip(choice.fits.values(), distance, strict=True):
+            assert weight / choice.fits[""][0] == pytest.approx(np.exp(-0.5 * above))
+        areas = [f"c_{k}_area" for k in range(3)]
+        apart = sum(w * (other.fractions(areas)[0] - fit.shares[0]) ** 2 for w, other in choice.fits.values())
+        np.testing.assert_allclose(choice.shares, apart, rtol=1e-6)
+        assert (fit.share_sigma**2 >= apart).all()
+    assert any(ambiguous(fit) for fit in several)
+    assert not any(ambiguous(fit) for fit in fits if not fit.minima)
+
+
+def test_lines_that_change_their_names_are_no_other_minimum_and_keep_the_order_of_their_starts() -> None:
+    for seed in range(3):
+        fit = three_lines(seed, 1.6)  # each may stand where any other does
+        middle, low, high = places = [fit.fit.value(f"c_{k}_center")[0] for k in range(3)]
+        assert low < middle < high
+        for other in fit.minima:
+            there = sorted(other.value(f"c_{k}_center")[0] for k in range(3))
+            assert np.abs(np.subtract(there, sorted(places))).max() > 0.01

@@ -1,8 +1,8 @@
-"""What the choice of a background does to a region: its model fitted again on others, weighed by how well they fit.
+"""What could have been chosen as well: other backgrounds and other minima, weighed by how well they fit.
 
-Each refit starts where the model stands. A background that leaves chi2 far higher after a few steps is out of reach and
-makes no error; those within reach count by their likelihood (Akaike weights), and the error is the root mean square of
-what they would change.
+Every other background is fitted from where the model stands. One that leaves chi2 far higher after a few steps is out
+of reach and makes no error. Those within reach, and the minima that the search for a start found beside the lowest,
+count by their likelihood (Akaike weights); the error is the root mean square of what they would change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import LayerscopeError
 from layerscope.fitting.compare import dispersion_of, model_weights
 from layerscope.fitting.result import SeriesFit
 
@@ -21,20 +20,20 @@ from .options import BackgroundTable
 from .quantify import QuantificationTable
 from .regionfit import Choice, RegionData, RegionFit, refit_with_background
 
-__all__ = ["spread_of", "with_other_backgrounds"]
+__all__ = ["ambiguous", "spread_of", "with_choices"]
 
 FloatArray = NDArray[np.float64]
 
 HIGHEST_DEGREE = 3  # of the polynomial below an inelastic background
 
 
-def with_other_backgrounds(
+def with_choices(
     result: RegionFit,
     data: RegionData,
     table: QuantificationTable | None = None,
     reference: str | None = None,
 ) -> RegionFit:
-    """Return a region's result with the error of areas and shares that the choice of its background makes.
+    """Return a region's result with the errors of areas and shares that its background and its minimum make.
 
     Parameters
     ----------
@@ -46,22 +45,34 @@ def with_other_backgrounds(
     reference : str, optional
         Name of the component that is the charge reference, if it lies in the region.
     """
-    others = _others(result, (table or QuantificationTable()).alternative_backgrounds)
-    if not others:
-        return result
-    within: dict[str, RegionFit] = {}
-    beyond: list[str] = []
-    for label, background in others.items():
-        try:
-            fit = refit_with_background(result, data, background, reference)
-        except LayerscopeError:
-            fit = None
-        if fit is not None and fit.fit.converged and not fit.fit.batch.covariance.undetermined[0]:
-            within[label] = fit
-        else:
-            beyond.append(label)
-    spread = spread_of(result, {label: fit.fit for label, fit in within.items()}, beyond)
-    return replace(result, choices={**result.choices, "background": spread})
+    named = _others(result, (table or QuantificationTable()).alternative_backgrounds)
+    found = {label: refit_with_background(result, data, background, reference) for label, background in named.items()}
+    within = {label: other.fit for label, other in found.items() if other is not None}
+    choices = {"background": spread_of(result, within, [n for n in found if n not in within])} if found else {}
+    if result.minima:
+        choices["alternatives"] = spread_of(result, {_places(result, fit): fit for fit in result.minima})
+    return replace(result, choices=choices)
+
+
+def ambiguous(result: RegionFit) -> bool:
+    """Tell whether another minimum within reach changes a share by more than its error without it."""
+    own = [f"{c.name}_area" for c in result.own]
+    if len(own) < 2:
+        return False
+    alternatives = result.choices.get("alternatives")
+    apart = 0.0 if alternatives is None else alternatives.shares
+    sigma = np.sqrt(np.maximum(result.share_sigma**2 - apart, 0.0))
+    stated = result.fit.batch[result.fit.group].fractions(own)[0]
+    there = result.detected
+    return any((np.abs(fit.fractions(own)[0] - stated) > sigma)[:, there].any() for fit in result.minima)
+
+
+def _places(result: RegionFit, fit: SeriesFit) -> str:
+    """Return where the lines of a fit are, for people."""
+    moved = fit.value("shift").mean()
+    return (
+        ", ".join(f"{c.species} {fit.value(f'{c.name}_center').mean() + moved:.2f}" for c in result.components) + " eV"
+    )
 
 
 def _others(result: RegionFit, named: Sequence[BackgroundTable]) -> dict[str, BackgroundTable]:
