@@ -128,7 +128,7 @@ def test_atomic_fractions_agree_with_the_truth_and_what_is_not_there_has_a_limit
         assert quantity.sigma is not None
         assert abs(quantity.value - 100 * fraction) < 3 * quantity.sigma
         assert quantity.sigma < 6.0
-        assert set(quantity.budget) == {"counting", "background", "rsf_set", "charge_reference"}
+        assert set(quantity.budget) == {"counting", "background", "sensitivity", "rsf_set", "charge_reference"}
     for element in ("N", "Na"):
         quantity = record.get("composition.atomic_fraction", element)
         assert quantity.upper_limit is not None

@@ -4,21 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Self
 
 import numpy as np
+from pydantic import Field, model_validator
+
+from layerscope.options import RecipeModel
 
 from ..dataset import FloatArray
 from ..quantify import Alternatives, Composition, Lines, atomic_fractions
-from ..rsf import RsfSet, sets_with
+from ..rsf import RsfSet, get_rsf_set, sets_with
 from .identify import Identification
-from .lines import element_lines
+from .lines import element_lines, level_factors, library_source
 from .peaks import Peak
 from .regions import IntegratedRegion, integrate, main_region
 
-__all__ = ["Amounts", "amounts"]
+__all__ = ["Amounts", "SurveyQuantificationTable", "amounts"]
 
 FAR_BELOW = 3.0
 """Standard errors below zero beyond which a net area says that its background is wrong: its error is made as large."""
+
+
+class SurveyQuantificationTable(RecipeModel):
+    """Atomic fractions from integrated regions."""
+
+    rsf_set: str = Field(
+        default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
+    )
+    alternative_sets: tuple[str, ...] = Field(
+        default=(), description="sets whose spread is an error; all that have the lines when empty"
+    )
+    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="factors (C 1s = 1) that the set lacks or that you measured, by level"
+    )
+    factors_source: str = Field(default="", description="where these factors come from")
+    attenuation_exponent: float = Field(
+        default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
+    )
+    factor_sigma: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.15,
+        description="relative standard error of each sensitivity: published factors of one line differ by as much, "
+        "transmission and what lies on the sample come on top",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.factors and not self.factors_source:
+            raise ValueError("factors need factors_source: where do they come from?")
+        return self
+
+    def rsf(self) -> RsfSet:
+        """Return the set, Scofield's completed by the table of survey lines, with the recipe's factors.
+
+        Raises
+        ------
+        RecipeError
+            If the set is not known.
+        """
+        base = get_rsf_set(self.rsf_set)
+        if base.name == "scofield":
+            missing = {line: factor for line, factor in level_factors().items() if not base.has(line)}
+            values = {**base.values, **missing}
+            base = base.model_copy(update={"values": values, "source": f"{base.source}; {library_source()}"})
+        return base.extended(self.factors, self.factors_source) if self.factors else base
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +83,10 @@ def amounts(
     found: Identification,
     peaks: Sequence[Peak],
     wanted: Sequence[str],
-    rsf: RsfSet,
     *,
     photon_eV: float,
     transmission: FloatArray | None,
-    attenuation_exponent: float,
-    alternative_sets: Sequence[str],
+    table: SurveyQuantificationTable,
     confidence: float,
 ) -> Amounts:
     """Return how much there is of the elements of a survey.
@@ -53,18 +99,16 @@ def amounts(
     peaks : sequence of Peak
     wanted : sequence of str
         Elements, present or asked for.
-    rsf : RsfSet
     photon_eV : float
         Energy of the X-rays (eV).
     transmission : ndarray, shape (n,), optional
         Of the analyser.
-    attenuation_exponent : float
-    alternative_sets : sequence of str
-        Whose spread is an error; all that have the lines if empty.
+    table : SurveyQuantificationTable
+        How areas become amounts.
     confidence : float
         Of limits.
     """
-    energy = spectrum[0]
+    energy, rsf = spectrum[0], table.rsf()
     span = float(energy[0]), float(energy[-1])
     regions: list[IntegratedRegion] = []
     left: list[tuple[str, str]] = []
@@ -81,12 +125,12 @@ def amounts(
         return Amounts(tuple(regions), None, tuple(left))
     at = np.array([region.energy_eV for region in regions])
     through = None if transmission is None else np.interp(at, energy, transmission)
-    lines_of = Lines(tuple(r.line for r in regions), photon_eV - at, attenuation_exponent, through)
+    lines_of = Lines(tuple(r.line for r in regions), photon_eV - at, table.attenuation_exponent, through)
     area = np.array([r.area for r in regions])
     sigma = np.array([max(r.sigma, -r.area / FAR_BELOW) for r in regions])
     by_background = np.array([np.std([r.area, *r.others.values()], ddof=1) for r in regions])
-    sets = [one for one in sets_with(lines_of.names, alternative_sets) if one.name != rsf.name]
-    composition = atomic_fractions(
-        lines_of, area, np.diag(sigma**2), rsf, Alternatives({"background": by_background}, sets), confidence=confidence
-    )
+    sets = [one for one in sets_with(lines_of.names, table.alternative_sets) if one.name != rsf.name]
+    errors = {"background": by_background, "sensitivity": table.factor_sigma * np.abs(area)}
+    among = Alternatives(errors, sets)
+    composition = atomic_fractions(lines_of, area, np.diag(sigma**2), rsf, among, confidence=confidence)
     return Amounts(tuple(regions), composition, tuple(left))

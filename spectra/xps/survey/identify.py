@@ -29,7 +29,7 @@ SPREAD_DOUBLET, SPREAD_CORE, SPREAD_AUGER, SPREAD_PER_LOG_ENERGY = 0.35, 0.45, 0
 """Standard deviation of ln(area) about what the factors say, and how it grows with the ratio of kinetic energies."""
 SHAPED = 0.08
 """Share of lines whose area is anything: they lie on something else, or the factor is wrong."""
-STRAY, STRAY_FALL, STRONGEST, SECOND_PER_EV = 6.0, 1.3, 100.0, 0.015
+STRAY, STRAY_FALL, STRONGEST, SECOND_PER_EV = 3.0, 1.3, 100.0, 0.015
 """Peaks of a survey that come from nothing known: how many, as which power their number falls with their significance,
 up to where; and how many an eV there are where a stronger peak has its energy losses or satellites."""
 DECADES = 7.0

@@ -218,11 +218,9 @@ class _Survey:
             found,
             search.peaks,
             wanted,
-            table.rsf(),
             photon_eV=photon,
             transmission=self.spectra.transmission,
-            attenuation_exponent=table.attenuation_exponent,
-            alternative_sets=table.alternative_sets,
+            table=table,
             confidence=self.recipe.confidence,
         )
 

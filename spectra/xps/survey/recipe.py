@@ -1,4 +1,4 @@
-"""The recipe of a survey: which spectra, which elements, and how areas become a composition."""
+"""The recipe of a survey: which spectra, which elements."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from layerscope.options import Positive, RecipeModel, not_empty
+from layerscope.options import Positive, not_empty
 from layerscope.runs.recipe import SeriesRecipe
 
 from ..options import SeriesTable
-from ..rsf import RsfSet, get_rsf_set
-from .lines import known_elements, level_factors, library_source
+from .amounts import SurveyQuantificationTable
+from .lines import known_elements
 
-__all__ = ["SurveyQuantificationTable", "SurveyRecipe"]
+__all__ = ["SurveyRecipe"]
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -24,45 +24,6 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Elements = Annotated[tuple[str, ...], AfterValidator(_known)]
-
-
-class SurveyQuantificationTable(RecipeModel):
-    """Atomic fractions from integrated regions."""
-
-    rsf_set: str = Field(
-        default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
-    )
-    alternative_sets: tuple[str, ...] = Field(
-        default=(), description="sets whose spread is an error; all that have the lines when empty"
-    )
-    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="factors (C 1s = 1) that the set lacks or that you measured, by level"
-    )
-    factors_source: str = Field(default="", description="where these factors come from")
-    attenuation_exponent: float = Field(
-        default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.factors and not self.factors_source:
-            raise ValueError("factors need factors_source: where do they come from?")
-        return self
-
-    def rsf(self) -> RsfSet:
-        """Return the set, Scofield's completed by the table of survey lines, with the recipe's factors.
-
-        Raises
-        ------
-        RecipeError
-            If the set is not known.
-        """
-        base = get_rsf_set(self.rsf_set)
-        if base.name == "scofield":
-            missing = {line: factor for line, factor in level_factors().items() if not base.has(line)}
-            values = {**base.values, **missing}
-            base = base.model_copy(update={"values": values, "source": f"{base.source}; {library_source()}"})
-        return base.extended(self.factors, self.factors_source) if self.factors else base
 
 
 class SurveyRecipe(SeriesRecipe):
