@@ -12,15 +12,26 @@ from layerscope.fitting.start import scan_starts
 
 from .regionfit import REACH_EV, RegionFit
 
-__all__ = ["gross_levels", "refusal"]
+__all__ = ["gross_levels", "refusal", "worst_levels"]
 
 LEAST_GAIN = 0.5  # share of chi2 that a common shift has to leave at most, to be worth telling
+COMPARABLE = 0.1  # share of the largest chi2 of a level above which another is as bad
 SMOOTHED_EV = 0.5  # over which a residual is averaged before its place is named
 
 
 def gross_levels(result: RegionFit) -> frozenset[int]:
     """Return the places of the levels that the fit does not describe."""
     return frozenset(k for k in range(result.fit.n_patterns) if gross_misfit(result.fit, k))
+
+
+def worst_levels(result: RegionFit) -> list[int]:
+    """Return the places of the levels that the fit describes worst, if it describes most of the others.
+
+    A level that the shapes of all follow makes others look bad: those with far less misfit than the worst are kept.
+    """
+    gross = sorted(gross_levels(result))
+    worst = [k for k in gross if result.fit.pattern_chi2[k] > COMPARABLE * result.fit.pattern_chi2[gross].max()]
+    return worst if 2 * len(gross) < result.fit.n_patterns else []
 
 
 def refusal(result: RegionFit, flag: str, source: str | Path, level: int | None = None) -> FitError:

@@ -18,6 +18,7 @@ from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.fitting.errors import with_errors
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.quality import gross_misfit
+from layerscope.measured.series import Rejected
 from layerscope.records import ResultRecord
 from layerscope.runs.build import quality_of
 from layerscope.runs.levels import read_as_named
@@ -28,7 +29,7 @@ from layerscope.runs.technique import Part, SeriesPipeline, guarded
 from .choices import with_choices
 from .dataset import XpsDataset, normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
-from .misfit import gross_levels, refusal
+from .misfit import gross_levels, refusal, worst_levels
 from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
@@ -37,7 +38,7 @@ from .readers import FORMATS, read
 from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
-from .region_records import level_records, series_record
+from .region_records import level_records, refused_level, series_record
 from .regionfit import REACH_EV, RegionData, RegionFit, fit_region
 from .rsf import sets_with
 from .series import RegionSpectra, region_spectra, unread_files
@@ -206,7 +207,7 @@ def _region(profile: Profile, region: RegionTable) -> Iterator[PipelineOutput]:
         return
     reference = _reference(profile, region)
     try:
-        yield _region_output(profile, region)
+        yield from _region_outputs(profile, region)
     except DataError as error:
         if reference is not None:
             error.hint = "; ".join(h for h in (error.hint, NO_SCALE) if h)
@@ -215,7 +216,7 @@ def _region(profile: Profile, region: RegionTable) -> Iterator[PipelineOutput]:
         profile.unscaled = reference is not None and profile.scale is None
 
 
-def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
+def _region_outputs(profile: Profile, region: RegionTable) -> Iterator[PipelineOutput]:
     spectra = region_spectra(profile.datasets, region, profile.series)
     for level in spectra.rejected:
         profile.context.reject(
@@ -230,6 +231,17 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     charge = profile.recipe.charge
     if reference is not None and charge.energy_eV is not None:
         region = _with_reference_energy(region, reference, charge.energy_eV)
+    yield from _fitted_outputs(profile, region, spectra, reference)
+
+
+def _fitted_outputs(
+    profile: Profile, region: RegionTable, spectra: RegionSpectra, reference: str | None
+) -> Iterator[PipelineOutput]:
+    """Yield what the fit of a region gives; a few levels that it does not describe cost themselves: it is repeated.
+
+    Levels without their reference line are no misfit of the region that holds it: their shift is guessed.
+    """
+    charge = profile.recipe.charge
     source = profile.datasets[0].source
     scale: EnergyScale | None = None
     prior: EnergyScale | None = None
@@ -245,9 +257,14 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
             spectra, scale = align(spectra, known, profile.scale, source)
         data = _region_data(profile, region, spectra, prior)
         result = fit_region(region, data)
-    refused = gross_misfit(result.fit)
+    refused, bad = gross_misfit(result.fit), worst_levels(result)
+    if bad and (refused or reference is None):
+        yield _left_out(profile, result, spectra, bad)
+        yield from _fitted_outputs(profile, region, _without_levels(profile, result, spectra, bad), reference)
+        return
     if refused:
-        return _refused(profile, result, spectra, refused[0], NO_SCALE if reference is not None else "")
+        yield _refused(profile, result, spectra, refused[0], NO_SCALE if reference is not None else "")
+        return
     given = profile.scale if reference is None and result.shift == "charge" else None
     if given is not None and data.n_levels == given.line_shift.size:
         shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
@@ -261,7 +278,26 @@ def _region_output(profile: Profile, region: RegionTable) -> PipelineOutput:
     levels = level_records(profile, result, spectra, scale)
     whole = series_record(profile, result, spectra, [r.record_id for r in levels])
     arrays = region_arrays(profile, result, spectra)
-    return PipelineOutput((*levels, whole), {arrays.name: arrays})
+    yield PipelineOutput((*levels, whole), {arrays.name: arrays})
+
+
+def _left_out(profile: Profile, result: RegionFit, spectra: RegionSpectra, bad: list[int]) -> PipelineOutput:
+    """Return the failed records of levels that the model of the others does not describe, with its curves."""
+    arrays = region_arrays(profile, result, spectra)
+    arrays = replace(arrays, name=f"{arrays.name}_left_out_{'_'.join(str(spectra.levels[k].index) for k in bad)}")
+    records = tuple(refused_level(profile, result, spectra, level) for level in bad)
+    return PipelineOutput(records, {arrays.name: arrays})
+
+
+def _without_levels(profile: Profile, result: RegionFit, spectra: RegionSpectra, bad: list[int]) -> RegionSpectra:
+    """Return the spectra of the levels that remain."""
+    kept = spectra.only([row for row in range(len(spectra.levels)) if row not in bad])
+    left = []
+    for row in bad:
+        level = spectra.levels[row]
+        error = refusal(result, gross_misfit(result.fit, row)[0], profile.datasets[level.file].source, row)
+        left.append(Rejected(level.index, level.file, error, level.time_s))
+    return replace(kept, rejected=(*spectra.rejected, *left))
 
 
 def _refused(profile: Profile, result: RegionFit, spectra: RegionSpectra, flag: str, follows: str) -> PipelineOutput:

@@ -24,7 +24,7 @@ from .regionfit import RegionFit, single_level_fits
 from .series import RegionSpectra
 from .species import overlaps
 
-__all__ = ["level_records", "series_record"]
+__all__ = ["level_records", "refused_level", "series_record"]
 
 FloatArray = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def level_records(
     records = []
     for level in range(spectra.y.shape[0]):
         if level in profile.gross[name]:
-            records.append(_refused_level(profile, result, spectra, level))
+            records.append(refused_level(profile, result, spectra, level))
             continue
         quantities = level_quantities(
             result,
@@ -107,7 +107,7 @@ def level_records(
     return records
 
 
-def _refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, level: int) -> ResultRecord:
+def refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, level: int) -> ResultRecord:
     """Return the failed record of a level that the model of the others does not describe."""
     name, place = result.region.name, spectra.levels[level]
     (flag,) = gross_misfit(result.fit, level)

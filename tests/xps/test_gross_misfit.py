@@ -119,6 +119,31 @@ def test_a_level_that_is_not_described_costs_itself(tmp_path: Path) -> None:
     assert "LEVELS_LEFT_OUT:1" in whole.flags
 
 
+@pytest.mark.parametrize("height", [400.0, 3_000.0])  # the latter alone makes the whole series a misfit
+def test_a_level_that_is_not_described_does_not_touch_the_others(height: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    levels = [rng.poisson(200.0 + line(284.8, 4_000.0)).astype(float) for _ in range(4)]
+    odd = rng.poisson(200.0 + line(284.8, 100.0) + line(291.5, height)).astype(float)
+    found = {}
+    for name, rows in {"with": [*levels[:3], odd, *levels[3:]], "without": levels}.items():
+        (tmp_path / name).mkdir()
+        summary = run_of(rows, tmp_path / name)
+        found[name] = summary.run
+        assert len(summary.failed) == (name == "with")
+    (refused,) = [r for r in found["with"].records if r.status == "failed"]
+    assert refused.state.etch_time_s == 180.0
+    assert refused.arrays  # the fit that it was part of
+    widths = [
+        next(q for r in of(run, "xps.series") for q in r.quantities if q.name == "peak.fwhm") for run in found.values()
+    ]
+    assert widths[0].value == pytest.approx(widths[1].value, abs=1e-6)
+    areas = [
+        [q.value for r in of(run, "xps.region") for q in r.quantities if q.name == "peak.area"]
+        for run in found.values()
+    ]
+    np.testing.assert_allclose(*areas, rtol=1e-5)
+
+
 def test_intensities_that_are_no_counts_are_refused_or_scaled(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     y = (200.0 + line(284.8, 4_000.0)) * (1.0 + 0.01 * rng.standard_normal(X.size)) * 1e9
