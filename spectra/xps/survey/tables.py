@@ -28,10 +28,10 @@ def survey_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             Shown("peak.position", "position"),
             Shown("composition.atomic_fraction", "atomic fraction"),
         )
-        tables.append(
-            table(own, (*_LEVELS, "component"), columns, title=f"{sample}: elements", note=_NOTE, headline=True)
-        )
-        if any(getattr(r.state, field) is not None for r in own for field in _LEVELS):
-            shares = ("composition.atomic_fraction",)
-            tables.append(table(own, _LEVELS, shares, title=f"{sample}: atomic fractions"))
+        several = any(getattr(r.state, field) is not None for r in own for field in _LEVELS)
+        rows, title = (*_LEVELS, "component"), f"{sample}: elements"
+        tables.append(table(own, rows, columns, title=title, note=_NOTE, headline=not several))
+        if several:
+            shares, title = ("composition.atomic_fraction",), f"{sample}: atomic fractions"
+            tables.append(table(own, _LEVELS, shares, title=title, headline=True))
     return [made for made in tables if made.rows]
