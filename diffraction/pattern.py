@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import get_args
+from typing import ClassVar, Self, get_args
 
 import numpy as np
 
@@ -47,6 +47,17 @@ class Pattern(Measurement):
     time_per_step_s: float | None = None
     radiation: Radiation | None = None
     small_angle: bool = False
+
+    MOST_MASKED: ClassVar[float] = 0.5
+    """Gaps between modules, and modules that are dead, are as many points as they are; what is between is measured."""
+
+    MASKS_NEGATIVE: ClassVar[bool] = False
+    """Below zero a background was subtracted, all along the pattern."""
+
+    @property
+    def may_be_negative(self) -> bool:
+        """Whether a background was subtracted: then the file's own errors still hold."""
+        return self.variance is not None
 
     @property
     def axis_unit(self) -> str:
@@ -91,6 +102,10 @@ class Pattern(Measurement):
         axis = convert_axis(self.axis, self.axis_kind, kind, own if wavelength is None else wavelength)
         return replace(self, axis=axis, axis_kind=kind).ascending()
 
+    def placed(self, index: int, source: str, scan: int) -> Self:
+        """Return it with its place, its axis ascending, without zeros that were not counted, gaps masked."""
+        return super(Pattern, self.without_zero_tail().masked()).placed(index, source, scan)
+
     def check(self, source: str | Path | None = None) -> None:
         """Refuse values that no analysis could use.
 
@@ -102,7 +117,7 @@ class Pattern(Measurement):
         Raises
         ------
         DataError
-            As `Measurement.check`, or if there are only zeros, an axis is outside its range or looks like radians, a
+            As `Measurement.check`, or if an axis is outside its range or looks like radians, a
             wavelength or a counting time cannot be right.
         """
         where = source if source is not None else self.source or None
@@ -110,10 +125,6 @@ class Pattern(Measurement):
             raise DataError(f"the axis {self.axis_kind!r} of {self.name} is not known", source=where)
         super().check(where)
         self._check_range(where)
-        if not (self.intensity > 0).any():
-            raise DataError(
-                f"all {self.intensity.size} intensities of {self.name} are zero", source=where, hint="shutter closed?"
-            )
         if self.radiation is not None:
             self.radiation.check(where)
         if self.time_per_step_s is not None and not (np.isfinite(self.time_per_step_s) and self.time_per_step_s > 0):

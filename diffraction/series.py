@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,7 @@ from layerscope.records import InputFile
 from layerscope.runs.levels import read_levels, side_files
 
 from .dataset import Pattern
-from .frames import FrameSeries
+from .frames import Frame, FrameSeries
 from .radiation import Radiation, tube_radiation
 from .readers import FORMATS
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
@@ -61,6 +62,8 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         others.append(cycler)
     else:
         frames = by_clock(frames)
+    frames = [_told(frame) for frame in frames]
+    flags = [f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}"] if left_out else []
     return FrameSeries(
         table=table,
         whole=table.state(recipe.sample, temperature_K=table.temperature_K),
@@ -68,9 +71,30 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         rejected=rejected,
         files=found.files,
         others=tuple(others),
-        notes=tuple(notes),
-        flags=(f"FRAMES_LEFT_OUT:{','.join(map(str, sorted(left_out)))}",) if left_out else (),
+        notes=(*notes, *_missing_notes(frames)),
+        flags=(*flags, *_missing_flags(frames)),
     )
+
+
+def _told(frame: Frame) -> Frame:
+    """Return a frame with the flags of points that are missing in it."""
+    return replace(frame, flags=(*frame.flags, *_missing_flags([frame])))
+
+
+def _missing_flags(frames: Sequence[Frame]) -> list[str]:
+    masked = sum(int((~f.measurement.use).sum()) for f in frames if f.measurement.use is not None)
+    cut = [f.index for f in frames if "cut" in f.measurement.metadata]
+    flags = [f"POINTS_MASKED:{masked}"] if masked else []
+    return flags + ([f"ZERO_TAIL:{','.join(map(str, cut))}"] if cut else [])
+
+
+def _missing_notes(frames: Sequence[Frame]) -> list[str]:
+    notes = []
+    for frame in frames:
+        found, name = frame.measurement.metadata, frame.measurement.name
+        notes += [f"{name}: no intensities at {found['masked']}; masked"] if "masked" in found else []
+        notes += [f"{name}: cut off, {found['cut']}"] if "cut" in found else []
+    return notes
 
 
 def _in_two_theta(given: RadiationTable | None, pattern: Pattern) -> Pattern:

@@ -141,6 +141,12 @@ _LIST = (
         "so many points are negative or no numbers; they were left out of the fit and are gaps in arrays and figures",
         "see the notes for their places; if there are more of them, ask what wrote the file",
     ),
+    Flag(
+        "ZERO_TAIL",
+        "the file ends in zeros where counts stood before: the scan was stopped, or the file copied in half; the zeros "
+        "were cut off",
+        "copy the file again; if the scan was stopped, nothing",
+    ),
     Flag("LEVELS_LEFT_OUT", "so many levels of the file could not be used", "see their failed records and the notes"),
     Flag("REGIONS_LEFT_OUT", "regions that could not be fitted are missing here", "see their failed records"),
     Flag("FRAMES_FAILED", "frames that could not be used", "see their failed records"),

@@ -10,7 +10,7 @@ import numpy as np
 from layerscope.errors import DataError
 from layerscope.fitting.errors import ErrorsTable
 from layerscope.flags import derived_flags, inherited_flags
-from layerscope.measured.noise import noise_factor
+from layerscope.measured.noise import factor_or_errors
 from layerscope.records import Quantity, ResultRecord
 from layerscope.records.quantity import Role
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
@@ -62,8 +62,8 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
     context : RunContext
     series : FrameSeries
     """
-    factor, factor_sigma, flags = noise_factor(series.measurements, recipe.noise)
-    scale = None if factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
+    factor, factor_sigma, flags = factor_or_errors(series.measurements, recipe.noise)
+    scale = None if factor is None or factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
     known: dict[str, _Followed] = {}
     for table in sorted(recipe.reflections, key=lambda r: r.known_d_A is None):
         with context.guard(
@@ -85,7 +85,7 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
 
 
 def _track(
-    series: FrameSeries, stacked: FrameStack, table: ReflectionTable, factor: float, errors: ErrorsTable
+    series: FrameSeries, stacked: FrameStack, table: ReflectionTable, factor: float | None, errors: ErrorsTable
 ) -> ReflectionTrack:
     row = {frame.index: k for k, frame in enumerate(stacked.levels)}
     reference = [row[i] for i in table.reference_frames if i in row]
@@ -96,6 +96,7 @@ def _track(
         stacked.intensity,
         series.radiation,
         table,
+        variance=stacked.variance,
         noise_factor=factor,
         reference=reference,
         errors=errors,

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from layerscope.errors import DataError
 from layerscope.fitting.covariance import series_covariance
 from layerscope.fitting.layout import Layout
 from layerscope.fitting.solver import Patterns, RowEvaluator, Tolerances, evaluate_rows, minimise
@@ -60,6 +61,35 @@ class FrameData:
     def n_frames(self) -> int:
         """Number of frames, F."""
         return int(self.y.shape[0])
+
+
+def first_data(x: FloatArray, y: FloatArray, variance: ArrayLike | None, noise_factor: float | None) -> FrameData:
+    """Return frames with the variance to begin with: that which is given, or that of the smoothed intensities.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n,), (F, n)
+    variance : array-like, shape (F, n), optional
+        Infinite where nothing was measured; else it counts where there is no noise factor.
+    noise_factor : float, optional
+        Variance over mean.
+
+    Raises
+    ------
+    DataError
+        If neither gives a variance, or it has another shape or is not positive.
+    """
+    given = None if variance is None else np.asarray(variance, float)
+    if given is not None and (given.shape != y.shape or not (given > 0).all()):
+        raise DataError(f"intensities {y.shape} need as many variances above zero, not {given.shape}")
+    use = np.ones(y.shape, bool) if given is None else np.isfinite(given)
+    if noise_factor is not None:
+        padded = np.pad(y, ((0, 0), (2, 2)), mode="edge")
+        smooth = sum(padded[:, k : k + y.shape[1]] for k in range(5)) / 5.0
+        return FrameData(x, y, noise_factor * np.maximum(smooth, 1.0 / max(noise_factor, 1e-9)), use)
+    if given is None:
+        raise DataError("neither a noise factor nor a variance is given")
+    return FrameData(x, y, np.where(use, given, 1.0), use)
 
 
 @dataclass(frozen=True)

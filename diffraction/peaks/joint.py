@@ -237,6 +237,11 @@ def fit_joint(
     return JointFit(tuple(names), present, drawn, fit, fitted, tuple(own))
 
 
-def with_variance(data: FrameData, expected: FloatArray, noise_factor: float) -> FrameData:
-    """Return the data with the noise of a fitted curve: counts times `noise_factor`, at least half a count."""
+def with_variance(data: FrameData, expected: FloatArray, noise_factor: float | None) -> FrameData:
+    """Return the data with the noise of a fitted curve: counts times `noise_factor`, at least half a count.
+
+    With None the variance is that of the files, and stays.
+    """
+    if noise_factor is None:
+        return data
     return replace(data, variance=noise_factor * np.maximum(expected, 0.5))

@@ -51,8 +51,9 @@ class SeriesOptions:
         Range of 2theta in which phases are looked for (degrees); that of the components where nothing is given.
     reference_frames : tuple of int
         Frames of a single phase that the first shape is taken from.
-    noise_factor : float
-        Variance over mean of the intensities: 1 for counts, k for counts multiplied by k.
+    noise_factor : float or None
+        Variance over mean of the intensities: 1 for counts, k for counts multiplied by k; None where the variance comes
+        with the frames.
     intensity_per_weight : mapping of str to float, optional
         Overrides the declared factors.
     shape_frames : int
@@ -64,7 +65,7 @@ class SeriesOptions:
     hardware: tuple[HardwareLine, ...] = ()
     window: tuple[float, float] | None = None
     reference_frames: tuple[int, ...] = (0, 1, 2, 3, 4)
-    noise_factor: float = 1.0
+    noise_factor: float | None = 1.0
     intensity_per_weight: dict[str, float] | None = None
     shape_frames: int = 120
 

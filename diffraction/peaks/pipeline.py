@@ -11,7 +11,7 @@ import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.flags import inherited_flags
-from layerscope.measured.noise import noise_factor
+from layerscope.measured.noise import factor_or_errors
 from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
@@ -59,7 +59,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
-    version = "2"
+    version = "3"
     technique = "xrd"
     recipe_model = PeaksRecipe
     formats = FORMATS
@@ -72,6 +72,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
         """Return what is wrong with frames, after making sure that they hold the lines of the components."""
         if recipe.components is not None:
             _stacked(recipe, series)
+        factor_or_errors(series.measurements, recipe.noise)
         return [failure.error for failure in series.rejected]
 
     def groups(self, recipe: PeaksRecipe) -> list[tuple[SeriesTable, ...]]:
@@ -201,7 +202,7 @@ def _completed(recipe: PeaksRecipe, stacked: FrameStack, radiation: Radiation) -
     return recipe.model_copy(update=found).located(recipe.folder)
 
 
-def _options(recipe: PeaksRecipe, stacked: FrameStack, factor: float) -> SeriesOptions:
+def _options(recipe: PeaksRecipe, stacked: FrameStack, factor: float | None) -> SeriesOptions:
     """Return what the numerics are asked for by a recipe that is complete."""
     index = {frame.index: row for row, frame in enumerate(stacked.levels)}
     reference = tuple(index[i] for i in recipe.reference_frames if i in index)
@@ -229,13 +230,14 @@ class _Output(PipelineOutput):
 def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: FrameStack) -> _Output:
     recipe = _completed(recipe, stacked, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
-    factor, factor_sigma, noise = noise_factor(series.measurements, recipe.noise)
+    factor, factor_sigma, noise = factor_or_errors(series.measurements, recipe.noise)
     times = times_of(stacked.levels)
     voltage, voltage_sigma, missing = voltages_of(stacked.levels)
     result = analyse_series(
         stacked.axis,
         stacked.intensity,
         series.radiation,
+        variance=stacked.variance,
         time_s=times,
         voltage_V=voltage,
         options=_options(recipe, stacked, factor),
@@ -245,7 +247,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
     quality = quality_of(result.joint.fit, flags)
     found = Analysed(series, stacked, result, quality.flags)
     frames = _frame_records(recipe, context, found, region)
-    scale = None if factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
+    scale = None if factor is None or factor_sigma is None else measured("noise.factor", factor, factor_sigma, "1")
     whole = context.record(
         state=series.state(None, region),
         inputs=series.inputs(f"{region}@series"),
@@ -289,7 +291,7 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
     return records
 
 
-def _arrays(context: RunContext, found: Analysed, region: str, factor: float) -> SeriesArrays:
+def _arrays(context: RunContext, found: Analysed, region: str, factor: float | None) -> SeriesArrays:
     result, fit = found.result, found.result.joint.fit
     curves, background = fit.component_curves()
     components = {}

@@ -23,7 +23,7 @@ from ..onset import PhaseEvent
 from ..radiation import FloatArray, Radiation
 from .bragg import d_from_two_theta
 from .fractions import fractions_of
-from .frames import FrameData
+from .frames import first_data
 from .joint import JointFit, fit_reference, with_variance
 from .line_series import LineSeries, SeriesOptions, factor_of
 from .lines import DiffractionLine
@@ -52,6 +52,7 @@ def analyse_series(
     intensity: ArrayLike,
     radiation: Radiation,
     *,
+    variance: ArrayLike | None = None,
     time_s: ArrayLike | None = None,
     voltage_V: ArrayLike | None = None,
     options: SeriesOptions | None = None,
@@ -65,6 +66,9 @@ def analyse_series(
     intensity : array-like, shape (F, n)
         Counts (or counts times a factor, see `SeriesOptions.noise_factor`).
     radiation : Radiation
+    variance : array-like, shape (F, n), optional
+        Of the intensities, infinite where nothing was measured. Where there is a noise factor, only the infinite ones
+        count.
     time_s : array-like, shape (F,), optional
         Time of each frame (s), ascending; the frame's number where nothing is given.
     voltage_V : array-like, shape (F,), optional
@@ -86,8 +90,7 @@ def analyse_series(
     x, y, time, voltage = _checked(two_theta, intensity, time_s, voltage_V, options)
     line = DiffractionLine(radiation, axial=options.fit.axial)
     window = options.window or (options.components.low_deg, options.components.high_deg)
-    start_variance = options.noise_factor * np.maximum(_smooth(y), 1.0 / max(options.noise_factor, 1e-9))
-    data = FrameData(x, y, start_variance, np.ones(y.shape, bool))
+    data = first_data(x, y, variance, options.noise_factor)
     reference = np.array([f for f in options.reference_frames if f < len(y)], dtype=np.intp)
     model = fit_reference(
         data.only(reference), line, options.hardware, polynomial=options.fit.background, window=window
@@ -128,7 +131,7 @@ def _checked(
     dark = np.flatnonzero(y.max(axis=1) <= 0)
     if dark.size:
         raise DataError(f"frame {dark[0]} holds no counts", hint="leave such frames out of the series")
-    if not options.noise_factor > 0:
+    if options.noise_factor is not None and not options.noise_factor > 0:
         raise DataError("the noise factor must be positive")
     time = np.arange(len(y), dtype=float) if time_s is None else np.asarray(time_s, float)
     if time.shape != (len(y),) or not np.isfinite(time).all() or (np.diff(time) <= 0).any():
@@ -137,11 +140,6 @@ def _checked(
     if volts is not None and (volts.shape != time.shape or not np.isfinite(volts).all()):
         raise DataError(f"{len(y)} frames need as many voltages, not {volts.shape}")
     return x, y, time, volts
-
-
-def _smooth(y: FloatArray) -> FloatArray:
-    padded = np.pad(y, ((0, 0), (2, 2)), mode="edge")
-    return np.asarray(sum(padded[:, k : k + y.shape[1]] for k in range(5)) / 5.0)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from ..radiation import FloatArray, Radiation
 from ..recipe_series import Range
 from ..widths import without_instrument
 from .bragg import d_from_two_theta
-from .joint import JOINT
+from .frames import FrameData, first_data
+from .joint import JOINT, with_variance
 from .lines import DiffractionLine
 from .model import FrameModel, LineShape, frame_parameters
 
@@ -94,7 +95,8 @@ def track_reflection(
     radiation: Radiation,
     options: TrackOptions,
     *,
-    noise_factor: float = 1.0,
+    variance: ArrayLike | None = None,
+    noise_factor: float | None = 1.0,
     reference: Sequence[int] = (0,),
     errors: ErrorsTable | None = None,
 ) -> ReflectionTrack:
@@ -108,8 +110,11 @@ def track_reflection(
         Counts, or counts times `noise_factor`.
     radiation : Radiation
     options : TrackOptions
-    noise_factor : float
-        Variance over mean of the intensities.
+    variance : array-like, shape (F, n), optional
+        Of the intensities, infinite where nothing was measured. Where there is a noise factor, only the infinite ones
+        count.
+    noise_factor : float or None
+        Variance over mean of the intensities; None where `variance` holds the errors.
     reference : sequence of int
         Rows that shifts count from.
     errors : ErrorsTable, optional
@@ -133,7 +138,8 @@ def track_reflection(
     x, y = x[inside], y[:, inside]
     smooth = np.apply_along_axis(lambda r: np.convolve(np.pad(r, 2, mode="edge"), np.ones(5) / 5, "valid"), 1, y)
     start = x[smooth.argmax(axis=1)]
-    fit = _fit(x, y, noise_factor * np.maximum(smooth, 1.0), radiation, options, start, noise_factor)
+    given = None if variance is None else np.asarray(variance, float)[:, inside]
+    fit = _fit(first_data(x, y, given, noise_factor), radiation, options, start, noise_factor)
     fit = with_errors(fit, errors or ErrorsTable())
     position, covariance = fit.value("line_center"), fit.covariance(["line_center"])[0, :, 0]
     sigma = np.sqrt(np.diag(covariance))
@@ -178,13 +184,11 @@ def track_reflection(
 
 
 def _fit(
-    x: FloatArray,
-    y: FloatArray,
-    variance: FloatArray,
+    data: FrameData,
     radiation: Radiation,
     options: TrackOptions,
     start: FloatArray,
-    noise_factor: float,
+    noise_factor: float | None,
 ) -> SeriesFit:
     window, axial = options.range_2theta, options.axial
     line = DiffractionLine(radiation, axial=axial is not False)
@@ -209,13 +213,13 @@ def _fit(
         fit = fit_series(
             model,
             parameters,
-            Series(x, y, variance=variance),
+            Series(data.x, data.y, variance=data.variance, use=data.use),
             scopes=scopes,
             starts={"line_center": start} | ({} if fit is None else {"line_fwhm": fit.value("line_fwhm")}),
             weights="given",
             tolerances=JOINT,
         )
-        variance = noise_factor * np.maximum(fit.expected, 0.5)
+        data = with_variance(data, fit.expected, noise_factor)
         start = fit.value("line_center")
     assert fit is not None  # noqa: S101
     return fit

@@ -36,8 +36,9 @@ def regular_axis(raw: RawFile, start: float, step: float, points: int) -> FloatA
 
 
 def whole_counts(values: FloatArray) -> bool:
-    """Tell whether all values are whole numbers, as counts are."""
-    return bool(values.size and np.isfinite(values).all() and (values == np.rint(values)).all())
+    """Tell whether all values are whole numbers, as counts are, but for gaps (NaN)."""
+    there = values[~np.isnan(values)]
+    return bool(there.size and np.isfinite(there).all() and (there == np.rint(there)).all())
 
 
 def variance_of_errors(intensity: FloatArray, sigma: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from layerscope.cycler.data import CyclerData
 from layerscope.errors import MissingDependencyError
-from layerscope.measured.archive import is_zip, open_archive
+from layerscope.measured.archive import is_zip, member_names, open_archive, read_member
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import FloatArray
 
@@ -26,6 +26,7 @@ __all__ = ["read", "sniff"]
 
 _NEEDED = ("Timestamp", "Voltage", "Current(mA)", "Charge_Capacity(mAh)", "Discharge_Capacity(mAh)", "Step", "Cycle")
 _MAGIC_NDA = b"NEWARE"
+_PAGE = 4096
 
 
 def sniff(raw: RawFile) -> bool:
@@ -45,13 +46,26 @@ def read(raw: RawFile) -> list[CyclerData]:
     if suffix == ".nda" and not raw.data.startswith(_MAGIC_NDA):
         raise raw.error("the file does not start like a Neware file")
     if suffix == ".ndax":
-        with open_archive(raw):
-            pass  # paths and sizes are looked at before the library unpacks it
+        with open_archive(raw) as archive:  # paths and sizes are looked at before the library unpacks it
+            for name in member_names(archive):
+                _require_pages(read_member(raw, archive, name))
     frame = _table(raw, library, suffix)
     missing = [name for name in _NEEDED if name not in frame.columns]
     if missing or len(frame) == 0:
         raise raw.error(f"the file has no {', '.join(missing) or 'records'}")
     return [_data(raw, frame, str(getattr(library, "__version__", "")))]
+
+
+def _require_pages(member: RawFile) -> None:
+    """Refuse a table of records whose last pages are zeros: each page of a whole one begins with its number."""
+    if not member.name.endswith(".ndc"):
+        return
+    pages, zeros = -(-member.size // _PAGE), member.size - len(member.data.rstrip(b"\0"))
+    if zeros >= _PAGE:
+        raise member.error(
+            f"the last {zeros // _PAGE} of {pages} pages hold nothing but zeros",
+            hint="the file was copied in half: copy it again",
+        )
 
 
 def _table(raw: RawFile, library: Any, suffix: str) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "Recording",
     "most_usual",
     "same_axis",
+    "zero_tail",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -41,6 +42,15 @@ M = TypeVar("M", bound="Measurement")
 
 MINIMUM_POINTS = 5
 """Fewer points than this cannot carry a peak and a background."""
+
+MOST_NAMED = 5
+"""Masked points that a note names one by one."""
+
+LEAST_TAIL, BEFORE_TAIL = 10, 20
+"""So many zeros at the end, after so many points without one, were not counted: chance is e⁻³⁰ at 3 counts a point."""
+
+SMALLEST = 1e-30
+"""What is nearer to zero are bits of a number that was written in half."""
 
 AXIS_TOLERANCE = 1e-3
 """Two curves share an axis if no point differs by more than this fraction of the step."""
@@ -76,6 +86,8 @@ class Measurement:
         Number within that file, from 0.
     metadata : mapping of str to str
         Everything else worth keeping.
+    use : ndarray of bool, shape (n,), optional
+        Points that were measured, see `masked`; all where it is None. The others carry the intensity of a neighbour.
     """
 
     axis: FloatArray
@@ -90,11 +102,18 @@ class Measurement:
     source: str = ""
     scan: int = 0
     metadata: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    use: NDArray[np.bool_] | None = None
 
     AXIS_WORDS: ClassVar[tuple[str, str]] = ("a position", "positions")
     """What the messages call points of the axis."""
 
     INTENSITY_WORD: ClassVar[str] = "intensities"
+
+    MOST_MASKED: ClassVar[float] = 0.05
+    """Share of the points above which points that are no counts mean that the values are not as measured."""
+
+    MASKS_NEGATIVE: ClassVar[bool] = True
+    """Whether a few points below zero are a fault of the detector, and not of the whole curve."""
 
     @property
     def name(self) -> str:
@@ -125,6 +144,11 @@ class Measurement:
             return None
         return (self.end_time - self.start_time).total_seconds()
 
+    @property
+    def may_be_negative(self) -> bool:
+        """Whether values below zero can be as measured."""
+        return False
+
     def real_counts(self) -> FloatArray:
         """Return the number of counted events, whose variance is their number, shape (n,).
 
@@ -154,6 +178,10 @@ class Measurement:
         DataError
             If the intensity is a rate without a counting time, or in arbitrary units without errors.
         """
+        sigma = self._sigma()
+        return sigma if self.use is None else np.where(self.use, sigma, np.inf)
+
+    def _sigma(self) -> FloatArray:
         if self.variance is not None:
             return np.asarray(np.sqrt(self.variance))
         try:
@@ -167,8 +195,10 @@ class Measurement:
         return np.asarray(np.sqrt(np.maximum(counts, 1.0)) / (1.0 if counts is self.intensity else self.exposure_s))
 
     def placed(self, index: int, source: str, scan: int) -> Self:
-        """Return it with its place in what was read, and its axis ascending."""
-        return replace(self, index=index, source=source, scan=scan).ascending()
+        """Return it with its place in what was read, and its axis ascending; zeros at its end are counted before that."""
+        tail = zero_tail(self.intensity)
+        metadata = {**self.metadata, "zero_tail": str(tail)} if tail else self.metadata
+        return replace(self, index=index, source=source, scan=scan, metadata=metadata).ascending()
 
     def ascending(self) -> Self:
         """Return it with its axis ascending: turned round where it falls; nothing is sorted."""
@@ -179,7 +209,41 @@ class Measurement:
         """Return it with its points in another order."""
         variance = None if self.variance is None else np.ascontiguousarray(self.variance[order])
         axis, intensity = np.ascontiguousarray(self.axis[order]), np.ascontiguousarray(self.intensity[order])
-        return replace(self, axis=axis, intensity=intensity, variance=variance)
+        use = None if self.use is None else self.use[order]
+        return replace(self, axis=axis, intensity=intensity, variance=variance, use=use)
+
+    def masked(self) -> Self:
+        """Return it with `use` false where the intensity, or its error, is no number, or below zero (`MASKS_NEGATIVE`).
+
+        Such points take the intensity of the point before them, so that what looks at the whole curve is not misled;
+        ``metadata["masked"]`` says what stood there. More of them than `MOST_MASKED` are left as they are, and `check`
+        refuses them: the values are then not what was measured.
+        """
+        if self.axis.shape != self.intensity.shape:
+            return self
+        use = np.isfinite(self.intensity) & ((self.intensity >= 0) | (not self.MASKS_NEGATIVE))
+        variance = self.variance
+        if variance is not None and variance.shape == use.shape:
+            use &= ~np.isnan(variance)
+            variance = np.where(use, variance, np.inf)
+        bad, good = np.flatnonzero(~use), np.flatnonzero(use)
+        if not bad.size or bad.size > self.MOST_MASKED * use.size:
+            return self
+        intensity = self.intensity.copy()
+        intensity[bad] = intensity[good[np.maximum(np.searchsorted(good, bad) - 1, 0)]]
+        said = [f"{self.axis[i]:.6g} {self.axis_unit} ({self.intensity[i]:g})" for i in bad[:MOST_NAMED]]
+        text = ", ".join(said) + (", ..." if bad.size > MOST_NAMED else "")
+        metadata = {**self.metadata, "masked": text}
+        return replace(self, intensity=intensity, variance=variance, use=use, metadata=metadata)
+
+    def without_zero_tail(self) -> Self:
+        """Return it without zeros at its end that were not counted; ``metadata["cut"]`` says how many."""
+        tail = zero_tail(self.intensity)
+        if not tail or self.axis.shape != self.intensity.shape:
+            return self
+        kept = self.axis.size - tail
+        text = f"{tail} zeros from {self.axis[kept]:.6g} {self.axis_unit} on, where counts stood before"
+        return replace(self.reordered(slice(None, kept)), metadata={**self.metadata, "cut": text})
 
     def within(self, limits: tuple[float, float] | None) -> Self:
         """Return the part of it that lies in a range of its axis."""
@@ -200,8 +264,8 @@ class Measurement:
         ------
         DataError
             If there are fewer than `MINIMUM_POINTS` points, arrays of unequal length, values that are not finite,
-            negative intensities, an axis that does not rise strictly, errors that are not positive, a temperature that
-            cannot be right, or an end before the start.
+            negative intensities, nothing but zeros or a tail of zeros that were not counted, an axis that does not rise
+            strictly, errors that are not positive, a temperature that cannot be right, or an end before the start.
         """
         where = source if source is not None else self.source or None
         self._check_axis(where)
@@ -234,11 +298,21 @@ class Measurement:
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise DataError(f"{name} has {bad} {word} that are NaN or infinite", source=where)
-        if (values < 0).any():
+        if (values < 0).any() and not self.may_be_negative:
             raise DataError(
                 f"{name} has {int((values < 0).sum())} negative {word} (lowest {float(values.min()):g})",
                 source=where,
                 hint=f"give the {word} as measured, without a subtracted background",
+            )
+        if not values.any():
+            raise DataError(
+                f"all {values.size} {word} of {name} are zero", source=where, hint="shutter closed, or copied in half?"
+            )
+        if tail := self.metadata.get("zero_tail"):
+            raise DataError(
+                f"the last {tail} {word} of {name} are zero, and counts stand before them",
+                source=where,
+                hint="the measurement was stopped, or the file was copied in half: copy it again",
             )
         if self.intensity_unit not in get_args(IntensityUnit):
             raise DataError(f"the unit {self.intensity_unit!r} of {name} is not known", source=where)
@@ -261,6 +335,21 @@ class Measurement:
             raise DataError(f"only one of start and end of {self.name} has a time zone", source=where)
         if end < start:
             raise DataError(f"{self.name} ends at {end} before it starts at {start}", source=where)
+
+
+def zero_tail(values: FloatArray) -> int:
+    """Return how many zeros at the end of a curve were not counted: what a stopped scan or half a copy leaves.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        In the order in which they were measured.
+    """
+    counted = np.flatnonzero(~(np.abs(values) < SMALLEST))
+    tail = int(values.size - 1 - counted[-1]) if counted.size else 0
+    before = counted[-BEFORE_TAIL:]
+    whole = before.size == BEFORE_TAIL and int(before[-1] - before[0]) == BEFORE_TAIL - 1
+    return tail if tail >= LEAST_TAIL and whole and (values[before] > 0).all() else 0
 
 
 def same_axis(first: Measurement, other: Measurement) -> bool:

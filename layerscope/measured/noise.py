@@ -13,9 +13,12 @@ from layerscope.errors import DataError
 from layerscope.measured.measurement import FloatArray, Measurement
 from layerscope.measured.scatter import PoissonScale, mean_scale, poisson_scale
 
-__all__ = ["count_quantum", "noise_factor", "with_poisson_errors"]
+__all__ = ["count_quantum", "factor_or_errors", "gives_errors", "noise_factor", "with_poisson_errors"]
 
 M = TypeVar("M", bound=Measurement)
+
+ERRORS_OF_COUNTS = 0.05
+"""Relative difference from the square of the errors in a file within which they are those of counts, rounded."""
 
 MINIMUM_DISTINCT_COUNTS = 10
 """With fewer different counts a common divisor could be chance: ten of ten are even in one of 1000 spectra."""
@@ -71,6 +74,36 @@ def noise_factor(measurements: Sequence[Measurement], noise: str) -> tuple[float
     error = found.sigma / max(expected, found.factor)
     unlike = abs(found.factor / expected - 1) > max(0.1, 5 * error)
     return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
+
+
+def factor_or_errors(
+    measurements: Sequence[Measurement], noise: str
+) -> tuple[float | None, float | None, tuple[str, ...]]:
+    """Return what `noise_factor` does, or no factor where the files give errors of their own, which are to be taken.
+
+    Raises
+    ------
+    DataError
+        As `noise_factor`, or if only some of the measurements come with errors.
+    """
+    given = [gives_errors(one) for one in measurements]
+    if noise == "scaled" or not any(given):
+        return noise_factor(measurements, noise)
+    if not all(given):
+        one = measurements[given.index(False)]
+        raise DataError(f"others come with errors, {one.name} does not", source=one.source, hint="noise = 'scaled'")
+    return None, None, ()
+
+
+def gives_errors(measurement: Measurement) -> bool:
+    """Tell whether a file gives errors, and others than those that its counts have anyway."""
+    variance = measurement.variance
+    if variance is None:
+        return False
+    known = np.isfinite(variance) & (True if measurement.use is None else measurement.use)
+    counts = np.maximum(measurement.intensity[known], 1.0)
+    plain = measurement.intensity_unit == "counts"
+    return not (plain and np.allclose(variance[known], counts, rtol=ERRORS_OF_COUNTS))
 
 
 def _mean_scatter(measurements: Sequence[Measurement]) -> PoissonScale | None:

@@ -141,6 +141,9 @@ class Stack(Generic[M]):
         L of them.
     axis : ndarray, shape (n,)
     intensity : ndarray, shape (L, n)
+    variance : ndarray, shape (L, n), or None
+        Of the intensities, infinite where nothing was measured; None where the files give no errors and nothing is
+        masked. Of levels without errors only the infinite ones count.
     rejected : tuple of Rejected
         Levels that do not reach into the range, or whose axis is another one.
     """
@@ -148,6 +151,7 @@ class Stack(Generic[M]):
     levels: tuple[Level[M], ...]
     axis: FloatArray
     intensity: FloatArray
+    variance: FloatArray | None = None
     rejected: tuple[Rejected, ...] = ()
 
 
@@ -211,7 +215,18 @@ def stack_levels(
     if usual is None or not kept:
         raise rejected[0].error if rejected else DataError("there is no level")
     rows = np.stack([found.intensity for _, found in kept])
-    return Stack(tuple(level for level, _ in kept), usual.axis, rows, tuple(rejected))
+    variance = _variances([found for _, found in kept])
+    return Stack(tuple(level for level, _ in kept), usual.axis, rows, variance, tuple(rejected))
+
+
+def _variances(measurements: Sequence[Measurement]) -> FloatArray | None:
+    if all(one.variance is None and one.use is None for one in measurements):
+        return None
+    rows = []
+    for one in measurements:
+        row = np.maximum(one.intensity, 1.0) if one.variance is None else one.variance
+        rows.append(row if one.use is None else np.where(one.use, row, np.inf))
+    return np.stack(rows)
 
 
 def _unlike(found: M, usual: M | None) -> DataError | None:

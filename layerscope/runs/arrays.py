@@ -144,7 +144,7 @@ class SeriesArrays:
 
     @classmethod
     def of_fit(cls, fit: SeriesFit, labels: Mapping[str, str], **fields: Any) -> SeriesArrays:
-        """Return the arrays of a fitted series: its data, curves, components and their areas.
+        """Return the arrays of a fitted series: its data, with gaps where points were masked, curves and areas.
 
         Parameters
         ----------
@@ -166,6 +166,9 @@ class SeriesArrays:
             "fit": fit.expected.copy(),
             "residual": fit.residual.copy(),
         }
+        use = fit.batch.data.use[fit.group]
+        if not use.all():
+            found |= {name: np.where(use, found[name], np.nan) for name in ("counts", "variance", "residual")}
         if "component_area" not in fields:
             found["component_area"] = {label: fit.value(f"{name}_area") for name, label in labels.items()}
             found["component_area_sigma"] = {label: fit.sigma(f"{name}_area") for name, label in labels.items()}

@@ -34,10 +34,6 @@ _SURVEY = re.compile(
     r"(?:xps[\s_-]*)?(?:su1s|survey|wide|overview)(?:[\s_-]*(?:xps|survey|scans?|spectr(?:um|a)))*(?![A-Za-z])(.*)$",
     re.IGNORECASE | re.DOTALL,
 )
-MOST_NAMED = 5
-MOST_MASKED = 0.05
-"""Share of a spectrum's points above which points that are no counts mean that its values are not as measured."""
-
 _SCAN_WORD = re.compile(r"scans?$", re.IGNORECASE)
 
 
@@ -96,8 +92,6 @@ class Spectrum(Measurement):
         Index of the block or region in the file, from 0.
     comments : tuple of str
         Comment lines of the block.
-    use : ndarray of bool, shape (n,), optional
-        Points that were measured, see `masked`; all where it is None. The others carry the intensity of a neighbour.
     """
 
     region: str = ""
@@ -114,7 +108,6 @@ class Spectrum(Measurement):
     angle_deg: float | None = None
     block: int = 0
     comments: tuple[str, ...] = ()
-    use: NDArray[np.bool_] | None = None
 
     AXIS_WORDS: ClassVar[tuple[str, str]] = ("an energy", "energies")
     INTENSITY_WORD: ClassVar[str] = "counts"
@@ -154,25 +147,7 @@ class Spectrum(Measurement):
     def reordered(self, order: slice | NDArray[np.intp]) -> Self:
         """Return it with its points in another order."""
         transmission = None if self.transmission is None else self.transmission[order]
-        use = None if self.use is None else self.use[order]
-        return replace(super().reordered(order), transmission=transmission, use=use)
-
-    def masked(self) -> Self:
-        """Return it with `use` false where the intensity is negative or not finite.
-
-        Such points take the intensity of the point before them, so that what looks at the whole curve is not misled;
-        ``metadata["masked"]`` says what stood there. More of them than `MOST_MASKED` are left as they are, and `check`
-        refuses them: the values are then not what was measured.
-        """
-        use = np.isfinite(self.intensity) & (self.intensity >= 0)
-        bad, good = np.flatnonzero(~use), np.flatnonzero(use)
-        if not bad.size or bad.size > MOST_MASKED * use.size or self.axis.shape != use.shape:
-            return self
-        intensity = self.intensity.copy()
-        intensity[bad] = intensity[good[np.maximum(np.searchsorted(good, bad) - 1, 0)]]
-        said = [f"{self.axis[i]:.6g} {self.axis_unit} ({self.intensity[i]:g})" for i in bad[:MOST_NAMED]]
-        text = ", ".join(said) + (", ..." if bad.size > MOST_NAMED else "")
-        return replace(self, intensity=intensity, use=use, metadata={**self.metadata, "masked": text})
+        return replace(super().reordered(order), transmission=transmission)
 
     def check(self, source: str | Path | None = None) -> None:
         """Refuse values that no analysis could use.

@@ -58,17 +58,7 @@ def region_arrays(profile: Profile, result: RegionFit, spectra: RegionSpectra) -
         area_unit=f"{spectra.unit}*eV",
         metadata=info,
         base=profile.context.base,
-        **_gaps(result, spectra),
     )
-
-
-def _gaps(result: RegionFit, spectra: RegionSpectra) -> dict[str, np.ndarray]:
-    """Return what was measured with gaps at points that hold no counts; nothing where all do."""
-    if spectra.use is None:
-        return {}
-    fit = result.fit
-    measured = {"counts": fit.y, "variance": fit.variance, "residual": fit.residual}
-    return {name: np.where(spectra.use, values, np.nan) for name, values in measured.items()}
 
 
 def _parameters(result: RegionFit) -> dict[str, SeriesParameter]:

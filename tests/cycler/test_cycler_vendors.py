@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
@@ -149,3 +150,17 @@ def test_an_archive_needs_the_name_of_the_record(shared_data: Path) -> None:
         read_cycler(shared_data / COINCELL)
     with pytest.raises(ReaderError, match="5 members fit"):
         read_cycler(shared_data / COINCELL, member="*.xye")
+
+
+def test_a_neware_file_whose_last_pages_are_zeros_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(shared_data / COINCELL) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("cc8.ndax") and "MACOSX" not in n)
+        whole = archive.read(name)
+    path = tmp_path / "cell.ndax"
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(path, "w") as new:
+        for member in old.namelist():
+            data = old.read(member)
+            half = 4096 * (len(data) // 8192)
+            new.writestr(member, data[:half] + bytes(len(data) - half) if member == "data.ndc" else data)
+    with pytest.raises(ReaderError, match=r"the last 53 of 105 pages hold nothing but zeros"):
+        read_cycler(path)

@@ -135,6 +135,53 @@ def test_a_stack_of_pyfai_is_a_frame_a_row_with_errors_and_wavelength(tmp_path: 
         assert frame.radiation.alpha1 == pytest.approx(0.413)
 
 
+# --- gaps, backgrounds, zeros that were not counted -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("errors", [True, False])
+def test_dead_modules_are_masked_and_counted(errors: bool, tmp_path: Path) -> None:
+    rows = [[f"{x:.4f}", f"{y:.0f}", *([f"{2 + y:.0f}"] if errors else [])] for x, y in zip(AXIS, COUNTS, strict=True)]
+    for row in rows[50:90]:
+        row[1:] = ["nan"] * (len(row) - 1)
+    frame = frame_of(tmp_path, "\n".join(map(" ".join, rows)).encode())
+    assert frame.use is not None
+    assert np.flatnonzero(~frame.use).tolist() == list(range(50, 90))
+    np.testing.assert_array_equal(frame.intensity[frame.use], COUNTS[frame.use])
+    assert np.isinf(frame.sigma()[50:90]).all()
+    assert np.isfinite(frame.sigma()[frame.use]).all()
+    assert frame.metadata["masked"].startswith("16 deg (nan)")
+    falling = frame_of(tmp_path, "\n".join(map(" ".join, rows[::-1])).encode())
+    assert falling.use is not None
+    np.testing.assert_array_equal(falling.use, frame.use)
+
+
+def test_a_subtracted_background_needs_the_errors_of_the_file(tmp_path: Path) -> None:
+    values = COUNTS - 80.5
+    rows = [f"{x:.4f} {y:.3f} {np.sqrt(c):.3f}" for x, y, c in zip(AXIS, values, COUNTS, strict=True)]
+    frame = frame_of(tmp_path, "\n".join(rows).encode())
+    np.testing.assert_allclose(frame.intensity, values, atol=1e-3)
+    with pytest.raises(DataError, match="negative"):
+        frame_of(tmp_path, "\n".join(row.rsplit(" ", 1)[0] for row in rows).encode())
+
+
+def test_zeros_after_counts_are_cut_off_and_told(tmp_path: Path) -> None:
+    data = bytearray(files.raw_1())
+    data[-4 * 100 - 2 :] = bytes(4 * 100 + 2)  # the copy ends within a number
+    frame = frame_of(tmp_path, bytes(data))
+    assert POINTS - 102 <= frame.axis.size <= POINTS - 100
+    np.testing.assert_array_equal(frame.intensity[:-1], COUNTS[: frame.axis.size - 1])
+    assert "zeros from" in frame.metadata["cut"]
+
+
+def test_zeros_that_were_counted_stay(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for level in (0.05, 0.3, 1.0):
+        counts = rng.poisson(level, AXIS.size)
+        counts[:3] = 1, 2, 1
+        rows = [f"{x:.4f} {y:d}" for x, y in zip(AXIS, counts, strict=True)]
+        assert frame_of(tmp_path, "\n".join(rows).encode()).axis.size == POINTS
+
+
 # --- STOE and PANalytical -------------------------------------------------------------------------------------------
 
 
@@ -182,6 +229,8 @@ def test_the_whole_counts_of_nxxrd_pan_are_counts_although_called_a_rate(tmp_pat
         ("example_evadiffract.xy", 28, 5.0001, 5.2743, ALPHA1),
         ("pyfai_multi.h5", 1500, 1.0, 25.0, None),
         ("zero_sigma.xye", 2500, 10.0, 59.98, None),
+        ("pyfai_nan.dat", 1500, 5.0 / 10, 60.0 / 10, 0.413),
+        ("incomplete_zero.raw", 547, 10.0, 29.9164, 1.5406),
     ],
 )
 def test_real_files_give_their_points_range_and_wavelength(
@@ -191,6 +240,17 @@ def test_real_files_give_their_points_range_and_wavelength(
     assert frame.axis.size == points
     assert frame.axis[[0, -1]] == pytest.approx([start, stop], abs=1e-4)
     assert (None if frame.radiation is None else frame.radiation.alpha1) == pytest.approx(wavelength)
+
+
+def test_real_gaps_are_counted_and_a_real_copy_of_half_a_file_is_cut(shared_data: Path) -> None:
+    cases = shared_data.parent / "cases"
+    gaps = read(cases / "xrd_files" / "pyfai_nan.dat").frames[0]
+    assert gaps.use is not None
+    assert (~gaps.use).sum() == 40
+    cut = read(cases / "incomplete" / "bruker_tail_of_zeros.RAW").frames[0]
+    whole = read(shared_data / "xrd" / "licoo2_lab" / "LiCoO2.RAW").frames[0]
+    assert cut.axis.size == 2385
+    np.testing.assert_array_equal(cut.intensity, whole.intensity[:2385])
 
 
 def test_a_real_uxd_that_was_cut_is_refused(shared_data: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.spectra.xps.casaxps.stored_fit import redraw
-from layerscope.spectra.xps.dataset import MOST_MASKED, Spectrum
+from layerscope.spectra.xps.dataset import Spectrum
 from layerscope.spectra.xps.options import SpectrumColumnsTable
 from layerscope.spectra.xps.pipeline import PIPELINE
 from layerscope.spectra.xps.readers import read
@@ -95,7 +95,7 @@ def test_a_sound_spectrum_has_no_mask_and_the_mask_follows_the_order_of_the_poin
 
 def test_a_spectrum_with_many_points_that_are_no_counts_was_not_measured_so_and_is_refused() -> None:
     values = counts()
-    values[: int(MOST_MASKED * X.size) + 1] -= 1e4
+    values[: int(Spectrum.MOST_MASKED * X.size) + 1] -= 1e4
     with pytest.raises(DataError, match="negative"):
         spectrum(values).masked().check()
 

@@ -227,6 +227,16 @@ def test_counts_that_cannot_be_used_are_refused_with_region_and_level(
     assert "level 2 of 'B1s'" in caught.value.message
 
 
+def test_levels_that_end_in_zeros_are_refused_where_counts_stood_before(tmp_path: Path) -> None:
+    content = bytearray(phi(times=False))
+    names = [s.name for s in read(write(tmp_path, bytes(content))).spectra]
+    content[-4 * 41 - 4 * 15 :] = bytes(4 * 41 + 4 * 15)  # the last level, and the end of the one before it
+    found = read(write(tmp_path, bytes(content)), on_error="collect")
+    assert len(found.spectra) == len(names) - 2
+    assert "the last 15 counts" in found.problems[0].message
+    assert "all 41 counts" in found.problems[1].message
+
+
 def test_a_signalling_nan_is_a_nan(tmp_path: Path) -> None:
     content = bytearray(phi(times=False))
     content[-4:] = bytes.fromhex("0100a07f")
