@@ -49,6 +49,9 @@ MOST_NAMED = 5
 LEAST_TAIL, BEFORE_TAIL = 10, 20
 """So many zeros at the end, after so many points without one, were not counted: chance is e⁻³⁰ at 3 counts a point."""
 
+LEAST_BEFORE, MANY_COUNTS = 3, 10.0
+"""So few points are enough where they are all that there are, and each holds more counts than this."""
+
 SMALLEST = 1e-30
 """What is nearer to zero are bits of a number that was written in half."""
 
@@ -195,7 +198,7 @@ class Measurement:
         return np.asarray(np.sqrt(np.maximum(counts, 1.0)) / (1.0 if counts is self.intensity else self.exposure_s))
 
     def placed(self, index: int, source: str, scan: int) -> Self:
-        """Return it with its place in what was read, and its axis ascending; zeros at its end are counted before that."""
+        """Return it with its place in what was read, and its axis ascending; zeros at its end are told before that."""
         tail = zero_tail(self.intensity)
         metadata = {**self.metadata, "zero_tail": str(tail)} if tail else self.metadata
         return replace(self, index=index, source=source, scan=scan, metadata=metadata).ascending()
@@ -348,8 +351,10 @@ def zero_tail(values: FloatArray) -> int:
     counted = np.flatnonzero(~(np.abs(values) < SMALLEST))
     tail = int(values.size - 1 - counted[-1]) if counted.size else 0
     before = counted[-BEFORE_TAIL:]
-    whole = before.size == BEFORE_TAIL and int(before[-1] - before[0]) == BEFORE_TAIL - 1
-    return tail if tail >= LEAST_TAIL and whole and (values[before] > 0).all() else 0
+    if tail < LEAST_TAIL or int(before[-1] - before[0]) != before.size - 1:
+        return 0
+    enough = 0.0 if before.size == BEFORE_TAIL else MANY_COUNTS
+    return tail if before.size >= LEAST_BEFORE and (values[before] > enough).all() else 0
 
 
 def same_axis(first: Measurement, other: Measurement) -> bool:
