@@ -19,10 +19,12 @@ from layerscope.measured.files import write_atomic
 from layerscope.version import __version__
 
 from .coverage import unlisted_artists
+from .repeated import repeated_cheaply
 from .style import millimetres, sheets
 from .table import FigureTable
 
 if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 __all__ = ["FigureProvenance", "save_figure"]
@@ -123,37 +125,53 @@ def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
     options: dict[str, dict[str, Any]] = {
         "pdf": {"metadata": {"Title": provenance.title, "Subject": description, "CreationDate": None}},
         "svg": {"metadata": {"Title": provenance.title, "Description": description, "Date": None}},
-        "png": {"metadata": {"Title": provenance.title, "Description": description}, "pil_kwargs": PNG_EFFORT},
     }
-    contents = {}
-    with mpl_style.context([*map(str, sheets()), {"figure.constrained_layout.use": False}], after_reset=True):
+    sheet = mpl_style.context([*map(str, sheets()), {"figure.constrained_layout.use": False}], after_reset=True)
+    with sheet, repeated_cheaply(figure):
         engine = figure.get_layout_engine()
-        _settle(figure)
+        canvas = _settle(figure)
         figure.set_layout_engine(None)  # not "none": of a placeholder every format would make a dry draw first
+        buffers = {ending: io.BytesIO() for ending in (*options, "png")}
         try:
-            for ending in options:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=ending, **options[ending])
-                contents[ending] = buffer.getvalue()
+            for ending, of_format in options.items():
+                figure.savefig(buffers[ending], format=ending, **of_format)
+            _write_png(canvas, {"Title": provenance.title, "Description": description}, buffers["png"])
         finally:
             figure.set_layout_engine(engine)
-    return contents
+    return {ending: buffer.getvalue() for ending, buffer in buffers.items()}
 
 
-def _settle(figure: Figure) -> None:
+def _write_png(canvas: FigureCanvasAgg, metadata: Mapping[str, str], target: io.BytesIO) -> None:
+    """Draw with the renderer that laid the figure out, which knows all texts already; the page is opaque."""
+    import matplotlib
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, text in {"Software": f"Matplotlib version {matplotlib.__version__}", **metadata}.items():
+        info.add_text(key, text)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    dpi = canvas.figure.dpi
+    image.convert("RGB").save(target, format="png", pnginfo=info, dpi=(dpi, dpi), **PNG_EFFORT)
+
+
+def _settle(figure: Figure) -> FigureCanvasAgg:
     """Lay the figure out until nothing moves any more.
 
     Constrained layout starts from the last places and approaches its end only step by step: it has to be asked again,
     and a step that moves nothing visible is not taken, so that a figure saved twice gives the same bytes. Rounding
     (2 µm on 183 mm) takes away what differs between processors. The layout asks only for the size of things: nothing
-    is drawn.
+    is drawn. Returned is the canvas of the layout.
     """
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure)  # keeps its renderer, where a bare canvas makes one for every layout
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    canvas = FigureCanvasAgg(figure)  # keeps its renderer, where a bare canvas makes one for every layout
     engine = figure.get_layout_engine()
     if engine is None:
-        return
+        return canvas
     places = _places(figure)
     for _ in range(MOST_LAYOUTS):
         engine.execute(figure)
@@ -166,6 +184,7 @@ def _settle(figure: Figure) -> None:
         takes_part = axes.get_in_layout()
         axes.set_position((left, bottom, width, height))
         axes.set_in_layout(takes_part)  # set_position takes the axes out of later layouts
+    return canvas
 
 
 def _places(figure: Figure) -> NDArray[np.float64]:

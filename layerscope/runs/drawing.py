@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +72,28 @@ def draw_figures(
             continue
         try:
             store.figures_folder.mkdir(exist_ok=True)
-            for file in pipeline.figures(chosen, store.figures_folder):
+            with _only_new_garbage():
+                files = pipeline.figures(chosen, store.figures_folder)
+            for file in files:
                 drawn[Path(file).relative_to(store.folder).as_posix()] = file_sha256(Path(file))
         except Exception as error:
             if debug:
                 raise
             warnings.append(f"figures of pipeline {name!r}: {type(error).__name__}: {error}")
     return {"figures": dict(sorted(drawn.items())), "figures_of": _figures_key(run.info), "warnings": warnings}
+
+
+@contextmanager
+def _only_new_garbage() -> Iterator[None]:
+    """Search only what comes up inside the block for garbage.
+
+    A figure is a hundred thousand small objects: again and again all modules and records would be looked through.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def redraw(folder: Path, *, debug: bool = False) -> tuple[Run, tuple[str, ...]]:

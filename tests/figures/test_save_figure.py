@@ -116,6 +116,20 @@ def test_saving_twice_in_one_process_changes_no_byte(tmp_path, draw):
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
+def test_a_figure_is_the_same_whether_ticks_are_kept_from_one_drawing_to_the_next_or_not(tmp_path, draw, monkeypatch):
+    from contextlib import nullcontext
+
+    from layerscope.figures import save
+
+    kept, plain = tmp_path / "kept", tmp_path / "plain"
+    save_figure(*_with_stem(draw("double"), kept / "fig"))
+    monkeypatch.setattr(save, "repeated_cheaply", nullcontext)
+    save_figure(*_with_stem(draw("double"), plain / "fig"))
+    for ending in ("svg", "png", "csv"):  # the fonts in the PDF lack what no viewer reads
+        assert (kept / f"fig.{ending}").read_bytes() == (plain / f"fig.{ending}").read_bytes(), ending
+    assert len((kept / "fig.pdf").read_bytes()) < len((plain / "fig.pdf").read_bytes())
+
+
 def test_a_users_matplotlibrc_does_not_change_the_figure_nor_is_it_changed(tmp_path, draw, saved):
     import matplotlib as mpl
 
