@@ -210,6 +210,8 @@ def frame_alternatives(result: LineSeries, f: int) -> tuple[Alternative, ...]:
 def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
     """Return what a reader must know of frame `f` beyond the fit."""
     found = [] if result.both_ways[f] else ["DIRECTION_DEPENDENT"]
+    below = np.isfinite(result.free_fraction[:, f]) & ~np.isfinite(result.upper_limit[:, f]) & ~result.present[:, f]
+    found += [f"NEGATIVE_FRACTION:{label_of(result, result.names[k])}" for k in np.flatnonzero(below)]
     return (*found, *(f"GHOST:{label_of(result, n)}" for n, frames in result.rejected.items() if f in frames))
 
 

@@ -91,7 +91,7 @@ class RietveldRecipe(DiffractionRecipe):
     total: tuple[str, ...] = Field(default=(), description="phases summed in the table, with their covariance")
     le_bail: bool = Field(default=False, description="extract intensities: cells without atoms")
     save_gpx: bool = Field(default=False, description="keep GSAS-II's project and log in the run folder")
-    time_limit_s: Annotated[float, Field(gt=0)] = Field(default=300.0, description="of one refinement")
+    time_limit_s: Annotated[float, Field(gt=0)] = Field(default=300.0, description="CPU time of one refinement")
     agree_within: Annotated[float, Field(gt=0)] = Field(default=3.0, description="sigma, for engine = 'both'")
 
     @model_validator(mode="after")

@@ -44,7 +44,8 @@ class BoundedInterval:
     Attributes
     ----------
     low, high : ndarray
-        Ends of the interval, in the unit of the estimate; same shape as the estimate.
+        Ends of the interval, in the unit of the estimate; same shape as the estimate. The upper end is NaN where the
+        estimate lies so far below zero that its error is wrong, and no limit can be stated.
     confidence : float
         Coverage of the interval, e.g. 0.95.
     """
@@ -74,18 +75,19 @@ def feldman_cousins(value: ArrayLike, sigma: ArrayLike, confidence: float = 0.95
     Returns
     -------
     BoundedInterval
-        Ends with the broadcast shape of the input.
+        Ends with the broadcast shape of the input; where the estimate lies more than 8 sigma below zero the upper one
+        is NaN.
 
     Raises
     ------
     DataError
-        If a value is not finite, a sigma not positive, the confidence outside (0.5, 1), or the estimate lies more
-        than 8 sigma below zero (the error is then wrong, and no limit can be stated).
+        If a value is not finite, a sigma not positive, or the confidence outside (0.5, 1).
     """
     x, scale = _checked(value, sigma, confidence)
     two_sided = float(ndtri(0.5 * (1.0 + confidence)))
     one_sided = float(ndtri(confidence))
     low, high = _lower_end(x, confidence, two_sided, one_sided), _upper_end(x, confidence, two_sided)
+    high = np.where(x < _LOWEST_ESTIMATE, np.nan, high)
     return BoundedInterval(low * scale, high * scale, confidence)
 
 
@@ -98,13 +100,7 @@ def _checked(value: ArrayLike, sigma: ArrayLike, confidence: float) -> tuple[Flo
         raise DataError("an estimate or its error is not finite")
     if np.any(scale <= 0.0):
         raise DataError("an error must be positive to give an interval", hint="a value without error has no limit")
-    x = estimate / scale
-    if np.any(x < _LOWEST_ESTIMATE):
-        raise DataError(
-            f"an estimate lies {-float(np.min(x)):.1f} sigma below zero",
-            hint="the error is too small or the model is wrong; no honest limit exists",
-        )
-    return x, scale
+    return estimate / scale, scale
 
 
 def _upper_end(x: FloatArray, confidence: float, two_sided: float) -> FloatArray:

@@ -31,9 +31,6 @@ __all__ = [
     "upper_limit",
 ]
 
-MAX_BELOW = 8.0
-"""Standard errors below zero beyond which an amount is no noise around nothing, and no limit can be stated."""
-
 
 class Bounds(Protocol):
     """An estimate with its 68.27 % and 95 % intervals; an end is None where the data set none."""
@@ -131,10 +128,10 @@ def upper_limit(value: float, sigma: float, confidence: float, *, always: bool =
     dict
         Empty where the amount is above zero, or so far below that it is no noise around nothing.
     """
-    if not sigma > 0 or value < -MAX_BELOW * sigma:
+    if not sigma > 0:
         return {}
     found = feldman_cousins(value, sigma, confidence)
-    if not (always or bool(found.one_sided)):
+    if not (always or bool(found.one_sided)) or not math.isfinite(float(found.high)):
         return {}
     return {"upper_limit": float(found.high), "limit_confidence": confidence}
 

@@ -190,7 +190,10 @@ def _composition_record(
     quantities: list[Quantity | None] = []
     names = list(rows)
     for m, element in enumerate(composition.elements):
-        limit: dict[str, Any] = {"upper_limit": 100.0 * float(composition.upper_limit[level, m])}
+        limit: dict[str, Any] = {
+            "upper_limit": 100.0 * float(composition.upper_limit[level, m]),
+            "limit_confidence": composition.confidence,
+        }
         quantities.append(
             measured(
                 "composition.atomic_fraction",
@@ -200,7 +203,7 @@ def _composition_record(
                 element,
                 kind="systematic",
                 budget={k: 100.0 * v for k, v in composition.budget(level, element).items()},
-                **({} if composition.detected[level, m] else limit | {"limit_confidence": composition.confidence}),
+                **(limit if not composition.detected[level, m] and np.isfinite(limit["upper_limit"]) else {}),
             )
         )
         quantities += _species_shares(profile, names[m], composition, level, m, rows[names[m]])

@@ -461,6 +461,16 @@ def test_an_engine_that_hangs_dies_or_babbles_is_one_typed_error(tmp_path: Path,
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell the CPU time of a process")
+def test_an_engine_that_a_busy_machine_keeps_waiting_is_not_stopped(tmp_path: Path) -> None:
+    work = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"
+    body = f'for k in 1 2 3 4; do sleep 0.4; {work}; done; echo \'{{"ok": false, "error": "at the end"}}\''
+    engine = Gsas2Engine(python=fake_engine(tmp_path, body))
+    options = RefineOptions(folder=tmp_path / "job", time_limit_s=0.9)
+    with pytest.raises(FitError, match="at the end"):
+        engine.refine(noisy(problem_of(O3), (1.0,), 1), problem_of(O3), PLAN, options)
+
+
 @needs_gsas2
 def test_gsas2_goes_on_with_the_next_job_after_a_failed_one(gsas2: Gsas2Engine, tmp_path: Path) -> None:
     good = problem_of(O3)

@@ -88,7 +88,6 @@ def test_upper_limit_never_falls_when_the_estimate_rises() -> None:
         (1.0, 0.0, 0.95, "must be positive"),
         (1.0, np.inf, 0.95, "not finite"),
         (1.0, 1.0, 95.0, "confidence"),
-        (-9.0, 1.0, 0.95, "9.0 sigma below zero"),
     ],
 )
 def test_a_meaningless_estimate_is_refused_with_its_reason(
@@ -96,3 +95,11 @@ def test_a_meaningless_estimate_is_refused_with_its_reason(
 ) -> None:
     with pytest.raises(DataError, match=words):
         feldman_cousins(value, sigma, confidence)
+
+
+def test_an_estimate_far_below_zero_costs_its_own_limit_and_no_other() -> None:
+    interval = feldman_cousins([-72.0, -8.5, 0.0, 3.0], 1.0, 0.95)
+    assert np.isnan(interval.high).tolist() == [True, True, False, False]
+    alone = feldman_cousins([0.0, 3.0], 1.0, 0.95)
+    np.testing.assert_array_equal(interval.high[2:], alone.high)
+    np.testing.assert_array_equal(interval.low, [0.0, 0.0, *alone.low])

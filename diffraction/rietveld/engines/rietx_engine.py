@@ -34,6 +34,7 @@ from .rietx_result import INSTRUMENT_PATHS, RietxAnswer
 __all__ = ["RietxEngine", "simulate"]
 
 SUPPORTED = "1.10."
+_POLL_S = 0.1
 _THREADS = "RIETX_COMPILED_THREADS"
 _DEGREE = 180.0 / math.pi
 _NEGLIGIBLE_SMEAR = 0.05  # of the step of the pattern
@@ -89,7 +90,7 @@ class RietxEngine:
                     found = _without_axial(pattern, problem, plan, found, cancel)
             except RefinementCancelled as error:
                 raise FitError(
-                    f"rietx did not finish within {options.time_limit_s:g} s",
+                    f"rietx did not finish within {options.time_limit_s:g} s of CPU time",
                     source=pattern.name,
                     hint="raise time_limit_s, or refine a shorter range or fewer parameters",
                 ) from error
@@ -106,17 +107,24 @@ def _load() -> None:
 
 @contextlib.contextmanager
 def _deadline(seconds: float) -> Iterator[Any]:
-    """Yield a token that cancels a refinement after so many seconds, between two evaluations of its model."""
+    """Yield a token that cancels a refinement after so much CPU time (s), between two evaluations of its model."""
     from rietx.optimize.cancel import CancelToken
 
-    token = CancelToken()
-    timer = threading.Timer(seconds, token.cancel)
-    timer.daemon = True
-    timer.start()
+    token, done, last = CancelToken(), threading.Event(), time.process_time() + seconds
+
+    def watch() -> None:
+        while not done.wait(min(_POLL_S, seconds)):
+            if time.process_time() > last:
+                token.cancel()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield token
     finally:
-        timer.cancel()
+        done.set()
+        watcher.join()
 
 
 def _solve(pattern: PowderPattern, problem: Problem, plan: RefinementPlan, version: str, cancel: Any) -> RietveldResult:

@@ -104,6 +104,7 @@ def fit_depth_profile(
     times, flags = _times(data, chosen, candidates, levels, line, inflation, (rises[0], rises[1]))
     mean, mean_sigma = float(constant.parameters[0]), sqrt(inflation * float(constant.covariance[0, 0]))
     limited = chosen.name == "absent" and mean >= -_MOST_NEGATIVE * mean_sigma / sqrt(inflation)
+    limit = float(feldman_cousins(mean, mean_sigma, confidence).high) if limited else np.nan
     if chosen.name == "absent":
         flags.insert(0, "NOT_DETECTED" if limited else "NEGATIVE_FRACTION")
     if poor:
@@ -129,7 +130,7 @@ def fit_depth_profile(
         slope_sigma=sqrt(inflation * float(line.covariance[1, 1])) if linear else None,
         mean=mean,
         mean_sigma=mean_sigma,
-        upper_limit=float(feldman_cousins(mean, mean_sigma, confidence).high) if limited else None,
+        upper_limit=limit if np.isfinite(limit) else None,
         confidence=confidence,
         flags=tuple(flags),
         **{name: times.get(name) if chosen.chi2 <= _GROSS * dof or not poor else None for name in _TIME_NAMES},
