@@ -144,3 +144,27 @@ def test_a_survey_is_not_asked_for_by_name_where_one_spectrum_is_wide(tmp_path: 
     text = (tmp_path / "r.toml").read_text().replace("Survey", "Uebersicht")
     (tmp_path / "r.toml").write_text(text)
     assert execute(tmp_path / "r.toml", tmp_path / "again", figures=False).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "elements"),
+    [
+        ("cellulose_fitted_following_briggs.vms", 0, {"C", "O"}),
+        ("irregular.vms", 0, {"C", "O", "Mg", "Fe"}),
+        ("SnO2_10nm_1.pro", 0, {"C", "O", "Sn"}),
+        ("SnO2_10nm_1.pro", -1, {"C", "O", "Sn", "Si"}),
+    ],
+)
+def test_real_surveys_show_what_their_samples_are(file: str, row: int, elements: set[str], shared_data: Path) -> None:
+    """Cellulose; an iron-bearing magnesium mineral; 10 nm of SnO2 on oxidised silicon, before and after sputtering."""
+    from layerscope.spectra.xps.readers import read
+
+    from layerscope.measured.noise import noise_factor
+
+    spectrum = [s for s in read(shared_data / "xps" / file).spectra if s.region.startswith("Survey")][row]
+    each = 1.0 / (spectrum.exposure_s or 1.0) if spectrum.intensity_unit == "counts/s" else 1.0
+    noise = max(each, noise_factor([spectrum], "scaled")[0])
+    search = find_peaks(spectrum.axis, spectrum.counts, noise * np.maximum(spectrum.counts, each))
+    photon = spectrum.excitation_energy_eV or 0.0
+    lines = {name: element_lines(name, photon) for name in known_elements()}
+    assert present(identify(search, lines, photon)) == elements

@@ -180,7 +180,7 @@ class _Survey:
             state=self.state,
             inputs=self.inputs,
             method=METHOD,
-            quantities=some([*_found(found, wanted), *_areas(how, self.spectra.unit), *_fractions(how)]),
+            quantities=some([*_found(found, wanted), *_areas(how, self.spectra.unit), *_fractions(how, found)]),
             quality=remarks([*flags, *_flags(found, how)]),
             notes=(*noted, *_notes(found, how, search, photon)),
         )
@@ -294,18 +294,18 @@ def _areas(how: Amounts, unit: str) -> list[Quantity | None]:
     return [measured("peak.net_area", r.area, r.sigma, f"{unit}*eV", r.element, kind="counting") for r in how.regions]
 
 
-def _fractions(how: Amounts) -> list[Quantity | None]:
-    """Return atomic fractions in per cent; with their limits where the region shows nothing beyond its errors."""
+def _fractions(how: Amounts, found: Identification) -> list[Quantity | None]:
+    """Return atomic fractions in per cent; with their limits where an element was not seen, or too little of it."""
     made = how.composition
     if made is None:
         return []
-    found = []
+    quantities, present = [], {one.symbol for one in found.present}
     for m, element in enumerate(made.elements):
         limit: dict[str, Any] = {
             "upper_limit": 100.0 * float(made.upper_limit[0, m]),
             "limit_confidence": made.confidence,
         }
-        found.append(
+        quantities.append(
             measured(
                 "composition.atomic_fraction",
                 100.0 * float(made.fraction[0, m]),
@@ -314,10 +314,10 @@ def _fractions(how: Amounts) -> list[Quantity | None]:
                 element,
                 kind="systematic",
                 budget={part: 100.0 * sigma for part, sigma in made.budget(0, element).items()},
-                **({} if made.detected[0, m] else limit),
+                **({} if made.detected[0, m] and element in present else limit),
             )
         )
-    return found
+    return quantities
 
 
 def _flags(found: Identification, how: Amounts) -> list[str]:
