@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = ["auger_records", "layer_records"]
 
 FloatArray = NDArray[np.float64]
 
+SEEN = 3.0
+"""Standard errors above zero from which a line has a position."""
 SURE = 2.0
 """Standard errors above zero from which an area enters a ratio."""
 ONE_SIDED_95 = 1.645
@@ -33,34 +36,37 @@ CONFIDENCE = 0.95
 
 
 def auger_records(profile: Profile) -> list[ResultRecord]:
-    """Return every Auger parameter of the recipe at the levels that both of its regions have.
-
-    Raises
-    ------
-    DataError
-        If the photon energy is not known.
-    """
+    """Return every Auger parameter of the recipe at the levels that both of its regions have."""
     records: list[ResultRecord] = []
     for table in profile.recipe.auger_parameter:
         names = normalise_region(table.core_region), normalise_region(table.auger_region)
-        if not all(name in profile.fits for name in names):
-            continue  # the failed record of the region says why
-        rows = _common(profile, *names)
-        core, core_sigma = _measured_position(profile.fits[names[0]], table.core, [r for r, _ in rows])
-        other, other_sigma = _measured_position(profile.fits[names[1]], table.auger, [r for _, r in rows])
-        photon = _photon_energy(profile, names[0])
-        value, sigma, parts = auger_parameter(core, core_sigma, other, other_sigma, photon)
-        for level, pair in enumerate(rows):
-            if not (core_sigma[level] > 0 and other_sigma[level] > 0):
-                continue  # a held position says nothing
-            budget = {name: float(part[level]) for name, part in parts.items()}
-            at = float(value[level]), float(sigma[level])
-            states = states_near(table, *at)
-            what = ("auger.parameter", *at, "eV", table.label)
-            quantity = measured(*what, kind="systematic", budget=budget, competing=states)
-            records.append(
-                _record(profile, "xps.auger_parameter", names, pair, [quantity], _auger_notes(table, photon))
-            )
+        if all(name in profile.fits for name in names):  # else the failed record of the region says why
+            with _guarded(profile, "xps.auger_parameter", table.label):
+                records += _auger_levels(profile, table, names)
+    return records
+
+
+def _guarded(profile: Profile, method: str, label: str) -> AbstractContextManager[None]:
+    return profile.context.guard(state=profile.state(None, None), inputs=profile.inputs(label), method=method)
+
+
+def _auger_levels(profile: Profile, table: AugerParameterTable, names: tuple[str, str]) -> list[ResultRecord]:
+    """Return one Auger parameter at every level at which both lines are seen and their positions are free."""
+    rows = _common(profile, *names)
+    core, core_sigma = _measured_position(profile.fits[names[0]], table.core, [r for r, _ in rows])
+    other, other_sigma = _measured_position(profile.fits[names[1]], table.auger, [r for _, r in rows])
+    photon = _photon_energy(profile, names[0])
+    value, sigma, parts = auger_parameter(core, core_sigma, other, other_sigma, photon)
+    records = []
+    for level, pair in enumerate(rows):
+        if not (core_sigma[level] > 0 and other_sigma[level] > 0):
+            continue
+        budget = {name: float(part[level]) for name, part in parts.items()}
+        at = float(value[level]), float(sigma[level])
+        what = ("auger.parameter", *at, "eV", table.label)
+        quantity = measured(*what, kind="systematic", budget=budget, competing=states_near(table, *at))
+        notes = _auger_notes(table, photon)
+        records.append(_record(profile, "xps.auger_parameter", names, pair, [quantity], notes))
     return records
 
 
@@ -72,36 +78,43 @@ def _auger_notes(table: AugerParameterTable, photon: float) -> tuple[str, ...]:
 
 
 def _measured_position(result: RegionFit, species: str, rows: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-    """Return position as measured and its standard error at some levels: the fit's own, with its shift put back."""
-    component = next(c for c in result.components if c.species == species)
+    """Return position as measured and its standard error at some levels: the fit's own, with its shift put back.
+
+    The error is 0 where the line is not seen, or was held where it is.
+
+    Raises
+    ------
+    DataError
+        If the component was left out of the fit.
+    """
+    component = next((c for c in result.components if c.species == species), None)
+    if component is None:
+        raise DataError(f"{species} was left out of the fit of {result.region.name}: it has no position")
     fit = result.fit
     names = [n for n in (f"{component.name}_center", "shift") if (fit.sigma(n) > 0).any()]
     value = fit.value(f"{component.name}_center") + fit.value("shift")
     sigma = np.zeros(value.size)
     if names:
         sigma = np.sqrt(np.maximum(fit.covariance_within(names).sum(axis=(1, 2)), 0.0))
+    area, error = fit.value(f"{component.name}_area"), fit.sigma(f"{component.name}_area")
+    sigma = np.where(area > SEEN * error, sigma, 0.0)
     at = list(rows)
     return np.asarray(value[at]), np.asarray(sigma[at])
 
 
 def layer_records(profile: Profile) -> list[ResultRecord]:
-    """Return the thickness of every layer of the recipe: at each level, and one for all angles where they differ.
-
-    Raises
-    ------
-    DataError
-        If an angle or the photon energy is not known.
-    """
+    """Return the thickness of every layer of the recipe: at each level, and one for all angles where they differ."""
     records: list[ResultRecord] = []
     for table in profile.recipe.overlayer:
         names = normalise_region(table.region), table.other_region
         if not all(name in profile.fits for name in names):
             continue  # the failed record of the region says why
-        layer = _Layer.of(profile, table)
-        own = layer.level_records()
-        records += own
-        if profile.level_kind == "angle" and len(layer.rows) > 1 and (layer.taking_part.any() or not own):
-            records.append(layer.series_record(own))
+        with _guarded(profile, "xps.layer", f"layer={table.name}"):
+            layer = _Layer.of(profile, table)
+            own = layer.level_records()
+            records += own
+            if profile.level_kind == "angle" and len(layer.rows) > 1 and (layer.taking_part.any() or not own):
+                records.append(layer.series_record(own))
     return records
 
 

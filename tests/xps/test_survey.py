@@ -156,7 +156,7 @@ def test_a_survey_is_not_asked_for_by_name_where_one_spectrum_is_wide(tmp_path: 
     ],
 )
 def test_real_surveys_show_what_their_samples_are(file: str, row: int, elements: set[str], shared_data: Path) -> None:
-    """Cellulose; an iron-bearing magnesium mineral; 10 nm of SnO2 on oxidised silicon, before and after sputtering."""
+    """Cellulose; a solid of Mg, Fe and O by its strong lines; SnO2 on oxidised silicon, before and after sputtering."""
     from layerscope.spectra.xps.readers import read
 
     from layerscope.measured.noise import noise_factor

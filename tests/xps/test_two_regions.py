@@ -228,3 +228,12 @@ def test_published_parameters_within_the_error_are_named_the_nearest_first() -> 
     assert {s.species for s in states_near(table, 1851.1, 0.05)} == {"Cu", "CuO", "Cu(OH)2"}
     assert states_near(table, 1855.0, 0.1) == ()
     assert all("unverified" in s.source for s in states_near(table, 1851.2, 0.3))
+
+
+def test_a_line_that_is_not_seen_has_no_auger_parameter(tmp_path: Path) -> None:
+    regions = [
+        (("Cu 2p", 926.0, 946.0), [[(932.4, 1.2, 30000.0)]] * 2),
+        (("Cu 3p", 563.0, 585.0), [[(569.8, 3.0, 30000.0)], [(569.8, 3.0, 0.0)]]),
+    ]
+    (record,) = of(run(tmp_path, regions, AUGER), "xps.auger_parameter")
+    assert record.state.etch_time_s == 0.0

@@ -27,7 +27,8 @@ CORE_EV = 3.0
 """Around its lines, a peak of another element is a disturbance and not a neighbour."""
 STRONG = 0.2
 """Least strength of a level that an element may be quantified by, against its strongest."""
-VARIED = {"narrower": 0.8, "wider": 1.25}
+VARIED = {"narrower": -0.2, "wider": 0.25}
+"""How much further a region reaches, in shares of its reach, to see what the choice of its ends does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,11 +177,10 @@ def integrate(
         return None
     area, linear, sigma, curve = _net(energy[inside], intensity[inside], variance[inside])
     others = {"linear": linear}
-    for name, factor in VARIED.items():
-        low, high = (centre + factor * (ends[0] - centre), ends[1] + (factor - 1.0) * ABOVE_EV)
-        if name == "wider" or high - low < 6.0:
-            low, high = max(low, ends[0]), min(high, ends[1]) if len(disturbed) else high
-        rows = within(low, high)
+    cut = ends[1] < centre + line.doublet_eV + ABOVE_EV - 1e-9  # by a neighbour: there is no room for more
+    for name, more in VARIED.items():
+        reach = min(more, 0.0)  # below its first line a region has little to gain
+        rows = within(ends[0] + reach * (ends[0] - centre), ends[1] + (reach if cut else more) * ABOVE_EV)
         others[name] = _net(energy[rows], intensity[rows], variance[rows])[0] if rows.sum() >= 8 else area
     share = 0.5 * min(sum(disturbed.values()), 1.0)
     background = np.zeros_like(energy)
