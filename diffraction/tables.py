@@ -41,6 +41,7 @@ _FEW = 3
 _NOTES = {
     "peaks": "Errors: counting and shared shapes, from the covariance of the joint fit; those of weight fractions also "
     "hold how well the structure factors are known (parts of both in the records).",
+    "stacks": "Read as stacks of filled and empty layers. Errors: counting, and how wrong the shapes are (model).",
     "events": "Errors are half of the 68 % interval; where only an interval is known it stands alone.",
     "rietveld": "Errors from the covariance; times fit.serial_factor of each record they hold for correlated residuals "
     "too.",
@@ -63,6 +64,9 @@ def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         )
         tables.append(table(of("xrd_peaks.series"), ("component",), shapes, title=f"{sample}: shape of the lines"))
         tables.append(_events(of("xrd_peaks.series"), sample))
+        stacks, title = of("xrd_peaks.stack_frame"), f"{sample}: shares of layers"
+        tables.append(table(stacks, _STATE, ("phase.layer_fraction",), title=title, note=_NOTES["stacks"]))
+        tables.append(long_table(of("xrd_peaks.stacks"), title=f"{sample}: stacks"))
         shifts = of("xrd_peaks.shift")
         for region in dict.fromkeys(r.state.region for r in shifts):
             own = [r for r in shifts if r.state.region == region]

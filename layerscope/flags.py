@@ -277,6 +277,14 @@ _LIST = (
     Flag(
         "UNNAMED_LINE", "a line fits no declared component", "see the notes; declare it or cut it off", of_series=True
     ),
+    Flag(
+        "STACKS_FIT_BETTER",
+        "read as stacks of filled and empty layers the series has a BIC that is lower than with lines of their own, by "
+        "as much as given, more than {threshold}: fractions by lines may be off by several of their errors",
+        "take the shares of layers from the records of the stacks",
+        threshold=10.0,
+        of_series=True,
+    ),
     _note("WIDTH_TIED", "too weak for a width of its own: it has that of another line", "nothing"),
     _note("HELD_MINOR_PHASE", "cell and texture of a faint phase were held", "nothing"),
     # --- whole patterns

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
+import numpy as np
+
 from layerscope.errors import DataError
 
-__all__ = ["ComponentSet", "HardwareLine", "LineComponent", "hardware_lines", "lco_003"]
+from ..radiation import FloatArray
+
+__all__ = [
+    "ComponentSet",
+    "HardwareLine",
+    "LineComponent",
+    "Scatterer",
+    "Stacking",
+    "hardware_lines",
+    "lco_003",
+]
 
 Side = Literal["first", "turn", "high", "low"]
 _SIDES = ("first", "turn", "high", "low")
@@ -62,6 +74,59 @@ class LineComponent:
 
 
 @dataclass(frozen=True)
+class Scatterer:
+    """Atoms of one kind in a layer: `count` at `height_A` above and below its middle; form factor a, b, c."""
+
+    element: str
+    count: float
+    height_A: float
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    c: float
+
+    def amplitude(self, q: FloatArray, b_iso_A2: float) -> FloatArray:
+        """Return the amplitude (electrons) at q (1/Å), displaced isotropically."""
+        s2 = (q / (4.0 * np.pi)) ** 2
+        form = np.exp(-np.multiply.outer(s2, self.b)) @ np.asarray(self.a) + self.c
+        return np.asarray(self.count * form * np.exp(-b_iso_A2 * s2) * np.cos(q * self.height_A))
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """What the layers of a set are made of, and which components are their stacks.
+
+    Attributes
+    ----------
+    ordered, mixed, alternating : str
+        Components whose interlayers are all filled, in a disordered order, filled and empty in turn.
+    guest : float
+        Guests in a filled interlayer.
+    b_iso_A2 : float
+        Of all atoms (Å^2).
+    slab : tuple of Scatterer
+    guests : Scatterer
+    """
+
+    ordered: str
+    mixed: str
+    alternating: str
+    guest: float
+    b_iso_A2: float
+    slab: tuple[Scatterer, ...]
+    guests: Scatterer
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Components in the order of their share of empty interlayers."""
+        return self.ordered, self.mixed, self.alternating
+
+    def amplitudes(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the amplitudes of a slab and of the guests of a filled interlayer at q (1/Å)."""
+        slab = np.sum([s.amplitude(q, self.b_iso_A2) for s in self.slab], axis=0)
+        return np.asarray(slab), self.guest * self.guests.amplitude(q, self.b_iso_A2)
+
+
+@dataclass(frozen=True)
 class ComponentSet:
     """Components of one reflection, in the order of the charge.
 
@@ -71,6 +136,8 @@ class ComponentSet:
     low_deg, high_deg : float
         Range (Cu K-alpha-1) in which the lines lie.
     components : tuple of LineComponent
+    stacking : Stacking, optional
+        How some of them are stacks of the same layers.
     """
 
     name: str
@@ -78,6 +145,7 @@ class ComponentSet:
     low_deg: float
     high_deg: float
     components: tuple[LineComponent, ...]
+    stacking: Stacking | None = None
 
     def __getitem__(self, name: str) -> LineComponent:
         for component in self.components:
@@ -133,7 +201,17 @@ def component_set(name: str) -> ComponentSet:
     if len(known) < len(rows) or [c.order for c in rows] != list(range(len(rows))):
         raise DataError("identifiers or orders are not unique", source=f"peaks/{name}.toml")
     head = table["series"]
-    return ComponentSet(head["name"], head["reflection"], head["low_deg"], head["high_deg"], tuple(rows))
+    stacking = _stacking(table["stacking"]) if "stacking" in table else None
+    if stacking is not None and not set(stacking.names) <= known:
+        raise DataError("a stack is no component", source=f"peaks/{name}.toml", hint=", ".join(stacking.names))
+    return ComponentSet(head["name"], head["reflection"], head["low_deg"], head["high_deg"], tuple(rows), stacking)
+
+
+def _stacking(table: dict[str, Any]) -> Stacking:
+    atoms = [
+        Scatterer(**{**row, "a": tuple(row["a"]), "b": tuple(row["b"])}) for row in (*table["slab"], table["guests"])
+    ]
+    return Stacking(**{**table, "slab": tuple(atoms[:-1]), "guests": atoms[-1]})
 
 
 def lco_003() -> ComponentSet:

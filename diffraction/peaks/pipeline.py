@@ -42,6 +42,8 @@ from .readings import read_intergrowth
 from .recipe import PeaksRecipe
 from .sample_records import Analysed, difference_record
 from .series import LineSeries, SeriesOptions, analyse_series
+from .stack_records import stack_flags, stack_records
+from .stack_series import read_stacks
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
@@ -143,6 +145,8 @@ def _recipe_errors(recipe: PeaksRecipe) -> list[LayerscopeError]:
         if name not in components.ids:
             known = ", ".join(components.ids)
             errors.append(RecipeError(f"{where}: no component {name!r}", source=where, hint=f"known: {known}"))
+    if recipe.stacking and components.stacking is None:
+        errors.append(RecipeError(f"stacking: {components.name} names no stacks", source="stacking"))
     if isinstance(recipe.hardware, tuple):
         ids = {h.id for h in hardware_lines()}
         for name in recipe.hardware:
@@ -243,7 +247,12 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         options=_options(recipe, stacked, factor),
     )
     region = component_set(str(recipe.components)).reflection
-    flags = (*series_flags(result), *noise, *missing, *series.flags, *frames_failed(series, stacked))
+    stacks, inputs = None, series.inputs(f"{region}@stacks")
+    if recipe.stacking:  # where it fails, a failed record says so, and the lines stay
+        with context.guard(state=series.state(None, region), inputs=inputs, method="xrd_peaks.stacks"):
+            stacks = read_stacks(result)
+    better = stack_flags(stacks) if stacks is not None else ()
+    flags = (*series_flags(result), *better, *noise, *missing, *series.flags, *frames_failed(series, stacked))
     quality = quality_of(result.joint.fit, flags)
     found = Analysed(series, stacked, result, quality.flags)
     frames = _frame_records(recipe, context, found, region)
@@ -258,7 +267,8 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         notes=(*_notes(result), *series.notes, *result.notes),
     )
     arrays = _arrays(context, found, region, factor)
-    return _Output((*frames, whole), {arrays.name: arrays}, analysed=found)
+    read = () if stacks is None else stack_records(context, found, stacks)
+    return _Output((*frames, whole, *read), {arrays.name: arrays}, analysed=found)
 
 
 def _notes(result: LineSeries) -> list[str]:

@@ -60,6 +60,9 @@ class PeaksRecipe(FitOptions, DiffractionRecipe):
         default="library", description="intensity per weight as declared, or calculated from the structures"
     )
     total: tuple[str, ...] = Field(default=("IG", "H13"), description="components summed in the table")
+    stacking: bool = Field(
+        default=False, description="read the lines also as stacks of filled and empty layers, where the set names them"
+    )
     reflections: tuple[ReflectionTable, ...] = Field(default=(), description="single lines to follow")
     compare: ComparisonTable | None = Field(default=None, description="one sample against another at equal voltages")
 

@@ -16,7 +16,7 @@ from layerscope.fitting.basis import BasisValues
 from layerscope.fitting.projection import Elimination, information
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
 
-__all__ = ["SeriesCovariance", "series_covariance"]
+__all__ = ["SeriesCovariance", "covariance_of", "full_jacobian", "series_covariance"]
 
 FloatArray = NDArray[np.float64]
 
@@ -95,49 +95,98 @@ def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solutio
     layout = evaluator.layout
     groups, n_patterns = solution.shared.shape[0], layout.n_patterns
     rows, n = groups * n_patterns, data.y.shape[-1]
-    n_v, n_t, n_m, n_s = len(layout.shared), layout.n_local, evaluator.n_linear, layout.n_shared
-    d = n_t + n_m
+    n_v, n_s = len(layout.shared), layout.n_shared
     q, routes = evaluator.parameters(solution.shared, solution.local)
-    r_local = np.empty((rows, d, d))
-    link_raw = np.empty((rows, d, n_s))
-    rest = np.empty((rows, n_s, n_s))
-    scale = np.empty((rows, d))
-    size_shared = np.empty((rows, n_s))
+    factors = _Factors.empty((groups, n_patterns), layout.n_local + evaluator.n_linear, n_s)
     fixed_c = solution.coefficients.reshape(rows, -1)
     spread = np.broadcast_to(layout.spread, (groups, *layout.spread.shape)).reshape(rows, n_v, n_s)
     for part in evaluator.chunks(rows, n):
         chunk = data.part(part)
         basis = evaluator.basis(chunk, q[part])
         _, root_weight = chunk.with_priors()
-        jacobian = _full_jacobian(evaluator, basis, root_weight, fixed_c[part], routes, part)
+        cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
+        jacobian = full_jacobian(evaluator, basis, root_weight, fixed_c[part], cut)
         shared_block = np.einsum("rvs,rvn->rns", spread[part], jacobian[:, :n_v])
         own = np.concatenate([jacobian[:, n_v:], basis.columns * root_weight[:, None, :]], axis=1)
-        size_shared[part] = np.einsum("rns,rns->rs", shared_block, shared_block)
+        factors.add(part, shared_block, own)
+    return factors.covariance()
+
+
+def covariance_of(shared: FloatArray, own: FloatArray) -> SeriesCovariance:
+    """Return the covariance that weighted derivatives give.
+
+    Parameters
+    ----------
+    shared : ndarray, shape (G, L, S, N)
+        Derivatives of the model in units of the noise by the parameters that the patterns of a series share.
+    own : ndarray, shape (G, L, d, N)
+        By each pattern's own.
+    """
+    groups, n_patterns, d, n = own.shape
+    rows = groups * n_patterns
+    factors = _Factors.empty((groups, n_patterns), d, shared.shape[2])
+    factors.add(slice(0, rows), shared.reshape(rows, -1, n).transpose(0, 2, 1), own.reshape(rows, d, n))
+    return factors.covariance()
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """The Jacobian of many patterns, factored pattern by pattern."""
+
+    shape: tuple[int, int]  # series, patterns
+    triangle: FloatArray  # (R, d, d)
+    link: FloatArray  # (R, d, S)
+    rest: FloatArray  # (R, S, S)
+    scale: FloatArray  # (R, d)
+    size_shared: FloatArray  # (R, S)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int], d: int, n_shared: int) -> _Factors:
+        rows = shape[0] * shape[1]
+        sizes = ((d, d), (d, n_shared), (n_shared, n_shared), (d,), (n_shared,))
+        return cls(shape, *(np.empty((rows, *size)) for size in sizes))
+
+    def add(self, part: slice, shared: FloatArray, own: FloatArray) -> None:
+        """Factor some rows: derivatives by shared parameters (B, N, S) and by the rows' own (B, d, N)."""
+        self.size_shared[part] = np.einsum("rns,rns->rs", shared, shared)
         norm = np.sqrt(np.einsum("rdn,rdn->rd", own, own))
-        scale[part] = np.where(norm > 0, norm, 1.0)
-        own_q, r_local[part] = _qr((own / scale[part][..., None]).transpose(0, 2, 1))
-        moment = own_q.transpose(0, 2, 1) @ shared_block
-        link_raw[part] = moment
-        rest[part] = _triangle(shared_block - own_q @ moment, n_s)
-    shape = (groups, n_patterns)
-    inverse, weak_rows = _upper_inverse(r_local)
-    inverse = inverse / scale[..., :, None]
-    link = (inverse @ link_raw).reshape(*shape, d, n_s)
-    size = np.sqrt(size_shared.reshape(groups, n_patterns, n_s).sum(axis=1))
-    shared, weak_shared = _shared_covariance(rest.reshape(groups, n_patterns * n_s, n_s), size)
-    own_part = (inverse @ inverse.transpose(0, 2, 1)).reshape(*shape, d, d)
-    return SeriesCovariance(shared, own_part, link, weak_rows.reshape(shape).any(axis=1) | weak_shared)
+        self.scale[part] = np.where(norm > 0, norm, 1.0)
+        own_q, self.triangle[part] = _qr((own / self.scale[part][..., None]).transpose(0, 2, 1))
+        moment = own_q.transpose(0, 2, 1) @ shared
+        self.link[part] = moment
+        self.rest[part] = _triangle(shared - own_q @ moment, shared.shape[2])
+
+    def covariance(self) -> SeriesCovariance:
+        """Put the patterns of each series together."""
+        (groups, n_patterns), (d, n_s) = self.shape, self.link.shape[1:]
+        inverse, weak_rows = _upper_inverse(self.triangle)
+        inverse = inverse / self.scale[..., :, None]
+        link = (inverse @ self.link).reshape(*self.shape, d, n_s)
+        size = np.sqrt(self.size_shared.reshape(*self.shape, n_s).sum(axis=1))
+        shared, weak_shared = _shared_covariance(self.rest.reshape(groups, n_patterns * n_s, n_s), size)
+        own = (inverse @ inverse.transpose(0, 2, 1)).reshape(*self.shape, d, d)
+        return SeriesCovariance(shared, own, link, weak_rows.reshape(self.shape).any(axis=1) | weak_shared)
 
 
-def _full_jacobian(
+def full_jacobian(
     evaluator: RowEvaluator,
     basis: BasisValues,
     root_weight: FloatArray,
     coefficients: FloatArray,
     routes: list[list[tuple[int, FloatArray | None]]],
-    part: slice,
 ) -> FloatArray:
-    """Return the weighted derivatives of some rows with respect to the free parameters, shape (B, V, n)."""
+    """Return the weighted derivatives of some rows with respect to the free parameters, shape (B, V, n).
+
+    Parameters
+    ----------
+    evaluator : RowEvaluator
+    basis : BasisValues
+        Of these rows.
+    root_weight : ndarray, shape (B, n)
+    coefficients : ndarray, shape (B, m)
+    routes : list
+        For each model parameter the free parameters behind it, with the slope (B,) or None for 1.
+    """
     rows, n = root_weight.shape
     held = Elimination(
         np.zeros((rows, 0, n)),
@@ -147,8 +196,7 @@ def _full_jacobian(
         np.zeros((rows, 0, 0)),
         np.zeros(rows, dtype=bool),
     )
-    cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
-    return information(basis, held, root_weight, cut, len(evaluator.layout.free_names)).jacobian
+    return information(basis, held, root_weight, routes, len(evaluator.layout.free_names)).jacobian
 
 
 def _qr(a: FloatArray) -> tuple[FloatArray, FloatArray]:

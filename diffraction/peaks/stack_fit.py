@@ -1,0 +1,239 @@
+"""The joint fit of a series as stacks of layers: instrument first, then the order of the mixed stack, then all.
+
+Freed at once, the widths of the instrument take what the disorder does to the lines, and the fit ends elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting import PER_PATTERN, Series, SeriesFit, fit_series
+from layerscope.fitting.layout import Scope, Smooth
+from layerscope.fitting.measured import known_once
+from layerscope.fitting.solver import Tolerances
+
+from ..radiation import FloatArray
+from .frames import FrameData
+from .model import LineModel
+from .stack_model import HELD, StackModel
+
+__all__ = ["Range", "StackFit", "StackTask", "values_of_start"]
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+Range = Literal[1, 2]
+"""How far back the order of interlayers looks."""
+
+FEW = 12
+"""Frames that are enough for the instrument, and for a first look at the order."""
+
+TREND_A = 0.006
+"""How well the spacing of ordered stacks follows its own course (Å): keeps them apart from mixed ones."""
+
+LAYERS, LAYERS_SIGMA = 150.0, 0.7
+"""Layers of a crystallite before anything is known, and how well their logarithm is known."""
+
+SPREAD, SPREAD_SIGMA = 0.3, 0.1
+"""Standard deviation of the logarithm of the number of layers, and how well that is known."""
+
+ALIKE = 0.2
+"""How alike the sizes of the three stacks are: standard deviation of the logarithm of their ratio."""
+
+SIZES = ("ln_layers_mixed", "ln_layers_alternating")
+STARTS = ((0.3, 0.3), (0.15, 0.75), (0.4, 0.1))
+"""Orders that a fit starts from: none, blocks, empty layers that keep away from each other."""
+
+ORDER = ("p", "r", "mean_spacing")
+BOUNDS = {
+    "fwhm": (0.02, 0.6),
+    "mixing": (0.0, 1.0),
+    "axial": (1e-3, 0.04),
+    "ln_layers": (2.5, 8.0),
+    "size_spread": (0.05, 0.8),
+    "p": (0.01, 0.95),
+    "r": (0.01, 0.97),
+}
+JOINT = Tolerances(reduction=1e-7, step=1e-7, max_iterations=40)
+ROUGH = Tolerances(reduction=1e-4, step=1e-4, max_iterations=25)
+_OFF_SIGMA = 1.0  # the amount of a stack that is off is 0 whatever this number
+
+
+@dataclass(frozen=True)
+class StackFit:
+    """Joint fit of stacks.
+
+    Attributes
+    ----------
+    model : StackModel
+    fit : SeriesFit
+    present : ndarray of bool, shape (3, F)
+        Stacks that each frame was fitted with.
+    """
+
+    model: StackModel
+    fit: SeriesFit
+    present: BoolArray
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Value of every parameter that all frames share; of the mean spacing that of the last frame."""
+        names = [n for n in self.model.nonlinear_names if n != "filled_spacing" and not n.endswith("_on")]
+        return {n: float(self.fit.value(n)[-1]) for n in names}
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """Names of the amounts."""
+        return tuple(f"{n}_area" for n in self.model.names)
+
+    def amounts(self) -> tuple[FloatArray, FloatArray]:
+        """Return amounts of layers (3, F), zero where a stack is not there, and their covariance (F, 3, 3)."""
+        on = (self.present[:, None] & self.present[None]).transpose(2, 0, 1)
+        amounts = np.where(self.present, self.fit.stacked(self.areas), 0.0)
+        return amounts, self.fit.covariance_within(self.areas) * on
+
+    def curves(self) -> FloatArray:
+        """Return what each stack counts in every frame, shape (3, F, n)."""
+        fit = self.fit
+        q = np.stack([fit.value(n) for n in self.model.nonlinear_names], axis=1)
+        columns = self.model.basis(fit.x[:1], q, derivatives=False).columns[:, :3]
+        return np.asarray((columns * self.amounts()[0].T[:, :, None]).transpose(1, 0, 2))
+
+
+def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
+    """Return what the shared parameters start from: lines as frames of one phase have them, sizes and order of any."""
+    shape = lines.shape
+    values = dict.fromkeys(("ln_layers", *SIZES), float(np.log(LAYERS)))
+    values |= {"size_spread": SPREAD, "fwhm": 0.75 * min(shape.fwhm.values()), "mixing": shape.mixing}
+    values |= {
+        "axial": float(np.clip(shape.axial, 2e-3, 0.035)),
+        "mean_spacing": mean_spacing,
+        "p": STARTS[0][0],
+        "r": STARTS[0][1],
+    }
+    for h in lines.held:
+        values |= {f"{h.id}_center": h.center, f"{h.id}_fwhm": h.fwhm, f"{h.id}_mixing": shape.mixing}
+    return values
+
+
+def _few(rows: IntArray) -> IntArray:
+    """Return some of the rows, evenly spread."""
+    if rows.size == 0:
+        return rows
+    some: IntArray = rows[np.unique(np.linspace(0, rows.size - 1, min(FEW, rows.size)).round().astype(int))]
+    return some
+
+
+@dataclass(frozen=True)
+class StackTask:
+    """A series to be fitted.
+
+    Attributes
+    ----------
+    data : FrameData
+    model : StackModel
+    course : ndarray, shape (F,)
+        Smooth course of the filled spacing (Å).
+    """
+
+    data: FrameData
+    model: StackModel
+    course: FloatArray
+
+    @property
+    def instrument(self) -> tuple[str, ...]:
+        """Parameters that frames of one phase can tell."""
+        cell = (f"{n}_{part}" for n in self.model.held for part in HELD)
+        return (*self.model.line.parameters[1:], "ln_layers", "size_spread", *cell)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """All parameters that the frames share."""
+        return (*self.instrument, *SIZES, *ORDER)
+
+    def staged(
+        self, values: Mapping[str, float], present: BoolArray, reach: Range, *, tolerances: Tolerances = ROUGH
+    ) -> StackFit:
+        """Fit the series stage by stage.
+
+        Parameters
+        ----------
+        values : mapping of str to float
+            Start of the shared parameters.
+        present : ndarray of bool, shape (3, F)
+            Stacks to fit in each frame.
+        reach : {1, 2}
+            Range of the order.
+        tolerances : Tolerances
+            Of the last stage.
+        """
+        several = present[1:].any(axis=0)
+        single, late = _few(np.flatnonzero(~several)), _few(np.flatnonzero(several))
+        if single.size:
+            values = {**values, **self.fit(single, values, present, self.instrument, reach, tolerances=ROUGH).values}
+        tried = [
+            self.fit(late, {**values, "p": p, "r": r}, present, ORDER, reach, tolerances=ROUGH)
+            for p, r in (STARTS[:1] if reach == 1 else STARTS)
+        ]
+        values = {**values, **min(tried, key=lambda one: one.fit.chi2).values}
+        return self.fit(np.arange(several.size), values, present, self.free, reach, tolerances=tolerances)
+
+    def fit(
+        self,
+        rows: IntArray,
+        values: Mapping[str, float],
+        present: BoolArray,
+        free: Sequence[str],
+        reach: Range,
+        *,
+        tolerances: Tolerances = JOINT,
+    ) -> StackFit:
+        """Fit some frames with the shared parameters `free`; see `staged`."""
+        model, data, course, on = self.model, self.data.only(rows), self.course[rows], present[:, rows]
+        count, any_late = rows.size, on[1:].any(axis=0)
+        parameters = model.make_parameters(values)
+        parameters["filled_spacing"].set(vary=True, min=course.min() - 0.1, max=course.max() + 0.1)
+        priors = {"filled_spacing": (course, np.full(count, TREND_A))}
+        scopes: dict[str, Scope] = {"filled_spacing": PER_PATTERN}
+        starts = {f"{n}_on": on[k].astype(float) for k, n in enumerate(model.names)} | {"filled_spacing": course}
+        for name, there in zip(model.names, on, strict=True):
+            if not there.all():
+                priors[f"{name}_area"] = (np.zeros(count), np.where(there, np.inf, _OFF_SIGMA))
+        for name in set(BOUNDS) & set(free):
+            low, high = BOUNDS[name]
+            parameters[name].set(vary=True, min=low, max=high)
+        for name in set(free).intersection(f"{h}_{part}" for h in model.held for part in HELD):
+            here = values[name]
+            low, high = (here - 0.1, here + 0.1) if name.endswith("_center") else (0.03, 1.0)
+            parameters[name].set(vary=True, min=low * (not name.endswith("_mixing")), max=high)
+        if "ln_layers" in free:
+            priors["ln_layers"] = known_once(float(np.log(LAYERS)), LAYERS_SIGMA, count)
+            priors["size_spread"] = known_once(SPREAD, SPREAD_SIGMA, count)
+        for name in SIZES:  # sizes of the other stacks: known against that of the ordered ones
+            more = name.replace("ln_layers", "more_layers")
+            parameters.add(more, values[name] - values["ln_layers"], vary=name in free, min=-1.5, max=1.5)
+            parameters[name].set(expr=f"ln_layers + {more}")
+            if name in free:
+                priors[more] = known_once(0.0, ALIKE, count)
+        if "mean_spacing" in free:
+            here = values["mean_spacing"]
+            parameters["mean_spacing"].set(vary=True, min=here - 0.12, max=here + 0.12)
+            if np.ptp(course[any_late]) > TREND_A:  # it follows the filled one
+                scopes["mean_spacing"] = Smooth(2)
+        if reach == 1 and "p" in free:
+            parameters["r"].set(expr="p")
+        variable = np.clip(course, course[any_late].min(), course[any_late].max()) if any_late.any() else course
+        fit = fit_series(
+            model,
+            parameters,
+            Series(data.x, data.y, variable=variable, variance=data.variance, use=data.use, priors=priors),
+            scopes=scopes,
+            starts=starts,
+            weights="given",
+            tolerances=tolerances,
+        )
+        return StackFit(model, fit, on)

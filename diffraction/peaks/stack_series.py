@@ -1,0 +1,282 @@
+"""A finished series of lines read again as stacks of layers, with errors that allow for wrong shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.fitting.discrepancy import Discrepancy, estimate, generalised, linear
+from layerscope.fitting.limits import feldman_cousins
+
+from ..events import find_kinks
+from ..onset import PhaseEvent
+from ..radiation import FloatArray
+from .bragg import d_from_two_theta
+from .components import Stacking
+from .fractions import fractions_of
+from .frames import FrameData
+from .line_series import LineSeries
+from .model import LineModel
+from .selection import keep_persistent
+from .stack_fit import Range, StackFit, StackTask, values_of_start
+from .stack_model import StackModel
+from .stacking import block_length, share_of_empty
+from .tracks import trajectory
+
+__all__ = ["LINES", "Reading", "StackSeries", "Weighed", "read_stacks"]
+
+BoolArray = NDArray[np.bool_]
+
+BESIDE = 8
+"""Most frames beside those of several phases in which other stacks are looked for: their ghosts are seen there."""
+
+SIGNIFICANT = 3.0
+"""Standard errors, wrong shapes included, above which a stack is there."""
+
+LINES = "lines of their own"
+"""The alternative to stacks."""
+
+LAW = 0.01
+"""Error of the share of empty interlayers when the blocks follow another law, from simulated series of four laws."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number with the error that counting alone gives it, and with its whole error."""
+
+    value: float
+    counting: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """One of the models that were compared."""
+
+    name: str
+    chi2: float
+    n_free: int
+    bic: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class StackSeries:
+    """A series as stacks; K = 3 stacks (ordered, mixed, alternating), F frames.
+
+    Attributes
+    ----------
+    stacking : Stacking
+    rows : ndarray of int
+        Frames in which there may be more than ordered stacks.
+    present : ndarray of bool, shape (3, F)
+    share : ndarray, shape (3, F)
+        Of the layers; 0 where a stack is absent.
+    counting, covariance : ndarray, shape (F, 3, 3)
+        Of the shares: from the counts alone, and with wrong shapes.
+    free, free_sigma, limit : ndarray, shape (3, F)
+        Share that a stack would have where it was judged absent (either sign), its error, and its 95 % upper limit.
+    plain, fit : StackFit
+        By least squares, and after a step with the discrepancies.
+    discrepancy : dict of str to Discrepancy
+        What the residuals say about the shapes: of the instrument's line, and of the mixed stack.
+    compared : tuple of Weighed
+        Models of the same frames.
+    events : tuple of PhaseEvent
+        Onsets and ends, above the ghosts.
+    """
+
+    stacking: Stacking
+    rows: NDArray[np.intp]
+    present: BoolArray
+    share: FloatArray
+    counting: FloatArray
+    covariance: FloatArray
+    free: FloatArray
+    free_sigma: FloatArray
+    limit: FloatArray
+    plain: StackFit
+    fit: StackFit
+    discrepancy: dict[str, Discrepancy]
+    compared: tuple[Weighed, ...]
+    events: tuple[PhaseEvent, ...]
+
+    def of_order(self, function: Callable[[float, float], float], law: float = 0.0) -> Reading:
+        """Return a function of the two probabilities, with errors; `law` is a further part of the whole one."""
+        values = self.fit.values
+        p, r = values["p"], values["r"]
+        step = 1e-5
+        slope = np.array([function(p + step, r) - function(p - step, r), function(p, r + step) - function(p, r - step)])
+        slope /= 2.0 * step
+        sigmas = []
+        for one in (self.plain, self.fit):
+            covariance = one.fit.covariance_within(["p", "r"])[-1]
+            sigmas.append(float(np.sqrt(max(slope @ covariance @ slope, 0.0))))
+        return Reading(function(p, r), sigmas[0], float(np.hypot(sigmas[1], law)))
+
+    @property
+    def empty(self) -> Reading:
+        """Share of empty interlayers in the mixed stacks."""
+        return self.of_order(share_of_empty, LAW)
+
+    @property
+    def blocks(self) -> tuple[Reading, Reading]:
+        """Mean layers of an alternating and of a filled block in the mixed stacks."""
+        return self.of_order(lambda p, r: block_length(p, r)[0]), self.of_order(lambda p, r: block_length(p, r)[1])
+
+    def empty_in_all(self, frame: int) -> Reading:
+        """Return the share of empty interlayers among all in a frame."""
+        inside = self.empty
+        weights = np.array([0.0, inside.value, 0.5])
+        mixed = float(self.share[1, frame])
+        errors = [
+            float(np.hypot(np.sqrt(max(weights @ c[frame] @ weights, 0.0)), mixed * e))
+            for c, e in ((self.counting, inside.counting), (self.covariance, inside.sigma))
+        ]
+        return Reading(float(weights @ self.share[:, frame]), errors[0], errors[1])
+
+
+def read_stacks(series: LineSeries) -> StackSeries | None:
+    """Read a finished series as stacks; None where its set of lines names no stacks or no frame holds several phases.
+
+    Parameters
+    ----------
+    series : LineSeries
+        Whose first line gives the course of the filled spacing, and whose lines tell where several phases are.
+    """
+    stacking, joint = series.options.components.stacking, series.joint
+    late = _beside(np.asarray(joint.present[1:].any(axis=0)))
+    if stacking is None or not late.any():
+        return None
+    fit, y = joint.fit, joint.fit.y
+    variance = series.options.noise_factor * np.maximum(fit.expected, 0.5)
+    data = FrameData(series.two_theta, y, variance, fit.root_weight > 0)
+    lines = LineModel(joint.model.line, joint.shape, series.hardware, joint.model.polynomial)
+    model = StackModel(
+        stacking, lines.line, data.x, held=lines.held, axial=lines.shape.axial, polynomial=lines.polynomial
+    )
+    task = StackTask(data, model, _course(series))
+    typical = series.options.components[stacking.alternating].two_theta_deg
+    mean_spacing = float(d_from_two_theta([typical], _WAVELENGTH_OF_SETS)[0][0])
+    start = values_of_start(lines, mean_spacing)
+    every = np.stack([np.ones(late.size, bool), late, late])
+    asked = task.staged(start, every, 2)
+    asked_gls, _ = _with_discrepancies(asked)
+    free, covariance = fractions_of(*asked_gls.amounts(), np.ones(3))
+    sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
+    present = every & (free > SIGNIFICANT * sigma)
+    present = keep_persistent(present, series.options.fit.guard.persistence)
+    present[0] |= ~present.any(axis=0)
+    fits: dict[Range, StackFit] = {}
+    everything = np.arange(late.size)
+    fits[1] = task.staged(start, present, 1)
+    fits[2] = task.fit(everything, asked.values, present, task.free, 2)
+    if fits[2].fit.chi2 > fits[1].fit.chi2:  # a range of one is a special case: another minimum was found
+        fits[2] = task.fit(everything, fits[1].values, present, task.free, 2)
+    compared = _compared(series, data, fits)
+    chosen: Range = 1 if compared[0].chosen else 2
+    result, discrepancy = _with_discrepancies(fits[chosen])
+    share, whole = fractions_of(*result.amounts(), np.ones(3))
+    absent = ~present & late
+    free = np.where(absent, free, np.nan)
+    limit = np.full(free.shape, np.nan)
+    limit[absent] = feldman_cousins(np.maximum(free[absent], -5 * sigma[absent]), sigma[absent], 0.95).high
+    merged = np.where(absent, free, share)
+    return StackSeries(
+        stacking=stacking,
+        rows=np.flatnonzero(late),
+        present=present,
+        share=share,
+        counting=fractions_of(*fits[chosen].amounts(), np.ones(3))[1],
+        covariance=whole,
+        free=free,
+        free_sigma=np.where(absent, sigma, np.nan),
+        limit=limit,
+        plain=fits[chosen],
+        fit=result,
+        discrepancy=discrepancy,
+        compared=compared,
+        events=_events(series, stacking, present, late, merged, np.where(absent, sigma, _sd(whole))),
+    )
+
+
+_WAVELENGTH_OF_SETS = 1.5405929
+"""Å; for which the sets of lines give angles."""
+
+
+def _sd(covariance: FloatArray) -> FloatArray:
+    return np.asarray(np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0)))
+
+
+def _beside(several: BoolArray) -> BoolArray:
+    """Return frames of several phases and those beside them, but no more than a third of those of one phase."""
+    by = min(BESIDE, int((~several).sum()) // 3)
+    return np.asarray(np.convolve(several, np.ones(2 * by + 1))[by : by + several.size] > 0.5)
+
+
+def _course(series: LineSeries) -> FloatArray:
+    """Return the smooth course of the filled spacing (Å), from the first line of the series."""
+    joint, name = series.joint, series.joint.names[0]
+    seen = np.flatnonzero(joint.present[0])
+    position, sigma = joint.fit.value(f"{name}_center"), joint.fit.sigma(f"{name}_center")
+    course = trajectory(name, seen, position[seen], np.maximum(sigma[seen], 1e-4), joint.present.shape[1])
+    return d_from_two_theta(course.position, joint.model.line.radiation.alpha1)[0]
+
+
+def _with_discrepancies(fitted: StackFit) -> tuple[StackFit, dict[str, Discrepancy]]:
+    """Return the fit after a step with what the residuals say about its shapes.
+
+    Frames of one phase tell about the instrument's line, which all stacks share; frames of several, what is then left,
+    about the mixed stack.
+    """
+    at, curves = linear(fitted.fit), fitted.curves()
+    several = fitted.present[1:].any(axis=0)
+    found, roots = {}, []
+    if (~several).any():
+        found["line"] = estimate(at, curves[0], np.flatnonzero(~several))
+        roots = [found["line"].roots(at, curve) for curve in curves]
+    if several.any():
+        seen = at.whitened(np.concatenate(roots, axis=2)) if roots else at
+        found["mixed"] = estimate(seen, curves[1], np.flatnonzero(several))
+        roots.append(found["mixed"].roots(at, curves[1]))
+    return replace(fitted, fit=generalised(fitted.fit, at, roots)), found
+
+
+def _compared(series: LineSeries, data: FrameData, fits: dict[Range, StackFit]) -> tuple[Weighed, ...]:
+    """Return orders of range one and two, and the lines, by BIC on the same points with the same weights."""
+    count = int(data.use.sum())
+    line = series.joint.fit
+    rows = [(f"stacks, range {n}", fits[n].fit.chi2, fits[n].fit.n_estimated) for n in (1, 2)]
+    misfit = float((((data.y - line.expected) * data.root_weight) ** 2).sum())
+    rows.append((LINES, misfit, line.n_estimated))
+    bic = [chi2 + free * float(np.log(count)) for _, chi2, free in rows]
+    best = int(np.argmin(bic[:2]))
+    return tuple(Weighed(*row, bic[k], k == best) for k, row in enumerate(rows))
+
+
+def _events(
+    series: LineSeries,
+    stacking: Stacking,
+    present: BoolArray,
+    late: BoolArray,
+    share: FloatArray,
+    sigma: FloatArray,
+) -> tuple[PhaseEvent, ...]:
+    """Return onsets and ends of mixed and alternating stacks.
+
+    A wrong shape of the instrument's line leaves a ghost of them in frames of one phase. It is taken off, and its
+    scatter is part of the errors.
+    """
+    alone = late & ~present[1:].any(axis=0)
+    share, sigma = np.where(late, share, np.nan)[1:], sigma[1:].copy()
+    if alone.sum() >= 3:
+        ghost = share[:, alone]
+        weight = 1.0 / sigma[:, alone] ** 2
+        mean = (ghost * weight).sum(axis=1) / weight.sum(axis=1)
+        more = np.maximum(ghost.var(axis=1, ddof=1) - 1.0 / weight.mean(axis=1), 0.0)
+        share, sigma = share - mean[:, None], np.sqrt(sigma**2 + more[:, None])
+    events = find_kinks(stacking.names[1:], present[1:], share, sigma, series.time_s, series.voltage_V)
+    return tuple(event for event, _, _ in events)

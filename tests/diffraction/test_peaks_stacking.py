@@ -1,0 +1,102 @@
+"""Intensities of stacks of filled and empty interlayers against stacks written down layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layerscope.diffraction.peaks.stacking import (
+    Layer,
+    Sizes,
+    Stacked,
+    alternating,
+    block_length,
+    filled_only,
+    mixed,
+    share_of_empty,
+)
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+Q = np.linspace(1.20, 1.46, 120)
+LAYER = Layer(Q, 38.0 - 4.0 * Q, np.full(Q.size, 0.6))
+FILLED, EMPTY = np.array([4.70, 4.76]), np.array([4.35, 4.30])
+SIZES = Sizes(60.0, 0.3)
+
+
+def amplitudes(empty: NDArray[np.bool_], filled: float, gap: float) -> FloatArray:
+    """Return the squared sum over the layers of crystallites whose interlayers are empty or not, (C, N), over N."""
+    height = np.zeros((empty.shape[0], 1))
+    total = np.zeros((empty.shape[0], Q.size), complex)
+    for j in range(empty.shape[1]):
+        guest = np.where(empty[:, j, None], 0.0, LAYER.guest * np.exp(0.5j * Q * filled))
+        total += (LAYER.slab + guest) * np.exp(1j * Q * height)
+        height += np.where(empty[:, j, None], gap, filled)
+    return np.abs(total) ** 2 / empty.shape[1]
+
+
+def sampled(p: float, r: float, count: int, layers: int) -> NDArray[np.bool_]:
+    rng = np.random.default_rng(4)
+    empty = np.zeros((count, layers + 200), bool)
+    for j in range(2, empty.shape[1]):
+        chance = np.where(empty[:, j - 1], 0.0, np.where(empty[:, j - 2], r, p))
+        empty[:, j] = rng.random(count) < chance
+    return empty[:, 200:]
+
+
+@pytest.mark.parametrize(("p", "r"), [(0.15, 0.6), (0.4, 0.4), (0.3, 0.1)])
+def test_a_mixed_stack_scatters_as_the_mean_of_stacks_drawn_layer_by_layer(p: float, r: float) -> None:
+    stacks = sampled(p, r, 3000, 40)
+    each = amplitudes(stacks, FILLED[0], EMPTY[0])
+    formula = mixed(LAYER, FILLED, EMPTY, p, r, Sizes(40.0, 1e-9)).value[0]
+    error = each.std(axis=0) / np.sqrt(len(each))
+    assert (np.abs(formula - each.mean(axis=0)) < 4.5 * error + 1e-3 * formula.max()).all()
+    assert stacks.mean() == pytest.approx(share_of_empty(p, r), abs=0.004)
+
+
+def test_ordered_stacks_scatter_as_their_layers_say() -> None:
+    ordered, turns = np.zeros((1, 40), bool), (np.arange(40) % 2 == 0)[None]
+    even = Sizes(40.0, 1e-9)
+    exact = amplitudes(ordered, FILLED[0], EMPTY[0])[0]
+    assert np.allclose(filled_only(LAYER, FILLED, even).value[0], exact, atol=1e-3 * exact.max())
+    mean = (amplitudes(turns, FILLED[0], EMPTY[0]) + amplitudes(~turns, FILLED[0], EMPTY[0]))[0] / 2
+    assert np.allclose(alternating(LAYER, FILLED, EMPTY, even).value[0], mean, atol=1e-3 * mean.max())
+
+
+def test_ordered_stacks_are_the_limits_of_a_mixed_one() -> None:
+    filled = mixed(LAYER, FILLED, EMPTY, 1e-9, 0.5, SIZES).value
+    turns = mixed(LAYER, FILLED, EMPTY, 1 - 1e-9, 1 - 1e-9, SIZES).value
+    assert np.allclose(filled, filled_only(LAYER, FILLED, SIZES).value, rtol=1e-5, atol=1e-3)
+    assert np.allclose(turns, alternating(LAYER, FILLED, EMPTY, SIZES).value, rtol=1e-5, atol=1e-3)
+
+
+def test_derivatives_are_those_of_the_intensity() -> None:
+    def shape(
+        name: str, filled: FloatArray, empty: FloatArray, size: float, spread: float, p: float, r: float
+    ) -> Stacked:
+        sizes = Sizes(60.0 * np.exp(size), spread)
+        if name == "filled":
+            return filled_only(LAYER, filled, sizes)
+        return mixed(LAYER, filled, empty, p, r, sizes) if p else alternating(LAYER, filled, empty, sizes)
+
+    at = (FILLED, EMPTY, 0.0, 0.3, 0.22, 0.55)
+    for name, values in (("filled", at), ("turns", (*at[:4], 0.0, 0.0)), ("mixed", at)):
+        found = shape(name, *values)
+        slopes = (found.by_filled, found.by_empty, *found.by_size, found.by_p, found.by_r)
+        for k, analytic in enumerate(slopes):
+            if analytic is None:
+                continue
+            step = 1e-6
+            up, down = ([v + s * step * (i == k) for i, v in enumerate(values)] for s in (1, -1))
+            numeric = (shape(name, *up).value - shape(name, *down).value) / (2 * step)
+            assert np.allclose(analytic, numeric, atol=2e-5 * max(np.abs(numeric).max(), 1e-6)), (name, k)
+
+
+def test_a_range_of_one_has_one_probability_and_blocks_have_the_length_of_their_runs() -> None:
+    assert share_of_empty(0.4, 0.4) == pytest.approx(0.4 / 1.4)
+    stacks = sampled(0.25, 0.6, 400, 400)
+    before, now, after = stacks[:, :-2], stacks[:, 1:-1], stacks[:, 2:]
+    assert (after & now).sum() == 0
+    pairs_end = before & ~now & ~after
+    pairs = before & ~now
+    assert block_length(0.25, 0.6)[0] == pytest.approx(2 * pairs.sum() / pairs_end.sum(), rel=0.03)

@@ -1,0 +1,127 @@
+"""The (003) lines read as stacks of layers, against frames drawn layer by layer."""
+
+from __future__ import annotations
+
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pipeline_series import ALPHA1, ALPHA2, HEAD, SERIES, write_recipe
+
+import layerscope
+from layerscope.records import Quantity, ResultRecord
+from layerscope.runs.execute import execute
+from layerscope.runs.load import Run
+
+FloatArray = NDArray[np.float64]
+FRAMES, MIXED_FROM, ALTERNATING_FROM = 22, 11, 15
+AXIS = np.arange(17.4, 20.61, 0.03)
+FILLED = 4.78 - 0.004 * np.arange(FRAMES)
+
+
+def shares() -> FloatArray:
+    f = np.arange(FRAMES)
+    mixed, turns = 0.05 * np.clip(f - MIXED_FROM, 0, None), 0.04 * np.clip(f - ALTERNATING_FROM, 0, None)
+    return np.array([1 - mixed - turns, mixed, turns])
+
+
+def crystallites(kind: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which interlayers are empty in 120 crystallites: none, blocks of about four layers, every other one."""
+    rows = []
+    for _ in range(120 if kind == 1 else 24):
+        row: list[bool] = []
+        while len(row) < 110:
+            pairs = [True, False] * int(rng.geometric(0.5))
+            row += pairs if kind == 2 or (kind == 1 and rng.random() < 0.5) else [False] * int(rng.geometric(0.25))
+        rows.append(np.array(row[:110]) & (kind > 0))
+    return np.array(rows)
+
+
+def pattern(empty: NDArray[np.bool_], filled: float, gap: float, grid: FloatArray) -> FloatArray:
+    """Return the intensity per layer as a wide-open detector would see it at the angles of the grid."""
+    q = 4 * np.pi * np.sin(np.radians(grid) / 2) / ALPHA1
+    total, height = np.zeros((len(empty), grid.size), complex), np.zeros((len(empty), 1))
+    for j in range(empty.shape[1]):
+        total += (37.0 - 5.0 * (q - 1.3)) * np.exp(1j * q * height)
+        height += np.where(empty[:, j, None], gap, filled)
+    return np.asarray((np.abs(total) ** 2).mean(axis=0) / empty.shape[1])
+
+
+def simulated() -> tuple[FloatArray, float]:
+    """Return counts (FRAMES, n) and the share of empty interlayers in mixed crystallites."""
+    rng = np.random.default_rng(8)
+    grid = np.arange(AXIS[0] - 0.9, AXIS[-1] + 0.9, 0.015)
+    stacks = [crystallites(kind, rng) for kind in range(3)]
+    x = 0.015 * np.arange(-40, 41)
+    seen = np.where(x < 0, (1 + (x / 0.055) ** 2) ** -1.8, (1 + (x / 0.04) ** 2) ** -2.2)
+    frames = []
+    for share, filled in zip(shares().T, FILLED, strict=True):
+        parts = [w * pattern(s, filled, 9.06 - filled, grid) for s, w in zip(stacks, share, strict=True) if w > 0]
+        lp = (1 + np.cos(np.radians(grid)) ** 2) / np.sin(np.radians(grid) / 2) ** 2
+        one = sum(parts) * lp
+        second = 2 * np.degrees(np.arcsin(np.sin(np.radians(grid / 2)) * ALPHA1 / ALPHA2))
+        both = one + 0.5 * np.interp(second, grid, one)
+        frames.append(np.interp(AXIS, grid, np.convolve(both, seen / seen.sum(), mode="same")))
+    y = np.array(frames)
+    return rng.poisson(120 + 2500 * y / y[0].max()).astype(float), float(stacks[1].mean())
+
+
+TRUE_EMPTY: list[float] = []
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("stacks")
+    y, empty = simulated()
+    TRUE_EMPTY.append(empty)
+    with zipfile.ZipFile(folder / "P.zip", "w") as archive:
+        for i, row in enumerate(y):
+            archive.writestr(f"f_{i:03d}.xy", "".join(f"{a:.4f} {b:.0f}\n" for a, b in zip(AXIS, row, strict=True)))
+    rows = [f"{600.0 * i:.1f},{4.30 + 0.012 * i:.5f}\n" for i in range(FRAMES)]
+    (folder / "P.csv").write_text("time_s,voltage_V\n" + "".join(rows))
+    head = HEAD.replace("axial = false", "stacking = true\nguard = { persistence = 2 }")
+    recipe = write_recipe(folder, head + SERIES)
+    execute(recipe, folder / "run", figures=False)
+    return layerscope.load_run(folder / "run")
+
+
+def layer_shares(record: ResultRecord) -> dict[str | None, Quantity]:
+    return {q.component: q for q in record.quantities if q.name == "phase.layer_fraction"}
+
+
+def test_shares_of_layers_are_those_that_were_counted(run: Run) -> None:
+    frames = {r.state.frame: r for r in run.records if r.method == "xrd_peaks.stack_frame"}
+    truth = shares()
+    errors, pulls = [], []
+    for f in range(MIXED_FROM + 2, FRAMES):
+        found = layer_shares(frames[f])
+        for k, label in enumerate(("O3'", "O3'/H1-3", "H1-3")):
+            q = found[label]
+            if truth[k, f] > 0.03:
+                assert q.sigma is not None
+                assert q.budget.keys() == {"counting", "model"}
+                errors.append(q.value - truth[k, f])
+                pulls.append(errors[-1] / q.sigma)
+    assert np.sqrt(np.mean(np.square(errors))) < 0.014
+    assert np.mean(np.abs(pulls) < 1.96) > 0.8
+
+
+def test_shares_of_a_frame_sum_to_one_and_what_is_absent_has_a_limit(run: Run) -> None:
+    for record in (r for r in run.records if r.method == "xrd_peaks.stack_frame"):
+        there = [q for c, q in layer_shares(record).items() if c != "empty in all"]
+        limits = [q for q in there if q.upper_limit is not None]
+        assert sum(q.value for q in there if q not in limits) == pytest.approx(1.0, abs=1e-9)
+        assert all(q.upper_limit > 0 and q.upper_limit < 0.1 for q in limits if q.upper_limit is not None)
+
+
+def test_the_series_says_how_the_intergrowth_is_stacked(run: Run) -> None:
+    whole = next(r for r in run.records if r.method == "xrd_peaks.stacks")
+    empty = layer_shares(whole)["empty in O3'/H1-3"]
+    assert empty.value == pytest.approx(TRUE_EMPTY[0], abs=0.02)
+    lengths = {q.component: q.value for q in whole.quantities if q.name == "phase.block_length"}
+    assert 5.0 < lengths["alternating in O3'/H1-3"] < 11.0
+    names = [a.name for a in whole.alternatives if a.chosen]
+    assert names == ["stacks, range 2"]
+    onset = next(q for q in whole.quantities if q.name == "phase.onset_frame" and q.component == "H1-3")
+    assert onset.value == pytest.approx(ALTERNATING_FROM, abs=1.0)
