@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -43,7 +46,10 @@ def reference_data() -> Path:
 def reference_run(
     reference_data: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Callable[[str], Path]:
-    """Run a reference recipe with its figures, once for all processes, and return the run folder: change nothing."""
+    """Run a reference recipe with its figures, once for all processes, and return the run folder: change nothing.
+
+    The folder ``fits`` beside it holds what the regions of XPS were fitted with, see :func:`noted_fits`.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
 
@@ -54,11 +60,43 @@ def reference_run(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             if not (folder / "done").exists():
-                execute(reference_data / recipe, folder / "run")
+                with noted_fits(folder / "fits"):
+                    execute(reference_data / recipe, folder / "run")
                 (folder / "done").touch()
         return folder / "run"
 
     return run
+
+
+@contextmanager
+def noted_fits(folder: Path) -> Iterator[None]:
+    """Keep areas and shares of every region that is fitted, with the covariance of all levels, as ``000.npz`` ..."""
+    import layerscope.spectra.xps.pipeline as xps_pipeline
+
+    folder.mkdir(exist_ok=True)
+    original = xps_pipeline.level_records
+
+    def noted(profile: Any, result: Any, spectra: Any, scale: Any) -> Any:
+        live = [s.exposure_s if spectra.unit == "counts/s" else 1.0 for s in spectra.spectra]
+        areas = [f"{c.name}_area" for c in result.components]
+        shares, share_covariance = result.fit.fractions([f"{c.name}_area" for c in result.own])
+        total, total_covariance = result.total_area()
+        np.savez(
+            folder / f"{len(list(folder.iterdir())):03d}.npz",
+            path=str(profile.series.files[0]), region=result.region.name, live_time_s=np.array(live),
+            species=[c.species for c in result.components], own=[c.species for c in result.own],
+            of_each_level=[c.position_eV.scope == "level" for c in result.components],
+            areas=np.array([result.fit.value(name) for name in areas]), covariance=result.fit.covariance(areas),
+            shares=shares, share_covariance=share_covariance, total=total, total_covariance=total_covariance,
+        )  # fmt: skip
+        return original(profile, result, spectra, scale)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(xps_pipeline, "level_records", noted)
+    try:
+        yield
+    finally:
+        patch.undo()
 
 
 @pytest.fixture

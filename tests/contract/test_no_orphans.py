@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .orphans import find_orphans
+import pytest
+
+from .orphans import Definition, find_orphans
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"layerscope": "layerscope", "spectra": "layerscope.spectra", "diffraction": "layerscope.diffraction"}
@@ -19,13 +21,18 @@ ALLOWED: dict[tuple[str, str], str] = {
 }
 
 
-def test_every_definition_is_reached_from_where_the_program_is_entered() -> None:
-    found = [f"{d[0]}: {d[1]}" for d in find_orphans(ROOT, FOLDERS, INTERFACE) if d not in ALLOWED]
+@pytest.fixture(scope="module")
+def orphans() -> list[Definition]:
+    return find_orphans(ROOT, FOLDERS, INTERFACE)
+
+
+def test_every_definition_is_reached_from_where_the_program_is_entered(orphans: list[Definition]) -> None:
+    found = [f"{d[0]}: {d[1]}" for d in orphans if d not in ALLOWED]
     assert not found, "named by no product code:\n" + "\n".join(found)
 
 
-def test_what_is_allowed_still_stands_and_is_still_unused() -> None:
-    assert set(ALLOWED) <= set(find_orphans(ROOT, FOLDERS, INTERFACE))
+def test_what_is_allowed_still_stands_and_is_still_unused(orphans: list[Definition]) -> None:
+    assert set(ALLOWED) <= set(orphans)
 
 
 MODULES = {

@@ -1,6 +1,6 @@
 """The recipes of the simulated cases recover what `truth.json` says, with errors neither too small nor too big.
 
-Each recipe is run once. The fits behind the records are kept as well, because a series of levels that share shapes has
+The fits behind the records are looked at as well, because a series of levels that share shapes has
 correlated errors: whether they are right shows in the residuals *whitened* with the full covariance, which must be
 independent standard normal numbers, and not in single values.
 """
@@ -10,21 +10,20 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import layerscope.spectra.xps.pipeline as xps_pipeline
 import numpy as np
 import pytest
-from layerscope.spectra.xps.regionfit import RegionFit
 from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import binom, chi2
 
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.execute import execute
+from layerscope.runs.load import load_run
 
 FloatArray = NDArray[np.float64]
 
@@ -35,14 +34,8 @@ RENAMED |= {("Mn 3s", "Mn 3s low"): ("Mn 3s", "Mn 3s 7S"), ("Mn 3s", "Mn 3s high
 IMPLAUSIBLE = 1e-3  # of a single check among some dozens: a right programme fails one in a few hundred draws of noise
 
 
-@dataclass
-class Fitted:
-    """A fit of the run, and the file it is about."""
-
-    file: str
-    result: RegionFit
-    live_time_s: FloatArray
-    unit: str
+Fitted: TypeAlias = Mapping[str, Any]
+"""What a region was fitted with: the arrays that ``noted_fits`` keeps."""
 
 
 @dataclass
@@ -92,28 +85,14 @@ def level_of(record: ResultRecord) -> int:
 
 
 @pytest.fixture(scope="session")
-def cases(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Case]]:
-    """Run every case once, and note the fits behind its records."""
-    patch = pytest.MonkeyPatch()
-    seen: list[Fitted] = []
-    original = xps_pipeline.level_records
-
-    def noted(profile: Any, result: RegionFit, spectra: Any, scale: Any) -> Any:
-        live = np.ones(spectra.y.shape[0])
-        if spectra.unit == "counts/s":
-            live = np.array([s.exposure_s for s in spectra.spectra])
-        seen.append(Fitted(str(profile.series.files[0]), result, live, spectra.unit))
-        return original(profile, result, spectra, scale)
-
-    patch.setattr(xps_pipeline, "level_records", noted)
+def cases(reference_data: Path, reference_run: Callable[[str], Path]) -> Mapping[str, Case]:
+    """Read the run of every case, and the fits behind its records."""
     found = {}
     for name in CASES:
-        seen.clear()
-        out = tmp_path_factory.mktemp("truth") / name
-        summary = execute(reference_data / name / "recipe.toml", out, figures=False)
+        run = reference_run(f"{name}/recipe.toml")
         truth = json.loads((reference_data / name / "truth.json").read_text(encoding="ascii"))
-        found[name] = Case(truth, summary.run.records, list(seen))
-    patch.undo()
+        fits = [dict(np.load(file)) for file in sorted((run.parent / "fits").iterdir())]
+        found[name] = Case(truth, load_run(run).records, fits)
     return found
 
 
@@ -124,34 +103,28 @@ def whitened(difference: FloatArray, covariance: FloatArray) -> FloatArray:
     return np.asarray((vectors[:, free].T @ difference) / np.sqrt(values[free]))
 
 
+def true_areas(case: Case, fitted: Fitted, species: FloatArray) -> FloatArray:
+    levels = range(fitted["areas"].shape[1])
+    file, region = str(fitted["path"]), str(fitted["region"])
+    return np.array([[case.area(file, region, name, k) for k in levels] for name in species])
+
+
 def area_residuals(case: Case, fitted: Fitted) -> FloatArray:
     """Return the whitened residuals of all areas of a region, which bear no prior knowledge of the truth."""
-    components = fitted.result.components
-    names = [f"{c.name}_area" for c in components]
-    measured = np.array([fitted.result.fit.value(n) for n in names])
-    levels = range(measured.shape[1])
-    region = fitted.result.region.name
-    truth = np.array([[case.area(fitted.file, region, c.species, k) for k in levels] for c in components])
-    covariance = fitted.result.fit.covariance(names)
-    size = measured.size
-    difference = measured - truth / fitted.live_time_s
-    return whitened(difference.ravel(), covariance.reshape(size, size))
+    size = fitted["areas"].size
+    difference = fitted["areas"] - true_areas(case, fitted, fitted["species"]) / fitted["live_time_s"]
+    return whitened(difference.ravel(), fitted["covariance"].reshape(size, size))
 
 
 def fraction_residuals(case: Case, fitted: Fitted) -> FloatArray:
     """Return the whitened residuals of the shares, at levels where the region is there at all."""
-    own = fitted.result.own
-    names = [f"{c.name}_area" for c in own]
-    values, covariance = fitted.result.fit.fractions(names)
-    region = fitted.result.region.name
-    truth = np.array([[case.area(fitted.file, region, c.species, k) for k in range(values.shape[1])] for c in own])
-    total, total_covariance = fitted.result.total_area()
+    truth = true_areas(case, fitted, fitted["own"])
     # a share is a ratio: only far from zero are its errors those of a normal distribution
-    there = np.flatnonzero(total > 20.0 * np.sqrt(np.diag(total_covariance)))
-    if len(own) < 2 or not there.size:
+    there = np.flatnonzero(fitted["total"] > 20.0 * np.sqrt(np.diag(fitted["total_covariance"])))
+    if len(truth) < 2 or not there.size:
         return np.zeros(0)
-    difference = (values - truth / np.where(truth.sum(axis=0) > 0, truth.sum(axis=0), 1.0))[1:, there]
-    block = covariance[1:][:, there][:, :, 1:][:, :, :, there]
+    difference = (fitted["shares"] - truth / np.where(truth.sum(axis=0) > 0, truth.sum(axis=0), 1.0))[1:, there]
+    block = fitted["share_covariance"][1:][:, there][:, :, 1:][:, :, :, there]
     return whitened(difference.ravel(), block.reshape(difference.size, difference.size))
 
 
@@ -171,7 +144,7 @@ def test_areas_of_every_region_agree_with_the_truth_by_chi_square(cases: Mapping
     for fitted in run.fits:
         z = area_residuals(run, fitted)
         probability = 2.0 * min(chi2.sf(z @ z, z.size), chi2.cdf(z @ z, z.size))
-        where = f"{fitted.file} {fitted.result.region.name}: chi2 {z @ z:.1f} of {z.size}"
+        where = f"{fitted['path']} {fitted['region']}: chi2 {z @ z:.1f} of {z.size}"
         assert probability > IMPLAUSIBLE, where
 
 
@@ -192,11 +165,11 @@ def test_corrected_positions_agree_with_the_truth(cases: Mapping[str, Case]) -> 
     residuals = []
     for run in cases.values():
         for fitted in run.fits:
-            region = fitted.result.region.name
-            for c in fitted.result.components:
-                truth = run.position(fitted.file, region, c.species)
-                found = run.quantity(fitted.file, region, "peak.position", c.species)
-                if truth is None or c.position_eV.scope == "level" or found[0] is None or not found[0].budget["fit"]:
+            file, region = str(fitted["path"]), str(fitted["region"])
+            for species, of_each_level in zip(fitted["species"], fitted["of_each_level"], strict=True):
+                truth = run.position(file, region, species)
+                found = run.quantity(file, region, "peak.position", species)
+                if truth is None or of_each_level or found[0] is None or not found[0].budget["fit"]:
                     continue
                 # one position for the whole series: its error at one level is all there is to test
                 assert found[0].value is not None
