@@ -168,3 +168,18 @@ def test_real_surveys_show_what_their_samples_are(file: str, row: int, elements:
     photon = spectrum.excitation_energy_eV or 0.0
     lines = {name: element_lines(name, photon) for name in known_elements()}
     assert present(identify(search, lines, photon)) == elements
+
+
+def test_a_known_shift_is_taken_and_what_is_excluded_is_not_named(tmp_path: Path) -> None:
+    how = Survey(charging_ev=4.0)
+    (record,) = run(tmp_path, {"C": 0.3, "O": 0.5, "Cu": 0.2}, how, 'exclude = ["Cu"]\nshift_eV = 4.0\n').run.records
+    shift = record.get("charge.shift")
+    assert (shift.value, shift.role) == (-4.0, "fixed")
+    assert not [q for q in record.quantities if q.component == "Cu"]
+
+
+def test_an_element_without_known_lines_is_refused_by_name(tmp_path: Path) -> None:
+    from layerscope.errors import RecipeError
+
+    with pytest.raises(RecipeError, match="'Xx' is no element whose lines are known"):
+        run(tmp_path, {"C": 0.5, "O": 0.5}, Survey(), 'elements = ["Xx"]\n')
