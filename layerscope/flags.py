@@ -433,7 +433,9 @@ def dispersion_flag(redchi: float, freedom: int) -> tuple[str, ...]:
     return (f"UNDERDISPERSED:{redchi:.3g}",) if away < -threshold("UNDERDISPERSED") else ()
 
 
-def gross_flag(share: float, redchi: float, durbin_watson: float, *, scaled: bool = False) -> tuple[str, ...]:
+def gross_flag(
+    share: float, redchi: float, durbin_watson: float, *, scaled: bool = False, least: str = "GROSS_MISFIT"
+) -> tuple[str, ...]:
     """Return the flag of a model that does not describe the data at all; none where it does.
 
     What is left over must be a good part of the signal, lie beyond the stated noise and be alike at neighbouring points
@@ -451,13 +453,15 @@ def gross_flag(share: float, redchi: float, durbin_watson: float, *, scaled: boo
         Of the residual.
     scaled : bool, optional
         Whether the stated noise is only relative, so that reduced chi-square means nothing.
+    least : str, optional
+        Flag whose threshold the share has to exceed.
     """
     excess = 2.0 / max(durbin_watson, 1e-12)
     if not scaled:
         excess = min(excess, redchi)
         if redchi > _NO_COUNTS:
             return (f"GROSS_MISFIT:reduced chi-square {redchi:.3g}",)
-    if excess > _GROSS_EXCESS and share > threshold("GROSS_MISFIT"):
+    if excess > _GROSS_EXCESS and share > threshold(least):
         left = f"{100.0 * min(share, 1.0):.0f} % of the signal left over"
         return (f"GROSS_MISFIT:{left}, reduced chi-square {redchi:.3g}",)
     return ()

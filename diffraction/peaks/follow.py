@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from layerscope.errors import DataError
 from layerscope.fitting.errors import ErrorsTable
+from layerscope.fitting.quality import gross_levels, gross_misfit, worst_levels
 from layerscope.flags import derived_flags, inherited_flags
 from layerscope.measured.noise import factor_or_errors
 from layerscope.records import Quantity, ResultRecord
@@ -20,6 +21,7 @@ from layerscope.runs.pipeline import PipelineOutput, RunContext
 
 from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import FloatArray
+from ..refused import refused_record
 from .components import component_set
 from .recipe import PeaksRecipe, ReflectionTable
 from .shift import ReflectionTrack, corrected_by_standard, track_reflection
@@ -74,14 +76,38 @@ def reflection_outputs(recipe: PeaksRecipe, context: RunContext, series: FrameSe
             stacked = stack(series, table.range_2theta)
             reject_levels(context, series, stacked.rejected, "xrd_peaks.shift", region=table.name)
             track = _track(series, stacked, table, factor, recipe.errors)
+            while bad := worst_levels(track.fit):  # they would bend the shape that all share
+                bent = _Followed(series, stacked, table, track, track.d, track.d_sigma, ())
+                stacked, lost = _left_out(context, bent, bad)
+                yield lost
+                track = _track(series, stacked, table, factor, recipe.errors)
             own = (*track.fit.flags(), *flags, *series.flags, *frames_failed(series, stacked))
             followed = _Followed(series, stacked, table, track, track.d, track.d_sigma, own)
+            gross = [None, *gross_levels(track.fit)]
+            refused = next((flag for level in gross for flag in gross_misfit(track.fit, level)), None)
+            if refused is not None:
+                yield _refused(context, followed, refused)
+                continue
             if table.standard is not None:
                 if table.standard not in known:
                     raise DataError(f"the standard {table.standard} could not be followed", source=table.name)
                 followed = _corrected(followed, known[table.standard])
             known[table.name] = followed
             yield _output(context, followed, scale)
+
+
+def _left_out(context: RunContext, one: _Followed, bad: Sequence[int]) -> tuple[FrameStack, PipelineOutput]:
+    """Return the frames that remain, and the failed records, with curves, of those that the line does not describe."""
+    fit, frames, name = one.track.fit, one.stack.levels, one.table.name
+    records = tuple(
+        refused_record(context, one.series, fit, gross_misfit(fit, f)[0], name, "xrd_peaks.shift", (f, frames[f]))
+        for f in bad
+    )
+    arrays = _arrays(context, one)
+    arrays = replace(arrays, name=f"{arrays.name}_left_out_{'_'.join(str(frames[f].index) for f in bad)}")
+    problems = [r.problem for r in records if r.problem is not None]
+    errors = {f: DataError(problem.message, hint=problem.hint) for f, problem in zip(bad, problems, strict=True)}
+    return one.stack.without(errors), PipelineOutput(records, {arrays.name: arrays})
 
 
 def _track(
@@ -112,6 +138,13 @@ def _corrected(one: _Followed, standard: _Followed) -> _Followed:
     found = corrected_by_standard(one.track, standard.track, known, one.series.radiation.alpha1)
     flags = (*one.flags, *derived_flags({standard.table.name: standard.track.fit.flags()}))
     return _Followed(one.series, one.stack, one.table, one.track, found[0], found[1], flags, found[2])
+
+
+def _refused(context: RunContext, one: _Followed, flag: str) -> PipelineOutput:
+    """Return the failed record of a reflection that its line does not describe, with the curves that show why."""
+    record = refused_record(context, one.series, one.track.fit, flag, one.table.name, "xrd_peaks.reflection", None)
+    arrays = _arrays(context, one)
+    return PipelineOutput((record,), {arrays.name: arrays})
 
 
 def _output(context: RunContext, one: _Followed, scale: Quantity | None) -> PipelineOutput:

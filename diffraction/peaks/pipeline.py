@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.fitting.quality import gross_levels, gross_misfit
 from layerscope.flags import inherited_flags
 from layerscope.measured.noise import factor_or_errors
 from layerscope.measured.series import times_of, voltages_of
@@ -25,6 +26,7 @@ from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import Radiation
 from ..readers import FORMATS
 from ..recipe_series import SeriesTable
+from ..refused import refused_record
 from ..series import load_series
 from ..tables import peaks_tables
 from .bragg import d_from_two_theta, two_theta_from_d
@@ -231,7 +233,7 @@ class _Output(PipelineOutput):
     analysed: Analysed = field(kw_only=True)
 
 
-def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: FrameStack) -> _Output:
+def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stacked: FrameStack) -> PipelineOutput:
     recipe = _completed(recipe, stacked, series.radiation)
     context = replace(context, recipe=recipe)  # records say which values were used
     factor, factor_sigma, noise = factor_or_errors(series.measurements, recipe.noise)
@@ -247,12 +249,19 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         options=_options(recipe, stacked, factor),
     )
     region = component_set(str(recipe.components)).reflection
+    refused = gross_misfit(result.joint.fit)
+    if refused:
+        failed = refused_record(context, series, result.joint.fit, refused[0], region, "xrd_peaks.series", None)
+        arrays = _arrays(context, Analysed(series, stacked, result, refused), region, factor)
+        return PipelineOutput((failed,), {arrays.name: arrays})
     stacks, inputs = None, series.inputs(f"{region}@stacks")
     if recipe.stacking:  # where it fails, a failed record says so, and the lines stay
         with context.guard(state=series.state(None, region), inputs=inputs, method="xrd_peaks.stacks"):
             stacks = read_stacks(result)
     better = stack_flags(stacks) if stacks is not None else ()
+    lost = [stacked.levels[f].index for f in sorted(gross_levels(result.joint.fit))]
     flags = (*series_flags(result), *better, *noise, *missing, *series.flags, *frames_failed(series, stacked))
+    flags += (f"FRAMES_FAILED:{','.join(map(str, lost))}",) if lost else ()
     quality = quality_of(result.joint.fit, flags)
     found = Analysed(series, stacked, result, quality.flags)
     frames = _frame_records(recipe, context, found, region)
@@ -288,6 +297,12 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
         if f % 20 == 0:
             context.progress(f, len(found.stack.levels), f"{series.sample}: frame {frame.index}")
         flags = (*shared, *frame.flags, *frame_flags(result, f))
+        gross = gross_misfit(result.joint.fit, f)
+        if gross:
+            at = (f, frame)
+            refused = refused_record(context, series, result.joint.fit, gross[0], region, "xrd_peaks.frame", at)
+            records.append(refused)
+            continue
         records.append(
             context.record(
                 state=series.state(frame, region),

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.flags import derived_flags
@@ -21,6 +21,7 @@ from layerscope.runs.technique import Part, SeriesPipeline, guarded
 from ..frames import Frame, FrameSeries
 from ..readers import FORMATS
 from ..recipe_series import SeriesTable
+from ..refused import refusal
 from ..series import load_series
 from ..tables import rietveld_tables
 from .compare import compare
@@ -67,7 +68,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
-    version = "2"
+    version = "3"
     technique = "rietveld"
     recipe_model = RietveldRecipe
     formats = FORMATS
@@ -159,14 +160,20 @@ def _record(
     notes = [f"engine {ENGINE_NAMES[engine]} {result.engine_version}", *kept, *contrast(job, result)]
     if found is not None and found.direction_sigma is not None:
         notes.append(_directions(found, found.direction_sigma))
+    about: dict[str, Any] = {
+        "state": job.series.state(frame),
+        "inputs": job.series.inputs(engine, frame),
+        "method": f"rietveld.{engine}",
+        "quality": quality,
+        "notes": tuple(notes),
+    }
+    for flag in (flag for flag in quality.flags if flag.startswith("GROSS_MISFIT")):
+        curves = result.curves
+        phases = " + ".join(phase.name for phase in result.phases)
+        hint = "add the phase that is missing, or start the cell closer: the figure shows what is left"
+        return job.context.failed(refusal(phases, flag, curves.two_theta, curves.residual, hint), **about)
     return job.context.record(
-        state=job.series.state(frame),
-        inputs=job.series.inputs(engine, frame),
-        method=f"rietveld.{engine}",
-        quantities=tuple(quantities),
-        quality=quality,
-        software={ENGINE_NAMES[engine]: result.engine_version},
-        notes=tuple(notes),
+        quantities=tuple(quantities), software={ENGINE_NAMES[engine]: result.engine_version}, **about
     )
 
 
@@ -276,6 +283,7 @@ def _series_record(
 ) -> ResultRecord:
     quantities, notes = event_quantities(frames, found, [p.name for p in job.problem.phases])
     lost = [frame.index for frame, item in zip(frames, found.frames, strict=True) if item.result is None]
+    lost += [one.frame.index for one in refined if one.record.status == "failed"]
     failed = sorted([*lost, *(one.index for one in job.series.rejected)])
     worst = max((o.sigma for o in found.overlaps), default=None)
     if worst is not None:
@@ -309,7 +317,7 @@ def _comparisons(job: Job, first: Sequence[Refined], second: Sequence[Refined]) 
     records = []
     for ours in first:
         theirs = others.get(ours.frame.index)
-        if theirs is None:
+        if theirs is None or "failed" in (ours.record.status, theirs.record.status):
             continue
         found = compare(ours.result, theirs.result, limit=job.recipe.agree_within)
         alike = {p.name for p in ours.result.phases} == {p.name for p in theirs.result.phases}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layerscope.fitting.quality import durbin_watson
-from layerscope.flags import dispersion_flag, threshold
+from layerscope.flags import dispersion_flag, gross_flag, threshold
 from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import FitQuality, Quantity
 from layerscope.runs.build import finite_bounds, held, measured, some, upper_limit
@@ -148,10 +148,11 @@ def refinement_quality(result: RietveldResult, flags: Sequence[str] = ()) -> Fit
     """Return the agreement of a refinement with its flags."""
     own = [*result.flags]
     poor = poor_fit(result)
-    if poor is not None:
-        own.append(f"POOR_FIT:{100 * poor:.0f} % of the signal is not described")
     freedom = max(result.n_data - result.n_free, 1)
     reduced = result.chi2 / freedom
+    if poor is not None:
+        own.append(f"POOR_FIT:{100 * poor:.0f} % of the signal is not described")
+        own += gross_flag(poor, reduced, durbin_watson(result.curves.residual), least="POOR_FIT")
     own += dispersion_flag(reduced, freedom)
     return FitQuality(
         chi2=result.chi2,

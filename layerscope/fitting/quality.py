@@ -14,9 +14,20 @@ from layerscope.flags import gross_flag, threshold
 if TYPE_CHECKING:
     from layerscope.fitting.series_fit import SeriesFit
 
-__all__ = ["durbin_watson", "gross_misfit", "information_criteria", "poisson_deviance", "structured"]
+__all__ = [
+    "durbin_watson",
+    "gross_levels",
+    "gross_misfit",
+    "information_criteria",
+    "left_over_at",
+    "poisson_deviance",
+    "structured",
+    "worst_levels",
+]
 
 FloatArray = NDArray[np.float64]
+
+COMPARABLE = 0.1  # share of the largest chi2 of a level above which another is as badly described
 
 
 def poisson_deviance(counts: FloatArray, expected: FloatArray) -> FloatArray:
@@ -106,3 +117,32 @@ def gross_misfit(fit: SeriesFit, level: int | None = None) -> tuple[str, ...]:
         apart / chi2 if chi2 > 0 else 2.0,
         scaled=fit.batch.scaled,
     )
+
+
+def gross_levels(fit: SeriesFit) -> frozenset[int]:
+    """Return the places of the levels that a joint fit does not describe."""
+    return frozenset(k for k in range(fit.n_patterns) if gross_misfit(fit, k))
+
+
+def worst_levels(fit: SeriesFit) -> list[int]:
+    """Return the places of the levels that a joint fit describes worst, if it describes most of the others.
+
+    A level that the shapes of all follow makes others look bad: those with far less misfit than the worst are kept.
+    """
+    gross = sorted(gross_levels(fit))
+    worst = [k for k in gross if fit.pattern_chi2[k] > COMPARABLE * fit.pattern_chi2[gross].max()]
+    return worst if 2 * len(gross) < fit.n_patterns else []
+
+
+def left_over_at(x: FloatArray, residual: FloatArray, width: float) -> float:
+    """Return where data stand highest above a fit: the maximum of the residual averaged over a width.
+
+    Parameters
+    ----------
+    x, residual : ndarray, shape (n,)
+        Axis and (data - fit)/sigma.
+    width : float
+        In the unit of the axis.
+    """
+    points = max(round(width / float(np.median(np.abs(np.diff(x))))), 1)
+    return float(x[int(np.convolve(residual, np.ones(points) / points, "same").argmax())])

@@ -5,8 +5,8 @@ What a record about a level, or about the whole series, says of the sample and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -153,6 +153,18 @@ class Stack(Generic[M]):
     intensity: FloatArray
     variance: FloatArray | None = None
     rejected: tuple[Rejected, ...] = ()
+
+    def without(self, errors: Mapping[int, LayerscopeError]) -> Stack[M]:
+        """Return the stack without some levels, named by their place, each with the reason."""
+        kept = [k for k in range(len(self.levels)) if k not in errors]
+        lost = ((self.levels[k], error) for k, error in errors.items())
+        return replace(
+            self,
+            levels=tuple(self.levels[k] for k in kept),
+            intensity=self.intensity[kept],
+            variance=None if self.variance is None else self.variance[kept],
+            rejected=(*self.rejected, *(Rejected(one.index, one.file, error, one.time_s) for one, error in lost)),
+        )
 
 
 def stack_levels(

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.fitting.quality import gross_misfit
+from layerscope.fitting.quality import gross_levels, gross_misfit
 
 from .charge import ChargeTable
-from .misfit import gross_levels
 from .options import RegionTable
 from .regionfit import DETECTED, RegionData, RegionFit, fit_region
 from .series import RegionSpectra
@@ -115,7 +114,7 @@ def _lost(result: RegionFit, reference: str) -> tuple[NDArray[np.bool_], float]:
     name = f"{reference}_area"
     sigma = result.fit.sigma(name)
     level = result.fit.value(name) / np.where(sigma > 0, sigma, np.inf)
-    gross = np.isin(np.arange(level.size), list(gross_levels(result)))
+    gross = np.isin(np.arange(level.size), list(gross_levels(result.fit)))
     return np.asarray(~(level > DETECTED) | gross), float(level.max())
 
 

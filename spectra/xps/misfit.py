@@ -7,31 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.errors import FitError
-from layerscope.fitting.quality import gross_misfit
+from layerscope.fitting.quality import gross_levels, left_over_at
 from layerscope.fitting.start import scan_starts
 
 from .regionfit import REACH_EV, RegionFit
 
-__all__ = ["gross_levels", "refusal", "worst_levels"]
+__all__ = ["refusal"]
 
 LEAST_GAIN = 0.5  # share of chi2 that a common shift has to leave at most, to be worth telling
-COMPARABLE = 0.1  # share of the largest chi2 of a level above which another is as bad
 SMOOTHED_EV = 0.5  # over which a residual is averaged before its place is named
-
-
-def gross_levels(result: RegionFit) -> frozenset[int]:
-    """Return the places of the levels that the fit does not describe."""
-    return frozenset(k for k in range(result.fit.n_patterns) if gross_misfit(result.fit, k))
-
-
-def worst_levels(result: RegionFit) -> list[int]:
-    """Return the places of the levels that the fit describes worst, if it describes most of the others.
-
-    A level that the shapes of all follow makes others look bad: those with far less misfit than the worst are kept.
-    """
-    gross = sorted(gross_levels(result))
-    worst = [k for k in gross if result.fit.pattern_chi2[k] > COMPARABLE * result.fit.pattern_chi2[gross].max()]
-    return worst if 2 * len(gross) < result.fit.n_patterns else []
 
 
 def refusal(result: RegionFit, flag: str, source: str | Path, level: int | None = None) -> FitError:
@@ -66,7 +50,7 @@ def refusal(result: RegionFit, flag: str, source: str | Path, level: int | None 
         way = "higher" if by > 0 else "lower"
         words.append(f"with all lines {abs(by):.1f} eV {way} chi2 is {times:.0f} times less")
         remedies.append("give the charge reference (charge.kind)")
-    rows = sorted(gross_levels(result)) if level is None else []
+    rows = sorted(gross_levels(result.fit)) if level is None else []
     if 0 < 2 * len(rows) < result.fit.n_patterns:  # the others may be as they should
         words.append(f"the others are better described than level {', '.join(str(k) for k in rows)}")
         remedies.append("leave that level out")
@@ -78,10 +62,7 @@ def _where(result: RegionFit, level: int | None) -> tuple[float, float]:
     """Return where the data stand highest above the fit (eV as measured), and how far from where a line may be (eV)."""
     fit = result.fit
     row = int(fit.pattern_chi2.argmax()) if level is None else level
-    x, residual = fit.x[row], fit.residual[row]
-    points = max(round(SMOOTHED_EV / float(np.median(np.diff(x)))), 1)
-    smooth = np.convolve(residual, np.ones(points) / points, "same")
-    at = float(x[int(smooth.argmax())])
+    at = left_over_at(fit.x[row], fit.residual[row], SMOOTHED_EV)
     shift = float(fit.value("shift")[row])
     distances = []
     for c in result.components:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.fitting.errors import with_errors
 from layerscope.fitting.measured import known_once
-from layerscope.fitting.quality import gross_misfit
+from layerscope.fitting.quality import gross_levels, gross_misfit, worst_levels
 from layerscope.measured.series import Rejected
 from layerscope.records import ResultRecord
 from layerscope.runs.build import quality_of
@@ -29,7 +29,7 @@ from layerscope.runs.technique import Part, SeriesPipeline, guarded
 from .choices import with_choices
 from .dataset import XpsDataset, normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
-from .misfit import gross_levels, refusal, worst_levels
+from .misfit import refusal
 from .options import RegionTable, SeriesTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
@@ -257,7 +257,7 @@ def _fitted_outputs(
             spectra, scale = align(spectra, known, profile.scale, source)
         data = _region_data(profile, region, spectra, prior)
         result = fit_region(region, data)
-    refused, bad = gross_misfit(result.fit), worst_levels(result)
+    refused, bad = gross_misfit(result.fit), worst_levels(result.fit)
     if bad and (refused or reference is None):
         yield _left_out(profile, result, spectra, bad)
         yield from _fitted_outputs(profile, region, _without_levels(profile, result, spectra, bad), reference)
@@ -272,7 +272,7 @@ def _fitted_outputs(
     result = with_choices(result, data, profile.recipe.quantification, reference)
     result = replace(result, fit=with_errors(result.fit, profile.recipe.errors))
     profile.spectra[region.name], profile.data[region.name] = spectra, data
-    profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result)
+    profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result.fit)
     _foretell_p2s(profile, region, result, spectra)
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
     levels = level_records(profile, result, spectra, scale)

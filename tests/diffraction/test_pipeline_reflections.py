@@ -31,11 +31,12 @@ def pseudo_voigt(center: float, width: float = 0.10, mixing: float = 0.4) -> np.
     return (1 - mixing) * gauss + mixing * 2 / np.pi / width / (1 + 4 * t * t)
 
 
-def run_of(folder: Path, second: float, more: str = "") -> Run:
-    """Return the run of four frames with a moving line and, 0.22 degrees away, a second one of the given area."""
+def run_of(folder: Path, second: float, more: str = "", at: float = PLACES[1], only: int | None = None) -> Run:
+    """Return the run of four frames with a moving line and a second one of the given area, in all or in one."""
     rng = np.random.default_rng(1)
     for k in range(FRAMES):
-        expected = 300 + 4000 * pseudo_voigt(PLACES[0] + 0.01 * k) + second * pseudo_voigt(PLACES[1])
+        other = second * pseudo_voigt(at) if only in (None, k) else 0.0
+        expected = 300 + 4000 * pseudo_voigt(PLACES[0] + 0.01 * k) + other
         np.savetxt(folder / f"f{k}.xy", np.column_stack([AXIS, rng.poisson(expected)]), fmt="%.3f %d")
     (folder / "recipe.toml").write_text(RECIPE.format(more=more), encoding="utf-8")
     return runs.execute(folder / "recipe.toml", folder / "run", figures=False).run
@@ -72,3 +73,24 @@ def test_the_right_model_does_not_warn(tmp_path: Path, second: float, more: str)
     at = {r.state.frame: r.get("peak.position", "(101)") for r in run.records if r.method == "xrd_peaks.shift"}
     for k in range(FRAMES):
         assert abs((at[k].value or 0.0) - PLACES[0] - 0.01 * k) < 4.5 * (at[k].sigma or 0.0)
+
+
+def test_a_line_that_does_not_describe_the_window_gives_no_numbers(tmp_path: Path) -> None:
+    (record,) = run_of(tmp_path, 3000.0, at=38.8).records
+    assert record.status == "failed"
+    assert record.problem is not None
+    assert "(101) is not described" in record.problem.message
+    assert "38.8" in record.problem.message
+    assert record.quantities == ()
+    assert record.arrays
+    assert any(flag.startswith("GROSS_MISFIT") for flag in record.flags)
+
+
+def test_a_frame_that_is_not_described_fails_alone(tmp_path: Path) -> None:
+    run = run_of(tmp_path, 3000.0, at=38.8, only=2)
+    by_frame = {r.state.frame: r for r in run.records if r.method == "xrd_peaks.shift"}
+    assert [by_frame[k].status == "failed" for k in range(FRAMES)] == [False, False, True, False]
+    assert by_frame[2].quantities == ()
+    (whole,) = [r for r in run.records if r.method == "xrd_peaks.reflection"]
+    assert "FRAMES_FAILED:2" in whole.flags
+    assert whole.status == "warning"

@@ -88,10 +88,16 @@ def test_the_wavelength_is_found_among_all_and_the_right_one_is_not_doubted(anod
         assert found.anode == "Cu"
 
 
-def test_a_phase_that_is_not_there_is_a_poor_fit_and_the_wavelength_is_not_blamed(tmp_path: Path) -> None:
+def test_a_phase_that_is_not_there_gives_no_numbers_and_the_wavelength_is_not_blamed(tmp_path: Path) -> None:
     (record,) = single(tmp_path, with_errors(WIDE, counts((ZNO,), (1.0,), 3, grid=WIDE))).records
-    assert record.status == "warning"
-    assert any(f.startswith("POOR_FIT") for f in flags_of(record))
+    assert record.status == "failed"
+    assert record.problem is not None
+    assert "O3 is not described" in record.problem.message
+    assert "wavelength" not in record.problem.message
+    assert record.quantities == ()
+    assert record.arrays  # the curves that show why
+    for flag in ("POOR_FIT", "GROSS_MISFIT"):
+        assert any(f.startswith(flag) for f in flags_of(record))
 
 
 def test_a_reduced_chi2_far_above_one_is_flagged_with_its_value(tmp_path: Path) -> None:
