@@ -26,6 +26,21 @@ TOY = Path(__file__).parent / "runs" / "toy_package"
 # The suite tests the *installed* package (wheel or editable), so that entry is taken out before anything is imported.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
+#: Modules that take longest. They are begun first, so that at the end no process waits for another; those that read a
+#: run of a reference recipe stand behind those that do not, except for one that makes most of these runs.
+LONG = (
+    "test_recovered_truth", "test_gross_misfit", "test_soft_ties", "test_rietveld_sweeps", "test_no_work_lost",
+    "test_pipeline_rietveld", "test_pipeline_rietveld_real", "test_pipeline_rietveld_sequence", "test_starts_far_off",
+    "test_reference_and_material", "test_pipeline_repeat", "test_bad_input_xps", "test_cli_tables",
+    "test_nothing_changed", "test_xrd_figures", "test_xps_figures", "test_pipeline_real", "test_rietveld_aberrations",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -122,6 +122,10 @@ def zeros(values: list[str]) -> list[str]:
     return ["0"] * len(values)
 
 
+def flat(values: list[str]) -> list[str]:
+    return [str(int(n)) for n in np.random.default_rng(4).poisson(400.0, len(values))]
+
+
 def many(value: str) -> Callable[[list[str]], list[str]]:
     """Return what puts a value in more places than are masked."""
     return lambda values: [value] * 20 + values[20:]
@@ -138,7 +142,12 @@ VAMAS_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "one point": (one_point, "data", r"level 1 of 'B 1s' has only 1 point"),
     "other axis": (other_axis, "data", r"level 1 of 'B 1s' .*185\.47 to 196\.47 eV, the series .*left out"),
     "too large": (change(2, lambda v: ["1e300", *v[1:]]), "data", r"level 1 of 'B 1s' has counts of up to 1e\+300"),
-    "reference gone": (all_of(*(change(b, zeros) for b in (1, 3, 5))), "data", r"'C-C/C-H' is not detected in 'C 1s'"),
+    "reference gone": (all_of(*(change(b, zeros) for b in (1, 3, 5))), "data", r"counts of level 0 of 'C 1s' are zero"),
+    "reference not seen": (
+        all_of(*(change(b, flat) for b in (1, 3, 5))),
+        "data",
+        r"'C-C/C-H' is not detected in 'C 1s'",
+    ),
     **{
         f"cut in block {b + 1}": (cut(b), "reader", rf"block {b + 1} of 6 .*the file ends after \d+ more")
         for b in range(6)
@@ -294,6 +303,7 @@ def test_what_does_not_depend_on_the_fault_is_still_evaluated(
     # without an energy scale nothing is said at all
     assert not batch.good("no reference")
     assert not batch.good("reference gone")
+    assert not batch.good("reference not seen")
 
 
 def test_level_that_is_left_out_does_not_rename_the_others(vamas: tuple[Batch, dict[str, tuple[str, str]]]) -> None:
