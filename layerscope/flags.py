@@ -158,6 +158,13 @@ _LIST = (
         of_series=True,
     ),
     _note(
+        "NOISE_UNKNOWN",
+        "whether the intensities are counts, or with noise = scaled whether neighbours go together, could not be told: "
+        "lines leave too few points between them; scaled errors are then wide",
+        "give the full range; make sure that the file holds counts",
+        of_series=True,
+    ),
+    _note(
         "NOISE_CORRELATED",
         "neighbouring points go together: smoothed or interpolated data; the noise is that of sums over many points",
         "take the file as it was measured",

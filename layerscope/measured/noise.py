@@ -17,6 +17,8 @@ __all__ = ["count_quantum", "factor_or_errors", "gives_errors", "noise_factor", 
 
 M = TypeVar("M", bound=Measurement)
 
+UNKNOWN = ("NOISE_UNKNOWN",)
+
 ERRORS_OF_COUNTS = 0.05
 """Relative difference from the square of the errors in a file within which they are those of counts, rounded."""
 
@@ -48,32 +50,60 @@ def noise_factor(measurements: Sequence[Measurement], noise: str) -> tuple[float
     DataError
         If the unit is arbitrary and `noise` is not ``"scaled"``, or a rate has no counting time.
     """
-    found = _mean_scatter(measurements)
-    flags = (f"NOISE_CORRELATED:{found.note}",) if found is not None and found.is_correlated else ()
+    found, expected = _mean_scatter(measurements), _expected(measurements[0])
+    # smoothing and interpolating take scatter away from neighbours: what is bounded from above can only be too low
+    low = found is not None and expected is not None and found.alone / expected < 1.0 - _tolerance(found, expected)
+    told = found is not None and (not found.bound or low or (expected is None and found.is_correlated))
     if noise == "scaled":
-        if found is None or not found.factor > 0:
+        if found is None or not told or not found.factor > 0:
             raise DataError("too few flat points tell the noise", hint="give the full range, or noise = 'poisson'")
-        return found.factor, found.sigma, flags
-    first = measurements[0]
-    expected = 1.0
-    if first.intensity_unit == "counts/s":
-        if first.exposure_s is None:
-            raise DataError(
-                "intensities are rates without a counting time", source=first.source, hint="noise = 'scaled'"
-            )
-        expected = 1.0 / first.exposure_s
-    elif first.intensity_unit == "arbitrary":
-        raise DataError(
-            "the intensities are no counts, so their errors are not known",
-            source=first.source,
-            hint="noise = 'scaled' estimates them from flat regions",
-        )
-    if found is None:
+        if _alike(found, expected):
+            return found.alone, found.alone_sigma, ()
+        if found.crowded and found.summed > found.factor:
+            return found.summed, found.summed_sigma, UNKNOWN  # neighbours may go together, so the errors are wide
+        return found.factor, found.sigma, _correlated(found)
+    if expected is None:
+        raise _unknown_errors(measurements[0])
+    if found is None or not told:
+        return expected, None, UNKNOWN
+    if _alike(found, expected):
         return expected, None, ()
+    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * found.sigma / max(expected, found.factor))
+    flags = (f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()
+    return expected, None, (*flags, *_correlated(found))
+
+
+def _expected(measurement: Measurement) -> float | None:
+    """Return variance over mean of counts; None where the intensities are none, or a rate without a time."""
+    if measurement.intensity_unit == "counts/s":
+        return None if measurement.exposure_s is None else 1.0 / measurement.exposure_s
+    return 1.0 if measurement.intensity_unit == "counts" else None
+
+
+def _unknown_errors(measurement: Measurement) -> DataError:
+    if measurement.intensity_unit == "counts/s":
+        return DataError(
+            "intensities are rates without a counting time", source=measurement.source, hint="noise = 'scaled'"
+        )
+    return DataError(
+        "the intensities are no counts, so their errors are not known",
+        source=measurement.source,
+        hint="noise = 'scaled' estimates them from flat regions",
+    )
+
+
+def _tolerance(found: PoissonScale, expected: float) -> float:
     # a scatter of three times the counts' has three times the error: what counts is the error that counts would have
-    error = found.sigma / max(expected, found.factor)
-    unlike = abs(found.factor / expected - 1) > max(0.1, 5 * error)
-    return expected, None, ((f"NOT_COUNTS:{found.factor / expected:.2f}",) if unlike else ()) + flags
+    return max(0.1, 5 * found.alone_sigma / max(expected, found.alone))
+
+
+def _alike(found: PoissonScale, expected: float | None) -> bool:
+    """Tell whether neighbours scatter as counts do."""
+    return expected is not None and abs(found.alone / expected - 1) <= _tolerance(found, expected)
+
+
+def _correlated(found: PoissonScale) -> tuple[str, ...]:
+    return (f"NOISE_CORRELATED:{found.note}",) if found.is_correlated else ()
 
 
 def factor_or_errors(

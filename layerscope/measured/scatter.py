@@ -9,7 +9,7 @@ correlations. Both are estimated here, the one from differences of points that a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import erf, exp, pi, sqrt
 
 import numpy as np
@@ -44,11 +44,22 @@ PLATEAU = (4, 5, 6)
 CERTAIN = 4.0
 """Standard errors of the correlation from which neighbours count as correlated."""
 
+STEEPEST = 1.1
+"""Second differences over the farthest of PLATEAU over those over the nearest, from which on they are of lines."""
+
+LEAST_GAUSSIAN = 0.55
+"""Noise of second differences by their median over that by their mean square, below which lines are among them."""
+
+ALIKE = 3.0
+"""Points of smoothed data that count as one."""
+
 BLOCKS = 50
 """Parts of a pattern that are left out in turn to find errors (jackknife)."""
 
 _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _SECOND = np.array([1.0, -2.0, 1.0])
+_MEDIAN = 0.45494  # of chi-square with one degree of freedom
+_OVERLAP_SECOND = 35.0 / 18.0  # as `_overlap` of fourth differences
 _MINIMUM_DIFFERENCES = 50
 _MINIMUM_BLOCKS = 10
 
@@ -73,6 +84,10 @@ class PoissonScale:
         Correlation of neighbouring points with its standard deviation; NaN where the pattern is too short to tell.
     alone, alone_sigma, summed, summed_sigma : float
         The two estimates of `factor`: for neighbours that are independent, and for any that are not.
+    bound : bool
+        Whether lines leave no points between them: the noise is then at most that, and what it is cannot be told.
+    crowded : bool
+        Whether lines leave no stretches between them that tell correlations: `summed` is then an upper bound.
     """
 
     factor: float
@@ -85,6 +100,8 @@ class PoissonScale:
     alone_sigma: float
     summed: float
     summed_sigma: float
+    bound: bool = False
+    crowded: bool = False
 
     @property
     def is_correlated(self) -> bool:
@@ -117,10 +134,15 @@ def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> Pois
     Points near lines are left out: as far as the curvature of a Lorentzian foot is seen in the differences below. Where
     this leaves fewer than 100, neighbours outside peaks tell the noise, and its correlation remains unknown.
 
+    Fourth differences count where those over twice the distance are within the noise too: a line adds 16 times as much
+    to these. Where lines leave too few such points, the noise is only bounded (`PoissonScale.bound`).
+
     Second differences of points L apart, squared, average to ``6 g0 - 8 gL + 2 g2L``, where ``gL`` is the covariance of
     points L apart. With ``gL = 0`` beyond three points those at L = 4 to 6 give the variance g0, and those at
     L = 1 to 3 the covariances; the variance of sums is ``g0 + 2 (g1 + g2 + g3)``. Where g1 differs from zero by more
     than four standard deviations (jackknife) this is the factor, otherwise the more precise fourth differences are.
+    Noise is Gaussian and its differences are alike at L = 4 to 6; where they are not, they are those of lines, and
+    nothing is said of correlations (`PoissonScale.crowded`).
 
     Parameters
     ----------
@@ -149,11 +171,7 @@ def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> Pois
     flat = _flat(pattern.intensity)
     if lines is not None:
         flat &= _flat(lines)
-    squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, flat)
-    kept = _clipped(squares, CLIP_SIGMA)
-    if kept.sum() < 2 * _MINIMUM_DIFFERENCES:  # crowded: neighbours tell the noise in the feet of lines, too
-        squares = _relative_squares(pattern.intensity, _DIFFERENCE, 1, np.ones_like(flat))
-        kept = _clipped(squares, CLIP_SIGMA)
+    squares, kept, bound = _between_lines(pattern.intensity, flat)
     if kept.sum() < _MINIMUM_DIFFERENCES:
         raise DataError(
             f"only {int(kept.sum())} flat points tell the noise; at least {_MINIMUM_DIFFERENCES} are needed",
@@ -162,8 +180,30 @@ def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> Pois
     alone = float(squares[kept].mean()) / _clipped_mean(CLIP_SIGMA)
     # Neighbouring differences share points, so that they count for fewer than there are.
     spread = float(alone * np.sqrt(2.0 * _overlap() / kept.sum()))
-    variance, first, summed, errors = _covariances(pattern.intensity, flat)
-    return _decided(int(kept.sum()), alone, spread, variance, first, summed, errors)
+    variance, first, summed, errors, crowded = _covariances(pattern.intensity, flat)
+    if crowded:  # the covariances are those of lines
+        first, errors = float("nan"), (float("nan"), errors[1])
+    found = _decided(int(kept.sum()), alone, spread, variance, first, summed, errors)
+    return replace(found, bound=bound, crowded=crowded)
+
+
+def _between_lines(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_], bool]:
+    """Return squared fourth differences, which of them are noise, and whether even these may hold lines.
+
+    A line adds 2^4 times as much to the difference of points twice as far apart: where that one is within the noise,
+    that of neighbours is free of the line. Flat stretches come first, then all points.
+    """
+    everywhere = np.ones_like(flat)
+    for where, limited in ((flat, True), (everywhere, False)):
+        near = _relative_squares(intensity, _DIFFERENCE, 1, where, limited=limited)
+        far = _relative_squares(intensity, _DIFFERENCE, 2, where, limited=limited)
+        around = np.full(near.size, np.nan)
+        around[2:-2] = far
+        kept = _clipped(near, CLIP_SIGMA, around)
+        if kept.sum() >= 2 * _MINIMUM_DIFFERENCES:
+            return near, kept, False
+    near = _relative_squares(intensity, _DIFFERENCE, 1, everywhere)
+    return near, _clipped(near, CLIP_SIGMA), True
 
 
 def mean_scale(scales: Sequence[PoissonScale]) -> PoissonScale:
@@ -191,7 +231,9 @@ def mean_scale(scales: Sequence[PoissonScale]) -> PoissonScale:
     variance = float(np.mean(known)) if known else float("nan")
     points = sum(s.points for s in scales)
     errors = (correlation[1] * variance, summed[1])
-    return _decided(points, *alone, variance, correlation[0] * variance, summed[0], errors)
+    bound, crowded = (2 * sum(one) > len(scales) for one in zip(*((s.bound, s.crowded) for s in scales), strict=True))
+    found = _decided(points, *alone, variance, correlation[0] * variance, summed[0], errors)
+    return replace(found, bound=bound, crowded=crowded)
 
 
 def _decided(
@@ -219,8 +261,13 @@ def _decided(
     )
 
 
-def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, flat: NDArray[np.bool_]) -> FloatArray:
-    """Return squared differences over what independent counts would give, NaN where not `flat`, shape (n - span,)."""
+def _relative_squares(
+    intensity: FloatArray, difference: FloatArray, lag: int, flat: NDArray[np.bool_], *, limited: bool = True
+) -> FloatArray:
+    """Return squared differences over what independent counts would give, NaN where not `flat`, shape (n - span,).
+
+    Where `limited`, points that exceed the background are left out as well.
+    """
     span = (difference.size - 1) * lag
     if intensity.size < span + 1 + _MINIMUM_DIFFERENCES:
         raise DataError(f"{intensity.size} points are too few to tell the noise")
@@ -232,7 +279,7 @@ def _relative_squares(intensity: FloatArray, difference: FloatArray, lag: int, f
     mean = np.convolve(intensity, np.full(width, 1 / width), mode="same")[inner]
     background = _background(mean)
     with np.errstate(all="ignore"):
-        kept = (mean > 0) & (mean <= PEAK_EXCESS * background) & flat[inner]
+        kept = (mean > 0) & ((mean <= PEAK_EXCESS * background) | (not limited)) & flat[inner]
         relative = differences**2 / (float((difference**2).sum()) * mean)
     return np.where(kept, relative, np.nan)
 
@@ -289,14 +336,16 @@ def _clipped_mean(sigma: float) -> float:
     return 1.0 - sqrt(2.0 / pi) * sigma * exp(-0.5 * sigma**2) / erf(sigma / sqrt(2.0))
 
 
-def _clipped(squares: FloatArray, sigma: float) -> NDArray[np.bool_]:
-    """Return which squares are not from peaks: below `sigma` standard deviations."""
+def _clipped(squares: FloatArray, sigma: float, others: FloatArray | None = None) -> NDArray[np.bool_]:
+    """Return which squares are not from peaks: they, and any `others`, lie below `sigma` standard deviations."""
     known = squares[np.isfinite(squares)]
-    factor = float(np.median(known)) / 0.45494 if known.size else 0.0  # median of chi2 with one degree of freedom
+    factor = float(np.median(known)) / _MEDIAN if known.size else 0.0
     kept = np.zeros(squares.shape, bool)
     for _ in range(50):
         with np.errstate(invalid="ignore"):
             kept = squares < sigma**2 * factor
+            if others is not None:
+                kept &= others < sigma**2 * factor
         if kept.sum() < _MINIMUM_DIFFERENCES:
             break
         updated = float(squares[kept].mean()) / _clipped_mean(sigma)
@@ -306,16 +355,19 @@ def _clipped(squares: FloatArray, sigma: float) -> NDArray[np.bool_]:
     return kept
 
 
-def _covariances(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[float, float, float, tuple[float, float]]:
-    """Return variance, covariance of neighbours and variance of sums over the mean, and the errors of the last two.
+def _covariances(
+    intensity: FloatArray, flat: NDArray[np.bool_]
+) -> tuple[float, float, float, tuple[float, float], bool]:
+    """Return variance, covariance of neighbours and variance of sums over the mean, the errors of the last two.
 
-    NaN where the pattern is too short for all distances.
+    NaN where the pattern is too short for all distances. At last, whether it is lines that they tell of.
     """
-    unknown = (float("nan"), float("nan"), float("nan"), (float("nan"), float("nan")))
+    unknown = (float("nan"), float("nan"), float("nan"), (float("nan"), float("nan")), False)
     lags = range(1, PLATEAU[-1] + 1)
     if intensity.size < 2 * PLATEAU[-1] + 1 + 4 * _MINIMUM_DIFFERENCES:
         return unknown
     sums, counts = np.zeros((len(lags), BLOCKS)), np.zeros((len(lags), BLOCKS))
+    gaussian = 1.0
     for row, lag in enumerate(lags):
         squares = _relative_squares(intensity, _SECOND, lag, flat)
         kept = _clipped(squares, FAR_CLIP_SIGMA)
@@ -324,6 +376,7 @@ def _covariances(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[float,
         block = (np.flatnonzero(kept) + lag) * BLOCKS // intensity.size  # by the middle of the difference
         counts[row] = np.bincount(block, minlength=BLOCKS)[:BLOCKS]
         sums[row] = np.bincount(block, weights=squares[kept], minlength=BLOCKS)[:BLOCKS]
+        gaussian = min(gaussian, float(np.median(squares[kept]) / _MEDIAN / squares[kept].mean()))
     whole = _solved(sums.sum(axis=1) / counts.sum(axis=1))
     filled = np.flatnonzero(counts.any(axis=0))
     if filled.size < _MINIMUM_BLOCKS:  # the jackknife of a few parts is no error
@@ -333,8 +386,12 @@ def _covariances(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[float,
         return unknown
     parts = _solved((sums.sum(axis=1)[:, None] - sums[:, filled]) / left)
     n = filled.size
+    # Noise is Gaussian, and alike at all distances beyond its reach; what lines add is neither.
+    plateau = sums[PLATEAU[0] - 1 :].sum(axis=1) / counts[PLATEAU[0] - 1 :].sum(axis=1)
+    steep = plateau[-1] / plateau[0] - STEEPEST
+    crowded = gaussian < LEAST_GAUSSIAN or bool(steep > 2.0 * sqrt(2.0 * _OVERLAP_SECOND * ALIKE / counts[-1].sum()))
     spread = np.sqrt((n - 1) / n * ((parts - parts.mean(axis=1)[:, None]) ** 2).sum(axis=1))
-    return float(whole[0]), float(whole[1]), float(whole[2]), (float(spread[1]), float(spread[2]))
+    return float(whole[0]), float(whole[1]), float(whole[2]), (float(spread[1]), float(spread[2])), crowded
 
 
 def _solved(levels: FloatArray) -> FloatArray:

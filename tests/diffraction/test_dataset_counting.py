@@ -240,6 +240,51 @@ def test_where_lines_leave_no_flat_points_nothing_is_said_of_neighbours() -> Non
         assert not scale.is_correlated
 
 
+def crowd(seed: int) -> np.ndarray:
+    """Mean counts of 4000 points without empty stretches: lines of 6 points, four of their widths apart."""
+    rng, points = np.random.default_rng([seed, 4]), np.arange(4000.0)
+    mean = np.full(points.size, 100.0)
+    for centre in rng.uniform(0, points.size, points.size // 24):
+        mean += 100.0 * 10 ** rng.uniform(-0.5, 1.5) / (1 + ((points - centre) / 3.0) ** 2)
+    return mean
+
+
+def test_counts_without_empty_stretches_are_counts_and_changed_ones_are_found() -> None:
+    x = 15.0 + 0.02 * np.arange(4000)
+    for seed in range(12):
+        y = np.random.default_rng(seed).poisson(crowd(seed)).astype(float)
+        assert flags_of_series(x, y[None]) == [], seed
+        assert flags_of_series(x, 3.0 * y[None]) == ["NOT_COUNTS"], seed
+        smoothed = np.convolve(np.pad(y, 1, mode="edge"), KERNELS["smoothed"], mode="valid")
+        assert set(flags_of_series(x, smoothed[None])) & {"NOT_COUNTS", "NOISE_CORRELATED"}, seed
+
+
+def test_scaled_errors_are_wide_where_lines_hide_whether_neighbours_go_together() -> None:
+    x = 15.0 + 0.02 * np.arange(4000)
+    y = np.random.default_rng(1).poisson(crowd(1)).astype(float)
+    counts = series_of(x, y[None])
+    factor, _, flags = noise_factor(counts, "scaled")
+    assert factor == pytest.approx(1.0, abs=0.2)
+    assert flags == ()
+    smoothed = np.convolve(np.pad(y, 1, mode="edge"), KERNELS["smoothed"], mode="valid")
+    factor, _, flags = noise_factor(series_of(x, smoothed[None]), "scaled")
+    assert factor >= 0.9  # what sums over many points scatter with, or more
+    assert flags == ("NOISE_UNKNOWN",)
+
+
+def test_too_few_points_tell_nothing_and_that_is_said() -> None:
+    y = np.random.default_rng(2).poisson(100.0, 45).astype(float)
+    assert flags_of_series(X[:45], y[None]) == ["NOISE_UNKNOWN"]
+    with pytest.raises(DataError, match="too few flat points"):
+        noise_factor(series_of(X[:45], y[None]), "scaled")
+
+
+@pytest.mark.parametrize("name", ["FAP.XRA", "std_padded.gsas", "brk_raw2.raw"])
+def test_real_counts_of_crowded_patterns_are_not_flagged(name: str, shared_data: Path) -> None:
+    frames = read(shared_data.parent / "cases" / "xrd_files" / name).frames
+    assert noise_factor(frames, "poisson")[2] == ()
+
+
 def test_lines_on_another_axis_are_refused() -> None:
     with pytest.raises(DataError, match="shape"):
         poisson_scale(Pattern(X, np.ones(X.size)), lines=np.ones(7))
