@@ -123,6 +123,14 @@ _LIST = (
         threshold=1e-3,
         of_series=True,
     ),
+    Flag(
+        "PRIOR_CONFLICT",
+        "the data pull a parameter, as given, from what was known of it by more than {threshold} of its standard errors: "
+        "something that the model lacks is taken for something else, and amounts may be off by more than their errors",
+        "look for what is missing; take the numbers for a description only",
+        threshold=3.0,
+        of_series=True,
+    ),
     _note(
         "CORRELATED",
         "two parameters trade places: their correlation, as given, is beyond ±{threshold}",

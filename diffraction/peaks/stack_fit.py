@@ -90,6 +90,12 @@ class StackFit:
         """Names of the amounts."""
         return tuple(f"{n}_area" for n in self.model.names)
 
+    def conflicts(self) -> dict[str, float]:
+        """Return by how many standard errors the sizes lie from what was known of them."""
+        known = {"ln_layers": (float(np.log(LAYERS)), LAYERS_SIGMA), "size_spread": (SPREAD, SPREAD_SIGMA)}
+        known |= {name.replace("ln_layers", "more_layers"): (0.0, ALIKE) for name in SIZES}
+        return {name: (float(self.fit.value(name)[0]) - value) / sigma for name, (value, sigma) in known.items()}
+
     def amounts(self) -> tuple[FloatArray, FloatArray]:
         """Return amounts of layers (3, F), zero where a stack is not there, and their covariance (F, 3, 3)."""
         on = (self.present[:, None] & self.present[None]).transpose(2, 0, 1)

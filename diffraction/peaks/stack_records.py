@@ -40,6 +40,8 @@ def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tu
     read : StackSeries
     """
     series, result = found.series, found.result
+    pulled = {name: z for name, z in read.fit.conflicts().items() if abs(z) > threshold("PRIOR_CONFLICT")}
+    doubts = tuple(f"PRIOR_CONFLICT:{name} {z:+.1f}" for name, z in pulled.items())
     region = result.options.components.reflection
     labels = {name: label_of(result, name) for name in read.stacking.names}
     fit, shared = read.fit.fit, tuple(f for f in inherited_flags(found.flags) if f not in stack_flags(read))
@@ -52,7 +54,7 @@ def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tu
                 inputs=series.inputs(f"{region}@stacks", frame),
                 method="xrd_peaks.stack_frame",
                 quantities=_frame(read, int(f), labels),
-                quality=quality_of(fit, (*shared, *frame.flags), int(f), r_factors=True),
+                quality=quality_of(fit, (*shared, *doubts, *frame.flags), int(f), r_factors=True),
             )
         )
     timed = times_of(found.stack.levels) is not None
@@ -63,7 +65,7 @@ def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tu
         inputs=series.inputs(f"{region}@stacks"),
         method="xrd_peaks.stacks",
         quantities=(*_series(read, labels), *events),
-        quality=quality_of(fit, shared),
+        quality=quality_of(fit, (*shared, *doubts)),
         alternatives=_alternatives(read),
         parents=tuple(r.record_id for r in frames),
         notes=_notes(read),
