@@ -125,8 +125,8 @@ _LIST = (
     ),
     Flag(
         "PRIOR_CONFLICT",
-        "the data pull a parameter, as given, from what was known of it by more than {threshold} of its standard errors: "
-        "something that the model lacks is taken for something else, and amounts may be off by more than their errors",
+        "the data pull a parameter, as given, away from what was known of it by more than {threshold} standard errors: "
+        "what the model lacks is taken for something else, and amounts may be off by more than their errors",
         "look for what is missing; take the numbers for a description only",
         threshold=3.0,
         of_series=True,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -44,11 +45,14 @@ SPREAD, SPREAD_SIGMA = 0.3, 0.1
 ALIKE = 0.2
 """How alike the sizes of the three stacks are: standard deviation of the logarithm of their ratio."""
 
+UNEVEN = {"tail": (0.0, 0.01), "strain": (0.0, 0.0015)}
+"""Tail (Å) and relative strain of spacings at full charge, and how well they are known."""
+
 SIZES = ("ln_layers_mixed", "ln_layers_alternating")
 STARTS = ((0.3, 0.3), (0.15, 0.75), (0.4, 0.1))
 """Orders that a fit starts from: none, blocks, empty layers that keep away from each other."""
 
-ORDER = ("p", "r", "mean_spacing")
+ORDER = ("p", "r", "mean_spacing", "tail", "strain")
 BOUNDS = {
     "fwhm": (0.02, 0.6),
     "mixing": (0.0, 1.0),
@@ -57,6 +61,8 @@ BOUNDS = {
     "size_spread": (0.05, 0.8),
     "p": (0.01, 0.95),
     "r": (0.01, 0.97),
+    "tail": (-0.03, 0.06),
+    "strain": (-0.01, 0.01),
 }
 JOINT = Tolerances(reduction=1e-7, step=1e-7, max_iterations=40)
 ROUGH = Tolerances(reduction=1e-4, step=1e-4, max_iterations=25)
@@ -93,6 +99,7 @@ class StackFit:
     def conflicts(self) -> dict[str, float]:
         """Return by how many standard errors the sizes lie from what was known of them."""
         known = {"ln_layers": (float(np.log(LAYERS)), LAYERS_SIGMA), "size_spread": (SPREAD, SPREAD_SIGMA)}
+        known |= UNEVEN
         known |= {name.replace("ln_layers", "more_layers"): (0.0, ALIKE) for name in SIZES}
         return {name: (float(self.fit.value(name)[0]) - value) / sigma for name, (value, sigma) in known.items()}
 
@@ -120,6 +127,8 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
         "mean_spacing": mean_spacing,
         "p": STARTS[0][0],
         "r": STARTS[0][1],
+        "tail": 2e-3,  # at zero a strain has no slope
+        "strain": 5e-4,
     }
     for h in lines.held:
         values |= {f"{h.id}_center": h.center, f"{h.id}_fwhm": h.fwhm, f"{h.id}_mixing": shape.mixing}
@@ -149,6 +158,13 @@ class StackTask:
     data: FrameData
     model: StackModel
     course: FloatArray
+
+    @cached_property
+    def charge(self) -> FloatArray:
+        """How far each frame is charged, 0 to 1: how far its spacing has come down from the largest one, shape (F,)."""
+        largest = int(self.course.argmax())
+        down = (self.course[largest] - self.course) / max(float(np.ptp(self.course[largest:])), TREND_A)
+        return np.where(np.arange(self.course.size) < largest, 0.0, down)
 
     @property
     def instrument(self) -> tuple[str, ...]:
@@ -206,6 +222,7 @@ class StackTask:
         priors = {"filled_spacing": (course, np.full(count, TREND_A))}
         scopes: dict[str, Scope] = {"filled_spacing": PER_PATTERN}
         starts = {f"{n}_on": on[k].astype(float) for k, n in enumerate(model.names)} | {"filled_spacing": course}
+        starts["charge"] = self.charge[rows]
         for name, there in zip(model.names, on, strict=True):
             if not there.all():
                 priors[f"{name}_area"] = (np.zeros(count), np.where(there, np.inf, _OFF_SIGMA))
@@ -219,6 +236,8 @@ class StackTask:
         if "ln_layers" in free:
             priors["ln_layers"] = known_once(float(np.log(LAYERS)), LAYERS_SIGMA, count)
             priors["size_spread"] = known_once(SPREAD, SPREAD_SIGMA, count)
+        for name in set(UNEVEN) & set(free):
+            priors[name] = known_once(*UNEVEN[name], count)
         for name in SIZES:  # sizes of the other stacks: known against that of the ordered ones
             more = name.replace("ln_layers", "more_layers")
             parameters.add(more, values[name] - values["ln_layers"], vary=name in free, min=-1.5, max=1.5)

@@ -2,8 +2,8 @@
 
 Linear: the amounts of layers in ordered, mixed and alternating stacks, the areas of the cell's lines, a polynomial.
 Shared by the frames: the instrument's line, sizes, the spacing of the alternating stack, the two probabilities of the
-mixed one, and the cell's lines. Of each frame: the filled spacing. The mean of filled and empty spacing is that of the
-alternating stack.
+mixed one, a spread of spacings in proportion to the charge, and the cell's lines. Of each frame: the filled spacing and
+how far it is charged. The mean of filled and empty spacing is that of the alternating stack.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..radiation import FloatArray, lorentz_polarisation
 from .components import Stacking
 from .lines import DiffractionLine
 from .model import HeldLine
-from .stacking import Layer, Sizes, Stacked, alternating, filled_only, mixed
+from .stacking import Layer, Sizes, Stacked, Uneven, filled_only, mixed, strained
 
 if TYPE_CHECKING:
     import lmfit
@@ -42,7 +42,7 @@ CENTERS = 7
 
 HELD = ("center", "fwhm", "mixing")
 _SIZES = ("ln_layers", "ln_layers_mixed", "ln_layers_alternating", "size_spread")
-_SHARED = (*_SIZES, "p", "r", "mean_spacing", "filled_spacing")
+_SHARED = (*_SIZES, "p", "r", "mean_spacing", "filled_spacing", "tail", "strain", "charge")
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ class StackModel:
         p, r = float(q[0, 4]), float(q[0, 5])
         filled = q[:, 7]
         empty = 2.0 * q[:, 6] - filled
+        tail, strain = q[:, 8] * q[:, 10], q[:, 9] * q[:, 10]
         found: list[tuple[IntArray, Stacked | None]] = []
         for k in range(3):
             rows = np.flatnonzero(on[:, k] > 0.5)
@@ -186,11 +187,11 @@ class StackModel:
             if rows.size == 0:
                 pass
             elif k == 0:
-                stack = filled_only(self._layer, f, sizes[0])
+                stack = filled_only(self._layer, f, sizes[0], Uneven(tail[rows], strain[rows]))
             elif k == 1:
                 stack = mixed(self._layer, f, e, p, r, sizes[1])
             else:
-                stack = alternating(self._layer, f, e, sizes[2])
+                stack = strained(self._layer, f, e, sizes[2], strain[rows])
             found.append((rows, stack))
         return found
 
@@ -204,7 +205,7 @@ class StackModel:
         slots: dict[tuple[int, int], FloatArray] = {}
         for group in groups:
             seen = self._instrument(tuple(q[group[0], :width]), derivatives=derivatives)
-            stacks = self._stacks(q[group, width : width + 8], q[group, width + 8 : width + 11])
+            stacks = self._stacks(q[group, width : width + 11], q[group, width + 11 : width + 14])
             for k, (inside, stack) in enumerate(stacks):
                 if stack is None:
                     continue
@@ -212,10 +213,10 @@ class StackModel:
                 columns[at, k] = stack.value @ seen.value
                 if not derivatives:
                     continue
-                for slot, values in self._slopes(k, stack, seen):
+                for slot, values in self._slopes(k, stack, seen, q[at, width + 10]):
                     slots.setdefault((slot, k), np.zeros((rows, n)))[at] = values
         for j in range(len(self.held)):
-            first = width + 11 + len(HELD) * j
+            first = width + 14 + len(HELD) * j
             p = np.column_stack([q[:, first : first + len(HELD)], np.tile(self._axial, (rows, 1))])
             p = p[:1] if (p == p[0]).all() else p
             drawn = self.line.evaluate(x, p, derivatives=derivatives)
@@ -227,7 +228,7 @@ class StackModel:
         terms = [Derivative(slot, k, values) for (slot, k), values in slots.items()]
         return BasisValues(columns, terms)
 
-    def _slopes(self, k: int, stack: Stacked, seen: _Seen) -> list[tuple[int, FloatArray]]:
+    def _slopes(self, k: int, stack: Stacked, seen: _Seen, charge: FloatArray) -> list[tuple[int, FloatArray]]:
         """Return the derivatives of a column by the parameters that move it, by their places."""
         width = len(self._shape)
         found = [(i, stack.value @ slope) for i, slope in enumerate(seen.slopes)]
@@ -235,6 +236,9 @@ class StackModel:
         found.append((width + 7, (stack.by_filled - stack.by_empty) @ seen.value))
         if k:
             found.append((width + 6, 2.0 * (stack.by_empty @ seen.value)))
+        for slot, by in ((width + 8, stack.by_tail), (width + 9, stack.by_strain)):
+            if by is not None:
+                found.append((slot, charge[:, None] * (by @ seen.value)))
         if stack.by_p is not None and stack.by_r is not None:
             found += [(width + 4, stack.by_p @ seen.value), (width + 5, stack.by_r @ seen.value)]
         return found

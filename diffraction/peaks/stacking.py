@@ -28,12 +28,25 @@ from numpy.typing import NDArray
 
 from ..radiation import FloatArray
 
-__all__ = ["Layer", "Sizes", "Stacked", "alternating", "block_length", "filled_only", "mixed", "share_of_empty"]
+__all__ = [
+    "Layer",
+    "Sizes",
+    "Stacked",
+    "Uneven",
+    "alternating",
+    "block_length",
+    "filled_only",
+    "mixed",
+    "share_of_empty",
+]
 
 ComplexArray = NDArray[np.complex128]
 
 FORGOTTEN = -25.0
 """Logarithm of what is left of the coherence over a crystallite below which it is nothing."""
+
+PHASE_STEP = 0.001
+"""Of the phase from layer to layer (radians) in tables."""
 
 NODES = 5
 """Sizes that stand for the log-normal distribution."""
@@ -116,6 +129,8 @@ class Stacked:
     by_size: FloatArray
     by_p: FloatArray | None = None
     by_r: FloatArray | None = None
+    by_tail: FloatArray | None = None
+    by_strain: FloatArray | None = None
 
 
 def share_of_empty(p: float, r: float) -> float:
@@ -132,16 +147,108 @@ def block_length(p: float, r: float) -> tuple[float, float]:
     return 2.0 / (1.0 - r), 1.0 / p
 
 
-def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes) -> Stacked:
-    """Return the intensity of stacks without empty interlayers; `filled` is their spacing (Å), shape (B,)."""
-    amplitude, slope = layer.filled(filled)
-    phase = np.exp(1j * layer.q * filled[:, None])
-    square = np.abs(amplitude) ** 2
-    f, by_phase, by_size = sizes.decay(phase)
-    by_square = 2.0 * (np.conj(amplitude) * slope).real
-    total = 1.0 + 2.0 * f.real
-    by_filled = by_square * total + 2.0 * square * (by_phase * 1j * layer.q * phase).real
-    return Stacked(square * total, by_filled, np.zeros_like(by_filled), 2.0 * square * by_size.real)
+@dataclass(frozen=True)
+class _Interference:
+    """What equal layers make of each other, on a grid of their phase: 1 + 2 Re f, its slope, derivatives by size."""
+
+    first: float
+    value: FloatArray
+    slope: FloatArray
+    by_size: FloatArray
+
+    @classmethod
+    def of(cls, low: float, high: float, sizes: Sizes) -> _Interference:
+        phase = low + PHASE_STEP * np.arange(int((high - low) / PHASE_STEP) + 3)
+        z = np.exp(1j * phase)
+        f, by_phase, by_size = sizes.decay(z)
+        return cls(low, 1.0 + 2.0 * f.real, 2.0 * (by_phase * 1j * z).real, 2.0 * by_size.real)
+
+    def at(self, phase: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return value (cubic Hermite), slope, and derivatives by size (2, ...) at some phases."""
+        along = (phase - self.first) / PHASE_STEP
+        k = along.astype(np.intp)
+        t = along - k
+        y0, y1 = self.value[k], self.value[k + 1]
+        s0, s1 = self.slope[k] * PHASE_STEP, self.slope[k + 1] * PHASE_STEP
+        a, b = 2.0 * (y0 - y1) + s0 + s1, 3.0 * (y1 - y0) - 2.0 * s0 - s1
+        size = self.by_size[:, k] * (1.0 - t) + self.by_size[:, k + 1] * t
+        return ((a * t + b) * t + s0) * t + y0, ((3.0 * a * t + 2.0 * b) * t + s0) / PHASE_STEP, size
+
+
+def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven | None = None) -> Stacked:
+    """Return the intensity of stacks without empty interlayers.
+
+    Parameters
+    ----------
+    layer : Layer
+    filled : ndarray, shape (B,)
+        Their largest spacing (Å), before strain.
+    sizes : Sizes
+    uneven : Uneven, optional
+        How spacings differ from crystallite to crystallite.
+    """
+    uneven = uneven or Uneven(np.zeros(filled.size), np.zeros(filled.size))
+    parts = uneven.parts(filled)
+    margin = 2.0 * PHASE_STEP
+    ends = [f(float(layer.q[k]) * part.spacing) for part in parts for k, f in ((0, np.min), (-1, np.max))]
+    table = _Interference.of(float(min(ends)) - margin, float(max(ends)) + margin, sizes)
+    shape = (filled.size, layer.q.size)
+    value, by_filled, by_tail, by_strain = (np.zeros(shape) for _ in range(4))
+    by_size = np.zeros((2, *shape))
+    for part in parts:
+        amplitude, slope = layer.filled(part.spacing)
+        square, by_square = np.abs(amplitude) ** 2, 2.0 * (np.conj(amplitude) * slope).real
+        together, by_phase, sized = table.at(layer.q * part.spacing[:, None])
+        by_spacing = part.weight * (by_square * together + square * layer.q * by_phase)
+        value += part.weight * square * together
+        by_size += part.weight * square * sized
+        by_filled += by_spacing * part.by_filled[:, None]
+        by_tail += by_spacing * part.by_tail[:, None]
+        by_strain += by_spacing * part.by_strain[:, None]
+    return Stacked(value, by_filled, np.zeros(shape), by_size, by_tail=by_tail, by_strain=by_strain)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Crystallites of one spacing (B,): their weight, and how the spacing follows the others."""
+
+    weight: float
+    spacing: FloatArray
+    by_filled: FloatArray
+    by_tail: FloatArray
+    by_strain: FloatArray
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """How spacings differ from crystallite to crystallite, each of shape (B,).
+
+    Attributes
+    ----------
+    tail : ndarray
+        Mean of an exponential distribution of spacings below the largest one (Å): layers that were charged further.
+    strain : ndarray
+        Relative standard deviation of all spacings (normal distribution).
+    """
+
+    tail: FloatArray
+    strain: FloatArray
+
+    def parts(self, filled: FloatArray) -> list[_Part]:
+        """Return the spacings that stand for the distribution (Gauss' nodes)."""
+        x, u = np.polynomial.laguerre.laggauss(4) if self.tail.any() else (np.zeros(1), np.ones(1))
+        t, v = np.polynomial.hermite_e.hermegauss(3) if self.strain.any() else (np.zeros(1), np.ones(1))
+        return [
+            _Part(
+                float(a * b / v.sum()),
+                (filled - self.tail * y) * (1.0 + self.strain * s),
+                1.0 + self.strain * s,
+                -y * (1.0 + self.strain * s),
+                (filled - self.tail * y) * s,
+            )
+            for y, a in zip(x, u, strict=True)
+            for s, b in zip(t, v, strict=True)
+        ]
 
 
 def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes) -> Stacked:
@@ -154,8 +261,7 @@ def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Size
         Spacings (Å).
     sizes : Sizes
     """
-    q, a, b = layer.q, *layer.filled(filled)
-    s = layer.slab
+    q, s, (a, b) = layer.q, layer.slab, layer.filled(filled)
     z_f, z_e = np.exp(1j * q * filled[:, None]), np.exp(1j * q * empty[:, None])
     root = np.exp(0.5j * q * (filled + empty)[:, None])
     (f1, d1, n1), (f2, d2, n2) = sizes.decay(root), sizes.decay(-root)
@@ -173,6 +279,22 @@ def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Size
     by_empty = (by_root * half + odd * s * a * 1j * q * z_e).real.copy()
     by_size = (n_even * square + n_odd * cross).real.copy()
     return Stacked(value, by_filled, by_empty, by_size)
+
+
+def strained(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes, strain: FloatArray) -> Stacked:
+    """Return the intensity of alternating stacks whose spacings differ by a relative strain (B,); see `alternating`."""
+    if not strain.any():
+        return alternating(layer, filled, empty, sizes)
+    t, v = np.polynomial.hermite_e.hermegauss(3)
+    sums: list[FloatArray] = []
+    for s, w in zip(t, v / v.sum(), strict=True):
+        scale = 1.0 + strain * s
+        one = alternating(layer, filled * scale, empty * scale, sizes)
+        by_scale = one.by_filled * filled[:, None] + one.by_empty * empty[:, None]
+        new = (one.value, one.by_filled * scale[:, None], one.by_empty * scale[:, None], one.by_size, s * by_scale)
+        sums = [w * b if not sums else sums[k] + w * b for k, b in enumerate(new)]
+    value, by_filled, by_empty, by_size, by_strain = sums
+    return Stacked(value, by_filled, by_empty, by_size, by_strain=by_strain)
 
 
 def mixed(layer: Layer, filled: FloatArray, empty: FloatArray, p: float, r: float, sizes: Sizes) -> Stacked:

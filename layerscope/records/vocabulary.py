@@ -153,6 +153,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("lattice.gamma", "angle", "lattice angle gamma"),
     ("lattice.volume", "volume", "volume of the unit cell"),
     ("lattice.d_spacing", "length", "distance of lattice planes"),
+    ("lattice.d_spacing_tail", "length", "mean of what spacings within the beam lie below the largest one"),
     ("lattice.d_spacing_change", "length", "change of a distance of lattice planes against a reference"),
     ("lattice.g_vector", "inverse_length", "length of a reciprocal-lattice vector"),
     ("lattice.angle", "angle", "angle between two sets of lattice planes"),
