@@ -26,26 +26,28 @@ def shares() -> FloatArray:
     return np.array([1 - mixed - turns, mixed, turns])
 
 
-def crystallites(kind: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which interlayers are empty in 120 crystallites: none, blocks of about four layers, every other one."""
+def crystallites(kind: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Return which interlayers are empty in crystallites: none, blocks of about four layers, every other one."""
     rows = []
-    for _ in range(120 if kind == 1 else 24):
+    for size in rng.gamma(9.0, 110 / 9.0, 160 if kind == 1 else 40).astype(int) + 2:
         row: list[bool] = []
-        while len(row) < 110:
+        while len(row) < size:
             pairs = [True, False] * int(rng.geometric(0.5))
             row += pairs if kind == 2 or (kind == 1 and rng.random() < 0.5) else [False] * int(rng.geometric(0.25))
-        rows.append(np.array(row[:110]) & (kind > 0))
-    return np.array(rows)
+        rows.append(np.array(row[:size]) & (kind > 0))
+    return rows
 
 
-def pattern(empty: NDArray[np.bool_], filled: float, gap: float, grid: FloatArray) -> FloatArray:
+def pattern(crystals: list[NDArray[np.bool_]], filled: float, gap: float, grid: FloatArray) -> FloatArray:
     """Return the intensity per layer as a wide-open detector would see it at the angles of the grid."""
     q = 4 * np.pi * np.sin(np.radians(grid) / 2) / ALPHA1
-    total, height = np.zeros((len(empty), grid.size), complex), np.zeros((len(empty), 1))
-    for j in range(empty.shape[1]):
-        total += (37.0 - 5.0 * (q - 1.3)) * np.exp(1j * q * height)
-        height += np.where(empty[:, j, None], gap, filled)
-    return np.asarray((np.abs(total) ** 2).mean(axis=0) / empty.shape[1])
+    crystals = sorted(crystals, key=len, reverse=True)
+    total, height = np.zeros((len(crystals), grid.size), complex), np.zeros((len(crystals), 1))
+    for j in range(len(crystals[0])):
+        there = sum(len(c) > j for c in crystals)
+        total[:there] += (37.0 - 5.0 * (q - 1.3)) * np.exp(1j * q * height[:there])
+        height[:there, 0] += [gap if c[j] else filled for c in crystals[:there]]
+    return np.asarray((np.abs(total) ** 2).sum(axis=0) / sum(map(len, crystals)))
 
 
 def simulated() -> tuple[FloatArray, float]:
@@ -64,7 +66,7 @@ def simulated() -> tuple[FloatArray, float]:
         both = one + 0.5 * np.interp(second, grid, one)
         frames.append(np.interp(AXIS, grid, np.convolve(both, seen / seen.sum(), mode="same")))
     y = np.array(frames)
-    return rng.poisson(120 + 2500 * y / y[0].max()).astype(float), float(stacks[1].mean())
+    return rng.poisson(120 + 2500 * y / y[0].max()).astype(float), float(np.concatenate(stacks[1]).mean())
 
 
 TRUE_EMPTY: list[float] = []
