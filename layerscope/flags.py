@@ -90,6 +90,14 @@ _LIST = (
         of_series=True,
     ),
     Flag(
+        "FEW_DRAWS",
+        "values and errors are means and scatter of draws of which fewer than {threshold} are effective (how many, as "
+        "given), or whose halves differ: errors are made wider, and not exact",
+        "hold or tie what the data do not show, or narrow its bounds",
+        threshold=40.0,
+        of_series=True,
+    ),
+    Flag(
         "OVERDISPERSED",
         "reduced chi-square, as given (of one level, if its number follows), is more than {threshold} of its standard "
         "deviations above 1: the model leaves out something that the data show, or the noise is larger than stated; "
@@ -222,6 +230,14 @@ _LIST = (
         "CHARGE_REFERENCE_LOST",
         "the reference line is lost in the noise of this level: its shift is guessed from the others",
         "do not read positions off this level",
+    ),
+    Flag(
+        "SHIFT_NOT_IDENTIFIED",
+        "levels shift with a spread above {threshold} of the distance of their lines, or freely with lines closer than "
+        "they are wide, and no reference line tells by how much: which line is which is not known, no share is certain",
+        "name a charge reference, or give the lines' widths and places closer bounds",
+        threshold=0.3,
+        of_series=True,
     ),
     _note(
         "OVERLAP",

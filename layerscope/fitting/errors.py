@@ -19,7 +19,8 @@ class ErrorsTable(RecipeModel):
 
     kind: Literal["covariance", "bootstrap", "profile"] = Field(
         default="covariance",
-        description="covariance: curvature of the misfit at its minimum; bootstrap: scatter of fits to simulated "
+        description="covariance: curvature of the misfit at its minimum, or draws where it is known not to do; "
+        "bootstrap: scatter of fits to simulated "
         "repetitions; profile: covariance, and beside it the interval within which the misfit rises by one",
     )
     draws: Annotated[int, Field(ge=50, le=100_000)] = Field(default=200, description="repetitions of the bootstrap")
@@ -52,6 +53,9 @@ def with_errors(fit: SeriesFit, wanted: ErrorsTable) -> SeriesFit:
     FitError
         If most repetitions of a bootstrap do not converge.
     """
+    if wanted.kind == "covariance":
+        return fit
+    plain = SeriesFit(fit.batch, fit.group)  # also of a fit whose errors are those of draws
     if wanted.kind == "bootstrap":
-        return bootstrap(fit, draws=wanted.draws, seed=wanted.seed)
-    return profile_likelihood(fit) if wanted.kind == "profile" else fit
+        return bootstrap(plain, draws=wanted.draws, seed=wanted.seed)
+    return profile_likelihood(plain)

@@ -96,7 +96,7 @@ class SeriesFit:
         return np.stack([self.value(name) for name in names])
 
     @property
-    def sigma_kind(self) -> Literal["covariance", "bootstrap"]:
+    def sigma_kind(self) -> Literal["covariance", "bootstrap", "sampling"]:
         """Where the errors come from."""
         return "covariance"
 

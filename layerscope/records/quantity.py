@@ -11,7 +11,7 @@ from layerscope.records.vocabulary import check_name_and_unit
 
 __all__ = ["Assignment", "FrozenModel", "Quantity", "Role", "SigmaKind"]
 
-SigmaKind = Literal["covariance", "bootstrap", "counting", "systematic", "none"]
+SigmaKind = Literal["covariance", "bootstrap", "sampling", "counting", "systematic", "none"]
 Role = Literal["refined", "fixed", "derived", "constrained"]
 
 

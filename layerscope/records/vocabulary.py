@@ -113,6 +113,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("composition.species_atomic_fraction", "fraction", "share of a chemical species among the quantified atoms"),
     ("composition.atomic_ratio", "dimensionless", "ratio of two elements' atoms"),
     ("charge.shift", "energy", "correction added to measured binding energies"),
+    ("charge.shift_spread", "energy", "spread of the shifts of levels that no reference line tells"),
     ("charge.reference_position", "energy", "measured position of the line that the charge reference rests on"),
     ("attenuation.length", "length", "inelastic mean free path or effective attenuation length"),
     ("attenuation.probing_depth", "length", "depth from which 95 % of a line's signal comes in a uniform solid"),

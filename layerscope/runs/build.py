@@ -77,7 +77,7 @@ def measured(
     component : str, optional
         Phase, species, element or plane.
     role : {"derived", "refined", "constrained"}, optional
-    kind : {"covariance", "bootstrap", "counting", "systematic"}, optional
+    kind : {"covariance", "bootstrap", "sampling", "counting", "systematic"}, optional
         Where the error comes from.
     **more
         Further fields of the quantity: budget, bounds, limits.

@@ -136,7 +136,9 @@ class RegionTable(RecipeModel):
     )
     background: BackgroundTable = Field(default=BackgroundTable(), description="under its lines")
     shift: Literal["auto", "charge", "free", "none"] = Field(
-        default="auto", description="shift a level: by the charge reference, free, none, or whichever BIC prefers"
+        default="auto",
+        description="shift a level: by the charge reference, free, none; auto: whichever of these BIC prefers, or "
+        "without a reference alike within a spread that is drawn with everything else",
     )
     quantify: bool = Field(default=True, description="whether the region's area counts as its element")
     rsf_line: str | None = Field(

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
-ShiftPolicy = Literal["charge", "free", "none"]
+ShiftPolicy = Literal["charge", "free", "none", "spread"]
 
 POSITION_MARGIN_EV = 0.3  # how far beyond the published range a position may go: charge references differ by that much
 DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
@@ -112,8 +112,8 @@ def build_model(
     ----------
     region : RegionTable
     background : BackgroundTable
-    shift : {"charge", "free", "none"}
-        Whether levels share a common shift of their own (known from the charge reference, or free).
+    shift : {"charge", "free", "none", "spread"}
+        Whether levels have a shift of their own (known from the charge reference, free, or alike within a spread).
     include : collection of str, optional
         Names of the components to use; all where nothing is said.
     held : collection of str

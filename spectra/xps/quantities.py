@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.sampling import SampledFit, central
+from layerscope.fitting.series_fit import CONFIDENCE_68
 from layerscope.records import Quantity
 from layerscope.records.quantity import SigmaKind
 from layerscope.runs.build import finite_bounds, held, measured, profiled, some, upper_limit
@@ -133,7 +135,7 @@ def level_quantities(
         limit = upper_limit(value, sigma, confidence, always=c.name in result.absent)
         beside = {cause: math.sqrt(float(choice.areas[k, level])) for cause, choice in result.choices.items()}
         more = limit | profiled(result.fit, f"{c.name}_area", level, extra=math.hypot(*beside.values()))
-        more |= _budget(sigma, float(result.by_shape[0][k, level]), beside)
+        more |= _budget(sigma, [float(part[k, level]) for part in result.by_cause[0]], beside)
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
     if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
@@ -141,9 +143,13 @@ def level_quantities(
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
             beside = {cause: math.sqrt(float(choice.shares[k, level])) for cause, choice in result.choices.items()}
-            budget = _budget(float(sigmas[k]), float(result.by_shape[1][k, level]), beside)
+            more = _budget(float(sigmas[k]), [float(part[k, level]) for part in result.by_cause[1]], beside)
+            if result.share_ends is not None:
+                away = math.hypot(*beside.values())
+                low, high = (math.hypot(float(end[k, level]) - values[k], away) for end in result.share_ends)
+                more |= {"low": values[k] - low, "high": values[k] + high, "confidence": CONFIDENCE_68}
             share = Share(c, float(values[k]), float(sigmas[k]), absent=c.name in result.absent)
-            found += share.quantities("species.fraction", confidence, kind, **budget)
+            found += share.quantities("species.fraction", confidence, kind, **more)
             if single is not None:
                 alone = float(single[0][k]), float(single[1][k])
                 found += Share(c, *alone).quantities("species.fraction_single_level", confidence)
@@ -152,23 +158,23 @@ def level_quantities(
     return found
 
 
-def _budget(sigma: float, by_shape: float, beside: Mapping[str, float]) -> dict[str, Any]:
+def _budget(sigma: float, of_fit: Sequence[float], beside: Mapping[str, float]) -> dict[str, Any]:
     """Return what an error is made of as a field of a quantity; empty where it is all counting.
 
     Parameters
     ----------
     sigma : float
         The whole.
-    by_shape : float
-        Share of the fit's variance that widths make which are alike and not equal.
+    of_fit : sequence of float
+        Shares of the fit's variance that widths make which are alike and not equal, and unknown shifts.
     beside : mapping of str to float
         Parts that the fit does not know of.
     """
-    if not by_shape > 0 and not beside:
+    if not any(of_fit) and not beside:
         return {}
     fitted = math.sqrt(max(sigma**2 - sum(part**2 for part in beside.values()), 0.0))
-    shape = {"shape": fitted * math.sqrt(by_shape)} if by_shape > 0 else {}
-    return {"budget": {"counting": fitted * math.sqrt(1.0 - by_shape), **shape, **beside}}
+    causes = {n: fitted * math.sqrt(part) for n, part in zip(("shape", "shift"), of_fit, strict=True) if part > 0}
+    return {"budget": {"counting": fitted * math.sqrt(max(1.0 - sum(of_fit), 0.0)), **causes, **beside}}
 
 
 def _limits(result: RegionFit, left: LeftOut, level: int, unit: str, confidence: float) -> list[Quantity]:
@@ -200,7 +206,7 @@ class Share:
     absent: bool = False
 
     def quantities(
-        self, name: str, confidence: float, kind: SigmaKind = "covariance", **more: Any
+        self, name: str, confidence: float, kind: SigmaKind = "covariance", /, **more: Any
     ) -> tuple[Quantity, ...]:
         """Return the share, if it is known to better than `LARGEST_SHARE_SIGMA`."""
         if not self.sigma < LARGEST_SHARE_SIGMA:
@@ -210,7 +216,7 @@ class Share:
 
 
 def shared_quantities(result: RegionFit) -> list[Quantity]:
-    """Return the parameters of shape and background that the series shares."""
+    """Return what the series shares: parameters of shape and background, and the spread of shifts if it was drawn."""
     found: list[Quantity] = []
     for c in result.components:
         line = next(x for x in result.built.model.components if x.name == c.name).line
@@ -223,4 +229,9 @@ def shared_quantities(result: RegionFit) -> list[Quantity]:
     for name, (vocabulary, unit) in BACKGROUND_NAMES.items():
         if name in result.built.parameters:
             found.append(_parameter(result, name, vocabulary, unit, None))
+    if isinstance(result.fit, SampledFit) and result.fit.width is not None:
+        low, high = (float(end) for end in central(result.fit.width, CONFIDENCE_68))
+        value, sigma = float(result.fit.width.mean()), float(result.fit.width.std())
+        ends: dict[str, Any] = {"low": low, "high": high, "confidence": CONFIDENCE_68}
+        found += some([measured("charge.shift_spread", value, sigma, "eV", kind="sampling", **ends)])
     return found

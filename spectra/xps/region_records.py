@@ -22,6 +22,7 @@ from .profile import Profile
 from .quantities import level_quantities, shared_quantities
 from .regionfit import RegionFit, single_level_fits
 from .series import RegionSpectra
+from .shifts import sampling_notes
 from .species import overlaps
 
 __all__ = ["level_records", "refused_level", "series_record"]
@@ -140,6 +141,7 @@ def _of_series(result: RegionFit) -> list[str]:
     """Return what holds for every level: lines beyond the data, another minimum, ties that ended beyond a shape."""
     found = [f"NO_DATA:{species}" for species in result.no_data]
     found += [f"OTHER_MINIMUM:{len(result.minima)}"] if ambiguous(result) else []
+    found += ["SHIFT_NOT_IDENTIFIED"] if result.unidentified else []
     return found + [f"TIE_OUT_OF_BOUNDS:{name}" for name in tied_outside(result.built, result.fit.value)]
 
 
@@ -214,6 +216,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     ]
     if profile.recipe.charge.kind == "line":
         notes.append(profile.recipe.charge.text)
+    notes += sampling_notes(result.fit)
     found = _species_courses(profile, result, spectra.times)
     return profile.context.record(
         state=profile.state(result.region.name, None),

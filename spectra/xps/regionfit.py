@@ -26,6 +26,7 @@ from layerscope.fitting.solver import Tolerances
 
 from .options import BackgroundTable, ComponentTable, RegionTable
 from .peakmodel import ACTIVE_STRENGTHS, BuiltModel, ShiftPolicy, build_model, static_column
+from .shifts import common_prior, due_to, posterior, share_ends, unidentified
 from .window import without_data
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class RegionFit:
     background : BackgroundTable
     built : BuiltModel
     fit : SeriesFit
-    shift : {"charge", "free", "none"}
+    shift : {"charge", "free", "none", "spread"}
         What the levels' shifts rest on.
     held : tuple of str
         Components too weak to be asked for their shape.
@@ -164,6 +165,8 @@ class RegionFit:
         Other minima within reach: lines elsewhere, chi2 hardly higher.
     choices : mapping of str to Choice
         What else makes errors of areas and shares, by its cause: ``background``, ...
+    unidentified : bool
+        Whether levels shift by so much that nothing tells which of their lines is which.
     """
 
     region: RegionTable
@@ -179,6 +182,7 @@ class RegionFit:
     left_out: tuple[LeftOut, ...] = ()
     minima: tuple[SeriesFit, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    unidentified: bool = False
 
     @property
     def components(self) -> tuple[ComponentTable, ...]:
@@ -230,11 +234,16 @@ class RegionFit:
         return any(n in self.built.parameters and not self.built.parameters[n].vary for n in ACTIVE_STRENGTHS)
 
     @cached_property
-    def by_shape(self) -> tuple[FloatArray, FloatArray]:
-        """Part of the variance that widths make which are alike and not equal: of areas (K, L), of own shares."""
-        causes = list(self.built.priors)
-        of_areas = self.fit.due_to(causes, [f"{c.name}_area" for c in self.components])
-        return of_areas, self.fit.due_to(causes, [f"{c.name}_area" for c in self.own], fractions=True)
+    def share_ends(self) -> tuple[FloatArray, FloatArray] | None:
+        """Ends of the 68.27 % intervals of the shares, each of shape (K, L), where draws tell them."""
+        return share_ends(self.fit, [f"{c.name}_area" for c in self.own])
+
+    @cached_property
+    def by_cause(self) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Parts of the variance of areas (K, L), and of own shares: of widths that are alike, of unknown shifts."""
+        widths = list(self.built.priors)
+        areas, own = [f"{c.name}_area" for c in self.components], [f"{c.name}_area" for c in self.own]
+        return due_to(self.fit, widths, self.shift, areas), due_to(self.fit, widths, self.shift, own, fractions=True)
 
 
 def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, built: BuiltModel) -> Series:
@@ -253,6 +262,8 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
         priors["shift"] = (data.charge_shift, data.charge_sigma)
     elif shift == "free":  # the first level carries the scale, the others shift against it
         priors["shift"] = known_once(0.0, PINNED_EV, data.n_levels)
+    elif shift == "spread":
+        priors["shift"] = common_prior(data.n_levels)
     return Series(
         data.x,
         data.y,
@@ -407,7 +418,7 @@ class _Question:
             if (held, strong) == before:
                 break
             before = held, strong
-            policy: ShiftPolicy = "none" if shift == "free" and held == self.include else shift
+            policy: ShiftPolicy = "none" if shift in ("free", "spread") and held == self.include else shift
             problem = self.problem(policy, held, hold_background=not strong)
             declared = problem.built.parameters
             fit = problem.fit({n: value for n, value in _values(fit, declared).items() if declared[n].vary})
@@ -448,7 +459,7 @@ def _policies(region: RegionTable, data: RegionData, is_reference: bool) -> tupl
         return ("none",)
     if data.n_levels == 1:
         return ("charge",) if known else ("none",)
-    return ("charge", "none", "free") if known else ("none", "free")
+    return ("charge", "none", "free") if known else ("spread",)
 
 
 def fit_region(region: RegionTable, data: RegionData, *, reference: str | None = None) -> RegionFit:
@@ -502,9 +513,11 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
     beyond = [c for c in without_data(built, fit) if c.name != reference]
     if beyond:
         return _without(region, data, reference, beyond)
-    result = RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
     minima = asked.minima(policy, built, fit, held)
-    return replace(result, presence=tested, left_out=tuple(left_out), minima=minima)
+    fit = posterior(fit, built, shift)
+    result = RegionFit(region, region.background, built, fit, shift, held, tuple(alternatives), comparison.dispersion)
+    lost = reference is None and unidentified(fit, built, shift)
+    return replace(result, presence=tested, left_out=tuple(left_out), minima=minima, unidentified=lost)
 
 
 def _without(region: RegionTable, data: RegionData, reference: str | None, beyond: list[ComponentTable]) -> RegionFit:
@@ -538,7 +551,7 @@ def refit_with_background(
     asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
     problem = asked.problem(shift, result.held, hold_background=result.background_held)
-    built, fit = problem.built, result.fit
+    built, fit = problem.built, result.fit.batch[result.fit.group]  # the minimum, also where draws are stated
     series = replace(problem.series, variance=fit.variance)
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
     few = Tolerances(max_iterations=GLANCE)

@@ -1,0 +1,450 @@
+"""Errors by sampling: the distribution of parameters and amounts given the data and what is known beforehand.
+
+Where lines overlap, amounts cannot be negative, or levels shift by an unknown amount, the misfit is no parabola within
+a standard error, and errors from its curvature do not cover. Here shared parameters are drawn from t distributions that
+adapt to what was found before, every draw weighted by the likelihood with amounts and the patterns' own parameter
+integrated (`marginal.py`); own parameters and amounts follow given each draw. A parameter of each pattern may have a
+prior of its own: normal about zero with a common width, which is drawn too.
+
+References
+----------
+Cappe, O. et al. (2004). J. Comput. Graph. Stat. 13, 907-929. doi:10.1198/106186004X12803 (population Monte Carlo)
+Cornuet, J.-M. et al. (2012). Scand. J. Stat. 39, 798-812. doi:10.1111/j.1467-9469.2011.00756.x (weights of all rounds)
+Chung, Y. et al. (2013). Psychometrika 78, 685-709. doi:10.1007/s11336-013-9328-2 (widths that are not zero)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.special import logsumexp, ndtr
+
+from layerscope.errors import FitError
+from layerscope.fitting.marginal import Marginal
+from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
+from layerscope.flags import threshold
+
+__all__ = ["CommonWidth", "SampledFit", "central", "sample"]
+
+FloatArray = NDArray[np.float64]
+
+FIRST_WIDE = 60  # draws from a wide distribution, in which other places of the lines are seen
+WIDE = 9.0  # its variance over that of the fit
+ROUNDS = (200, 300, 400, 500, 600, 800, 1000)  # draws until the next adaptation
+ENOUGH = 150.0  # effective draws after which no more are made
+LEAST = threshold("FEW_DRAWS")  # effective draws below which errors are made wider
+APART = 1.0  # standard deviations between the means of two halves of the draws that are too many
+FREEDOM = 5.0  # of the t distributions
+REACH = 5.0  # standard errors to either side within which a pattern's own parameter is looked for
+PLACES = (5, 7, 9, 11, 13, 17, 21, 25, 33)  # at which its likelihood is worked out, until the rest follows from them
+DEEP = 100.0  # below the highest logarithm at a node: what lies lower does not count
+FOLLOWS_TO = 5.0  # below the highest: common widths that do not count
+FOLLOWS = 0.1  # error of the logarithm of its integral that is good enough
+LOWEST = -1e100  # logarithm of a likelihood that is no number
+AT_ONCE = 64  # draws that are worked out together
+WIDTHS = 24  # of the common prior that are weighed
+
+
+@dataclass(frozen=True)
+class CommonWidth:
+    """A parameter of each pattern that lies about zero with a width that all patterns share.
+
+    Attributes
+    ----------
+    name : str
+    scale : float
+        Of the prior of the width, in the parameter's unit: a Maxwell distribution, whose mean is 1.6 times this. It is
+        zero at zero: amounts can soak up what the parameter does, and then no width looks as likely as a real one.
+    reach : float
+        How far from zero it is looked for.
+    """
+
+    name: str
+    scale: float
+    reach: float
+
+    @cached_property
+    def widths(self) -> FloatArray:
+        """Widths that are weighed, evenly spaced in their logarithm."""
+        return np.geomspace(self.scale / 30.0, 6.0 * self.scale, WIDTHS)
+
+    @cached_property
+    def log_prior(self) -> FloatArray:
+        """Logarithm of their prior, up to a constant, a width for each step of the logarithm."""
+        return np.asarray(3.0 * np.log(self.widths) - 0.5 * (self.widths / self.scale) ** 2)
+
+
+@dataclass(frozen=True)
+class SampledFit(SeriesFit):
+    """A fit whose values and errors are means and scatter of draws.
+
+    Attributes
+    ----------
+    draws : mapping of str to ndarray, shape (M, L)
+        Every parameter and amount, draw by draw.
+    base : ndarray, shape (M, S)
+        The shared parameters of each draw: what patterns have in common.
+    ess : float
+        Effective number of independent draws of the shared parameters.
+    acceptance : float
+        Its ratio to the number that was weighed.
+    agreement : float
+        Largest distance between means of the two halves of the draws, in standard deviations.
+    width : ndarray, shape (M,), or None
+        Common width of the patterns' own parameter.
+    """
+
+    draws: Mapping[str, FloatArray]
+    base: FloatArray
+    ess: float
+    acceptance: float
+    agreement: float
+    width: FloatArray | None = None
+
+    @property
+    def sigma_kind(self) -> Literal["sampling"]:
+        """Where the errors come from."""
+        return "sampling"
+
+    def flags(self) -> tuple[str, ...]:
+        """Return the flags of the fit, and ``FEW_DRAWS`` where they are too few to go by: errors are then wider."""
+        few = self.ess < threshold("FEW_DRAWS") or self.agreement > APART
+        return (*super().flags(), *((f"FEW_DRAWS:{self.ess:.0f}",) if few else ()))
+
+    def value(self, name: str) -> FloatArray:
+        """Return the mean of a parameter or amount in every pattern, shape (L,)."""
+        return self.draws[name].mean(axis=0) if name in self.draws else super().value(name)
+
+    def sigma(self, name: str) -> FloatArray:
+        """Return its standard deviation in every pattern, shape (L,)."""
+        return self.draws[name].std(axis=0) if name in self.draws else super().sigma(name)
+
+    def interval(self, name: str, confidence: float = CONFIDENCE_68) -> tuple[FloatArray, FloatArray] | None:
+        """Return the interval that leaves out as many draws on either side, each end of shape (L,)."""
+        return central(self.draws[name], confidence) if name in self.draws else None
+
+    def covariance(self, names: Sequence[str]) -> FloatArray:
+        """Return the covariance of some parameters between all patterns, shape (K, L, K, L)."""
+        return self._covariance(self._drawn(names))
+
+    def covariance_within(self, names: Sequence[str]) -> FloatArray:
+        """Return the covariance of some parameters within each pattern, shape (L, K, K)."""
+        away = self._drawn(names)
+        away = away - away.mean(axis=1, keepdims=True)
+        return np.asarray(np.einsum("aml,bml->lab", away, away) / away.shape[1])
+
+    def fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return each amount over the sum of all, (K, L), with its covariance, (K, L, K, L)."""
+        drawn = self.drawn_fractions(names)
+        return drawn.mean(axis=1), self._covariance(drawn)
+
+    def drawn_fractions(self, names: Sequence[str]) -> FloatArray:
+        """Return each amount over the sum of all, draw by draw, shape (K, M, L)."""
+        amounts = self._drawn(names)
+        return np.asarray(amounts / amounts.sum(axis=0))
+
+    def due_to(self, causes: Sequence[str], names: Sequence[str], *, fractions: bool = False) -> FloatArray:
+        """Return the share of each variance that would not be there if some parameters were known, shape (K, L).
+
+        It is what a linear dependence on the causes explains, from 0 to 1.
+        """
+        drawn = self.drawn_fractions(names) if fractions else self._drawn(names)
+        result = np.zeros((len(drawn), self.n_patterns))
+        cause = np.stack([self.draws[name] for name in causes if name in self.draws] or [np.zeros(drawn.shape[1:])])
+        for level in range(self.n_patterns):
+            with np.errstate(all="ignore"):
+                result[:, level] = explained(cause[:, :, level], drawn[:, :, level])
+        return result
+
+    def _drawn(self, names: Sequence[str]) -> FloatArray:
+        held = (len(self.base), self.n_patterns)
+        return np.stack([self.draws.get(n, np.broadcast_to(SeriesFit.value(self, n), held)) for n in names])
+
+    def _covariance(self, drawn: FloatArray) -> FloatArray:
+        """Return the covariance of (K, M, L) draws: patterns meet in what they share, the rest is each one's own."""
+        away = drawn - drawn.mean(axis=1, keepdims=True)
+        base = self.base - self.base.mean(axis=0)
+        slope = np.linalg.lstsq(base, away.transpose(1, 0, 2).reshape(len(base), -1), rcond=None)[0]
+        common = (base @ slope).reshape(len(base), *away[:, 0].shape).transpose(1, 0, 2)
+        rest = away - common
+        result = np.einsum("aml,bmk->albk", common, common, optimize=True) / len(base)
+        at = np.arange(self.n_patterns)
+        result[:, at, :, at] += np.einsum("aml,bml->lab", rest, rest) / len(base)
+        return np.asarray(result)
+
+
+def central(drawn: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the central interval of draws (M, ...), which holds their mean."""
+    low, high = np.percentile(drawn, [50.0 * (1.0 - confidence), 50.0 * (1.0 + confidence)], axis=0)
+    mean = drawn.mean(axis=0)
+    return np.minimum(low, mean), np.maximum(high, mean)
+
+
+def explained(causes: FloatArray, drawn: FloatArray) -> FloatArray:
+    """Return the share of the variance of (K, M) draws that a linear dependence on causes (C, M) explains."""
+    x = causes - causes.mean(axis=1, keepdims=True)
+    y = drawn - drawn.mean(axis=1, keepdims=True)
+    fitted = np.linalg.lstsq(x.T, y.T, rcond=None)[0].T @ x
+    whole = (y**2).sum(axis=1)
+    return np.asarray(np.clip(np.where(whole > 0, (fitted**2).sum(axis=1) / whole, 0.0), 0.0, 1.0))
+
+
+def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 600, seed: int = 0) -> SampledFit:
+    """Draw parameters and amounts of a fit from their distribution given the data.
+
+    Nonlinear parameters have a flat prior within their bounds, and what the fit knows of them; for amounts see
+    `marginal.py`. Weights are those of the fit.
+
+    Parameters
+    ----------
+    fit : SeriesFit
+        Where the search starts.
+    common : CommonWidth, optional
+        The parameter of each pattern whose prior the patterns share, in place of what the fit knows of it.
+    draws : int, optional
+        Draws that are returned.
+    seed : int, optional
+        The same seed gives the same draws.
+
+    Raises
+    ------
+    FitError
+        If the problem is not of a kind that can be sampled, see `Marginal`, or the data do not determine it.
+    """
+    covariance = fit.batch.covariance
+    if covariance.undetermined[fit.group] or not np.isfinite(covariance.shared[fit.group]).all():
+        raise FitError("the data do not determine every free parameter: there is nothing to draw from")
+    rng = np.random.default_rng(seed)
+    own = _Own(fit, common)
+    shared, log_weight = _population(fit, own, rng)
+    weight = _tempered(log_weight, 0.0)
+    ess = float(1.0 / (weight**2).sum())
+    weight = _tempered(log_weight, LEAST)  # where draws are few, errors are wider than they are
+    picked = _systematic(weight, draws, rng)
+    local, width = own.draw(shared[picked], rng)
+    _, amounts = own.marginal(shared[picked], local[:, :, None] if local is not None else None)
+    drawn = amounts.draw(rng)[..., 0]
+    found = dict(zip(own.marginal.names, drawn, strict=True))
+    layout = fit.batch.evaluator.layout
+    values, _ = layout.local_values(
+        shared[picked], np.zeros((draws, fit.n_patterns, 0)) if local is None else local[:, :, None]
+    )
+    moving = {*layout.free_names, *layout.expressions}
+    found |= {name: np.array(v) for name, v in values.items() if name in moving and np.ptp(v, axis=0).any()}
+    return SampledFit(
+        fit.batch,
+        fit.group,
+        found,
+        shared[picked],
+        ess,
+        ess / len(weight),
+        _agreement(shared, weight),
+        width,
+    )
+
+
+def _population(fit: SeriesFit, own: _Own, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Return draws of the shared parameters (N, S), with the logarithms of their weights (N,)."""
+    low, high = fit.batch.evaluator.layout.bounds_shared()
+    center = fit.batch.solution.shared[fit.group]
+    spread = fit.batch.covariance.shared[fit.group]
+    parts = [_Part.of(center, WIDE * spread), _Part.of(center, 1.2 * spread)]
+    if center.size == 0:
+        return np.zeros((int(ENOUGH), 0)), np.zeros(int(ENOUGH))
+    shared = parts[0].draw(FIRST_WIDE, low, high, rng)
+    height = own.log_likelihood(shared)
+    for count in ROUNDS:
+        new = parts[-1].draw(count, low, high, rng)
+        shared = np.concatenate([shared, new])
+        height = np.concatenate([height, own.log_likelihood(new)])
+        total = sum(part.count for part in parts)
+        density = logsumexp([part.log_density(shared) + np.log(part.count / total) for part in parts], axis=0)
+        log_weight = height - density
+        if 1.0 / (_tempered(log_weight, 0.0) ** 2).sum() >= ENOUGH:
+            break
+        tempered = _tempered(log_weight, max(4.0 * center.size, LEAST))
+        mean = tempered @ shared
+        away = shared - mean
+        parts.append(_Part.of(mean, 1.1 * (away.T * tempered) @ away + 0.01 * spread))
+    return shared, log_weight
+
+
+@dataclass
+class _Part:
+    """A t distribution, cut off at the bounds of the parameters."""
+
+    center: FloatArray
+    factor: FloatArray
+    count: int = 0
+    inside: float = 1.0
+
+    @classmethod
+    def of(cls, center: FloatArray, spread: FloatArray) -> _Part:
+        scale = np.sqrt(np.maximum(np.diag(spread), 1e-300))
+        values, vectors = np.linalg.eigh(spread / scale[:, None] / scale)
+        root = vectors * np.sqrt(np.maximum(values, 1e-8))
+        return cls(center, scale[:, None] * root)
+
+    def draw(self, count: int, low: FloatArray, high: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return draws inside the bounds, shape (count, S)."""
+        found: list[FloatArray] = []
+        tried = kept = 0
+        while kept < count and tried < 1000 * count:
+            z = rng.standard_normal((count, self.center.size)) @ self.factor.T
+            new = self.center + z * np.sqrt(FREEDOM / rng.chisquare(FREEDOM, count))[:, None]
+            good = ((new >= low) & (new <= high)).all(axis=1)
+            tried, kept = tried + count, kept + int(good.sum())
+            found.append(new[good])
+        self.inside = max(kept, 1) / tried
+        result = np.concatenate(found)[:count]
+        self.count += len(result)
+        return result
+
+    def log_density(self, at: FloatArray) -> FloatArray:
+        """Return the logarithm of the density up to a constant that all parts share, shape (N,)."""
+        z = np.linalg.solve(self.factor, (at - self.center).T)
+        size = self.center.size
+        tail = -0.5 * (FREEDOM + size) * np.log1p((z**2).sum(axis=0) / FREEDOM)
+        return np.asarray(tail - np.linalg.slogdet(self.factor)[1] - np.log(self.inside))
+
+
+def _tempered(log_weight: FloatArray, least: float) -> FloatArray:
+    """Return weights that sum to one, raised to a power at which they are of so many effective draws at least."""
+    for power in (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05):
+        weight = np.exp(power * (log_weight - log_weight.max()))
+        weight /= weight.sum()
+        if 1.0 / (weight**2).sum() >= least:
+            break
+    return np.asarray(weight)
+
+
+def _systematic(weight: FloatArray, count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return indices drawn by weight, as evenly as can be, in random order."""
+    at = (np.arange(count) + rng.random()) / count
+    picked = np.minimum(np.searchsorted(np.cumsum(weight), at), weight.size - 1)
+    return rng.permutation(picked)
+
+
+def _agreement(shared: FloatArray, weight: FloatArray) -> float:
+    """Return the largest distance between means of the two halves of the draws, in standard deviations."""
+    if shared.shape[1] == 0:
+        return 0.0
+    mean = weight @ shared
+    sd = np.sqrt(weight @ (shared - mean) ** 2)
+    halves = [weight[k::2] @ shared[k::2] / weight[k::2].sum() for k in (0, 1)]
+    return float((np.abs(halves[0] - halves[1]) / np.maximum(sd, 1e-300)).max())
+
+
+class _Own:
+    """The parameter that each pattern has of its own, on a grid."""
+
+    def __init__(self, fit: SeriesFit, common: CommonWidth | None) -> None:
+        self.fit, self.common = fit, common
+        self.marginal = Marginal(fit, () if common is None else (common.name,))
+        self.shared = fit.batch.solution.shared[fit.group]
+        self.nodes: FloatArray | None = None
+        if fit.batch.evaluator.layout.local:
+            self._place_nodes()
+
+    def _place_nodes(self) -> None:
+        fit, layout = self.fit, self.fit.batch.evaluator.layout
+        name = layout.local[0].name
+        value, sigma = fit.value(name), np.maximum(fit.sigma(name), 1e-9)
+        low, high = value - REACH * sigma, value + REACH * sigma
+        if self.common is not None:
+            low, high = np.full_like(low, min(low.min(), 0.0)), np.full_like(high, max(high.max(), 0.0))
+            low, high = np.maximum(low, -self.common.reach), np.minimum(high, self.common.reach)
+        bounds = layout.bounds_local()
+        low, high = np.maximum(low, bounds[0][0]), np.minimum(high, bounds[1][0])
+        alone = np.sqrt(fit.batch.covariance.own[fit.group, :, 0, 0]).min()
+        count = int(np.clip((high - low).max() / max(0.6 * alone, 1e-12), 101, 1001)) | 1
+        self.low, self.high = low, high
+        self.fine = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, count)
+        before: FloatArray | None = None
+        for places in PLACES:  # the fewest places from which those between them follow
+            unit = np.linspace(0.0, 1.0, places)
+            self.nodes = low[:, None] + (high - low)[:, None] * unit
+            self.between = _interpolation(unit, np.linspace(0.0, 1.0, count))
+            now = self._integrated(self.shared[None])[1]
+            if before is not None and np.abs(now - before)[now > now.max() - FOLLOWS_TO].max() < FOLLOWS:
+                break
+            before = now
+
+    def _heights(self, shared: FloatArray) -> FloatArray:
+        """Return the log-likelihood on the fine grid, shape (W, L, F)."""
+        assert self.nodes is not None  # noqa: S101 - asked for only where there are some
+        local = np.broadcast_to(self.nodes, (len(shared), *self.nodes.shape))
+        at_nodes, _ = self.marginal(shared, local)
+        lowest = at_nodes.max(axis=-1, keepdims=True) - DEEP  # a spline through cliffs would swing elsewhere
+        return np.asarray(np.maximum(at_nodes, lowest) @ self.between.T)
+
+    def log_likelihood(self, shared: FloatArray) -> FloatArray:
+        """Return the log-likelihood of shared parameters (W, S), everything else integrated, shape (W,)."""
+        if self.nodes is None:
+            return np.asarray(self.marginal(shared, None)[0].sum(axis=(1, 2)))
+        parts = [self._integrated(shared[k : k + AT_ONCE])[0] for k in range(0, len(shared), AT_ONCE)]
+        height = np.concatenate(parts)
+        return np.where(np.isfinite(height), height, LOWEST)
+
+    def _integrated(self, shared: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return what `log_likelihood` does, its parts by common width (W, T), and heights (W, L, F)."""
+        heights = self._heights(shared)
+        top = heights.max(axis=-1, keepdims=True)
+        over = np.exp(heights - top)
+        if self.common is None:
+            with np.errstate(divide="ignore"):
+                each = np.log(over.sum(axis=-1, keepdims=True))
+        else:
+            with np.errstate(divide="ignore"):
+                each = np.log(over @ self._prior)
+        by_width = (each + top).sum(axis=1)
+        if self.common is not None:
+            by_width = by_width + self.common.log_prior
+        return np.asarray(logsumexp(by_width, axis=1)), by_width, over
+
+    @cached_property
+    def _prior(self) -> FloatArray:
+        """Prior on the fine grid for each common width, shape (F, T): its mass, however narrow it is."""
+        assert self.common is not None  # noqa: S101
+        widths = self.common.widths
+        inside = ndtr(self.high[0] / widths) - ndtr(self.low[0] / widths)
+        prior = np.exp(-0.5 * (self.fine[0][:, None] / widths) ** 2)
+        at_zero = int(np.argmin(np.abs(self.fine[0])))  # where the step is wider than the prior, all of it is there
+        prior[at_zero] = np.maximum(prior[at_zero], 1e-9)
+        return np.asarray(prior * inside / prior.sum(axis=0))
+
+    def draw(self, shared: FloatArray, rng: np.random.Generator) -> tuple[FloatArray | None, FloatArray | None]:
+        """Draw the patterns' own parameters (W, L), and their common width (W,), given the shared ones."""
+        if self.nodes is None:
+            return None, None
+        once, copies = np.unique(shared, axis=0, return_inverse=True)
+        copies = copies.reshape(-1)
+        local = np.empty((len(shared), self.fit.n_patterns))
+        width = np.empty(len(shared)) if self.common is not None else None
+        for first in range(0, len(once), AT_ONCE):
+            at = np.flatnonzero((copies >= first) & (copies < first + AT_ONCE))
+            _, by_width, over = self._integrated(once[first : first + AT_ONCE])
+            by_width, over = by_width[copies[at] - first], over[copies[at] - first]
+            if self.common is not None and width is not None:
+                chosen = (by_width + rng.gumbel(size=by_width.shape)).argmax(axis=1)
+                width[at] = self.common.widths[chosen]
+                over = over * self._prior.T[chosen][:, None, :]
+            cumulated = over.cumsum(axis=-1)
+            at_random = rng.random(cumulated.shape[:2]) * cumulated[..., -1]
+            index = (cumulated < at_random[..., None]).sum(axis=-1)
+            step = (self.high - self.low) / (self.fine.shape[1] - 1)
+            picked = np.take_along_axis(np.broadcast_to(self.fine, over.shape), index[..., None], axis=-1)[..., 0]
+            spread = picked + step * (rng.random(picked.shape) - 0.5)
+            local[at] = np.clip(spread, self.low, self.high)
+        return local, width
+
+
+def _interpolation(nodes: FloatArray, at: FloatArray) -> FloatArray:
+    """Return the matrix (F, D) of the cubic spline through values at nodes (D,), at other places (F,)."""
+    return np.asarray(CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(at))
