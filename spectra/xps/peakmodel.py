@@ -43,6 +43,7 @@ DEFAULT_FWHM_EV = (1.5, 0.4, 5.0)
 TEMPLATE_MARGIN_EV = 0.6  # how far the first peak of a multiplet may go from where it was published
 TEMPLATE_FWHM = (0.6, 2.5)  # how far its width may go, over the published one: pass energies differ by that much
 MAX_SHIFT_EV = 15.0
+SPREAD_REACH_EV = 1.5  # how far from the others a level is looked for, where nothing tells its shift
 ACTIVE_STRENGTHS = (
     "shirley_k",
     "tougaard_b",
@@ -148,7 +149,8 @@ def build_model(
             priors |= _tie(c, by_species[c.like], parameters, model, region.name, held=c.name in held)
     _check_expressions(parameters, model)
     if shift != "none":
-        parameters["shift"].set(value=0.0, vary=True, min=-MAX_SHIFT_EV, max=MAX_SHIFT_EV)
+        most = SPREAD_REACH_EV if shift == "spread" else MAX_SHIFT_EV
+        parameters["shift"].set(value=0.0, vary=True, min=-most, max=most)
         scopes["shift"] = PER_PATTERN
     if hold_background:
         for name in ACTIVE_STRENGTHS:

@@ -459,7 +459,9 @@ def _policies(region: RegionTable, data: RegionData, is_reference: bool) -> tupl
         return ("none",)
     if data.n_levels == 1:
         return ("charge",) if known else ("none",)
-    return ("charge", "none", "free") if known else ("spread",)
+    if known:
+        return ("charge", "none", "free")
+    return ("spread",) if len(region.components) > 1 else ("none", "free")  # one line changes places with no other
 
 
 def fit_region(region: RegionTable, data: RegionData, *, reference: str | None = None) -> RegionFit:

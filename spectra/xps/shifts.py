@@ -8,18 +8,17 @@ small beside the distance of the lines, no prior that knows nothing of the sampl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
+from layerscope.fitting.quality import gross_misfit
 from layerscope.fitting.sampling import CommonWidth, SampledFit, central, sample
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 from layerscope.flags import threshold
 
-if TYPE_CHECKING:
-    from .peakmodel import BuiltModel, ShiftPolicy
+from .peakmodel import SPREAD_REACH_EV, BuiltModel, ShiftPolicy
 
 __all__ = ["common_prior", "due_to", "posterior", "sampling_notes", "share_ends", "unidentified"]
 
@@ -27,7 +26,6 @@ FloatArray = NDArray[np.float64]
 
 START_EV = 0.15  # spread of shifts that the fit assumes before it is drawn
 SCALE_EV = 0.15  # of the prior of that spread
-REACH_EV = 1.5  # how far from the others a level is looked for
 WIDTHS = ("fwhm", "gaussian_fwhm")
 MATTERS = 0.1  # share of a variance that is due to widths from which on their prior is sampled
 
@@ -47,7 +45,9 @@ def posterior(fit: SeriesFit, built: BuiltModel, shift: ShiftPolicy) -> SeriesFi
     shift : {"charge", "free", "none", "spread"}
         What the levels' shifts rest on.
     """
-    common = CommonWidth("shift", SCALE_EV, REACH_EV) if shift == "spread" and "shift" in built.scopes else None
+    if len(built.components) < 2 or gross_misfit(fit):
+        return fit
+    common = CommonWidth("shift", SCALE_EV, SPREAD_REACH_EV) if shift == "spread" and "shift" in built.scopes else None
     if common is None and (shift == "free" or not _widths_matter(fit, built)):
         return fit
     try:
