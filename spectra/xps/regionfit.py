@@ -21,6 +21,7 @@ from layerscope.fitting.compare import ModelAlternative, compare
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.presence import ROUGH, Presence, presence
 from layerscope.fitting.result import SeriesFit, Setup
+from layerscope.fitting.sampling import SampledFit
 from layerscope.fitting.series import Series, fit_series, fit_setup, lowest_chi2
 from layerscope.fitting.solver import Tolerances
 
@@ -200,10 +201,14 @@ class RegionFit:
         return tuple(c for c in self.components if not c.foreign)
 
     def total_area(self) -> tuple[FloatArray, FloatArray]:
-        """Return the summed area of the region's own components, shape (L,), and its covariance, shape (L, L)."""
-        names = [f"{c.name}_area" for c in self.own]
-        total = np.sum([self.fit.value(n) for n in names], axis=0)
-        return total, self.fit.covariance(names).sum(axis=(0, 2))
+        """Return the summed area of the region's own components, shape (L,), and its covariance, shape (L, L).
+
+        It is that of the minimum, where areas may be negative: a sum of draws at or above zero finds something where
+        nothing is.
+        """
+        names, lowest = [f"{c.name}_area" for c in self.own], self.fit.batch[self.fit.group]
+        fit = lowest if isinstance(self.fit, SampledFit) else self.fit
+        return fit.stacked(names).sum(axis=0), fit.covariance(names).sum(axis=(0, 2))
 
     @cached_property
     def detected(self) -> NDArray[np.bool_]:
