@@ -133,7 +133,7 @@ def test_foreign_component_is_fitted_but_is_no_part_of_the_element() -> None:
     result = fit_region(table, profile(two()))
     assert [c.species for c in result.own] == ["B-O-B"]
     total, _ = result.total_area()
-    assert total == pytest.approx(result.fit.value("B_O_B_area"))
+    assert total == pytest.approx(result.fit.batch[0].value("B_O_B_area"))
     scale = EnergyScale(np.zeros(4), np.zeros(4), 0.0, known=False)
     names = {
         (q.name, q.component) for q in level_quantities(result, 3, scale, intensity_unit="counts", confidence=0.95)
