@@ -52,7 +52,7 @@ SIZES = ("ln_layers_mixed", "ln_layers_alternating")
 STARTS = ((0.3, 0.3), (0.15, 0.75), (0.4, 0.1))
 """Orders that a fit starts from: none, blocks, empty layers that keep away from each other."""
 
-ORDER = ("p", "r", "mean_spacing", "tail", "strain")
+ORDER = ("p", "r", "mean_spacing")
 BOUNDS = {
     "fwhm": (0.02, 0.6),
     "mixing": (0.0, 1.0),
@@ -64,7 +64,7 @@ BOUNDS = {
     "tail": (-0.03, 0.06),
     "strain": (-0.01, 0.01),
 }
-JOINT = Tolerances(reduction=1e-7, step=1e-7, max_iterations=40)
+JOINT = Tolerances(reduction=1e-6, step=1e-5, max_iterations=40)
 ROUGH = Tolerances(reduction=1e-4, step=1e-4, max_iterations=25)
 _OFF_SIGMA = 1.0  # the amount of a stack that is off is 0 whatever this number
 
@@ -127,8 +127,8 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
         "mean_spacing": mean_spacing,
         "p": STARTS[0][0],
         "r": STARTS[0][1],
-        "tail": 2e-3,  # at zero a strain has no slope
-        "strain": 5e-4,
+        "tail": 0.0,
+        "strain": 0.0,
     }
     for h in lines.held:
         values |= {f"{h.id}_center": h.center, f"{h.id}_fwhm": h.fwhm, f"{h.id}_mixing": shape.mixing}
@@ -175,7 +175,7 @@ class StackTask:
     @property
     def free(self) -> tuple[str, ...]:
         """All parameters that the frames share."""
-        return (*self.instrument, *SIZES, *ORDER)
+        return (*self.instrument, *SIZES, *ORDER, *UNEVEN)
 
     def staged(
         self, values: Mapping[str, float], present: BoolArray, reach: Range, *, tolerances: Tolerances = ROUGH
@@ -202,6 +202,7 @@ class StackTask:
             for p, r in (STARTS[:1] if reach == 1 else STARTS)
         ]
         values = {**values, **min(tried, key=lambda one: one.fit.chi2).values}
+        values |= {"tail": 2e-3, "strain": 5e-4}  # at zero a strain has no slope
         return self.fit(np.arange(several.size), values, present, self.free, reach, tolerances=tolerances)
 
     def fit(

@@ -149,21 +149,23 @@ def block_length(p: float, r: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Interference:
-    """What equal layers make of each other, on a grid of their phase: 1 + 2 Re f, its slope, derivatives by size."""
+    """Sums over equal layers on a grid of the phase from one to the next: value, slope by the phase, by the size."""
 
     first: float
-    value: FloatArray
-    slope: FloatArray
-    by_size: FloatArray
+    value: ComplexArray
+    slope: ComplexArray
+    by_size: ComplexArray
 
     @classmethod
-    def of(cls, low: float, high: float, sizes: Sizes) -> _Interference:
-        phase = low + PHASE_STEP * np.arange(int((high - low) / PHASE_STEP) + 3)
+    def of(cls, layer: Layer, spacing: FloatArray, sizes: Sizes, ahead: float = 0.0) -> _Interference:
+        """Tabulate for some spacings; `ahead` is added to the phase."""
+        low, high = float(layer.q[0] * spacing.min()) + ahead, float(layer.q[-1] * spacing.max()) + ahead
+        phase = low + PHASE_STEP * np.arange(-1, int((high - low) / PHASE_STEP) + 3)
         z = np.exp(1j * phase)
-        f, by_phase, by_size = sizes.decay(z)
-        return cls(low, 1.0 + 2.0 * f.real, 2.0 * (by_phase * 1j * z).real, 2.0 * by_size.real)
+        value, by_z, by_size = sizes.decay(z)
+        return cls(float(phase[0]), value, by_z * 1j * z, by_size)
 
-    def at(self, phase: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def at(self, phase: FloatArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
         """Return value (cubic Hermite), slope, and derivatives by size (2, ...) at some phases."""
         along = (phase - self.first) / PHASE_STEP
         k = along.astype(np.intp)
@@ -189,16 +191,15 @@ def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven |
     """
     uneven = uneven or Uneven(np.zeros(filled.size), np.zeros(filled.size))
     parts = uneven.parts(filled)
-    margin = 2.0 * PHASE_STEP
-    ends = [f(float(layer.q[k]) * part.spacing) for part in parts for k, f in ((0, np.min), (-1, np.max))]
-    table = _Interference.of(float(min(ends)) - margin, float(max(ends)) + margin, sizes)
+    table = _Interference.of(layer, np.concatenate([part.spacing for part in parts]), sizes)
     shape = (filled.size, layer.q.size)
     value, by_filled, by_tail, by_strain = (np.zeros(shape) for _ in range(4))
     by_size = np.zeros((2, *shape))
     for part in parts:
         amplitude, slope = layer.filled(part.spacing)
         square, by_square = np.abs(amplitude) ** 2, 2.0 * (np.conj(amplitude) * slope).real
-        together, by_phase, sized = table.at(layer.q * part.spacing[:, None])
+        f, by_phase, sized = (2.0 * v.real for v in table.at(layer.q * part.spacing[:, None]))
+        together = 1.0 + f
         by_spacing = part.weight * (by_square * together + square * layer.q * by_phase)
         value += part.weight * square * together
         by_size += part.weight * square * sized
@@ -264,7 +265,11 @@ def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Size
     q, s, (a, b) = layer.q, layer.slab, layer.filled(filled)
     z_f, z_e = np.exp(1j * q * filled[:, None]), np.exp(1j * q * empty[:, None])
     root = np.exp(0.5j * q * (filled + empty)[:, None])
-    (f1, d1, n1), (f2, d2, n2) = sizes.decay(root), sizes.decay(-root)
+    mean = 0.5 * (filled + empty)
+    (f1, d1, n1), (f2, d2, n2) = (
+        _Interference.of(layer, mean, sizes, ahead).at(q * mean[:, None] + ahead) for ahead in (0.0, np.pi)
+    )
+    d1, d2 = d1 / (1j * root), -d2 / (1j * root)  # by the eigenvalues root and -root
     # f(M) = even + odd M with M^2 = z_f z_e
     even, odd = 0.5 * (f1 + f2), 0.5 * (f1 - f2) / root
     d_even, d_odd = 0.5 * (d1 - d2), (0.5 * (d1 + d2) - odd) / root
