@@ -1,13 +1,16 @@
 """A page is laid out and drawn several times over: what does not change in between is worked out once.
 
 Matplotlib asks every axis for its ticks, and every tick label for its size, anew wherever it needs them: for the axis,
-for each of its spines and for all axes whose labels are aligned with it. A font is taken apart for every file.
+for each of its spines and for all axes whose labels are aligned with it. Every text is laid out anew for each of these
+questions, and a font is taken apart for every file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def repeated_cheaply(figure: Figure) -> Iterator[None]:
     for axis in axes:
         _keep_ticks(axis)
     try:
-        with _lean_fonts():
+        with _kept_texts(), _lean_fonts():
             yield
     finally:
         for axis in axes:
@@ -80,16 +83,54 @@ def _keep_ticks(axis: Axis) -> None:
 
 
 @contextmanager
-def _lean_fonts() -> Iterator[None]:
-    """Leave tables for shaping text out of the fonts that are embedded: taking these apart costs most of embedding."""
-    dropped: list[str] = []
-    with suppress(ImportError, AttributeError):
-        from fontTools.subset import Options
+def _kept_texts() -> Iterator[None]:
+    """Lay out each text once a renderer and resolution, as long as it says the same."""
+    from matplotlib.text import Text
 
-        dropped = Options._drop_tables_default
-    before = list(dropped)
-    dropped += LAYOUT_TABLES
+    hidden: Any = Text
+    laid_out, known = hidden._get_layout, {}
+
+    def kept(text: Any, renderer: Any) -> Any:
+        if text.get_wrap() or text.get_transform_rotates_text():  # it depends on the place as well
+            return laid_out(text, renderer)
+        key = (text, renderer, text.get_figure(root=True).dpi, text.get_text())
+        if key not in known:
+            known[key] = laid_out(text, renderer)
+        return known[key]
+
+    hidden._get_layout = kept
     try:
         yield
     finally:
-        dropped[:] = before
+        hidden._get_layout = laid_out
+
+
+@contextmanager
+def _lean_fonts() -> Iterator[None]:
+    """Take fonts that are embedded from copies without the tables that shape text, which are taken apart in vain."""
+    from fontTools import subset
+
+    load = subset.load_font
+
+    def lean(file: Any, options: Any, *more: Any, **named: Any) -> Any:
+        return load(BytesIO(_lean_font(str(file), options.font_number)), options, *more, **named)
+
+    subset.load_font = lean
+    try:
+        yield
+    finally:
+        subset.load_font = load
+
+
+@cache
+def _lean_font(file: str, number: int) -> bytes:
+    """Return a font file without what no viewer of a PDF reads."""
+    from fontTools.ttLib import TTFont
+
+    with TTFont(file, fontNumber=number, lazy=True, recalcBBoxes=False, recalcTimestamp=False) as font:
+        for table in LAYOUT_TABLES:
+            if table in font:
+                del font[table]
+        target = BytesIO()
+        font.save(target, reorderTables=False)
+    return target.getvalue()
