@@ -12,7 +12,7 @@ from layerscope.cycler.data import CyclerData, IntArray
 from layerscope.errors import DataError
 from layerscope.measured.measurement import FloatArray, Measurement
 
-__all__ = ["FrameState", "Measured", "align"]
+__all__ = ["FrameState", "Measured", "align", "zoned"]
 
 _GAP_FACTOR = 20.0
 """A pause of the record that is longer than this many median intervals is a gap."""
@@ -92,7 +92,6 @@ def align(
     cycler_start: datetime | None = None,
     frame_duration_s: float | None = None,
     frames_zone: tzinfo | None = None,
-    cycler_zone: tzinfo | None = None,
     max_gap_s: float | None = None,
 ) -> tuple[FrameState, ...]:
     """Average the cycler's record over each frame.
@@ -112,11 +111,11 @@ def align(
     clock_sigma_s : float
         Standard deviation of that offset in s. There is no default: two clocks that nobody compared differ by a minute.
     cycler_start : datetime, optional
-        Time of the first record, if the file does not give it.
+        Time of the first record, in place of what the file gives.
     frame_duration_s : float, optional
         Length of the frames that have no end time.
-    frames_zone, cycler_zone : tzinfo, optional
-        Zone of naive times; needed only where one clock gives a zone and the other does not.
+    frames_zone : tzinfo, optional
+        Zone of naive times of frames; needed only where the cycler's clock gives one.
     max_gap_s : float, optional
         Longest pause of the record that may be joined; by default 20 median intervals, at least 120 s.
 
@@ -136,7 +135,7 @@ def align(
     cycler.check()
     if not frames:
         raise DataError("there is no frame to align")
-    origin = _zoned(cycler_start or cycler.start, cycler_zone)
+    origin = cycler_start or cycler.start
     if origin is None:
         raise DataError("the time of the cycler's first record is not known", source=cycler.source, hint="cycler_start")
     spans = [_span(frame, origin, clock_offset_s, frame_duration_s, frames_zone) for frame in frames]
@@ -152,14 +151,15 @@ def align(
     return states
 
 
-def _zoned(time: datetime | None, zone: tzinfo | None) -> datetime | None:
+def zoned(time: datetime | None, zone: tzinfo | None) -> datetime | None:
+    """Return a time with this zone where it has none of its own."""
     return time.replace(tzinfo=zone) if time is not None and time.tzinfo is None and zone is not None else time
 
 
 def _span(
     frame: Measurement, origin: datetime, offset: float, duration: float | None, zone: tzinfo | None
 ) -> tuple[float, float]:
-    start, end = _zoned(frame.start_time, zone), _zoned(frame.end_time, zone)
+    start, end = zoned(frame.start_time, zone), zoned(frame.end_time, zone)
     if start is None:
         raise DataError(
             f"frame {frame.index} has no start time", source=frame.source, hint="give a period, or a log of the frames"

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from layerscope.cycler import align, read_cycler, read_frame_log, with_log
+from layerscope.cycler.align import zoned
 from layerscope.cycler.options import CyclerTable, FramesTable, zone_of
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.archive import one_member
@@ -136,10 +137,9 @@ def aligned(
             cell,
             clock_offset_s=table.clock_offset_s,
             clock_sigma_s=table.clock_sigma_s,
-            cycler_start=table.start,
+            cycler_start=zoned(table.start or cell.start, None if table.zone is None else zone_of(table.zone)),
             frame_duration_s=table.frame_duration_s,
             frames_zone=None if table.frames_zone is None else zone_of(table.frames_zone),
-            cycler_zone=None if table.zone is None else zone_of(table.zone),
             max_gap_s=table.max_gap_s,
         )
     except LayerscopeError as error:
