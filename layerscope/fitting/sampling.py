@@ -30,7 +30,7 @@ from layerscope.fitting.marginal import Marginal
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 from layerscope.flags import threshold
 
-__all__ = ["CommonWidth", "SampledFit", "central", "sample"]
+__all__ = ["CommonWidth", "SampledFit", "central", "normality", "sample"]
 
 FloatArray = NDArray[np.float64]
 
@@ -42,10 +42,10 @@ LEAST = threshold("FEW_DRAWS")  # effective draws below which errors are made wi
 APART = 1.0  # standard deviations between the means of two halves of the draws that are too many
 FREEDOM = 5.0  # of the t distributions
 REACH = 5.0  # standard errors to either side within which a pattern's own parameter is looked for
-PLACES = (5, 7, 9, 11, 13, 17, 21, 25, 33)  # at which its likelihood is worked out, until the rest follows from them
+PLACES = (3, 5, 7, 9, 11, 13, 17, 21, 25, 33)  # at which its likelihood is worked out, until the rest follows from them
 DEEP = 100.0  # below the highest logarithm at a node: what lies lower does not count
 FOLLOWS_TO = 5.0  # below the highest: common widths that do not count
-FOLLOWS = 0.1  # error of the logarithm of its integral that is good enough
+FOLLOWS = 0.05  # error of the logarithm of its integral, for each pattern, that is good enough
 LOWEST = -1e100  # logarithm of a likelihood that is no number
 AT_ONCE = 64  # draws that are worked out together
 WIDTHS = 24  # of the common prior that are weighed
@@ -195,6 +195,37 @@ def explained(causes: FloatArray, drawn: FloatArray) -> FloatArray:
     return np.asarray(np.clip(np.where(whole > 0, (fitted**2).sum(axis=1) / whole, 0.0), 0.0, 1.0))
 
 
+def normality(fit: SeriesFit, *, draws: int = 60, seed: int = 0) -> float:
+    """Return how nearly shared parameters are distributed as the covariance of a fit says, from 0 to 1.
+
+    It is the share of effective draws when the normal distribution of that covariance is weighed by the likelihood.
+
+    Raises
+    ------
+    FitError
+        As `sample` does.
+    """
+    _require_determined(fit)
+    own = _Own(fit, None)
+    spread = fit.batch.covariance.shared[fit.group]
+    if not len(spread):
+        return 1.0
+    part = _Part.of(fit.batch.solution.shared[fit.group], spread)
+    z = np.random.default_rng(seed).standard_normal((draws, len(spread)))
+    shared = part.center + z @ part.factor.T
+    low, high = fit.batch.evaluator.layout.bounds_shared()
+    inside = ((shared >= low) & (shared <= high)).all(axis=1)
+    log_weight = np.full(draws, LOWEST)
+    log_weight[inside] = own.log_likelihood(shared[inside]) + 0.5 * (z[inside] ** 2).sum(axis=1)
+    return float(1.0 / (_tempered(log_weight, 0.0) ** 2).sum() / draws)
+
+
+def _require_determined(fit: SeriesFit) -> None:
+    covariance = fit.batch.covariance
+    if covariance.undetermined[fit.group] or not np.isfinite(covariance.shared[fit.group]).all():
+        raise FitError("the data do not determine every free parameter: there is nothing to draw from")
+
+
 def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 600, seed: int = 0) -> SampledFit:
     """Draw parameters and amounts of a fit from their distribution given the data.
 
@@ -217,9 +248,7 @@ def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 60
     FitError
         If the problem is not of a kind that can be sampled, see `Marginal`, or the data do not determine it.
     """
-    covariance = fit.batch.covariance
-    if covariance.undetermined[fit.group] or not np.isfinite(covariance.shared[fit.group]).all():
-        raise FitError("the data do not determine every free parameter: there is nothing to draw from")
+    _require_determined(fit)
     rng = np.random.default_rng(seed)
     own = _Own(fit, common)
     shared, log_weight = _population(fit, own, rng)
@@ -366,13 +395,14 @@ class _Own:
         count = int(np.clip((high - low).max() / max(0.6 * alone, 1e-12), 101, 1001)) | 1
         self.low, self.high = low, high
         self.fine = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, count)
-        before: FloatArray | None = None
+        before, follows = None, FOLLOWS * np.sqrt(fit.n_patterns)
         for places in PLACES:  # the fewest places from which those between them follow
             unit = np.linspace(0.0, 1.0, places)
             self.nodes = low[:, None] + (high - low)[:, None] * unit
-            self.between = _interpolation(unit, np.linspace(0.0, 1.0, count))
+            ends: Literal["natural", "not-a-knot"] = "not-a-knot" if self.common is None else "natural"
+            self.between = np.asarray(CubicSpline(unit, np.eye(places), bc_type=ends)(np.linspace(0.0, 1.0, count)))
             now = self._integrated(self.shared[None])[1]
-            if before is not None and np.abs(now - before)[now > now.max() - FOLLOWS_TO].max() < FOLLOWS:
+            if before is not None and np.abs(now - before)[now > now.max() - FOLLOWS_TO].max() < follows:
                 break
             before = now
 
@@ -443,8 +473,3 @@ class _Own:
             spread = picked + step * (rng.random(picked.shape) - 0.5)
             local[at] = np.clip(spread, self.low, self.high)
         return local, width
-
-
-def _interpolation(nodes: FloatArray, at: FloatArray) -> FloatArray:
-    """Return the matrix (F, D) of the cubic spline through values at nodes (D,), at other places (F,)."""
-    return np.asarray(CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(at))

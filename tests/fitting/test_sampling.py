@@ -10,7 +10,7 @@ import pytest
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel, Series, fit_series
 from layerscope.fitting.marginal import Amounts, Marginal
-from layerscope.fitting.sampling import CommonWidth, SampledFit, sample
+from layerscope.fitting.sampling import CommonWidth, SampledFit, normality, sample
 from layerscope.fitting.series_fit import SeriesFit
 
 X = np.arange(184.0, 200.0, 0.2)
@@ -53,6 +53,12 @@ def test_draws_of_well_determined_lines_are_those_of_the_covariance() -> None:
     names = ["a_area", "b_area"]
     np.testing.assert_allclose(drawn.fractions(names)[0], fit.fractions(names)[0], atol=0.005)
     assert np.abs(drawn.covariance(names) - fit.covariance(names)).max() < 0.2 * fit.covariance(names).max()
+
+
+def test_draws_tell_whether_the_covariance_tells_the_distribution() -> None:
+    assert normality(fitted(counts((4000.0, 3000.0), 1, np.zeros(2)))) > 0.8
+    weak = fitted(counts((60.0, 40.0), 1, np.zeros(2)))
+    assert normality(weak) < 0.6
 
 
 def test_the_likelihood_at_the_fit_is_its_chi2() -> None:
