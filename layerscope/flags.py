@@ -316,6 +316,14 @@ _LIST = (
         threshold=10.0,
         of_series=True,
     ),
+    Flag(
+        "LINES_FIT_BETTER",
+        "lines of their own have a BIC that is lower than that of stacks of filled and empty layers, by as much as "
+        "given, more than {threshold}: shares of layers may be off by several of their errors",
+        "take the fractions from the records of the lines",
+        threshold=10.0,
+        of_series=True,
+    ),
     _note("WIDTH_TIED", "too weak for a width of its own: it has that of another line", "nothing"),
     _note("HELD_MINOR_PHASE", "cell and texture of a faint phase were held", "nothing"),
     # --- whole patterns

@@ -255,9 +255,11 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         arrays = _arrays(context, Analysed(series, stacked, result, refused), region, factor)
         return PipelineOutput((failed,), {arrays.name: arrays})
     stacks, inputs = None, series.inputs(f"{region}@stacks")
+    untold: tuple[str, ...] = ()
     if recipe.stacking:  # where it fails, a failed record says so, and the lines stay
         with context.guard(state=series.state(None, region), inputs=inputs, method="xrd_peaks.stacks"):
             stacks = read_stacks(result)
+            untold = () if stacks else ("no frame holds several phases: nothing to read as stacks",)
     better = stack_flags(stacks) if stacks is not None else ()
     lost = [stacked.levels[f].index for f in sorted(gross_levels(result.joint.fit))]
     flags = (*series_flags(result), *better, *noise, *missing, *series.flags, *frames_failed(series, stacked))
@@ -273,7 +275,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         quantities=some((*series_quantities(result, voltage_sigma, timed=times is not None), scale)),
         quality=quality,
         parents=tuple(r.record_id for r in frames),
-        notes=(*_notes(result), *series.notes, *result.notes),
+        notes=(*_notes(result), *untold, *series.notes, *result.notes),
     )
     arrays = _arrays(context, found, region, factor)
     read = () if stacks is None else stack_records(context, found, stacks)

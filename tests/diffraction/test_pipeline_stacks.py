@@ -127,3 +127,13 @@ def test_the_series_says_how_the_intergrowth_is_stacked(run: Run) -> None:
     assert names == ["stacks, range 2"]
     onset = next(q for q in whole.quantities if q.name == "phase.onset_frame" and q.component == "H1-3")
     assert onset.value == pytest.approx(ALTERNATING_FROM, abs=1.0)
+
+
+def test_records_by_lines_say_that_stacks_describe_the_series_better(run: Run) -> None:
+    for method in ("xrd_peaks.series", "xrd_peaks.frame"):
+        record = next(r for r in run.records if r.method == method)
+        assert record.quality is not None
+        assert any(f.startswith("STACKS_FIT_BETTER:") for f in record.quality.flags)
+    stacks = next(r for r in run.records if r.method == "xrd_peaks.stacks")
+    assert stacks.quality is not None
+    assert not any(f.startswith(("LINES_FIT_BETTER", "PRIOR_CONFLICT")) for f in stacks.quality.flags)
