@@ -198,10 +198,17 @@ class Measurement:
         return np.asarray(np.sqrt(np.maximum(counts, 1.0)) / (1.0 if counts is self.intensity else self.exposure_s))
 
     def placed(self, index: int, source: str, scan: int) -> Self:
-        """Return it with its place in what was read, and its axis ascending; zeros at its end are told before that."""
-        tail = zero_tail(self.intensity)
-        metadata = {**self.metadata, "zero_tail": str(tail)} if tail else self.metadata
-        return replace(self, index=index, source=source, scan=scan, metadata=metadata).ascending()
+        """Return it with its place in what was read, and its axis ascending; zeros at its end are told before that.
+
+        A few that were not counted are masked; of many, `check` refuses the measurement.
+        """
+        tail = zero_tail(self.intensity, counts=self.intensity_unit == "counts")
+        one = self
+        if tail >= LEAST_TAIL:
+            one = replace(self, metadata={**self.metadata, "zero_tail": str(tail)})
+        elif tail:
+            one = self._without(np.arange(self.intensity.size) >= self.intensity.size - tail)
+        return replace(one, index=index, source=source, scan=scan).ascending()
 
     def ascending(self) -> Self:
         """Return it with its axis ascending: turned round where it falls; nothing is sorted."""
@@ -229,15 +236,22 @@ class Measurement:
         if variance is not None and variance.shape == use.shape:
             use &= ~np.isnan(variance)
             variance = np.where(use, variance, np.inf)
-        bad, good = np.flatnonzero(~use), np.flatnonzero(use)
-        if not bad.size or bad.size > self.MOST_MASKED * use.size:
+        one = self if variance is None else replace(self, variance=variance)
+        return self if (~use).sum() > self.MOST_MASKED * use.size else one._without(~use)
+
+    def _without(self, points: NDArray[np.bool_]) -> Self:
+        """Return it with more points masked; itself where there are none."""
+        use = ~points if self.use is None else self.use & ~points
+        bad, good = np.flatnonzero(points), np.flatnonzero(use)
+        if not bad.size or not good.size or self.axis.shape != use.shape:
             return self
         intensity = self.intensity.copy()
         intensity[bad] = intensity[good[np.maximum(np.searchsorted(good, bad) - 1, 0)]]
         said = [f"{self.axis[i]:.6g} {self.axis_unit} ({self.intensity[i]:g})" for i in bad[:MOST_NAMED]]
         text = ", ".join(said) + (", ..." if bad.size > MOST_NAMED else "")
-        metadata = {**self.metadata, "masked": text}
-        return replace(self, intensity=intensity, variance=variance, use=use, metadata=metadata)
+        before = self.metadata.get("masked", "")
+        metadata = {**self.metadata, "masked": f"{before}, {text}" if before else text}
+        return replace(self, intensity=intensity, use=use, metadata=metadata)
 
     def without_zero_tail(self) -> Self:
         """Return it without zeros at its end that were not counted; ``metadata["cut"]`` says how many."""
@@ -340,21 +354,26 @@ class Measurement:
             raise DataError(f"{self.name} ends at {end} before it starts at {start}", source=where)
 
 
-def zero_tail(values: FloatArray) -> int:
+def zero_tail(values: FloatArray, *, counts: bool = False) -> int:
     """Return how many zeros at the end of a curve were not counted: what a stopped scan or half a copy leaves.
 
     Parameters
     ----------
     values : ndarray, shape (n,)
         In the order in which they were measured.
+    counts : bool, optional
+        Whether they are counts: then a few zeros are enough where hundreds stand before them.
     """
     counted = np.flatnonzero(~(np.abs(values) < SMALLEST))
     tail = int(values.size - 1 - counted[-1]) if counted.size else 0
     before = counted[-BEFORE_TAIL:]
-    if tail < LEAST_TAIL or int(before[-1] - before[0]) != before.size - 1:
+    if not tail or before.size < LEAST_BEFORE or int(before[-1] - before[0]) != before.size - 1:
         return 0
+    lowest = float(values[before].min())
+    if counts and tail * lowest > LEAST_TAIL * LEAST_BEFORE:
+        return tail
     enough = 0.0 if before.size == BEFORE_TAIL else MANY_COUNTS
-    return tail if before.size >= LEAST_BEFORE and (values[before] > enough).all() else 0
+    return tail if tail >= LEAST_TAIL and lowest > enough else 0
 
 
 def same_axis(first: Measurement, other: Measurement) -> bool:

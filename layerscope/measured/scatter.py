@@ -171,7 +171,8 @@ def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> Pois
     flat = _flat(pattern.intensity)
     if lines is not None:
         flat &= _flat(lines)
-    squares, kept, bound = _between_lines(pattern.intensity, flat)
+    flat &= (measured := _measured(pattern))
+    squares, kept, bound = _between_lines(pattern.intensity, flat, measured)
     if kept.sum() < _MINIMUM_DIFFERENCES:
         raise DataError(
             f"only {int(kept.sum())} flat points tell the noise; at least {_MINIMUM_DIFFERENCES} are needed",
@@ -187,13 +188,22 @@ def poisson_scale(pattern: Measurement, lines: FloatArray | None = None) -> Pois
     return replace(found, bound=bound, crowded=crowded)
 
 
-def _between_lines(intensity: FloatArray, flat: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_], bool]:
+def _measured(pattern: Measurement) -> NDArray[np.bool_]:
+    """Return which points have no masked one within the reach of a difference."""
+    if pattern.use is None:
+        return np.ones(pattern.intensity.size, bool)
+    reach = 4 * PLATEAU[-1]
+    return np.asarray(np.convolve(~pattern.use, np.ones(reach + 1), mode="same") < 0.5)
+
+
+def _between_lines(
+    intensity: FloatArray, flat: NDArray[np.bool_], everywhere: NDArray[np.bool_]
+) -> tuple[FloatArray, NDArray[np.bool_], bool]:
     """Return squared fourth differences, which of them are noise, and whether even these may hold lines.
 
     A line adds 2^4 times as much to the difference of points twice as far apart: where that one is within the noise,
     that of neighbours is free of the line. Flat stretches come first, then all points.
     """
-    everywhere = np.ones_like(flat)
     for where, limited in ((flat, True), (everywhere, False)):
         near = _relative_squares(intensity, _DIFFERENCE, 1, where, limited=limited)
         far = _relative_squares(intensity, _DIFFERENCE, 2, where, limited=limited)

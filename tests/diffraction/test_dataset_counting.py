@@ -272,6 +272,16 @@ def test_scaled_errors_are_wide_where_lines_hide_whether_neighbours_go_together(
     assert flags == ("NOISE_UNKNOWN",)
 
 
+def test_gaps_are_no_noise() -> None:
+    x = 15.0 + 0.02 * np.arange(4000)
+    y = np.random.default_rng(3).poisson(200.0, 4000).astype(float)
+    y[np.arange(4000) % 400 < 180] = np.nan
+    pattern = Pattern(x, y).placed(0, "", 0)
+    assert pattern.use is not None
+    assert poisson_scale(pattern).alone == pytest.approx(1.0, abs=0.25)
+    assert noise_factor([pattern], "poisson")[2] == ()
+
+
 def test_too_few_points_tell_nothing_and_that_is_said() -> None:
     y = np.random.default_rng(2).poisson(100.0, 45).astype(float)
     assert flags_of_series(X[:45], y[None]) == ["NOISE_UNKNOWN"]

@@ -69,19 +69,19 @@ def series_of(found: Run) -> ResultRecord:
 @pytest.mark.parametrize("background", [0.0, 250.0], ids=["as normalised", "background subtracted"])
 def test_the_errors_of_the_file_are_those_of_the_fit(background: float, tmp_path: Path) -> None:
     rng, scale = np.random.default_rng(5), 2.6
-    for k in range(40):
+    for k in range(20):
         counts = rng.poisson(curve())
         write(tmp_path, f"f{k:02d}.xye", scale * counts - background, scale * np.sqrt(np.maximum(counts, 1)))
     found = run(tmp_path, '["f*.xye"]')
     whole = series_of(found)
     assert whole.status == "ok", whole.flags
     assert whole.quality is not None
-    assert whole.quality.redchi == pytest.approx(1.0, abs=0.05)
+    assert whole.quality.redchi == pytest.approx(1.0, abs=0.08)
     value, sigma = places(found)
-    assert value.size == 40
+    assert value.size == 20
     pull = (value - PLACE) / sigma
-    assert pull.std() == pytest.approx(1.0, abs=0.3)
-    assert abs(pull.mean()) < 0.5
+    assert pull.std() == pytest.approx(1.0, abs=0.4)
+    assert abs(pull.mean()) < 0.8
     assert not problems(tmp_path)
 
 
@@ -128,3 +128,17 @@ def test_intensities_that_are_no_counts_and_have_no_errors_are_refused_by_check_
     write(tmp_path, "f1.xye", curve() * 0.37, np.sqrt(curve()))
     recipe_in(tmp_path, '["f0.xy", "f1.xye"]')
     assert any("others come with errors" in text for text in problems(tmp_path))
+
+
+def test_the_coin_cell_of_the_documentation_has_errors_frames_and_voltages(shared_data: Path, tmp_path: Path) -> None:
+    recipe = Path(__file__).resolve().parents[2] / "docs" / "recipes" / "coincell8.toml"
+    found = execute(recipe, tmp_path / "run", data=shared_data / "xrd" / "operando_coin_cell", figures=False).run
+    frames = [r for r in found.records if r.method == "xrd_peaks.shift" and r.state.region == "Al (220)"]
+    assert [r.state.frame for r in frames] == [0, 1, 2, 3, 4]
+    assert ["BEFORE_RECORD" in r.flags for r in frames] == [True, False, False, False, False]
+    assert [r.state.voltage_V is None for r in frames] == [True, False, False, False, False]
+    cells = [r.get("lattice.a", "Al (220)") for r in frames]
+    assert all(
+        cell.value == pytest.approx(4.0495, rel=5e-4) for cell in cells
+    )  # the wavelength is from five such lines
+    assert not [r for r in found.records if r.status == "failed"]

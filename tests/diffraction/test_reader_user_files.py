@@ -253,6 +253,13 @@ def test_real_gaps_are_counted_and_a_real_copy_of_half_a_file_is_cut(shared_data
     np.testing.assert_array_equal(cut.intensity, whole.intensity[:2385])
 
 
+def test_two_zeros_after_hundreds_of_counts_are_masked(shared_data: Path) -> None:
+    frame = read(shared_data.parent / "cases" / "xrd_files" / "FAP.XRA").frames[0]
+    assert frame.use is not None
+    assert np.flatnonzero(~frame.use).tolist() == [5751, 5752]
+    assert frame.metadata["masked"] == "130.02 deg (0), 130.04 deg (0)"
+
+
 def test_a_real_uxd_that_was_cut_is_refused(shared_data: Path) -> None:
     with pytest.raises((ReaderError, DataError), match="part of a number"):
         read(shared_data.parent / "cases" / "incomplete" / "cut.UXD")
