@@ -33,7 +33,7 @@ from .window import without_data
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Choice", "RegionData", "RegionFit", "fit_region", "refit_with_background", "single_level_fits"]
+__all__ = ["Choice", "RegionData", "RegionFit", "fit_region", "refit", "single_level_fits"]
 
 FloatArray = NDArray[np.float64]
 Starts = Mapping[str, ArrayLike]
@@ -543,19 +543,18 @@ def _for_reference(data: RegionData, reference: str | None) -> RegionData:
     return replace(data, charge_shift=np.zeros(data.n_levels), charge_sigma=np.full(data.n_levels, np.inf))
 
 
-def refit_with_background(
-    result: RegionFit, data: RegionData, background: BackgroundTable, reference: str | None
+def refit(
+    result: RegionFit, data: RegionData, region: RegionTable, background: BackgroundTable, reference: str | None
 ) -> RegionFit | None:
-    """Fit the chosen model again on another background, with the same weights of the points.
+    """Fit the chosen components again, as another table or on another background, with the same weights of the points.
 
     Returns
     -------
     RegionFit or None
-        None where a few steps leave chi2 so much higher that this background is out of reach, or the model cannot be
-        fitted on it.
+        None where a few steps leave chi2 so much higher that this model is out of reach, or it cannot be fitted.
     """
     include = frozenset(c.name for c in result.components)
-    asked = _Question(result.region, _for_reference(data, reference), background, include, reference)
+    asked = _Question(region, _for_reference(data, reference), background, include, reference)
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
     problem = asked.problem(shift, result.held, hold_background=result.background_held)
     built, fit = problem.built, result.fit.batch[result.fit.group]  # the minimum, also where draws are stated
@@ -572,7 +571,7 @@ def refit_with_background(
         return None
     if not again.converged or again.batch.covariance.undetermined[0]:
         return None
-    return RegionFit(result.region, background, built, again, result.shift, result.held)
+    return RegionFit(region, background, built, again, result.shift, result.held)
 
 
 def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | None]:

@@ -136,7 +136,8 @@ def test_minima_within_reach_are_kept_with_their_probability_and_widen_the_share
         for (weight, _), above in zip(choice.fits.values(), distance, strict=True):
             assert weight / choice.fits[""][0] == pytest.approx(np.exp(-0.5 * above))
         areas = [f"c_{k}_area" for k in range(3)]
-        apart = sum(w * (other.fractions(areas)[0] - fit.shares[0]) ** 2 for w, other in choice.fits.values())
+        minimum = fit.fit.batch[0].fractions(areas)[0]
+        apart = sum(w * (other.fractions(areas)[0] - minimum) ** 2 for w, other in choice.fits.values())
         np.testing.assert_allclose(choice.shares, apart, rtol=1e-6)
         assert (fit.share_sigma**2 >= apart).all()
     assert any(ambiguous(fit) for fit in several)
@@ -151,3 +152,41 @@ def test_lines_that_change_their_names_are_no_other_minimum_and_keep_the_order_o
         for other in fit.minima:
             there = sorted(other.value(f"c_{k}_center")[0] for k in range(3))
             assert np.abs(np.subtract(there, sorted(places))).max() > 0.01
+
+
+def with_widths(widths: np.ndarray) -> RegionFit:
+    """Fit two lines that overlap at four levels, with given widths, shape (4, 2)."""
+    amounts = np.array([[0.7, 0.6, 0.4, 0.3], [0.3, 0.4, 0.6, 0.7]])
+    rows = [
+        sum(
+            a * np.exp(-4.0 * np.log(2) * ((X - at) / w) ** 2) / w
+            for a, at, w in zip(part, (190.0, 191.4), ws, strict=True)
+        )
+        for part, ws in zip(amounts.T, widths, strict=True)
+    ]
+    y = np.random.default_rng(3).poisson(20_000.0 * np.array(rows) + 1_000.0).astype(float)
+    components = [
+        {"species": "A", "custom": True, "position_eV": 190.0},
+        {"species": "B", "custom": True, "position_eV": 191.4, "like": "A"},
+    ]
+    region = RegionTable.model_validate({"region": "B 1s", "shift": "none", "components": components})
+    data = RegionData(X, y, np.ones(4), np.arange(4.0))
+    return with_choices(fit_region(region, data), data, QuantificationTable(alternative_backgrounds=()))
+
+
+def test_lines_that_broaden_along_the_series_are_within_the_errors_and_the_record_says_which_is_likely() -> None:
+    result = with_widths(np.tile(np.array([1.3, 1.34, 1.39, 1.45])[:, None], 2))
+    truth = np.array([[0.7, 0.6, 0.4, 0.3], [0.3, 0.4, 0.6, 0.7]])
+    alone = np.sqrt(np.einsum("klkl->kl", result.fit.batch[0].fractions(["A_area", "B_area"])[1]))
+    miss = np.abs(result.shares[0] - truth)
+    assert (miss / alone).max() > 3.0
+    assert (miss / result.share_sigma).max() < 2.0
+    assert result.choices["width_course"].fits[""][0] < 1e-3
+
+
+def test_widths_less_alike_than_stated_are_likely_where_the_data_say_so_and_hardly_cost_where_not() -> None:
+    far, alike = with_widths(np.tile([1.2, 1.7], (4, 1))), with_widths(np.full((4, 2), 1.3))
+    stated = [each.choices["width_spread"].fits[""][0] for each in (far, alike)]
+    assert stated[0] < 0.5 < 0.6 < stated[1]
+    fitted = np.sqrt(np.einsum("klkl->kl", alike.fit.batch[0].fractions(["A_area", "B_area"])[1]))
+    assert (alike.share_sigma < 1.3 * fitted).all()
