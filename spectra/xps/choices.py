@@ -1,9 +1,9 @@
-"""What could have been chosen as well: other backgrounds, widths and minima, weighed by how well they fit.
+"""What could have been chosen as well: other backgrounds, shapes, widths and minima, weighed by how well they fit.
 
-Other backgrounds, widths that change along the series as charging makes them, and widths that are less alike are fitted
-from where the model stands. What leaves chi2 far higher after a few steps is out of reach and makes no error. Those
-within reach, and the minima that the search for a start found beside the lowest, count by their likelihood (Akaike
-weights); the variance is the mean of what they would change, and of how much less sure they are.
+Other backgrounds, lines with a tail, widths that change along the series as charging makes them, and widths that are
+less alike are fitted from where the model stands. What leaves chi2 far higher after a few steps is out of reach and
+makes no error. Those within reach, and the minima that the search for a start found beside the lowest, count by their
+likelihood (Akaike weights); the variance is the mean of what they would change, and of how much less sure they are.
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.compare import dispersion_of, model_weights
 from layerscope.fitting.result import SeriesFit
+from layerscope.flags import threshold
 
 from .options import BackgroundTable, ParameterTable, RegionTable
 from .quantify import QuantificationTable
-from .regionfit import Choice, RegionData, RegionFit, refit
+from .regionfit import GLANCE, Choice, RegionData, RegionFit, refit
 
-__all__ = ["ambiguous", "spread_of", "with_choices"]
+__all__ = ["ambiguous", "shape_doubted", "spread_of", "with_choices"]
 
 FloatArray = NDArray[np.float64]
 
 WIDER = 2.5  # times the spread that the recipe states: widths may be less alike than is thought
+SYMMETRIC = {"pseudo_voigt": "fwhm", "gl_product": "fwhm", "voigt": "gaussian_fwhm"}  # shapes, and their width
+TAIL_LABEL = "lines with a tail to higher binding energy"
+TAIL = 0.05, 0.0, 0.25  # singularity index: start and bounds
+GAUSSIAN, LORENTZIAN = 0.85, 0.3  # of the width of a symmetric line, where the fit with tails starts
+STEPS_TO_A_TAIL = 15  # after which a fit with tails is near its minimum
 LEAST_LEVELS = 3  # of which widths can be asked whether they change
 HIGHEST_DEGREE = 3  # of the polynomial below an inelastic background
 
@@ -54,13 +60,16 @@ def with_choices(
     wider, penalty = _wider_spread(result)
     for cause, tables, more in (
         ("background", {label: (result.region, background) for label, background in named.items()}, 0.0),
+        ("line_shape", _tables(TAIL_LABEL, _with_tails(result), result), 0.0),
         ("width_course", _tables("widths along the series", _changing_widths(result), result), 0.0),
         ("width_spread", _tables(f"widths alike within {WIDER:g} times the spread", wider, result), penalty),
     ):
-        found = {label: refit(result, data, *asked, reference) for label, asked in tables.items()}
+        steps = STEPS_TO_A_TAIL if cause == "line_shape" else GLANCE
+        found = {label: refit(result, data, *asked, reference, steps=steps) for label, asked in tables.items()}
         within = {label: other.fit for label, other in found.items() if other is not None}
         if found:
-            choices[cause] = spread_of(result, within, [name for name in found if name not in within], penalty=more)
+            beyond = [name for name in found if name not in within]
+            choices[cause] = spread_of(result, within, beyond, penalty=more, at_same_total=cause == "line_shape")
     if result.minima:
         choices["alternatives"] = spread_of(result, {_places(result, fit): fit for fit in result.minima}, unsure=False)
     return replace(result, choices=choices)
@@ -77,6 +86,19 @@ def ambiguous(result: RegionFit) -> bool:
     stated = result.fit.batch[result.fit.group].fractions(own)[0]
     there = result.detected
     return any((np.abs(fit.fractions(own)[0] - stated) > sigma)[:, there].any() for fit in result.minima)
+
+
+def shape_doubted(result: RegionFit) -> bool:
+    """Tell whether lines with a tail fit so much better that shares of symmetric ones are to be doubted."""
+    choice = result.choices.get("line_shape")
+    if choice is None or TAIL_LABEL not in choice.fits or len(result.own) < 2:
+        return False
+    probability, fit = choice.fits[TAIL_LABEL]
+    own = [f"{c.name}_area" for c in result.own]
+    stated = result.fit.batch[result.fit.group].fractions(own)[0]
+    sigma = np.sqrt(np.maximum(result.share_sigma**2 - choice.shares, 0.0))
+    changed = (np.abs(fit.fractions(own)[0] - stated) > sigma)[:, result.detected].any()
+    return bool(probability > threshold("OTHER_SHAPE") and changed)
 
 
 def _places(result: RegionFit, fit: SeriesFit) -> str:
@@ -97,6 +119,30 @@ def _others(result: RegionFit, named: Sequence[BackgroundTable]) -> dict[str, Ba
         degree = own.polynomial + 1
         found[f"{own.label}, degree {degree}"] = own.model_copy(update={"polynomial": degree})
     return found
+
+
+def _with_tails(result: RegionFit) -> RegionTable | None:
+    """Return the table of a region with lines of Doniach and Sunjic in place of symmetric ones.
+
+    None where a share does not rest on the shape: one line, none that stands out, shapes or ties of its own.
+    """
+    loose = [c for c in result.components if c.template is None and c.shape in SYMMETRIC]
+    free = len(result.own) > 1 and bool(result.detected.any()) and len(result.held) < len(result.components)
+    if not free or len(loose) < len(result.components):
+        return None
+    components = []
+    for c in result.components:
+        if any(table.expr or table.scope != "shared" or not table.vary for table in c.parameters.values()):
+            return None
+        fwhm = float(np.mean(result.fit.value(f"{c.name}_{SYMMETRIC[c.shape]}")))
+        kept = {name: table for name, table in c.parameters.items() if name in ("splitting", "ratio")}
+        if c.like is None:
+            start, low, high = TAIL
+            kept["gaussian_fwhm"] = ParameterTable(value=GAUSSIAN * fwhm)
+            kept["lorentzian_fwhm"] = ParameterTable(value=LORENTZIAN * fwhm)
+            kept["alpha"] = ParameterTable(value=start, min=low, max=high)
+        components.append(c.model_copy(update={"shape": "doniach_sunjic", "parameters": kept}))
+    return result.region.model_copy(update={"components": tuple(components)})
 
 
 def _changing_widths(result: RegionFit) -> RegionTable | None:
@@ -151,6 +197,7 @@ def spread_of(
     *,
     penalty: float = 0.0,
     unsure: bool = True,
+    at_same_total: bool = False,
 ) -> Choice:
     """Return what other fits of the same data, weighed by their likelihood, would change of areas and shares.
 
@@ -165,6 +212,8 @@ def spread_of(
         Added to the chi2 of the others.
     unsure : bool, optional
         Whether their own variance counts where it is larger; that of lines which have met says nothing.
+    at_same_total : bool, optional
+        Whether areas are compared at the same total, where that of the others has no end: the tail of a line.
     """
     stated = result.fit.batch[result.fit.group]  # the minimum, as the others are
     fits = [stated, *others.values()]
@@ -179,11 +228,15 @@ def spread_of(
         terms = [w * ((there - value) ** 2 + unsure * np.maximum(own - known, 0.0)) for w, there, own in parts]
         return np.asarray(sum(terms, start=np.zeros_like(value)))
 
-    areas = variance(lambda fit: (fit.stacked(every), np.stack([fit.sigma(name) ** 2 for name in every])))
     shares = variance(lambda fit: _with_variance(*fit.fractions(own)))
+    weighed = {n: (w, f) for n, w, f in zip(["", *others], weights.tolist(), fits, strict=True)}
+    if at_same_total:
+        whole = np.square(stated.stacked(own).sum(axis=0))
+        of_all = variance(lambda fit: _with_variance(*fit.fractions(every)))
+        return Choice(of_all * whole, shares, np.zeros_like(whole), weighed, tuple(beyond))
+    areas = variance(lambda fit: (fit.stacked(every), np.stack([fit.sigma(name) ** 2 for name in every])))
     total = variance(lambda fit: (fit.stacked(own).sum(axis=0), np.diag(fit.covariance(own).sum(axis=(0, 2)))))
-    weighed = zip(["", *others], weights.tolist(), fits, strict=True)
-    return Choice(areas, shares, total, {name: (w, fit) for name, w, fit in weighed}, tuple(beyond))
+    return Choice(areas, shares, total, weighed, tuple(beyond))
 
 
 def _with_variance(values: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -141,7 +141,8 @@ def _probing_depths(table: QuantificationTable, lines: Lines, angle_deg: float |
 
 def _choices(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> dict[str, FloatArray]:
     """Return the errors (L, M) of areas per unit of live time by what could have been chosen as well in fitting."""
-    causes = dict.fromkeys(("background", *(cause for name in names for cause in profile.fits[name].choices)))
+    chosen = (item for name in names for item in profile.fits[name].choices.items())
+    causes = dict.fromkeys(("background", *(cause for cause, choice in chosen if choice.total.any())))
 
     def error(name: str, cause: str) -> FloatArray:
         live, choice = profile.spectra[name].live_time_s, profile.fits[name].choices.get(cause)

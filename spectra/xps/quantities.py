@@ -133,7 +133,7 @@ def level_quantities(
         value, sigma = float(result.fit.value(f"{c.name}_area")[level]), float(result.area_sigma[k, level])
         what = "overlap.area" if c.foreign else "peak.area", f"{intensity_unit}*eV", c.species
         limit = upper_limit(value, sigma, confidence, always=c.name in result.absent)
-        beside = {cause: math.sqrt(float(choice.areas[k, level])) for cause, choice in result.choices.items()}
+        beside = _beside({cause: float(choice.areas[k, level]) for cause, choice in result.choices.items()})
         more = limit | profiled(result.fit, f"{c.name}_area", level, extra=math.hypot(*beside.values()))
         more |= _budget(sigma, [float(part[k, level]) for part in result.by_cause[0]], beside)
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
@@ -142,7 +142,7 @@ def level_quantities(
         values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
-            beside = {cause: math.sqrt(float(choice.shares[k, level])) for cause, choice in result.choices.items()}
+            beside = _beside({cause: float(choice.shares[k, level]) for cause, choice in result.choices.items()})
             more = _budget(float(sigmas[k]), [float(part[k, level]) for part in result.by_cause[1]], beside)
             if result.share_ends is not None:
                 away = math.hypot(*beside.values())
@@ -156,6 +156,13 @@ def level_quantities(
     for left in result.left_out:
         found += _limits(result, left, level, f"{intensity_unit}*eV", confidence)
     return found
+
+
+def _beside(variances: dict[str, float]) -> dict[str, float]:
+    """Return the errors that choices make; shapes that the data rule out make none, and need no mention."""
+    return {
+        cause: math.sqrt(variance) for cause, variance in variances.items() if variance > 0 or cause == "background"
+    }
 
 
 def _budget(sigma: float, of_fit: Sequence[float], beside: Mapping[str, float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.build import held, measured, quality_of
 
-from .choices import ambiguous
+from .choices import ambiguous, shape_doubted
 from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .misfit import refusal
@@ -141,6 +141,7 @@ def _of_series(result: RegionFit) -> list[str]:
     """Return what holds for every level: lines beyond the data, another minimum, ties that ended beyond a shape."""
     found = [f"NO_DATA:{species}" for species in result.no_data]
     found += [f"OTHER_MINIMUM:{len(result.minima)}"] if ambiguous(result) else []
+    found += ["OTHER_SHAPE"] if shape_doubted(result) else []
     found += ["SHIFT_NOT_IDENTIFIED"] if result.unidentified else []
     return found + [f"TIE_OUT_OF_BOUNDS:{name}" for name in tied_outside(result.built, result.fit.value)]
 

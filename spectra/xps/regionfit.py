@@ -33,7 +33,7 @@ from .window import without_data
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["Choice", "RegionData", "RegionFit", "fit_region", "refit", "single_level_fits"]
+__all__ = ["GLANCE", "Choice", "RegionData", "RegionFit", "fit_region", "refit", "single_level_fits"]
 
 FloatArray = NDArray[np.float64]
 Starts = Mapping[str, ArrayLike]
@@ -544,9 +544,17 @@ def _for_reference(data: RegionData, reference: str | None) -> RegionData:
 
 
 def refit(
-    result: RegionFit, data: RegionData, region: RegionTable, background: BackgroundTable, reference: str | None
+    result: RegionFit,
+    data: RegionData,
+    region: RegionTable,
+    background: BackgroundTable,
+    reference: str | None,
+    *,
+    steps: int = GLANCE,
 ) -> RegionFit | None:
     """Fit the chosen components again, as another table or on another background, with the same weights of the points.
+
+    `steps` tell whether the other model is within reach; from a shape of another kind it takes more of them.
 
     Returns
     -------
@@ -560,7 +568,7 @@ def refit(
     built, fit = problem.built, result.fit.batch[result.fit.group]  # the minimum, also where draws are stated
     series = replace(problem.series, variance=fit.variance)
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
-    few = Tolerances(max_iterations=GLANCE)
+    few = Tolerances(max_iterations=steps)
     setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)
     try:
         excess = (float(lowest_chi2(setup)[0]) - fit.chi2) / max(fit.redchi, 1.0)

@@ -520,7 +520,11 @@ def test_composition_states_its_error_parts_apart(cases: Mapping[str, Case]) -> 
             for q in record.quantities:
                 if q.name == "composition.atomic_fraction":
                     always = {"counting", "background", "rsf_set", "charge_reference"}
-                    assert always <= set(q.budget) <= always | {"width_course", "width_spread", "alternatives"}
+                    assert (
+                        always
+                        <= set(q.budget)
+                        <= always | {"line_shape", "width_course", "width_spread", "alternatives"}
+                    )
                     assert q.sigma == pytest.approx(math.sqrt(sum(v**2 for v in q.budget.values())))
 
 

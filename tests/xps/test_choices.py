@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.choices import ambiguous, with_choices
+from layerscope.spectra.xps.choices import ambiguous, shape_doubted, with_choices
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import BackgroundTable, RegionTable
 from layerscope.spectra.xps.quantify import QuantificationTable
@@ -81,15 +82,15 @@ def test_parts_of_the_budget_add_up_and_the_same_number_is_stated_everywhere() -
     amounts = [q for q in stated if q.name in ("peak.area", "species.fraction")]
     assert len(amounts) == 4
     for q in amounts:
-        assert set(q.budget) == {"counting", "background"}
-        assert q.sigma == pytest.approx(np.hypot(*q.budget.values()))
+        assert set(q.budget) == {"counting", "background", "line_shape"}
+        assert q.sigma == pytest.approx(math.hypot(*q.budget.values()))
     share = next(q for q in amounts if q.name == "species.fraction" and q.component == "B")
     assert share.sigma == pytest.approx(result.share_sigma[1, 0])
 
 
 def test_none_is_tried_where_the_recipe_names_none_or_nothing_rises() -> None:
     result, data = fitted(0, 20_000.0, tougaard=False)
-    assert not with_choices(result, data, QuantificationTable(alternative_backgrounds=())).choices
+    assert "background" not in with_choices(result, data, QuantificationTable(alternative_backgrounds=())).choices
     noise = RegionData(X, np.random.default_rng(1).poisson(50.0, (1, X.size)).astype(float), np.ones(1), np.zeros(1))
     assert not with_choices(fit_region(RegionTable.model_validate(REGION), noise), noise).choices
 
@@ -190,3 +191,45 @@ def test_widths_less_alike_than_stated_are_likely_where_the_data_say_so_and_hard
     assert stated[0] < 0.5 < 0.6 < stated[1]
     fitted = np.sqrt(np.einsum("klkl->kl", alike.fit.batch[0].fractions(["A_area", "B_area"])[1]))
     assert (alike.share_sigma < 1.3 * fitted).all()
+
+
+def tailed(alpha: float, seed: int, top: float = 5_000.0) -> RegionFit:
+    """Fit two lines 1.2 eV apart at three levels, with a tail as metals have it or without, by symmetric ones."""
+    fine, shares = np.arange(-40.0, 40.0, 0.02), np.array([[0.7, 0.6, 0.5], [0.3, 0.4, 0.5]])
+    half = 0.2
+    line = np.cos(np.pi * alpha / 2 - (1 - alpha) * np.arctan(fine / half)) / (fine**2 + half**2) ** ((1 - alpha) / 2)
+    broad = np.convolve(line, np.exp(-4.0 * np.log(2) * (fine / 1.0) ** 2), "same")
+    lines = np.array([np.interp(X - at, fine, broad / broad.max()) for at in (191.0, 192.2)])
+    curves = (lines + [step(one) for one in lines]).T @ shares
+    y = np.random.default_rng(seed).poisson(top * (curves.T + 0.2)).astype(float)
+    region = RegionTable.model_validate(
+        {
+            "region": "B 1s",
+            "shift": "none",
+            "components": [
+                {"species": "A", "custom": True, "position_eV": 191.0},
+                {"species": "B", "custom": True, "position_eV": 192.2, "like": "A"},
+            ],
+        }
+    )
+    data = RegionData(X, y, np.ones(3), np.arange(3.0))
+    return with_choices(fit_region(region, data), data)
+
+
+def test_lines_with_a_tail_under_symmetric_ones_are_told_and_their_shares_lie_within_the_error() -> None:
+    shares = np.array([[0.7, 0.6, 0.5], [0.3, 0.4, 0.5]])
+    result = tailed(0.08, 1)
+    assert shape_doubted(result)
+    miss = np.abs(result.shares[0] - shares)
+    assert (miss < 2.0 * result.share_sigma).all()
+    assert (miss > 2.0 * np.sqrt(result.share_sigma**2 - result.choices["line_shape"].shares)).any()
+
+
+def test_a_tail_is_told_at_high_counts_too() -> None:
+    assert shape_doubted(tailed(0.05, 3, 200_000.0))
+
+
+def test_symmetric_lines_are_not_said_to_have_a_tail() -> None:
+    result = tailed(0.0, 2)
+    assert "line_shape" in result.choices
+    assert not shape_doubted(result)
