@@ -28,7 +28,8 @@ import numpy as np
 from layerscope.spectra.xps.energyscale import fit_reference
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.recipe import XpsRecipe
-from layerscope.spectra.xps.regionfit import RegionData, fit_region, single_level_fits
+from layerscope.spectra.xps.regionfit import fit_region, single_level_fits
+from layerscope.spectra.xps.regionresult import RegionData
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError

@@ -17,7 +17,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from layerscope.spectra.xps.options import RegionTable
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 
 from layerscope.runs.build import upper_limit
 

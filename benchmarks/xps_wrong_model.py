@@ -18,7 +18,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from layerscope.spectra.xps.choices import ambiguous, shape_doubted, with_choices
 from layerscope.spectra.xps.options import RegionTable
-from layerscope.spectra.xps.regionfit import RegionData, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData
 from scipy.special import voigt_profile
 
 from layerscope.errors import LayerscopeError

@@ -21,7 +21,8 @@ from layerscope.flags import threshold
 
 from .options import BackgroundTable, ParameterTable, RegionTable
 from .quantify import QuantificationTable
-from .regionfit import GLANCE, Choice, RegionData, RegionFit, refit
+from .regionfit import GLANCE, refit
+from .regionresult import Choice, RegionData, RegionFit
 
 __all__ = ["ambiguous", "shape_doubted", "spread_of", "with_choices"]
 

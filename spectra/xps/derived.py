@@ -18,7 +18,7 @@ from .energyscale import matching_rows
 from .profile import Profile
 from .quantify import Alternatives, Composition, Lines, QuantificationTable, atomic_fractions
 from .quantities import LARGEST_SHARE_SIGMA
-from .regionfit import RegionFit
+from .regionresult import RegionFit
 from .rsf import sets_with
 from .valence import mn_valence
 

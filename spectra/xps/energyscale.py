@@ -19,7 +19,8 @@ from layerscope.fitting.quality import gross_levels, gross_misfit
 
 from .charge import ChargeTable
 from .options import RegionTable
-from .regionfit import DETECTED, RegionData, RegionFit, fit_region
+from .regionfit import fit_region
+from .regionresult import DETECTED, RegionData, RegionFit
 from .series import RegionSpectra
 
 __all__ = ["EnergyScale", "align", "fit_reference", "matching_rows"]

@@ -10,7 +10,8 @@ from layerscope.errors import FitError
 from layerscope.fitting.quality import gross_levels, left_over_at
 from layerscope.fitting.start import scan_starts
 
-from .regionfit import REACH_EV, RegionFit
+from .regionfit import REACH_EV
+from .regionresult import RegionFit
 
 __all__ = ["refusal"]
 

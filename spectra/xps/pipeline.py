@@ -39,7 +39,8 @@ from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
 from .region_records import level_records, refused_level, series_record
-from .regionfit import REACH_EV, RegionData, RegionFit, fit_region
+from .regionfit import REACH_EV, fit_region
+from .regionresult import RegionData, RegionFit
 from .rsf import sets_with
 from .series import RegionSpectra, region_spectra, unread_files
 from .tables import summary_tables

@@ -14,7 +14,7 @@ from .energyscale import EnergyScale
 from .options import SeriesTable
 from .overlap import P2sPrediction
 from .recipe import XpsRecipe
-from .regionfit import RegionData, RegionFit
+from .regionresult import RegionData, RegionFit
 from .series import LevelKind, RegionSpectra, level_kind
 
 __all__ = ["Profile"]

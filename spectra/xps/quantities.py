@@ -19,7 +19,7 @@ from layerscope.runs.build import finite_bounds, held, measured, profiled, some,
 from .energyscale import EnergyScale
 from .options import ComponentTable
 from .peakmodel import library_template
-from .regionfit import LeftOut, RegionFit
+from .regionresult import LeftOut, RegionFit
 from .species import competing
 
 __all__ = [

@@ -7,7 +7,7 @@ import numpy as np
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 
 from .profile import Profile
-from .regionfit import RegionFit
+from .regionresult import RegionFit
 from .series import LEVEL_UNITS, RegionSpectra, metadata
 
 __all__ = ["region_arrays"]

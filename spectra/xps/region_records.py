@@ -20,7 +20,8 @@ from .misfit import refusal
 from .peakmodel import tied_outside
 from .profile import Profile
 from .quantities import level_quantities, shared_quantities
-from .regionfit import RegionFit, single_level_fits
+from .regionfit import single_level_fits
+from .regionresult import RegionFit
 from .series import RegionSpectra
 from .shifts import sampling_notes
 from .species import overlaps

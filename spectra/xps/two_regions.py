@@ -21,7 +21,7 @@ from .dataset import normalise_region
 from .energyscale import matching_rows
 from .overlayer import LayerModel, OverlayerTable, ThicknessFit, fit_thickness, layer_model, thickness
 from .profile import Profile
-from .regionfit import RegionFit
+from .regionresult import RegionFit
 
 __all__ = ["auger_records", "layer_records"]
 

@@ -12,7 +12,8 @@ from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import BackgroundTable, RegionTable
 from layerscope.spectra.xps.quantify import QuantificationTable
 from layerscope.spectra.xps.quantities import level_quantities
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 
 from layerscope.fitting.compare import model_weights
 

@@ -14,7 +14,8 @@ from layerscope.spectra.xps.multiplets import MultipletTemplate, get_template, l
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.peakmodel import build_model
 from layerscope.spectra.xps.readers import read
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 from layerscope.spectra.xps.species import load_species
 from numpy.typing import NDArray
 from simulated_lines import Line, lines_with_step

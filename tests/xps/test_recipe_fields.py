@@ -15,7 +15,8 @@ from layerscope.spectra.xps.options import RegionTable, SeriesTable
 from layerscope.spectra.xps.pipeline import PIPELINE
 from layerscope.spectra.xps.quantities import level_quantities
 from layerscope.spectra.xps.readers import read
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 from layerscope.spectra.xps.series import level_kind, region_spectra
 from numpy.typing import NDArray
 from scipy.special import voigt_profile

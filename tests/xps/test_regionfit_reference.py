@@ -10,7 +10,7 @@ from layerscope.spectra.xps.charge import ChargeTable
 from layerscope.spectra.xps.dataset import Spectrum, XpsDataset
 from layerscope.spectra.xps.energyscale import EnergyScale, align, fit_reference, matching_rows
 from layerscope.spectra.xps.options import RegionTable, SeriesTable
-from layerscope.spectra.xps.regionfit import RegionData
+from layerscope.spectra.xps.regionresult import RegionData
 from layerscope.spectra.xps.series import RegionSpectra, region_spectra
 
 from layerscope.errors import DataError

@@ -9,7 +9,8 @@ import pytest
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.quantities import level_quantities, shared_quantities
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 from layerscope.spectra.xps.shifts import unidentified
 
 from layerscope.fitting.sampling import SampledFit

@@ -9,7 +9,8 @@ import pytest
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.quantities import level_quantities
-from layerscope.spectra.xps.regionfit import RegionData, RegionFit, fit_region
+from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 
 X = np.arange(184.0, 200.0, 0.1)
 WIDTHS = (1.1, 1.25, 1.4)
