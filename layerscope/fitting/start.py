@@ -46,6 +46,7 @@ ENUMERATED = 4  # lines up to which every set of amounts above zero is tried
 ORDERS = 6  # orders in which lines are added
 DESCENTS = 8  # steps that a set of places may go down
 CHUNK = 20_000  # sets that are weighed at once
+BESIDE = 1  # grid steps within which two sets go down to the same places
 SAME = 1.5  # grid steps within which two sets of places are the same
 
 
@@ -308,7 +309,7 @@ class _Search:
         if not self.lines:
             return []
         gram = self._gram(factor)
-        ends = [self._descended(gram, shift, places) for shift, places in self._sets(gram)]
+        ends = [self._descended(gram, shift, places) for shift, places in _apart(self._sets(gram))]
         found: list[tuple[float, int, IntArray]] = []
         for chi2, shift, places in sorted(ends, key=lambda end: end[0]):
             moved = [max(abs(shift - s), int(np.abs(places - p).max())) for _, s, p in found]
@@ -442,6 +443,15 @@ class _Search:
                 break
             best, places = float(chi2[at]), near[0, at]
         return best, shift, places
+
+
+def _apart(sets: Iterator[tuple[int, IntArray]]) -> Iterator[tuple[int, IntArray]]:
+    """Leave out sets that stand beside one before: both go down to the same places."""
+    before: list[tuple[int, IntArray]] = []
+    for shift, places in sets:
+        if all(shift != s or np.abs(places - p).max(initial=0) > BESIDE for s, p in before):
+            before.append((shift, places))
+            yield shift, places
 
 
 def _moves(k: int) -> IntArray:
