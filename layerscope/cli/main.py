@@ -13,6 +13,7 @@ __all__ = ["main"]
 
 USAGE = 1
 INTERRUPTED = 130
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 all ok, 1 usage or recipe error, 2 finished with quarantined files, 3 nothing could be processed, 130
         interrupted.
     """
+    for name in THREADS:  # read when numpy is loaded: small matrices, for which threads only wait for each other
+        os.environ.setdefault(name, "1")
     from layerscope.cli.app import app
 
     if isinstance(sys.stdout, io.TextIOWrapper):

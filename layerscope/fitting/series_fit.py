@@ -237,6 +237,10 @@ class SeriesFit:
 
     def component_curves(self) -> tuple[dict[str, FloatArray], FloatArray]:
         """Return the bare line of each component and the background, each of shape (L, n), in the unit of the data."""
+        return self._curves
+
+    @cached_property
+    def _curves(self) -> tuple[dict[str, FloatArray], FloatArray]:
         model = self.batch.evaluator.model
         if not isinstance(model, PatternModel):
             raise FitError("only a PatternModel has components")
