@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.compare import dispersion_of, model_weights
+from layerscope.fitting.expressions import Expression
 from layerscope.fitting.result import SeriesFit
 from layerscope.flags import threshold
 
@@ -34,6 +35,7 @@ TAIL_LABEL = "lines with a tail to higher binding energy"
 TAIL = 0.05, 0.0, 0.25  # singularity index: start and bounds
 GAUSSIAN, LORENTZIAN = 0.85, 0.3  # of the width of a symmetric line, where the fit with tails starts
 STEPS_TO_A_TAIL = 15  # after which a fit with tails is near its minimum
+PLACES = ("_center", "_splitting", "_ratio", "shift")  # what lines of any shape have
 LEAST_LEVELS = 3  # of which widths can be asked whether they change
 HIGHEST_DEGREE = 3  # of the polynomial below an inelastic background
 
@@ -133,7 +135,8 @@ def _with_tails(result: RegionFit) -> RegionTable | None:
         return None
     components = []
     for c in result.components:
-        if any(table.expr or table.scope != "shared" or not table.vary for table in c.parameters.values()):
+        own = any(table.expr or table.scope != "shared" or not table.vary for table in c.parameters.values())
+        if own or not _of_places(c.position_eV.expr):
             return None
         fwhm = float(np.mean(result.fit.value(f"{c.name}_{SYMMETRIC[c.shape]}")))
         kept = {name: table for name, table in c.parameters.items() if name in ("splitting", "ratio")}
@@ -144,6 +147,11 @@ def _with_tails(result: RegionFit) -> RegionTable | None:
             kept["alpha"] = ParameterTable(value=start, min=low, max=high)
         components.append(c.model_copy(update={"shape": "doniach_sunjic", "parameters": kept}))
     return result.region.model_copy(update={"components": tuple(components)})
+
+
+def _of_places(expr: str | None) -> bool:
+    """Tell whether an expression rests on parameters only that lines of any shape have."""
+    return expr is None or all(name.endswith(PLACES) for name in Expression(expr).names)
 
 
 def _changing_widths(result: RegionFit) -> RegionTable | None:

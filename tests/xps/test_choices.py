@@ -234,3 +234,13 @@ def test_symmetric_lines_are_not_said_to_have_a_tail() -> None:
     result = tailed(0.0, 2)
     assert "line_shape" in result.choices
     assert not shape_doubted(result)
+
+
+def test_a_place_tied_to_a_width_leaves_the_shape_as_the_recipe_says() -> None:
+    tied = {"value": PLACES[1], "expr": "A_center + 2.14 * A_fwhm"}
+    components = [REGION["components"][0], {"species": "B", "custom": True, "position_eV": tied, "like": "A"}]
+    data = RegionData(X, counts(0, 20_000.0, tougaard=False), np.ones(1), np.zeros(1))
+    result = with_choices(fit_region(RegionTable.model_validate(REGION | {"components": components}), data), data)
+    assert "background" in result.choices
+    assert "line_shape" not in result.choices
+    assert (np.abs(result.shares[0] - SHARES[:, None]) < 3.0 * result.share_sigma).all()
