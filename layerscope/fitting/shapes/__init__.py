@@ -18,6 +18,7 @@ from layerscope.fitting.shapes.base import (
 from layerscope.fitting.shapes.casa_la import CasaLA
 from layerscope.fitting.shapes.doniach import DoniachSunjic
 from layerscope.fitting.shapes.doublet import Doublet
+from layerscope.fitting.shapes.edge_step import EdgeStep
 from layerscope.fitting.shapes.gl_product import GLProduct
 from layerscope.fitting.shapes.multiplet import Multiplet
 from layerscope.fitting.shapes.registry import get_shape, shape_names
@@ -29,6 +30,7 @@ __all__ = [
     "CasaLA",
     "DoniachSunjic",
     "Doublet",
+    "EdgeStep",
     "FloatArray",
     "GLProduct",
     "Gaussian",
