@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.hdf import MAGIC, factor, text, values
 from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import moment, positive
 
 from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
 from ._base import whole_counts
-from ._hdf import ANGLE_UNITS, LENGTH_UNITS, MAGIC, Q_UNITS, factor, text, values
+from ._units import ANGLE_UNITS, LENGTH_UNITS, Q_UNITS
 
 __all__ = ["read", "sniff"]
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.hdf import MAGIC, factor, text, values
 from layerscope.measured.text import positive
 
 from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
 from ._base import variance_of_errors, whole_counts
-from ._hdf import ANGLE_UNITS, MAGIC, Q_UNITS, factor, text, values
+from ._units import ANGLE_UNITS, Q_UNITS
 
 __all__ = ["read", "sniff"]
 

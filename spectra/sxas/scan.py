@@ -37,6 +37,7 @@ ROLES: Mapping[str, str] = MappingProxyType(
         "reference": "sample of known energy measured at the same time",
         "diode": "photodiode in place of the sample",
         "encoder": "energy that the monochromator reports, eV",
+        "setpoint": "energy that was asked for, eV",
         "ring_current": "current of the storage ring",
     }
 )

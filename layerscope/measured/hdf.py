@@ -1,28 +1,20 @@
-"""Datasets of NeXus files: numbers with their units, none from another file, none larger than a measurement."""
+"""Datasets of HDF5 files: numbers with their units, none from another file, none larger than a measurement."""
 
 from __future__ import annotations
 
-import math
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.measurement import FloatArray
 
-from ..radiation import FloatArray
-
-__all__ = ["ANGLE_UNITS", "LENGTH_UNITS", "MAGIC", "Q_UNITS", "dataset", "factor", "text", "values"]
+__all__ = ["MAGIC", "dataset", "factor", "text", "values"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 LARGEST_DATASET = 50_000_000
 """Numbers in one dataset; compressed zeros could be far more."""
-
-ANGLE_UNITS = {"": 1.0, "deg": 1.0, "degree": 1.0, "degrees": 1.0, "2th_deg": 1.0}
-ANGLE_UNITS |= dict.fromkeys(("rad", "radian", "radians", "2th_rad"), 180 / math.pi)
-LENGTH_UNITS = {"": 1.0, "angstrom": 1.0, "angstroms": 1.0, "a": 1.0, "å": 1.0, "nm": 10.0, "m": 1e10}
-Q_UNITS = {"1/angstrom": 1.0, "angstrom^-1": 1.0, "1/a": 1.0, "q_a^-1": 1.0}
-Q_UNITS |= dict.fromkeys(("1/nm", "nm^-1", "q_nm^-1"), 0.1)
 
 
 def dataset(raw: RawFile, group: Any, path: str) -> Any | None:
