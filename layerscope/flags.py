@@ -317,6 +317,29 @@ _LIST = (
         "UNNAMED_LINE", "a line fits no declared component", "see the notes; declare it or cut it off", of_series=True
     ),
     Flag(
+        "NAME_UNCERTAIN",
+        "which phase these lines are has a probability below {threshold}: fractions stand once for each naming, and "
+        "none of them is the result",
+        "see the alternatives; exclude phases that cannot be there, give the voltage, or read the lines as stacks",
+        threshold=0.95,
+    ),
+    Flag(
+        "LINE_SHAPE",
+        "the line of this phase needs a second one beside it, or is broader than the phase's lines are: it has not the "
+        "shape of the model, and fractions may be off by several of their errors",
+        "read the series as stacks, or look at the frames",
+    ),
+    Flag(
+        "LINES_MERGED",
+        "this line cannot be told from a stronger one in the frame and was given up: it has a limit",
+        "use the sum of the two",
+    ),
+    Flag(
+        "COMPONENTS_DIFFER",
+        "phases that are compared were found in one of the samples only",
+        "look at both samples; say which may be absent",
+    ),
+    Flag(
         "STACKS_FIT_BETTER",
         "read as stacks of filled and empty layers the series has a BIC that is lower than with lines of their own, by "
         "as much as given, more than {threshold}: fractions by lines may be off by several of their errors",

@@ -59,14 +59,15 @@ def total_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
     """Return the covariance of the summed weight fraction of some phases between all frames, shape (F, F)."""
     fit = series.joint.fit
     factor = series.factors
-    amount = series.area / factor[:, None]
+    chosen = series.rows_of(names).astype(float)
+    counted = np.array([bool(p) for p in series.phases])
+    amount = np.where(counted[:, None], series.area / factor[:, None], 0.0)
     total = amount.sum(axis=0)
-    chosen = np.array([n in names for n in series.names], float)
     share = (chosen[:, None] * amount).sum(axis=0) / total
     shared, own = 0.0, 0.0
-    for k, name in enumerate(series.names):
-        gradient = tuple(part[fit.group] for part in fit.batch.gradient(f"{series.fitted_line(name)}_area"))
-        slope = np.where(series.present[k], (chosen[k] - share) / (total * factor[k]), 0.0)[:, None]
+    for k, line in enumerate(series.lines):
+        gradient = tuple(part[fit.group] for part in fit.batch.gradient(f"{line}_area"))
+        slope = np.where(series.present[k] & counted[k], (chosen[k] - share) / (total * factor[k]), 0.0)[:, None]
         shared, own = shared + slope * gradient[0], own + slope * gradient[1]
     c = fit.batch.covariance
     result = shared @ c.shared[fit.group] @ np.transpose(shared)
@@ -148,9 +149,10 @@ def _factor_slope(series: LineSeries, names: Sequence[str]) -> FloatArray:
     ids = series.options.components.ids
     slope = np.zeros((series.weight_fraction.shape[1], len(ids)))
     total = series.total(names)[0]
-    for k, name in enumerate(series.names):
-        fraction = np.nan_to_num(series.weight_fraction[k])
-        slope[:, ids.index(name)] += fraction * (total - float(name in names))
+    for k, phase in enumerate(series.phases):
+        if phase:
+            fraction = np.nan_to_num(series.weight_fraction[k])
+            slope[:, ids.index(phase)] += fraction * (total - float(phase in names))
     return slope
 
 

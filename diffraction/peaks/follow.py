@@ -22,7 +22,6 @@ from layerscope.runs.pipeline import PipelineOutput, RunContext
 from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import FloatArray
 from ..refused import refused_record
-from .components import component_set
 from .recipe import PeaksRecipe, ReflectionTable
 from .shift import ReflectionTrack, corrected_by_standard, track_reflection
 
@@ -219,8 +218,9 @@ def _whole(context: RunContext, one: _Followed, scale: Quantity | None, parents:
 
 def _name_of(context: RunContext, table: ReflectionTable) -> tuple[str, ...]:
     """Return what the arrays are called: (003) followed alone must not take the name of the series of components."""
-    components = getattr(context.recipe, "components", None)
-    taken = components is not None and component_set(components).reflection == table.name.strip(" ()")
+    recipe = context.recipe
+    own = recipe.component_set() if isinstance(recipe, PeaksRecipe) and recipe.components is not None else None
+    taken = own is not None and own.reflection == table.name.strip(" ()")
     return (table.name, "alone") if taken else (table.name,)
 
 

@@ -7,6 +7,7 @@ one electrode, whose layers all lie alike, and cancel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -104,7 +105,8 @@ def factor_covariance(components: ComponentSet, names: Sequence[str], factors: M
         Covariance of the logarithms.
     """
     every = components.ids
-    sources = [c.intensity_error for c in components.components] + [c.share_error for c in components.components]
+    own_error = {c.id: math.hypot(c.intensity_error, c.texture_error) for c in components.components}
+    sources = [*own_error.values(), *(c.share_error for c in components.components)]
     slope = np.zeros((len(names), len(sources)))
     for row, name in enumerate(names):
         component = components[name]
@@ -115,7 +117,7 @@ def factor_covariance(components: ComponentSet, names: Sequence[str], factors: M
         for part, other in zip(parts / parts.sum(), component.mixture, strict=True):
             slope[row, every.index(other)] = part
         # the parts differ by more than their best values do: their own errors count in the square of the difference
-        own = parts * [components[m].intensity_error for m in component.mixture]
+        own = parts * [own_error[m] for m in component.mixture]
         apart = np.sqrt((parts[-1] - parts[0]) ** 2 + (own**2).sum())
         slope[row, len(every) + every.index(name)] = apart / parts.mean()
     return np.asarray((slope * np.square(sources)) @ slope.T)

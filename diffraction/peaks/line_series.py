@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -16,8 +16,10 @@ from layerscope.options import RecipeModel
 from ..onset import PhaseEvent
 from ..radiation import FloatArray
 from .components import ComponentSet, HardwareLine, lco_003
+from .fractions import fractions_of
 from .joint import JointFit
 from .model import HeldLine
+from .names import Labelling
 from .selection import Guard
 
 __all__ = ["FitOptions", "LineSeries", "SeriesOptions", "factor_of"]
@@ -78,11 +80,22 @@ class LineSeries:
     ----------
     options : SeriesOptions
     names : tuple of str
-        Identifiers of the components, in the order of the charge.
+        Identifiers of the rows, in the order of the charge: that of its component, numbered where a phase has a
+        second line (``IG_2``), and ``other`` for a line of no phase.
+    phases : tuple of str
+        Component of each row by the most probable labelling; empty for a line of no phase.
+    lines : tuple of str
+        Under which name each row was fitted: O3' may be the line that began as O3.
+    sure : tuple of bool
+        Whether the name of a row has a probability of at least `CERTAIN_NAME`.
+    labellings : tuple of Labelling
+        Names of the fitted lines (`joint.names`) with their probabilities, the most probable ones first.
     two_theta : ndarray, shape (n,)
         Axis (degrees).
     time_s, voltage_V : ndarray, shape (F,), or None
     present : ndarray of bool, shape (K, F)
+    merged : ndarray of bool, shape (K, F)
+        Frames in which a line was given up for another that it cannot be told from.
     position, position_sigma : ndarray, shape (K, F)
         Bragg angle of K-alpha-1 (degrees); NaN where absent.
     d, d_sigma : ndarray, shape (K, F)
@@ -119,10 +132,15 @@ class LineSeries:
 
     options: SeriesOptions
     names: tuple[str, ...]
+    phases: tuple[str, ...]
+    lines: tuple[str, ...]
+    sure: tuple[bool, ...]
+    labellings: tuple[Labelling, ...]
     two_theta: FloatArray
     time_s: FloatArray
     voltage_V: FloatArray | None
     present: BoolArray
+    merged: BoolArray
     position: FloatArray
     position_sigma: FloatArray
     d: FloatArray
@@ -151,23 +169,63 @@ class LineSeries:
 
     @property
     def factors(self) -> FloatArray:
-        """Intensity per weight of every line, shape (K,)."""
-        return np.array([factor_of(self.options, n) for n in self.names])
+        """Intensity per weight of every row, shape (K,); 1 for a line of no phase."""
+        return np.array([factor_of(self.options, p) if p else 1.0 for p in self.phases])
+
+    @property
+    def names_certain(self) -> bool:
+        """Whether it is certain of every line which phase it is, or that it is none."""
+        return all(self.sure)
+
+    def rows_of(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which rows are lines of some phases, shape (K,)."""
+        return np.array([bool(p) and p in names for p in self.phases], dtype=bool)
 
     def fitted_line(self, name: str) -> str:
-        """Return under which name a phase's line was fitted: O3' may be the line that began as O3."""
-        return name if name in self.joint.names else self.joint.names[0]
+        """Return under which name a row was fitted: O3' may be the line that began as O3."""
+        return self.lines[self.names.index(name)]
 
     def total(self, names: Sequence[str], *, weight: bool = True) -> tuple[FloatArray, FloatArray]:
-        """Return the summed fraction of some lines and its standard error, each of shape (F,)."""
-        index = [self.names.index(n) for n in names if n in self.names]
+        """Return the summed fraction of some phases and its standard error, each of shape (F,)."""
+        index = np.flatnonzero(self.rows_of(names))
         values = self.weight_fraction if weight else self.area_fraction
         c = self.weight_fraction_covariance if weight else self.area_fraction_covariance
         sigma = np.sqrt(np.maximum(c[:, index][:, :, index].sum(axis=(1, 2)), 0.0))
         return values[index].sum(axis=0), sigma
 
+    def relabelled(self, labelling: Labelling) -> LineSeries:
+        """Return the same series under other names of its lines: fractions are worked out anew.
+
+        Rows keep their identifiers; a row that is the later part of the first line keeps its phase with that line.
+        """
+        named = dict(zip(self.joint.names, labelling.phases, strict=True))
+        best = dict(zip(self.joint.names, self.labellings[0].phases, strict=True))
+        phases = tuple(
+            phase if named[line] == best[line] else named[line]
+            for phase, line in zip(self.phases, self.lines, strict=True)
+        )
+        return replace(self, phases=phases).with_fractions()
+
+    def with_fractions(self) -> LineSeries:
+        """Return the series with fractions worked out from its areas and phases: lines of no phase have none."""
+        counted = np.array([bool(p) for p in self.phases])
+        on = (self.present[:, None, :] & self.present[None]).transpose(2, 0, 1)
+        on = on & counted[:, None] & counted[None]
+        areas = np.where(counted[:, None], self.area, 0.0)
+        covariance = self.area_covariance * on
+        area, area_spread = fractions_of(areas, covariance, np.ones(len(self.names)))
+        weight, weight_spread = fractions_of(areas, covariance, self.factors)
+        return replace(
+            self,
+            area_fraction=area,
+            area_fraction_covariance=area_spread * on,
+            weight_fraction=weight,
+            weight_fraction_covariance=weight_spread * on,
+        )
+
 
 def factor_of(options: SeriesOptions, name: str) -> float:
     """Return the intensity per weight of a component: the one that was given, or else the declared one."""
     given = options.intensity_per_weight or {}
-    return float(given.get(name, options.components[name].intensity_per_weight))
+    component = options.components[name]
+    return float(given.get(name, component.intensity_per_weight * component.texture))

@@ -17,7 +17,7 @@ from layerscope.measured.series import times_of, voltages_of
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.build import measured, quality_of, some
-from layerscope.runs.levels import array_name, level_fields, reject_levels
+from layerscope.runs.levels import array_name, level_fields, reject_levels, side_files
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
@@ -30,13 +30,15 @@ from ..refused import refused_record
 from ..series import load_series
 from ..tables import peaks_tables
 from .bragg import d_from_two_theta, two_theta_from_d
-from .components import ComponentSet, component_set, hardware_lines
+from .components import ComponentSet, hardware_lines
 from .follow import reflection_outputs
 from .quantities import (
     frame_alternatives,
     frame_flags,
     frame_quantities,
-    label_of,
+    name_alternatives,
+    namings,
+    row_labels,
     series_flags,
     series_quantities,
 )
@@ -63,7 +65,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
-    version = "3"
+    version = "4"
     technique = "xrd"
     recipe_model = PeaksRecipe
     formats = FORMATS
@@ -87,7 +89,10 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
 
     def read(self, recipe: PeaksRecipe, table: SeriesTable) -> FrameSeries:
         """Return the frames of a series with the state of the cell."""
-        return load_series(recipe, table)
+        series = load_series(recipe, table)
+        if recipe.components_file is None:
+            return series
+        return replace(series, others=(*series.others, *side_files(recipe, recipe.components_file)))
 
     def run(self, recipe: PeaksRecipe, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of each series, then what comparing them gives."""
@@ -137,12 +142,15 @@ def _recipe_errors(recipe: PeaksRecipe) -> list[LayerscopeError]:
     if recipe.components is None:
         return errors
     try:
-        components = component_set(recipe.components)
+        components = recipe.component_set()
     except LayerscopeError as error:
-        return [RecipeError(f"components: {error.message}", source="components", hint=error.hint)]
+        where = recipe.components_file or "components"
+        return [RecipeError(f"components: {error.message}", source=where, hint=error.hint)]
     wanted = [("intensity_per_weight", n) for n in recipe.intensity_per_weight]
     wanted += [("total", n) for n in recipe.total] if "total" in recipe.model_fields_set else []
-    wanted += [("compare.phases", n) for n in recipe.compare.phases] if recipe.compare else []
+    if recipe.compare:
+        wanted += [("compare.phases", n) for n in recipe.compare.phases]
+        wanted += [("compare.may_be_absent", n) for n in recipe.compare.may_be_absent]
     for where, name in wanted:
         if name not in components.ids:
             known = ", ".join(components.ids)
@@ -173,7 +181,7 @@ def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> FrameStack:
     """Put the frames on one axis around the window of the components."""
     assert recipe.components is not None  # noqa: S101
     radiation = series.radiation
-    components = component_set(recipe.components)
+    components = recipe.component_set()
     window = _window(recipe, components, radiation)
     limits = recipe.range_2theta or (window[0] - MARGIN_BELOW, window[1] + MARGIN_ABOVE)
     stacked = stack(series, limits)
@@ -191,11 +199,11 @@ def _stacked(recipe: PeaksRecipe, series: FrameSeries) -> FrameStack:
 
 def _completed(recipe: PeaksRecipe, stacked: FrameStack, radiation: Radiation) -> PeaksRecipe:
     """Return the recipe with every value that the library, the axis and the wavelength gave it."""
-    components = component_set(str(recipe.components))
+    components = recipe.component_set()
     ends, _ = d_from_two_theta([stacked.axis[-1], stacked.axis[0]], radiation.alpha1)
     there = tuple(h.id for h in hardware_lines(float(ends[0]), float(ends[1])))
     asked = recipe.hardware if isinstance(recipe.hardware, tuple) else there
-    factors = {c.id: c.intensity_per_weight for c in components.components}
+    factors = {c.id: c.intensity_per_weight * c.texture for c in components.components}
     if recipe.intensity_from == "structures":
         from .structure import calculated_factors
 
@@ -217,7 +225,7 @@ def _options(recipe: PeaksRecipe, stacked: FrameStack, factor: float | None) -> 
     chosen = recipe.hardware if isinstance(recipe.hardware, tuple) else ()
     return SeriesOptions(
         fit=recipe,
-        components=component_set(str(recipe.components)),
+        components=recipe.component_set(),
         hardware=tuple(line for line in hardware_lines() if line.id in chosen),
         window=recipe.window,
         reference_frames=reference,
@@ -248,7 +256,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         voltage_V=voltage,
         options=_options(recipe, stacked, factor),
     )
-    region = component_set(str(recipe.components)).reflection
+    region = recipe.component_set().reflection
     refused = gross_misfit(result.joint.fit)
     if refused:
         failed = refused_record(context, series, result.joint.fit, refused[0], region, "xrd_peaks.series", None)
@@ -274,6 +282,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
         method="xrd_peaks.series",
         quantities=some((*series_quantities(result, voltage_sigma, timed=times is not None), scale)),
         quality=quality,
+        alternatives=name_alternatives(result),
         parents=tuple(r.record_id for r in frames),
         notes=(*_notes(result), *untold, *series.notes, *result.notes),
     )
@@ -283,7 +292,7 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
 
 
 def _notes(result: LineSeries) -> list[str]:
-    notes = ["phases are named by their course over the frames, not by their angle"]
+    notes = ["lines are named by angle, order, width, amount and voltage together; see the alternatives"]
     tied = [f.split(":", 1)[1] for f in result.flags if f.startswith("WIDTH_TIED:")]
     if tied:
         notes.append(f"too weak for a width of their own: {', '.join(tied)}")
@@ -293,7 +302,7 @@ def _notes(result: LineSeries) -> list[str]:
 def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, region: str) -> list[ResultRecord]:
     records = []
     series, result = found.series, found.result
-    reading = read_intergrowth(result)
+    reading, others = read_intergrowth(result), namings(result)
     shared = inherited_flags(found.flags)
     for f, frame in enumerate(found.stack.levels):
         if f % 20 == 0:
@@ -310,7 +319,7 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
                 state=series.state(frame, region),
                 inputs=series.inputs(region, frame),
                 method="xrd_peaks.frame",
-                quantities=tuple(frame_quantities(result, f, recipe.total, reading)),
+                quantities=tuple(frame_quantities(result, f, recipe.total, reading, others)),
                 quality=quality_of(result.joint.fit, flags, f, r_factors=True),
                 alternatives=frame_alternatives(result, f),
             )
@@ -322,11 +331,10 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float | N
     result, fit = found.result, found.result.joint.fit
     curves, background = fit.component_curves()
     components = {}
-    for k, name in enumerate(result.names):
-        line = name if name in curves else result.joint.names[0]  # O3' may be the later part of the line of O3
-        components[label_of(result, name)] = curves[line] * result.present[k][:, None]
+    labels = row_labels(result)
+    for k, line in enumerate(result.lines):  # O3' may be the later part of the line of O3
+        components[labels[k]] = curves[line] * result.present[k][:, None]
     components |= {line.id: curves[line.id] for line in result.hardware if line.id in curves}
-    labels = [label_of(result, n) for n in result.names]
     area_sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", result.area_covariance), 0.0))
     fields = level_fields(context, found.series, found.stack.levels)
     shape = np.ones(len(found.stack.levels))
@@ -354,6 +362,7 @@ def _arrays(context: RunContext, found: Analysed, region: str, factor: float | N
             "noise_factor": factor,
             "redchi": fit.redchi,
             **{f"color_order:{label}": k for k, label in enumerate(labels)},
+            **{f"color:{c.label}": c.colour for c in result.options.components.components if c.colour},
         },
     )
 

@@ -25,13 +25,21 @@ __all__ = [
     "frame_flags",
     "frame_quantities",
     "label_of",
+    "name_alternatives",
+    "name_is_uncertain",
+    "namings",
+    "row_labels",
     "series_flags",
     "series_quantities",
+    "shape_flags",
     "total_label",
 ]
 
 COUNTING, STRUCTURE = "counting", "structure factor"
 """Parts of the error of a weight fraction: from the counts, and from the calculated intensities per weight."""
+
+MOST_NAMINGS, LEAST_NAMING = 5, 0.01
+"""Labellings that are told, and the probability below which none is."""
 
 
 def label_of(result: LineSeries, name: str) -> str:
@@ -39,13 +47,38 @@ def label_of(result: LineSeries, name: str) -> str:
     return result.options.components[name].label
 
 
+def row_labels(result: LineSeries) -> tuple[str, ...]:
+    """Return what each row is called in records: its phase where that is certain, and else where it lies."""
+    labels: list[str] = []
+    for k, (phase, sure) in enumerate(zip(result.phases, result.sure, strict=True)):
+        place = float(np.nanmedian(result.position[k]))
+        base = label_of(result, phase) if phase and sure else f"line at {place:.2f} deg"
+        number = sum(label == base or label.startswith(f"{base} (") for label in labels)
+        labels.append(base if number == 0 else f"{base} ({number + 1})")
+    return tuple(labels)
+
+
 def total_label(result: LineSeries, names: Sequence[str]) -> str:
     """Return what a sum of components is called in records: ``O3'/H1-3 + H1-3``."""
     return " + ".join(label_of(result, n) for n in names)
 
 
+def namings(result: LineSeries) -> list[LineSeries]:
+    """Return the series under each labelling that is worth a word, the most probable one first."""
+    return [result.relabelled(one) for one in result.labellings[:MOST_NAMINGS] if one.probability >= LEAST_NAMING]
+
+
+def name_is_uncertain(result: LineSeries, f: int) -> bool:
+    """Return whether a line of frame `f` has no certain name."""
+    return any(bool(there) and not sure for there, sure in zip(result.present[:, f], result.sure, strict=True))
+
+
 def frame_quantities(
-    result: LineSeries, f: int, total: Sequence[str], reading: IntergrowthReading | None
+    result: LineSeries,
+    f: int,
+    total: Sequence[str],
+    reading: IntergrowthReading | None,
+    others: Sequence[LineSeries] = (),
 ) -> list[Quantity]:
     """Return all quantities of frame `f`: fractions, positions, spacings, areas; limits of what is absent.
 
@@ -58,26 +91,28 @@ def frame_quantities(
         Components whose weight fractions are summed.
     reading : IntergrowthReading or None
         The intergrowth as a mixture of layers.
+    others : sequence of LineSeries
+        The series under each labelling (`namings`). Where a name is uncertain fractions are those of each of them.
     """
     found: list[Quantity | None] = []
-    alone = int(result.present[:, f].sum()) == 1
-    structure = _structure_covariance(result, f)
+    if name_is_uncertain(result, f):
+        for number, other in enumerate(others, start=1):
+            found += _fractions(other, f, total, f", naming {number}")
+    else:
+        found += _fractions(result, f, total)
+        found += _layers(result, reading, f, _structure_covariance(result, f))
+        for k, phase in enumerate(result.phases):
+            if phase and phase in result.phases[:k]:
+                continue  # a second line has no amount of its own
+            if phase and not result.present[result.rows_of([phase]), f].any():
+                found += _absent(result, k, f, label_of(result, phase))
     fit = result.joint.fit
-    for k, name in enumerate(result.names):
-        label = label_of(result, name)
+    for k, label in enumerate(row_labels(result)):
         if not result.present[k, f]:
-            found += _absent(result, k, f, label)
             continue
-        only = np.arange(len(result.names)) == k
-        share = float(result.area_fraction[k, f]), _sd(result.area_fraction_covariance, f, k)
-        if alone:  # all there is: one, by the set of phases that was chosen
-            found += [held(what, 1.0, "1", label) for what in ("phase.fraction", "phase.area_fraction")]
-        else:
-            found.append(_weight("phase.fraction", result, f, only, structure, label))
-            found.append(measured("phase.area_fraction", *share, "1", label, kind=fit.sigma_kind))
         at, d = (result.position[k, f], result.position_sigma[k, f]), (result.d[k, f], result.d_sigma[k, f])
         area = result.area[k, f], _sd(result.area_covariance, f, k)
-        line = result.fitted_line(name)
+        line = result.lines[k]
         found.append(measured("lattice.d_spacing", *d, "angstrom", label, kind=fit.sigma_kind))
         for what, (value, sigma), unit, fitted in (
             ("peak.position", at, "deg", f"{line}_center"),
@@ -85,16 +120,33 @@ def frame_quantities(
         ):
             ends = profiled(fit, fitted, f)
             found.append(measured(what, value, sigma, unit, label, role="refined", kind=fit.sigma_kind, **ends))
-    found.append(_total(result, f, total, structure))
-    found += _layers(result, reading, f, structure)
     return list(some(found))
+
+
+def _fractions(result: LineSeries, f: int, total: Sequence[str], naming: str = "") -> list[Quantity | None]:
+    """Return the fractions of the phases of a frame, and their total."""
+    structure, fit = _structure_covariance(result, f), result.joint.fit
+    there = [p for p in result.options.components.ids if result.present[result.rows_of([p]), f].any()]
+    found: list[Quantity | None] = []
+    for phase in there:
+        label, own = label_of(result, phase) + naming, result.rows_of([phase])
+        if len(there) == 1:  # all there is: one, by the set of phases that was chosen
+            found += [held(what, 1.0, "1", label) for what in ("phase.fraction", "phase.area_fraction")]
+            continue
+        share = float(np.nansum(result.area_fraction[own, f]))
+        sigma = math.sqrt(max(float(own @ result.area_fraction_covariance[f] @ own), 0.0))
+        found.append(_weight("phase.fraction", result, f, own, structure, label))
+        found.append(measured("phase.area_fraction", share, sigma, "1", label, kind=fit.sigma_kind))
+    return [*found, _total(result, f, total, structure, naming)]
 
 
 def _structure_covariance(result: LineSeries, f: int) -> FloatArray:
     """Return what the errors of the intensities per weight bring to the weight fractions of a frame, shape (K, K)."""
     components = result.options.components
     factors = {name: factor_of(result.options, name) for name in components.ids}
-    relative = factor_covariance(components, result.names, factors)
+    counted = np.flatnonzero([bool(p) for p in result.phases])
+    relative = np.zeros((len(result.phases),) * 2)
+    relative[np.ix_(counted, counted)] = factor_covariance(components, [result.phases[k] for k in counted], factors)
     present = np.where(result.present[:, f], result.weight_fraction[:, f], 0.0)
     return np.asarray(spread_of_factors(present[:, None], relative)[0])
 
@@ -131,7 +183,7 @@ def _absent(result: LineSeries, k: int, f: int, label: str) -> list[Quantity | N
     if not math.isfinite(free) or not math.isfinite(limit):
         return []
     factors = result.factors
-    here = result.present[:, f]
+    here = result.present[:, f] & np.array([bool(p) for p in result.phases])
     others = float((result.area_fraction[here, f] / factors[here]).sum())
     scale = 1.0 / (factors[k] * others) if others > 0 else 1.0  # small amounts: area to weight against the rest
     relative = _relative_error(result, k, f)
@@ -156,24 +208,30 @@ def _absent(result: LineSeries, k: int, f: int, label: str) -> list[Quantity | N
 def _relative_error(result: LineSeries, k: int, f: int) -> float:
     """Return the relative error of the factor of an absent line against those that are there."""
     components = result.options.components
-    relative = factor_covariance(components, result.names, {n: factor_of(result.options, n) for n in components.ids})
-    against = np.where(result.present[:, f], -np.nan_to_num(result.weight_fraction[:, f]), 0.0)
-    against[k] += 1.0
+    factors = {n: factor_of(result.options, n) for n in components.ids}
+    relative = factor_covariance(components, components.ids, factors)
+    against = np.zeros(len(components.ids))
+    for row, phase in enumerate(result.phases):
+        if phase and result.present[row, f]:
+            against[components.ids.index(phase)] -= np.nan_to_num(result.weight_fraction[row, f])
+    against[components.ids.index(result.phases[k])] += 1.0
     return math.sqrt(max(float(against @ relative @ against), 0.0))
 
 
-def _total(result: LineSeries, f: int, names: Sequence[str], structure: FloatArray) -> Quantity | None:
-    if not any(n in result.names for n in names):
+def _total(
+    result: LineSeries, f: int, names: Sequence[str], structure: FloatArray, naming: str = ""
+) -> Quantity | None:
+    label = total_label(result, [n for n in names if n in result.options.components.ids]) + naming
+    chosen = result.rows_of(names)
+    if not chosen.any():
         return None
-    label = total_label(result, names)
-    here = [n for n in names if n in result.names and result.present[result.names.index(n), f]]
-    if not here:
+    if not (result.present[:, f] & chosen).any():
         return held("phase.total_fraction", 0.0, "1", label)
     values, sigmas = result.total(names)
     if not sigmas[f] > 0:
         return held("phase.total_fraction", float(values[f]), "1", label)
-    chosen = [n in here for n in result.names]
-    return _weight("phase.total_fraction", result, f, chosen, structure, label)
+    here = chosen & result.present[:, f]
+    return _weight("phase.total_fraction", result, f, here, structure, label)
 
 
 def _layers(
@@ -187,8 +245,8 @@ def _layers(
     share = float(reading.reading.fraction[f]), float(reading.reading.sigma[f])
     if not math.isfinite(share[0]):
         return []
-    mixed = np.array([n == reading.id for n in result.names], float)
-    chosen = np.array([n == reading.parents[1] for n in result.names], float) + share[0] * mixed
+    mixed = result.rows_of([reading.id]).astype(float)
+    chosen = result.rows_of([reading.parents[1]]).astype(float) + share[0] * mixed
     own = share[1] * float(mixed @ np.nan_to_num(result.weight_fraction[:, f]))
     return [
         measured("phase.layer_fraction", *share, "1", inner),
@@ -199,7 +257,8 @@ def _layers(
 def frame_alternatives(result: LineSeries, f: int) -> tuple[Alternative, ...]:
     """Return the chosen set of phases and by how much the next best is worse."""
     margin = float(result.margin[f])
-    chosen = " + ".join(label_of(result, n) for k, n in enumerate(result.names) if result.present[k, f]) or "none"
+    labels = row_labels(result)
+    chosen = " + ".join(label for k, label in enumerate(labels) if result.present[k, f]) or "none"
     if not math.isfinite(margin):
         return ()
     best = Alternative(name=chosen, comparison="set of phases", delta_bic=max(0.0, -margin), chosen=True)
@@ -207,18 +266,70 @@ def frame_alternatives(result: LineSeries, f: int) -> tuple[Alternative, ...]:
     return (best, other)
 
 
+def name_alternatives(result: LineSeries) -> tuple[Alternative, ...]:
+    """Return the names that the lines can have together, each with its probability; the most probable one first."""
+    shown = [one for one in result.labellings[:MOST_NAMINGS] if one.probability >= LEAST_NAMING]
+    found = []
+    for number, one in enumerate(shown, start=1):
+        lines = []
+        for name, phase in zip(result.joint.names, one.phases, strict=True):
+            rows = [k for k, line in enumerate(result.lines) if line == name]
+            if rows:
+                place = float(np.nanmedian(np.concatenate([result.position[k] for k in rows])))
+                lines.append(f"{place:.2f} deg {label_of(result, phase) if phase else 'another line'}")
+        found.append(
+            Alternative(
+                name=f"naming {number}: {', '.join(lines)}",
+                comparison="names of the lines",
+                probability=one.probability,
+                chosen=number == 1,
+            )
+        )
+    return tuple(found)
+
+
+def shape_flags(result: LineSeries) -> dict[int, str]:
+    """Return the flag of every row whose line has not the shape of the model: two lines for one phase, or too broad."""
+    found = {}
+    labels, first = row_labels(result), float(result.fwhm[0])
+    for k, phase in enumerate(result.phases):
+        if not phase:
+            continue
+        second = [j for j, other in enumerate(result.phases) if other == phase and result.lines[j] != result.lines[k]]
+        together = any((result.present[j] & result.present[k]).any() for j in second)
+        broad = result.fwhm[k] - result.fwhm_sigma[k] > result.options.components[phase].fwhm_ratio[1] * first
+        if together or broad:
+            found[k] = f"LINE_SHAPE:{labels[k]}"
+    return found
+
+
 def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
     """Return what a reader must know of frame `f` beyond the fit."""
+    labels = row_labels(result)
     found = [] if result.both_ways[f] else ["DIRECTION_DEPENDENT"]
     below = np.isfinite(result.free_fraction[:, f]) & ~np.isfinite(result.upper_limit[:, f]) & ~result.present[:, f]
-    found += [f"NEGATIVE_FRACTION:{label_of(result, result.names[k])}" for k in np.flatnonzero(below)]
-    return (*found, *(f"GHOST:{label_of(result, n)}" for n, frames in result.rejected.items() if f in frames))
+    found += [f"NEGATIVE_FRACTION:{labels[k]}" for k in np.flatnonzero(below)]
+    unsure = [labels[k] for k in np.flatnonzero(result.present[:, f]) if not result.sure[k]]
+    found += [f"NAME_UNCERTAIN:{', '.join(unsure)}"] if unsure else []
+    found += [flag for k, flag in shape_flags(result).items() if result.present[k, f]]
+    found += [f"LINES_MERGED:{labels[k]}" for k in np.flatnonzero(result.merged[:, f])]
+    return (*found, *(f"GHOST:{_line_label(result, n)}" for n, frames in result.rejected.items() if f in frames))
+
+
+def _line_label(result: LineSeries, line: str) -> str:
+    """Return what a fitted line is called."""
+    labels = row_labels(result)
+    return next((label for label, own in zip(labels, result.lines, strict=True) if own == line), "a line")
 
 
 def series_flags(result: LineSeries) -> tuple[str, ...]:
     """Return what a reader must know of the series beyond the fit."""
     unsure = int((~result.both_ways).sum())
-    return (*result.flags, *([f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []))
+    unnamed = [label for label, sure in zip(row_labels(result), result.sure, strict=True) if not sure]
+    named = [f"NAME_UNCERTAIN:{', '.join(unnamed)}"] if unnamed else []
+    merged = [f"LINES_MERGED:{int(result.merged.any(axis=0).sum())} frames"] if result.merged.any() else []
+    found = (*result.flags, *named, *shape_flags(result).values(), *merged)
+    return (*found, *([f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []))
 
 
 def series_quantities(
@@ -235,22 +346,25 @@ def series_quantities(
         Whether the times of the frames are known.
     """
     found: list[Quantity | None] = []
-    fit, first = result.joint.fit, result.joint.names[0]
+    fit, first, rows = result.joint.fit, result.joint.names[0], row_labels(result)
     shared: list[tuple[str, tuple[float, float], str, str | None, str]] = [
-        ("peak.fwhm", (float(result.fwhm[k]), float(result.fwhm_sigma[k])), "deg", name, f"{line}_fwhm")
-        for k, name in enumerate(result.names)
-        for line in (result.fitted_line(name),)
+        ("peak.fwhm", (float(result.fwhm[k]), float(result.fwhm_sigma[k])), "deg", rows[k], f"{line}_fwhm")
+        for k, line in enumerate(result.lines)
     ]
     shared += [
         ("peak.mixing", result.mixing, "1", None, f"{first}_mixing"),
         ("instrument.axial_divergence", result.axial, "1", None, f"{first}_axial"),
     ]
-    for what, known, unit, component, fitted in shared:
-        label = None if component is None else label_of(result, component)
+    for what, known, unit, label, fitted in shared:
         ends = profiled(fit, fitted, 0)
         found.append(measured(what, *known, unit, label, role="refined", kind=fit.sigma_kind, **ends))
     for line in result.hardware:
         found.append(measured("peak.position", line.center, line.center_sigma, "deg", line.id, role="refined"))
         found.append(measured("peak.area", line.area, line.area_sigma, "counts*deg", line.id, role="refined"))
-    labels = {name: label_of(result, name) for name in result.names}
+    # an event belongs to all lines of a phase: it has its name where all of them are certain
+    labels = {}
+    for name in dict.fromkeys(e.phase for e in result.events):
+        own = result.rows_of([name])
+        sure = all(s for s, mine in zip(result.sure, own, strict=True) if mine)
+        labels[name] = label_of(result, name) if sure else f"{label_of(result, name)}, naming 1"
     return [*some(found), *quantities_of_events(result.events, voltage_sigma, labels, timed=timed)]

@@ -33,10 +33,13 @@ class IntergrowthReading:
 
 
 def read_intergrowth(series: LineSeries) -> IntergrowthReading | None:
-    """Read the intergrowth's position as a layer mixture; None if the line or both frames of a parent are missing."""
+    """Read the intergrowth's position as a layer mixture; None if a line is missing, uncertain, or one of two."""
     mixed = next((c for c in series.options.components.components if c.mixture and c.id in series.names), None)
     if mixed is None or not set(mixed.mixture) <= set(series.names):
         return None
+    involved = [row for row, phase in enumerate(series.phases) if phase in (mixed.id, *mixed.mixture)]
+    if not all(series.sure[row] for row in involved) or len(involved) != len({series.phases[row] for row in involved}):
+        return None  # which line it is is not known, or one line alone does not tell where the phase lies
     k = [series.names.index(n) for n in (mixed.id, *mixed.mixture)]
     frames = np.flatnonzero(series.present[k[0]])
     count = series.present.shape[1]

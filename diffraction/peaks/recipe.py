@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.measured import options
-from layerscope.options import Positive, RecipeModel, not_empty, unique
+from layerscope.options import Positive, RecipeModel, RecipePath, not_empty, unique
 
 from ..recipe_series import DiffractionRecipe, Range
+from .components import ComponentSet, component_set, read_set
 from .line_series import FitOptions
 from .shift import TrackOptions
 
@@ -37,6 +38,9 @@ class ComparisonTable(RecipeModel):
     samples: tuple[str, str] = Field(description="the first less the second")
     phases: tuple[str, ...] = Field(default=("IG", "H13"), description="components that are summed")
     voltage_V: Range | None = Field(default=None, description="range to compare in; all that both have by default")
+    may_be_absent: tuple[str, ...] = Field(
+        default=(), description="components that need not be found in both: where one is missing its amount is none"
+    )
     branch: Literal["charge", "discharge"] = Field(default="charge", description="which half cycle is compared")
 
 
@@ -48,8 +52,13 @@ class PeaksRecipe(FitOptions, DiffractionRecipe):
     """Recipe of the pipeline ``xrd_peaks``."""
 
     components: Annotated[str | None, BeforeValidator(_none)] = Field(
-        default="lco_003", description="set of lines; 'none': only reflections"
+        default="lco_003",
+        description="set of lines: lco_003, nmc_003, lno_003, lrmo_003; 'none': only reflections",
     )
+    components_file: RecipePath | None = Field(
+        default=None, description="TOML file with a set of your own, in place of components; see docs/xrd.md"
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="components that cannot be there")
     window: Range | None = Field(default=None, description="where phases are looked for; that of the set by default")
     hardware: bool | tuple[str, ...] = Field(default=True, description="lines of the cell: all in range, or these")
     reference_frames: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), description="frames of a single phase")
@@ -65,6 +74,20 @@ class PeaksRecipe(FitOptions, DiffractionRecipe):
     )
     reflections: tuple[ReflectionTable, ...] = Field(default=(), description="single lines to follow")
     compare: ComparisonTable | None = Field(default=None, description="one sample against another at equal voltages")
+
+    def component_set(self) -> ComponentSet:
+        """Return the set of lines: of the library or of the user's file, without the excluded components.
+
+        Raises
+        ------
+        LayerscopeError
+            If there is no such set, it is not as it must be, or a component to exclude is not in it.
+        """
+        if self.components_file is not None:
+            found = read_set(self.resolve(self.components_file), self.components_file)
+        else:
+            found = component_set(str(self.components))
+        return found.without(self.exclude) if self.exclude else found
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -25,22 +25,23 @@ from .bragg import d_from_two_theta
 from .fractions import fractions_of
 from .frames import first_data
 from .joint import JointFit, fit_reference, with_variance
-from .line_series import LineSeries, SeriesOptions, factor_of
+from .line_series import LineSeries, SeriesOptions
 from .lines import DiffractionLine
-from .selection import PhaseSets
+from .names import CERTAIN_NAME, OTHER, Labelling, LineCourse, name_lines
+from .selection import PhaseSets, keep_persistent
 from .stages import (
     SHOULDER_WIDTHS,
     State,
     choose_again,
     first_sets,
-    fit_final,
     fit_shapes,
     free_amounts,
     presence_from_kinks,
     refine_reference,
     search_lines,
+    settled_fit,
 )
-from .tracks import Trajectory, label_tracks, link_lines, past_the_turn
+from .tracks import Trajectory, link_lines, name_tracks, past_the_turn
 
 __all__ = ["LineSeries", "SeriesOptions", "analyse_series"]
 
@@ -102,18 +103,18 @@ def analyse_series(
     tracks = link_lines(
         found, persistence=options.fit.guard.persistence, shoulder_deg=SHOULDER_WIDTHS * state.model.shape.width("line")
     )
-    named, notes = label_tracks(tracks, options.components)
+    named = name_tracks(tracks, options.components, radiation.alpha1, voltage)
     if not named:
         raise DataError("no line is there in consecutive frames", hint="check the window and the counts")
-    names = tuple(sorted(named, key=options.components.ids.index))
+    names = tuple(named)
     sets, courses = first_sets(names, named, state)
     state.model = replace(state.model, shape=fit_shapes(state, courses, sets))
     sets, courses, agree = choose_again(state, sets)
     present = presence_from_kinks(state, sets, courses, time)
-    joint = fit_final(state, names, present, courses, sets)
+    joint, merged = settled_fit(state, names, present, courses, sets)
     joint = replace(joint, fit=with_errors(joint.fit, options.fit.errors))
     state.data = with_variance(state.data, joint.fit.expected, options.noise_factor)
-    return _result(state, joint, courses, sets, agree, time, voltage, notes)
+    return _result(state, joint, merged, courses, sets, agree, time, voltage)
 
 
 def _checked(
@@ -143,78 +144,120 @@ def _checked(
 
 
 @dataclass(frozen=True)
-class _Naming:
-    """Which phase each fitted line is in each frame: P phases from K lines."""
+class _Rows:
+    """What the fitted lines are called: R rows from K lines, in the order of the charge."""
 
     names: tuple[str, ...]
-    line: NDArray[np.intp]  # (P,)
-    valid: BoolArray  # (P, F)
+    phases: tuple[str, ...]
+    line: NDArray[np.intp]  # (R,)
+    valid: BoolArray  # (R, F)
+    sure: tuple[bool, ...]
+    labellings: tuple[Labelling, ...]
 
     def spread(self, values: FloatArray, fill: float) -> FloatArray:
-        """Return values of lines (K, F) as values of phases (P, F)."""
+        """Return values of lines (K, F) as values of rows (R, F)."""
         return np.where(self.valid, values[self.line], fill)
 
 
-def _naming(state: State, joint: JointFit, courses: Sequence[Trajectory], voltage: FloatArray | None) -> _Naming:
-    """Name the first line by its run: what it is called changes where its spacing has turned."""
-    first, turned = state.options.components.components[:2]
-    frames = state.data.n_frames
-    names, line, valid = [], [], []
-    for k, name in enumerate(joint.names):
-        if name == first.id and turned.side == "turn" and turned.id not in joint.names:
+def _rows(
+    state: State, joint: JointFit, areas: FloatArray, courses: Sequence[Trajectory], voltage: FloatArray | None
+) -> _Rows:
+    """Name the lines; what the first one is called changes where its spacing has turned."""
+    components, frames = state.options.components, state.data.n_frames
+    first, turned = components.components[0], components.turned
+    there = [k for k in range(len(joint.names)) if joint.present[k].any()]
+    found = name_lines(_line_courses(state, joint, areas, there), components, voltage)
+    labellings = tuple(_over_all(entry, there, len(joint.names)) for entry in found)
+    best = labellings[0].phases
+    sure = [sum(e.probability for e in labellings if e.phases[k] == best[k]) >= CERTAIN_NAME for k in range(len(best))]
+    entries: list[tuple[int, str, int, BoolArray]] = []
+    for k in there:
+        order = components[best[k]].order if best[k] else len(components.ids)
+        parts = [(order, best[k], np.ones(frames, bool))]
+        if best[k] == first.id and turned is not None and turned.id not in best:
             past = past_the_turn(courses[k].position, voltage)
-            for label, mask in ((first.id, ~past), (turned.id, past)):
-                if (mask & joint.present[k]).any():
-                    names.append(label)
-                    line.append(k)
-                    valid.append(mask)
-        else:
-            names.append(name)
-            line.append(k)
-            valid.append(np.ones(frames, bool))
-    return _Naming(tuple(names), np.array(line, dtype=np.intp), np.array(valid))
+            parts = [(order, first.id, ~past), (turned.order, turned.id, past)]
+            parts = [part for part in parts if (part[2] & joint.present[k]).any()]
+        entries += [(rank, phase, k, mask) for rank, phase, mask in parts]
+    entries.sort(key=lambda e: (e[0], -float(areas[e[2]].sum())))
+    names: list[str] = []
+    for _, phase, _, _ in entries:
+        base = phase or "other"
+        number = sum(n.partition("_")[0] == base for n in names)
+        names.append(base if number == 0 else f"{base}_{number + 1}")
+    return _Rows(
+        tuple(names),
+        tuple(e[1] for e in entries),
+        np.array([e[2] for e in entries], dtype=np.intp),
+        np.array([e[3] for e in entries]),
+        tuple(sure[e[2]] for e in entries),
+        labellings,
+    )
+
+
+def _over_all(found: Labelling, there: Sequence[int], count: int) -> Labelling:
+    """Return a labelling of all fitted lines, those that are in no frame unnamed."""
+    named = dict(zip(there, found.phases, strict=True))
+    return Labelling(tuple(named.get(k, OTHER) for k in range(count)), found.probability)
+
+
+def _line_courses(state: State, joint: JointFit, areas: FloatArray, there: Sequence[int]) -> list[LineCourse]:
+    """Return spacings, shares of the intensity and widths of the fitted lines."""
+    wavelength = state.model.line.radiation.alpha1
+    with np.errstate(all="ignore"):
+        share = np.where(areas.sum(axis=0) > 0, areas / areas.sum(axis=0), 0.0)
+    courses = []
+    for k in there:
+        name, at = joint.names[k], np.flatnonzero(joint.present[k])
+        d, _ = d_from_two_theta(joint.fit.value(f"{name}_center")[at], wavelength)
+        ratio = joint.shape.width(name) / joint.shape.width(joint.names[0]) if name in joint.own_width else None
+        courses.append(LineCourse(at, d, share[k, at], ratio))
+    return courses
 
 
 def _result(
     state: State,
     joint: JointFit,
+    merged: BoolArray,
     courses: Sequence[Trajectory],
     sets: PhaseSets,
     agree: BoolArray,
     time: FloatArray,
     voltage: FloatArray | None,
-    notes: tuple[str, ...],
 ) -> LineSeries:
     fit, lines = joint.fit, joint.names
     state = replace(state, model=replace(state.model, shape=joint.shape))
-    naming = _naming(state, joint, courses, voltage)
-    names, k = naming.names, naming.line
-    present = joint.present[k] & naming.valid
+    line_areas = np.where(joint.present, np.stack([fit.value(f"{n}_area") for n in lines]), 0.0)
+    rows = _rows(state, joint, line_areas, courses, voltage)
+    k = rows.line
+    present = joint.present[k] & rows.valid
     on = (present[:, None, :] & present[None]).transpose(2, 0, 1)
-    areas = np.where(present, np.stack([fit.value(f"{n}_area") for n in lines])[k], 0.0)
-    covariance = fit.covariance_within([f"{n}_area" for n in lines])[:, k][:, :, k] * on
-    factors = np.array([factor_of(state.options, n) for n in names])
-    area_fraction, area_covariance = fractions_of(areas, covariance, np.ones(len(names)))
-    weight_fraction, weight_covariance = fractions_of(areas, covariance, factors)
-    area_covariance, weight_covariance = area_covariance * on, weight_covariance * on
     position = np.stack([fit.value(f"{n}_center") for n in lines])
     smooth = np.stack([c.position for c in courses])
     free, free_sigma = free_amounts(state, lines, joint.present, np.where(joint.present, position, smooth))
-    events = _line_events(joint, naming, free, free_sigma, time, voltage)
-    free, free_sigma = naming.spread(free, np.nan), naming.spread(free_sigma, np.nan)
-    known = np.isfinite(free)
+    there = keep_persistent(joint.present | merged, state.options.fit.guard.persistence)
+    events = _phase_events(joint, rows, (free, free_sigma), there, time, voltage)
+    free, free_sigma = rows.spread(free, np.nan), rows.spread(free_sigma, np.nan)
+    known = np.isfinite(free) & (np.nan_to_num(free_sigma) > 0)  # a limit that cannot be had costs no more than itself
+    free = np.where(known, free, np.nan)
     limit = np.full(free.shape, np.nan)
     limit[known] = feldman_cousins(free[known], free_sigma[known], 0.95).high
     shown = np.where(present, position[k], np.nan)
     shown_sigma = np.where(present, np.stack([fit.sigma(f"{n}_center") for n in lines])[k], np.nan)
     d, d_sigma = d_from_two_theta(shown, state.model.line.radiation.alpha1, shown_sigma)
-    return LineSeries(
+    empty = np.zeros(present.shape)
+    result = LineSeries(
         options=state.options,
-        names=names,
+        names=rows.names,
+        phases=rows.phases,
+        lines=tuple(lines[i] for i in k),
+        sure=rows.sure,
+        labellings=rows.labellings,
         two_theta=state.data.x,
         time_s=time,
         voltage_V=voltage,
         present=present,
+        merged=merged[k] & rows.valid,
         position=shown,
         position_sigma=shown_sigma,
         d=d,
@@ -223,12 +266,12 @@ def _result(
         fwhm_sigma=np.array([fit.sigma(f"{lines[i]}_fwhm")[0] for i in k]),
         mixing=_shared(joint, "mixing"),
         axial=_shared(joint, "axial") if state.options.fit.axial else (0.0, 0.0),
-        area=areas,
-        area_covariance=covariance,
-        area_fraction=area_fraction,
-        area_fraction_covariance=area_covariance,
-        weight_fraction=weight_fraction,
-        weight_fraction_covariance=weight_covariance,
+        area=np.where(present, line_areas[k], 0.0),
+        area_covariance=fit.covariance_within([f"{n}_area" for n in lines])[:, k][:, :, k] * on,
+        area_fraction=empty,
+        area_fraction_covariance=empty,
+        weight_fraction=empty,
+        weight_fraction_covariance=empty,
         free_fraction=free,
         free_sigma=free_sigma,
         upper_limit=limit,
@@ -238,20 +281,22 @@ def _result(
         rejected=sets.rejected,
         hardware=state.model.held,
         joint=joint,
-        flags=_flags(joint, notes),
-        notes=notes,
+        flags=(),
+        notes=(),
     )
+    result = result.with_fractions()
+    return replace(result, flags=_flags(result), notes=_notes(result))
 
 
-def _line_events(
+def _phase_events(
     joint: JointFit,
-    naming: _Naming,
-    free: FloatArray,
-    free_sigma: FloatArray,
+    rows: _Rows,
+    absent: tuple[FloatArray, FloatArray],
+    there: BoolArray,
     time: FloatArray,
     voltage: FloatArray | None,
 ) -> tuple[PhaseEvent, ...]:
-    """Return onsets and ends of the fitted lines, called by what the line is then.
+    """Return onsets and ends of the phases: their lines together, called by what the line is then.
 
     That the line of O3 is called O3' once its spacing has turned is no event: nothing appears there.
     """
@@ -260,15 +305,25 @@ def _line_events(
     areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in lines]), 0.0)
     covariance = joint.fit.covariance_within([f"{n}_area" for n in lines]) * on
     fraction, spread = fractions_of(areas, covariance, np.ones(len(lines)))
-    known = np.isfinite(free)
-    merged = np.where(known, free, fraction)
-    sigma = np.where(known, free_sigma, np.sqrt(np.einsum("fkk->kf", spread * on)))
+    spread = spread * on
+    best = rows.labellings[0].phases
+    phases = [p for p in dict.fromkeys(best) if p != OTHER]
+    own = np.array([[float(p == name) for p in best] for name in phases])
+    amount = own @ np.nan_to_num(fraction)
+    # lines that are nearly one another's twin have variances that rounding makes negative
+    sigma = np.sqrt(np.maximum(np.einsum("pk,fkl,pl->pf", own, spread, own), 0.0))
+    for p, members in enumerate(own > 0):
+        known = np.isfinite(absent[0]) & members[:, None]
+        gone = ~(present & members[:, None]).any(axis=0) & known.any(axis=0)
+        amount[p, gone] = np.where(known, absent[0], 0.0)[:, gone].sum(axis=0)
+        sigma[p, gone] = np.sqrt((np.where(known, absent[1], 0.0)[:, gone] ** 2).sum(axis=0))
+    runs = np.array([(there & (members > 0)[:, None]).any(axis=0) for members in own])
     events = []
-    for event, k, run in find_kinks(lines, present, merged, sigma, time, voltage):
+    for event, p, run in find_kinks(phases, runs, amount, sigma, time, voltage):
         frame = run[0] if event.kind == "onset" else run[1] - 1
-        label = next(
-            n for n, i, ok in zip(naming.names, naming.line, naming.valid, strict=True) if i == k and ok[frame]
-        )
+        of_line = [best[i] == phases[p] for i in rows.line]
+        named = zip(rows.phases, of_line, rows.valid, strict=True)
+        label = next((n for n, mine, ok in named if mine and ok[frame]), phases[p])
         events.append(replace(event, phase=label))
     return tuple(events)
 
@@ -278,7 +333,23 @@ def _shared(joint: JointFit, name: str) -> tuple[float, float]:
     return float(joint.fit.value(full)[0]), float(joint.fit.sigma(full)[0])
 
 
-def _flags(joint: JointFit, notes: tuple[str, ...]) -> tuple[str, ...]:
+def _flags(result: LineSeries) -> tuple[str, ...]:
     """Return what a reader must know beyond the fit itself."""
-    tied = [f"WIDTH_TIED:{name}" for name in joint.names if name not in joint.own_width]
-    return (*tied, *(["UNNAMED_LINE"] if notes else []))
+    tied = [f"WIDTH_TIED:{n}" for n, line in _shown(result) if line not in result.joint.own_width]
+    unnamed = [n for n, p, ok in zip(result.names, result.phases, result.sure, strict=True) if not p and ok]
+    return (*tied, *(["UNNAMED_LINE"] if unnamed else []))
+
+
+def _shown(result: LineSeries) -> list[tuple[str, str]]:
+    return list(zip(result.names, result.lines, strict=True))
+
+
+def _notes(result: LineSeries) -> tuple[str, ...]:
+    """Return where the lines lie that are none of the set."""
+    found = []
+    for k, (phase, sure) in enumerate(zip(result.phases, result.sure, strict=True)):
+        if not phase and sure:
+            start = int(np.flatnonzero(result.present[k])[0])
+            place = float(np.nanmedian(result.position[k]))
+            found.append(f"a line at {place:.2f} degrees from frame {start} is none of the set: it is in no fraction")
+    return tuple(found)

@@ -31,6 +31,7 @@ __all__ = [
     "presence_from_kinks",
     "refine_reference",
     "search_lines",
+    "settled_fit",
 ]
 
 BoolArray = NDArray[np.bool_]
@@ -46,6 +47,12 @@ WEAK = 8.0
 
 SHOULDER_WIDTHS = 2.5
 """Distance, in widths, within which a weak companion of a strong line is taken for the misfit of its flank."""
+
+ROUNDS = 3
+"""How often presence is brought into line with the amounts."""
+
+TWINS, TIED, CLEAR = 0.15, 0.95, 5.0
+"""Distance in widths, and correlation of the areas, from which on two lines are one; standard errors of a clear one."""
 
 SETTLED = Tolerances(reduction=1e-8, step=1e-7, max_iterations=100)
 
@@ -217,6 +224,77 @@ def fit_final(
         state.model,
         start=_settle(state, names, present, place, spread),
     )
+
+
+def settled_fit(
+    state: State, names: Sequence[str], present: BoolArray, courses: Sequence[Trajectory], sets: PhaseSets
+) -> tuple[JointFit, BoolArray]:
+    """Fit jointly until what is there and what is not agree with the amounts.
+
+    A line whose amount is not positive, or that cannot be told from a stronger one, is given up in that frame; one that
+    was judged absent comes back where its amount is beyond doubt in frames in a row.
+
+    Returns
+    -------
+    joint : JointFit
+    merged : ndarray of bool, shape (K, F)
+        Where a line was given up.
+    """
+    merged = np.zeros_like(present)
+    joint = fit_final(state, names, present, courses, sets)
+    for again in range(ROUNDS):
+        none, twins = _indistinct(joint)
+        lost = none | twins
+        found = _overlooked(state, joint, courses) if again == 0 else np.zeros_like(present)
+        found &= ~(merged | lost)
+        if not (lost.any() or found.any()):
+            break
+        merged |= twins
+        present = (joint.present & ~lost) | found
+        empty = ~present.any(axis=0)
+        present[:, empty] = joint.present[:, empty]
+        joint = fit_final(state, names, present, courses, sets)
+    return joint, merged & ~joint.present
+
+
+def _indistinct(joint: JointFit) -> tuple[BoolArray, BoolArray]:
+    """Return which lines have no amount at all, and which one that only a sum of two has, each of shape (K, F)."""
+    names, fit, present = joint.names, joint.fit, joint.present
+    area = np.stack([fit.value(f"{n}_area") for n in names])
+    place = np.stack([fit.value(f"{n}_center") for n in names])
+    covariance = fit.covariance_within([f"{n}_area" for n in names])
+    sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
+    none, lost = present & (area <= 0), np.zeros_like(present)
+    for i, a in enumerate(names):
+        for j in range(i + 1, len(names)):
+            both = present[i] & present[j]
+            reach = TWINS * min(joint.shape.width(a), joint.shape.width(names[j]))
+            with np.errstate(all="ignore"):
+                r = covariance[:, i, j] / (sigma[i] * sigma[j])
+            weaker = np.where(area[i] < area[j], i, j)
+            doubtful = np.take_along_axis(area / np.maximum(sigma, 1e-300), weaker[None], axis=0)[0] < CLEAR
+            twins = both & ((np.abs(place[i] - place[j]) < reach) | ((r < -TIED) & doubtful))
+            for k in (i, j):
+                lost[k] |= twins & (weaker == k)
+    alone = (present & ~(lost | none)).sum(axis=0) < 1
+    none[:, alone] = lost[:, alone] = False
+    return none, lost
+
+
+def _overlooked(state: State, joint: JointFit, courses: Sequence[Trajectory]) -> BoolArray:
+    """Return where lines that were judged absent are beyond doubt in frames in a row, shape (K, F)."""
+    smooth = np.stack([c.position for c in courses])
+    place = np.where(joint.present, np.stack([joint.fit.value(f"{n}_center") for n in joint.names]), smooth)
+    model = replace(state.model, shape=joint.shape)
+    free, sigma = free_amounts(replace(state, model=model), joint.names, joint.present, place)
+    clear = np.nan_to_num(free) > CLEAR * np.where(np.isfinite(sigma), sigma, np.inf)
+    clear &= np.nan_to_num(free) > state.options.fit.guard.least_share
+    found = np.zeros_like(clear)
+    for k, row in enumerate(clear):
+        for start, stop in runs(row | joint.present[k]):
+            if row[start:stop].sum() >= state.options.fit.guard.persistence:
+                found[k, start:stop] = row[start:stop]
+    return found
 
 
 def _settle(

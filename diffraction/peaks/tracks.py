@@ -1,8 +1,8 @@
-"""Lines become tracks over the frames, and tracks get the names of phases from how they run, not from their angle.
+"""Lines become tracks over the frames, and tracks become the lines that are fitted.
 
-Pristine O3 and the O3' of 4.6 V lie at the same angle, so an angle names nothing. What does: the line that is there
-first is O3, until its spacing passes the maximum and turns back; a line that appears above those that are there is the
-next of the declared sequence; one that comes back where a named one left is the same phase again.
+Tracks get provisional names (`names`), so that one that comes back where another left is the same line again; what the
+lines are called in the end is asked again once they are fitted. Pristine O3 and the O3' of 4.6 V lie at the same angle:
+the line that is there first is O3 until its spacing passes the maximum and turns back.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..radiation import FloatArray
+from .bragg import d_from_two_theta
 from .components import ComponentSet
+from .names import OTHER, LineCourse, name_lines
 from .search import FoundLine
 
-__all__ = ["Track", "Trajectory", "label_tracks", "link_lines", "past_the_turn", "trajectory", "turning_frames"]
+__all__ = ["Track", "Trajectory", "link_lines", "name_tracks", "past_the_turn", "trajectory", "turning_frames"]
 
 GATE_DEG = 0.12
 """How far a line may lie from where its track is expected."""
@@ -142,63 +144,53 @@ def _dense(track: Track, persistence: int) -> bool:
     return best >= persistence
 
 
-def label_tracks(tracks: Sequence[Track], components: ComponentSet) -> tuple[dict[str, Track], tuple[str, ...]]:
-    """Give tracks the names of components.
+def name_tracks(
+    tracks: Sequence[Track], components: ComponentSet, wavelength: float, voltage: FloatArray | None = None
+) -> dict[str, Track]:
+    """Return the lines to fit, called by the phases that the tracks most probably are.
 
     Parameters
     ----------
     tracks : sequence of Track
     components : ComponentSet
+    wavelength : float
+        Of K-alpha-1 (Å).
+    voltage : ndarray, shape (F,), optional
+        Of all frames (V).
 
     Returns
     -------
-    named : dict of str to Track
-        Tracks of one phase that left and came back are joined.
-    notes : tuple of str
-        Tracks that found no name.
+    dict of str to Track
+        In the order of the charge. Tracks of one phase that are not there together are joined; of those that are, the
+        stronger one has the name and the others are numbered: ``IG``, ``IG_2``. Lines of no phase: ``other``.
     """
-    first, turned, above = components.components[0], components.components[1], components.components[2:]
+    if not tracks:
+        return {}
+    courses = [
+        LineCourse(t.frames, d_from_two_theta(t.positions, wavelength)[0], np.array([f.area for f in t.lines]))
+        for t in tracks
+    ]
+    best = name_lines(courses, components, voltage)[0].phases
     named: dict[str, Track] = {}
-    notes: list[str] = []
-    for track in sorted(tracks, key=lambda t: (int(t.frames[0]), float(t.positions[0]))):
-        start = int(track.frames[0])
-        if not named:
-            named[first.id] = track
-            continue
-        again = _returns(track, named)
-        if again:
-            named[again] = Track(sorted([*named[again].lines, *track.lines], key=lambda f: f.frame))
-            continue
-        alive = {n: t for n, t in named.items() if _near(t, start)}
-        place = float(track.positions[0])
-        below = [n for n, t in alive.items() if np.interp(start, t.frames, t.positions) < place]
-        if not below and turned.id not in named:
-            named[turned.id] = track
-            continue
-        rank = max([components[n].order for n in below], default=0)
-        free = [c for c in above if c.order > rank and c.id not in named]
-        higher = [components[n].order for n, t in alive.items() if n not in below]
-        free = [c for c in free if not higher or c.order < min(higher)]
-        if free:
-            named[free[0].id] = track
+    for phase in (*components.ids, OTHER):
+        own = [t for t, p in zip(tracks, best, strict=True) if p == phase]
+        lines = _joined(own) if phase != OTHER else own
+        lines.sort(key=lambda t: -sum(f.area for f in t.lines))
+        for number, track in enumerate(lines, start=1):
+            named[(phase or "other") + (f"_{number}" if number > 1 else "")] = track
+    return named
+
+
+def _joined(tracks: Sequence[Track]) -> list[Track]:
+    """Join tracks that are not there together."""
+    lines: list[Track] = []
+    for track in sorted(tracks, key=lambda t: int(t.frames[0])):
+        before = next((t for t in lines if t.lines[-1].frame < track.lines[0].frame), None)
+        if before is None:
+            lines.append(Track(list(track.lines)))
         else:
-            notes.append(f"a line at {place:.2f} degrees from frame {start} has no name in the sequence")
-    return named, tuple(notes)
-
-
-def _near(track: Track, frame: int) -> bool:
-    return bool(track.frames[0] - MEMORY_FRAMES <= frame <= track.frames[-1] + MEMORY_FRAMES)
-
-
-def _returns(track: Track, named: dict[str, Track], gate: float = 0.2) -> str | None:
-    """Return the phase that ended before the track begins and left at about the same place."""
-    best = None
-    for name, other in named.items():
-        if other.frames[-1] < track.frames[0]:
-            distance = abs(float(other.positions[-1] - track.positions[0]))
-            if distance < gate and (best is None or distance < best[0]):
-                best = (distance, name)
-    return None if best is None else best[1]
+            before.lines += track.lines
+    return lines
 
 
 def turning_frames(position: FloatArray, *, least_deg: float = 0.05) -> tuple[int, ...]:

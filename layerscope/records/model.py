@@ -146,6 +146,7 @@ class Alternative(FrozenModel):
     delta_bic: float | None = Field(default=None, description="its BIC less that of the best model")
     chi2: float | None = Field(default=None, ge=0, description="its weighted sum of squared residuals")
     n_free: int | None = Field(default=None, ge=0, description="its number of free parameters")
+    probability: float | None = Field(default=None, ge=0, le=1, description="that it is right, where one is known")
     chosen: bool = Field(default=False, description="whether the record rests on it")
 
 

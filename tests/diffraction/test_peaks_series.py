@@ -22,8 +22,8 @@ from layerscope.diffraction.peaks.series import SeriesOptions, analyse_series
 from layerscope.diffraction.peaks.tabulated import TabulatedLine
 from layerscope.diffraction.peaks.tracks import (
     Trajectory,
-    label_tracks,
     link_lines,
+    name_tracks,
     past_the_turn,
     trajectory,
     turning_frames,
@@ -312,22 +312,21 @@ def test_tracks_are_named_by_their_course_and_not_by_their_angle():
             ],
             40,
         )
-        named, notes = label_tracks(link_lines(lines), lco_003())
+        named = name_tracks(link_lines(lines), lco_003(), CU.alpha1)
         assert set(named) == {"O3", "IG", "H13"}
-        assert notes == ()
         assert named["H13"].frames[0] == 26
 
 
 def test_a_phase_that_comes_back_is_the_same_phase():
     lines = found_lines([lambda f: 18.8, lambda f: 19.2 if f < 10 or f > 30 else None], 40)
-    named, _ = label_tracks(link_lines(lines), lco_003())
+    named = name_tracks(link_lines(lines), lco_003(), CU.alpha1)
     assert set(named) == {"O3", "IG"}
     assert len(named["IG"].lines) == 19
 
 
 def test_a_second_line_below_the_first_is_o3_prime():
     lines = found_lines([lambda f: 18.93 if f < 20 else None, lambda f: 18.70 if f > 8 else None], 30)
-    named, _ = label_tracks(link_lines(lines), lco_003())
+    named = name_tracks(link_lines(lines), lco_003(), CU.alpha1)
     assert set(named) == {"O3", "O3p"}
     assert named["O3p"].positions[0] == 18.70
 

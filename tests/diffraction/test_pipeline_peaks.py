@@ -288,7 +288,7 @@ def test_check_says_what_is_wrong_before_anything_runs(tmp_path: Path, change: t
 
 
 def test_components_that_do_not_describe_the_window_give_no_fractions(tmp_path: Path) -> None:
-    foreign = 450.0 * line(AXIS, 20.6, 0.2)  # in every frame, where no component lies
+    foreign = 450.0 * line(AXIS, 20.85, 0.2)  # in every frame, above the window of the components
     frames = {k: text(y + np.round(foreign)) for k, y in enumerate(counts(3))}
     write_series(tmp_path, "P", frames)
     (record,) = run_of(write_recipe(tmp_path, HEAD + SERIES)).records
