@@ -272,6 +272,36 @@ _LIST = (
     ),
     _note("ELEMENT_LEFT_OUT", "no amount is stated of this element that is there", "see the notes for the reason"),
     Flag("OUT_OF_RANGE", "the value lies outside the range in which its law holds", "do not use it"),
+    # --- edges and lines of the electron microscope
+    Flag(
+        "WINDOW_BOUND",
+        "the window before this edge decides on its area: over the ensemble it scatters by more than {threshold} of it",
+        "do not read amounts off it; a longer stretch before the edge would help",
+        threshold=0.15,
+    ),
+    Flag(
+        "NAME_DISAGREES",
+        "the spectrum shows another edge than the name of its file or its title says",
+        "look at the energy of the edge: were two files exchanged?",
+        of_series=True,
+    ),
+    _note(
+        "AXIS_UNCALIBRATED",
+        "no known edge calibrates the energy axis: energies are those of the file, within the error as given",
+        "name two known edges: calibration",
+        of_series=True,
+    ),
+    _note(
+        "PLURAL_SCATTERING",
+        "L3/L2 depends on the thickness, through plural scattering, which was not taken out",
+        "read valences off the shift of L3; compare places of one thickness only",
+    ),
+    _note(
+        "BACKGROUND_TAKEN_OFF",
+        "another program took the background off: what that is uncertain by is not in the errors",
+        "give the spectrum as measured",
+        of_series=True,
+    ),
     # --- the cell's record
     _note("BEFORE_RECORD", "the frame lies before the cycler's record", "check clock and offset"),
     _note("AFTER_RECORD", "the frame lies after the cycler's record", "check clock and offset"),

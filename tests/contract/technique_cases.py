@@ -106,6 +106,24 @@ def _rietveld(folder: Path) -> None:
     )
 
 
+def _eels(folder: Path) -> None:
+    """Write a line scan of two places: an edge with a pre-peak on a power law."""
+    axis = np.arange(470.0, 600.0, 0.4)
+    for place in range(2):
+        edge = (axis > 532.0) * (0.3 + 0.2 * np.exp(-0.5 * ((axis - 541.0) / 2.5) ** 2))
+        edge += 0.15 * np.exp(-0.5 * ((axis - 530.0) / 1.0) ** 2)
+        counts = np.random.default_rng(RNG_SEED + place).poisson(20000.0 * ((axis / 500.0) ** -3.0 + edge))
+        head = ["#FORMAT : EMSA/MAS Spectral Data File", f"#NPOINTS : {axis.size}", "#NCOLUMNS : 1", "#XUNITS : eV"]
+        head += ["#DATATYPE : XY", "#XPERCHAN : 0.4", "#OFFSET : 470.0", "#SIGNALTYPE : ELS", "#SPECTRUM :"]
+        rows = [f"{e:.1f}, {n}" for e, n in zip(axis, counts, strict=True)]
+        (folder / f"place_{place}.msa").write_text("\n".join([*head, *rows, "#ENDOFDATA :", ""]))
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "eels"\nsample = "oxide"\n'
+        '[[series]]\nfiles = ["place_0.msa", "place_1.msa"]\nstep_nm = 2.0\n'
+        '[[edges]]\nedge = "O K"\nonset_eV = 527.0\narea_eV = [526, 566]\nprepeak_eV = [527, 533]\n'
+    )
+
+
 def _toy_line(folder: Path) -> None:
     axis, rng = np.arange(0.0, 10.0, 0.25), np.random.default_rng(RNG_SEED)
     for level in range(3):
@@ -124,6 +142,7 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     "xps_survey": _xps_survey,
     "xrd_peaks": _xrd_peaks,
     "rietveld": _rietveld,
+    "eels": _eels,
     "toy_line": _toy_line,
 }
 """What writes ``recipe.toml`` and its data into a folder, by the name of the pipeline."""

@@ -16,6 +16,8 @@ MODULES = [
     "layerscope.runs.execute",
     "layerscope.runs.export",
     "layerscope.runs.nexus",
+    "layerscope.spectra.eels.readers",
+    "layerscope.spectra.eels.pipeline",
     "layerscope.spectra.xps",
     "layerscope.spectra.xps.readers",
     "layerscope.spectra.xps.pipeline",

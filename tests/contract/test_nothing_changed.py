@@ -21,6 +21,7 @@ CASES = {
     "xps_in3d_null": "xps_in3d_null/recipe.toml",
     "insitu_lco_003": "insitu_lco_003/recipe.toml",
     "insitu_lco_003_rietveld": "insitu_lco_003/recipe_rietveld.toml",
+    "eels_line_lco": "eels_line_lco/recipe.toml",
 }
 REAL = {"casaxps_feo": "xps", "gan_o1s_series": "xps/gan_o1s_series"}
 

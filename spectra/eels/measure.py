@@ -1,0 +1,199 @@
+"""From spectra of a scan to numbers of its edges: noise, axis, background in every member, and what is read off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError
+from layerscope.measured.scatter import PoissonScale, mean_scale, poisson_scale
+
+from .background import countable, fit_power_laws, nothing, windows
+from .calibration import Axis, as_in_file, calibrate
+from .estimates import Estimate, Net, Spectra, area, maximum, ratio, white_lines
+from .naming import name_flags
+from .options import EdgeTable, EelsRecipe
+from .places import Scan, without
+
+__all__ = ["AREA", "MAXIMUM", "RATIO", "SHARE", "EdgeResult", "ScanResult", "measure", "reference_rows"]
+
+FloatArray = NDArray[np.float64]
+
+AREA, SHARE, MAXIMUM, RATIO = "edge.area", "edge.share", "edge.maximum", "edge.white_line_ratio"
+SEEN = 3.0
+"""An edge has a maximum or a share from this many standard errors of its area by counting."""
+MOST_SCATTER = 24
+"""Places whose noise is estimated, evenly chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeResult:
+    """One edge along the scan.
+
+    Attributes
+    ----------
+    table : EdgeTable
+    rows : ndarray of int, shape (l,)
+        Places that have the counts for its background.
+    spectra, net : Spectra, Net
+        Of these places.
+    members : ndarray, shape (m, 2)
+        Windows in eV.
+    estimates : mapping of str to Estimate
+        By the name of the quantity; of l places.
+    """
+
+    table: EdgeTable
+    rows: NDArray[np.intp]
+    spectra: Spectra
+    net: Net
+    members: FloatArray
+    estimates: dict[str, Estimate]
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Return where the edge stands out of the counting noise, shape (l,)."""
+        value, _, parts = self.estimates[AREA].stated()
+        return np.asarray(value > SEEN * parts["counting"])
+
+
+@dataclass(frozen=True, eq=False)
+class ScanResult:
+    """All edges of a scan.
+
+    Attributes
+    ----------
+    scan : Scan
+        With the places that can be used.
+    axis : Axis
+    noise : PoissonScale
+    edges : tuple of EdgeResult
+    flags : tuple of str
+        Of the whole scan.
+    """
+
+    scan: Scan
+    axis: Axis
+    noise: PoissonScale
+    edges: tuple[EdgeResult, ...]
+    flags: tuple[str, ...]
+
+
+def measure(scan: Scan, recipe: EelsRecipe) -> ScanResult:
+    """Return the numbers of every edge at every place.
+
+    Raises
+    ------
+    DataError
+        If no place has enough counts, a window or an edge lies outside the data, or the axis cannot be calibrated.
+    """
+    noise = _noise(scan)
+    spectra = _spectra(scan, noise, recipe.background == "taken off")
+    axis = as_in_file(scan.energy, recipe.axis_sigma_eV)
+    if recipe.calibration is not None:
+        axis = calibrate(spectra, recipe.calibration)
+    spectra = replace(spectra, energy=axis.true(scan.energy))
+    usable = {table.edge: _usable(spectra, table, recipe) for table in recipe.edges}
+    none = ~np.any(list(usable.values()), axis=0)
+    if none.any():
+        words = "too few counts before its edges for a background"
+        errors = {
+            int(k): DataError(f"place {scan.places[k].index}: {words}", hint="sum neighbours: bin")
+            for k in np.flatnonzero(none)
+        }
+        scan, spectra = without(scan, errors), spectra.some(~none)
+        if not scan.places:
+            raise DataError(f"no place can be used: {words}", hint="sum neighbours: bin, or measure longer")
+        usable = {name: rows[~none] for name, rows in usable.items()}
+    edges = tuple(_edge(spectra, np.flatnonzero(usable[t.edge]), t, recipe, axis) for t in recipe.edges)
+    flags = (() if axis.calibrated else (f"AXIS_UNCALIBRATED:{recipe.axis_sigma_eV:g} eV",)) + (
+        ("BACKGROUND_TAKEN_OFF",) if recipe.background == "taken off" else ()
+    )
+    one = scan.measured
+    named = name_flags(spectra.energy, scan.counts.sum(axis=0), one.title, one.source)
+    return ScanResult(scan, axis, noise, edges, (*flags, *named))
+
+
+def _noise(scan: Scan) -> PoissonScale:
+    """Return the noise of the places, in units of that of counts."""
+    curves, found = scan.curves(), []
+    total = scan.counts.sum(axis=0)
+    for one in curves[:: max(1, len(curves) // MOST_SCATTER)]:
+        with suppress(DataError):
+            found.append(poisson_scale(one, lines=total))
+    if not found:
+        raise DataError(
+            "no place has enough flat channels to tell its noise", hint="give the full range of the spectrum"
+        )
+    return mean_scale(found)
+
+
+def _spectra(scan: Scan, noise: PoissonScale, taken_off: bool) -> Spectra:
+    """Return the spectra with the variance of their channels; without a background it is that of differences."""
+    factor = max(noise.factor, 0.0)
+    if not taken_off:
+        return Spectra(
+            scan.energy, scan.counts, factor * np.maximum(scan.counts, 0.0), factor, max(noise.variance, 0.0)
+        )
+    apart = scan.counts[:, 5:] - scan.counts[:, :-5]
+    single = 0.5 * np.median(apart**2, axis=1) / 0.455
+    alike = max(noise.factor / noise.variance, 1.0) if noise.variance > 0 else 1.0
+    return Spectra(scan.energy, scan.counts, np.broadcast_to((alike * single)[:, None], scan.counts.shape), factor, 0.0)
+
+
+def _members(table: EdgeTable, recipe: EelsRecipe) -> FloatArray:
+    how = table.ensemble or recipe.ensemble
+    return windows(table.onset, how.gaps_eV, how.lengths_eV)
+
+
+def _usable(spectra: Spectra, table: EdgeTable, recipe: EelsRecipe) -> NDArray[np.bool_]:
+    """Return which places have the counts for the background of an edge; refuse an edge that the data do not reach."""
+    low, high = table.reach
+    energy = spectra.energy
+    if low < energy[0] or high > energy[-1]:
+        raise DataError(
+            f"{table.edge}: what is asked for reaches from {low:.1f} to {high:.1f} eV, "
+            f"the data from {energy[0]:.1f} to {energy[-1]:.1f} eV",
+            hint="give area_eV, or leave the edge out",
+        )
+    if recipe.background == "taken off":
+        return np.ones(len(spectra.counts), dtype=bool)
+    try:
+        return countable(energy, spectra.counts, _members(table, recipe), spectra.alone)
+    except DataError as error:
+        raise DataError(f"{table.edge}: {error.message}", hint=error.hint) from error
+
+
+def _edge(spectra: Spectra, rows: NDArray[np.intp], table: EdgeTable, recipe: EelsRecipe, axis: Axis) -> EdgeResult:
+    """Return one edge at the places of some rows."""
+    own = replace(spectra, counts=spectra.counts[rows], variance=spectra.variance[rows])
+    members = _members(table, recipe)
+    if recipe.background == "taken off":
+        members, laws = members[:1], nothing(own.energy, len(rows))
+    else:
+        laws = fit_power_laws(own.energy, own.counts, members, own.alone)
+    low, high = table.reach
+    net = Net.of(laws, own, (low - 2.0, high + 2.0), recipe.bend_sigma)
+    scale = axis.sigma(table.onset), recipe.drift_eV
+    estimates = {AREA: area(net, table.limits, scale)}
+    if table.prepeak_eV is not None:
+        estimates[SHARE] = ratio(net, table.prepeak_eV, table.limits, scale)
+    if table.maximum_eV is not None:
+        estimates[MAXIMUM] = maximum(net, table.maximum_eV, table.smoothing_eV, scale)
+    if table.white_lines is not None:
+        lines = table.white_lines
+        estimates[RATIO] = white_lines(net, lines.l3_eV, lines.l2_eV, lines.step_eV, scale)
+    return EdgeResult(table, rows, own, net, members, estimates)
+
+
+def reference_rows(result: ScanResult, edge: EdgeResult, wanted: Sequence[int]) -> NDArray[np.intp]:
+    """Return the rows of an edge to which differences are taken: of the wanted places, or the last; seen ones only."""
+    indices = np.array([result.scan.places[k].index for k in edge.rows])
+    seen = edge.seen
+    if wanted:
+        return np.flatnonzero(np.isin(indices, wanted) & seen)
+    return np.flatnonzero(seen)[-1:]
