@@ -89,9 +89,20 @@ SHAKE_UP: dict[str, tuple[float, float]] = {"Fe": (8.0, 0.12), "Co": (5.5, 0.2),
 """Distance (eV) and share of a satellite of the first two lines."""
 
 
+X_RAY_SATELLITES: tuple[tuple[float, float], ...] = ((9.8, 0.064), (11.8, 0.032))
+"""Distance (eV) to lower binding energies and share of what Al K-alpha 3 and 4 of an unfiltered source excite."""
+
+OVERLAPPING = ("Al Cu", "B P", "Fe F", "Co Fe", "Ni Co", "N In", "Na Zn", "Mn Ni", "B Zr", "S Zr", "Ti In", "Ca Zr")
+"""Pairs of which one has its strong lines or Auger lines under those of the other."""
+
+
 @dataclass(frozen=True)
 class Survey:
-    """How a survey is measured: axis (eV), height of the strongest line (counts), charging, scatter of strengths."""
+    """How a survey is measured: axis (eV), height of the strongest line (counts), charging, scatter of strengths.
+
+    `plasmon` is the energy (eV) and the share of a plasmon of every line, that of two the square of the share;
+    `satellites` adds the lines of an unfiltered source, and `stretch` is an error of the energy scale, eV an eV.
+    """
 
     low_ev: float = 0.0
     high_ev: float = 1200.0
@@ -102,6 +113,9 @@ class Survey:
     state_ev: float = 0.7
     broadening_ev: float = 1.2
     gain: dict[str, float] = field(default_factory=dict)
+    plasmon: tuple[float, float] = (0.0, 0.0)
+    satellites: bool = False
+    stretch: float = 0.0
 
     @property
     def axis(self) -> FloatArray:
@@ -130,7 +144,14 @@ def expected(composition: dict[str, float], how: Survey, rng: np.random.Generato
             kinetic = max(PHOTON_EV - place, 40.0)
             area = fraction * strength * kinetic**0.15 * float(np.exp(rng.normal(0.0, how.scatter)))
             wide = float(np.hypot(width, how.broadening_ev))
-            primary += area * _line(axis, place + moved + how.charging_ev, wide)
+            seen = place + moved + how.charging_ev + how.stretch * place
+            primary += area * _line(axis, seen, wide)
+            energy, share = how.plasmon
+            for times in (1, 2) if share else ():
+                broad = float(np.hypot(wide, 0.25 * times * energy))
+                primary += area * share**times * _line(axis, seen + times * energy, broad)
+            for distance, part in X_RAY_SATELLITES if how.satellites else ():
+                primary += area * part * _line(axis, seen - distance, wide)
     loss = np.arange(0.0, 200.0, how.step_ev)
     kernel = 2400.0 * loss / (1643.0 + loss**2) ** 2 * how.step_ev
     tail = np.convolve(primary, kernel)[: axis.size]
@@ -146,11 +167,13 @@ def simulate(composition: dict[str, float], how: Survey, seed: int) -> tuple[Flo
     return how.axis, rng.poisson(expected(composition, how, rng)).astype(float)
 
 
-def random_composition(seed: int) -> dict[str, float]:
-    """Return a composition: C and O, and two to five other elements with 2 at.% or more each."""
+def random_composition(seed: int, *, overlapping: bool = False) -> dict[str, float]:
+    """Return a composition: C and O, two to five others of 2 at.% or more, with an overlapping pair if wanted."""
     rng = np.random.default_rng([seed, 17])
-    others = [e for e in LINES if e not in ("C", "O", "Li")]
-    chosen = ["C", "O", *rng.choice(others, size=int(rng.integers(2, 6)), replace=False)]
+    pair = OVERLAPPING[seed % len(OVERLAPPING)].split() if overlapping else []
+    others = [e for e in LINES if e not in ("C", "O", "Li", *pair)]
+    size = int(rng.integers(2, 6)) - len(pair)
+    chosen = ["C", "O", *pair, *rng.choice(others, size=size, replace=False)]
     share = rng.dirichlet(np.full(len(chosen), 1.5))
     share = 0.02 + (1.0 - 0.02 * len(chosen)) * share
     return {str(e): float(s) for e, s in zip(chosen, share, strict=True)}

@@ -17,7 +17,7 @@ from .choices import ambiguous, shape_doubted
 from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .misfit import refusal
-from .peakmodel import tied_outside
+from .peakmodel import library_template, tied_outside
 from .profile import Profile
 from .quantities import level_quantities, shared_quantities
 from .regionfit import single_level_fits
@@ -211,6 +211,8 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     notes += [f"left out: {level.error.message}" for level in spectra.rejected]
     notes += said
     notes += [f"left out: level {spectra.levels[k].index}, which the model does not describe" for k in gross]
+    lines = {c.species: library_template(c, result.region.name) for c in result.region.components}
+    notes += [f"{name}: {line.label}; {line.source} ({line.status})" for name, line in lines.items() if line]
     species = {c.name: c.species for c in result.region.components}
     notes += [
         f"{species[name]} is {'there' if asked.present else 'not shown'}: {asked.text()}"

@@ -203,6 +203,8 @@ def test_records_and_tables_hold_one_species_a_template(reference_data: Path, tm
     for name in ("peak.area", "peak.position", "species.fraction"):
         components = [q.component for r in run.records for q in r.quantities if q.name == name]
         assert sorted(set(map(str, components))) == ["Mn2O3", "MnO2"], name
+    [whole] = [r for r in run.records if r.method == "xps.series"]
+    assert sum("quoted from memory (unverified)" in note for note in whole.notes) == 2
     [share] = [q for r in run.records for q in r.quantities if (q.name, q.component) == ("species.fraction", "MnO2")]
     assert share.sigma is not None
     assert abs(share.value - 0.625) < 4.0 * share.sigma

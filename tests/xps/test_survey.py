@@ -36,6 +36,20 @@ def present(found: Identification) -> set[str]:
     return {one.symbol for one in found.present}
 
 
+def real(file: str, row: int, shared_data: Path) -> Identification:
+    from layerscope.spectra.xps.readers import read
+
+    from layerscope.measured.noise import noise_factor
+
+    spectrum = [s for s in read(shared_data / "xps" / file).spectra if s.region.startswith("Survey")][row]
+    each = 1.0 / (spectrum.exposure_s or 1.0) if spectrum.intensity_unit == "counts/s" else 1.0
+    noise = max(each, noise_factor([spectrum], "scaled")[0])
+    search = find_peaks(spectrum.axis, spectrum.counts, noise * np.maximum(spectrum.counts, each))
+    photon = spectrum.excitation_energy_eV or 0.0
+    lines = {name: element_lines(name, photon) for name in known_elements()}
+    return identify(search, lines, photon)
+
+
 def run(folder: Path, composition: dict[str, float], how: Survey, more: str = "") -> RunSummary:
     energy, counts = simulate(composition, how, 5)
     rows = "".join(f"{e:.1f} {int(c)}\n" for e, c in zip(energy, counts, strict=True))
@@ -101,6 +115,44 @@ def test_a_missing_strong_line_speaks_against_an_element() -> None:
     assert zinc.probability < 0.05
 
 
+@pytest.mark.parametrize("energy", [14.7, 15.6])
+def test_plasmons_of_aluminium_are_no_silicon(energy: float) -> None:
+    """The second plasmons of Al 2p and 2s lie where Si 2p and 2s do."""
+    how = Survey(plasmon=(energy, 0.25), counts=80000.0, broadening_ev=0.8, state_ev=0.0)
+    found = identified({"C": 0.1, "O": 0.3, "Al": 0.6}, how, 3)
+    assert present(found) == {"C", "O", "Al"}
+    assert next(one for one in found.elements if one.symbol == "Si").probability < 0.2
+
+
+def test_silicon_beside_aluminium_with_plasmons_is_still_seen() -> None:
+    how = Survey(plasmon=(15.3, 0.2), counts=50000.0)
+    assert "Si" in present(identified({"C": 0.1, "O": 0.4, "Al": 0.3, "Si": 0.2}, how, 3))
+
+
+def test_an_element_whose_only_line_lies_under_those_of_others_is_not_stated() -> None:
+    """Li 1s lies where Mg 2p does: with more there than Mg alone would have, Li is possible, and no more."""
+    energy = np.arange(0.0, 1340.0)
+    lines = (
+        (54.0, 1800.0, 8.0),
+        (285.0, 5000.0, 2.4),
+        (531.0, 14000.0, 2.4),
+        (1303.5, 9000.0, 2.6),
+        (88.6, 500.0, 4.0),
+    )
+    lines += ((305.7, 9000.0, 8.0),)
+    mean = 3000.0 + sum(h * np.exp(-4 * np.log(2) * ((energy - e) / w) ** 2) for e, h, w in lines)
+    counts = np.random.default_rng(1).poisson(mean).astype(float)
+    found = identify(find_peaks(energy, counts, counts), all_lines(), PHOTON_EV)
+    assert present(found) == {"C", "O", "Mg"}
+    assert 0.2 < next(one for one in found.elements if one.symbol == "Li").probability < 0.5
+
+
+def test_what_only_other_lines_explain_is_not_stated_in_a_real_ferrite(shared_data: Path) -> None:
+    """An Auger line of Mg lies at Ar 2p, Mg 2s and Fe 3s beside Au 4f."""
+    found = real("irregular.vms", 0, shared_data)
+    assert all(one.probability < 0.2 for one in found.elements if one.symbol not in ("C", "O", "Mg", "Fe"))
+
+
 def test_a_line_that_nothing_explains_is_named(tmp_path: Path) -> None:
     energy = np.arange(0.0, 1200.0)
     shapes = ((285.0, 6000.0, 2.4), (531.0, 12000.0, 2.4), (900.0, 3000.0, 2.4))
@@ -157,17 +209,7 @@ def test_a_survey_is_not_asked_for_by_name_where_one_spectrum_is_wide(tmp_path: 
 )
 def test_real_surveys_show_what_their_samples_are(file: str, row: int, elements: set[str], shared_data: Path) -> None:
     """Cellulose; a solid of Mg, Fe and O by its strong lines; SnO2 on oxidised silicon, before and after sputtering."""
-    from layerscope.spectra.xps.readers import read
-
-    from layerscope.measured.noise import noise_factor
-
-    spectrum = [s for s in read(shared_data / "xps" / file).spectra if s.region.startswith("Survey")][row]
-    each = 1.0 / (spectrum.exposure_s or 1.0) if spectrum.intensity_unit == "counts/s" else 1.0
-    noise = max(each, noise_factor([spectrum], "scaled")[0])
-    search = find_peaks(spectrum.axis, spectrum.counts, noise * np.maximum(spectrum.counts, each))
-    photon = spectrum.excitation_energy_eV or 0.0
-    lines = {name: element_lines(name, photon) for name in known_elements()}
-    assert present(identify(search, lines, photon)) == elements
+    assert present(real(file, row, shared_data)) == elements
 
 
 def test_a_known_shift_is_taken_and_what_is_excluded_is_not_named(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def amounts(
     confidence : float
         Of limits.
     """
-    energy, rsf = spectrum[0], table.rsf()
+    energy, rsf, present = spectrum[0], table.rsf(), {one.symbol for one in found.present}
     span = float(energy[0]), float(energy[-1])
     regions: list[IntegratedRegion] = []
     left: list[tuple[str, str]] = []
@@ -119,6 +119,8 @@ def amounts(
         region = None if chosen is None else integrate(spectrum, *chosen)
         if region is None:
             left.append((element, f"no core level of it with a factor of {rsf.name} lies well inside the survey"))
+        elif element in present and region.area < -FAR_BELOW * region.sigma:
+            left.append((element, f"the net area of {region.line} is negative: it stands on the flank of another line"))
         else:
             regions.append(region)
     if len(regions) < 2:

@@ -16,43 +16,45 @@ from scipy.special import log_ndtr
 
 from ..dataset import FloatArray
 from .lines import SurveyLine
+from .losses import PER_EV, secondary_rate
 from .peaks import LEAST, PeakSearch
 
-__all__ = ["VALENCE_EV", "Element", "SurveyPeaks", "judge", "log_odds", "of_stronger"]
+__all__ = ["COMMON", "UNSEEN", "VALENCE_EV", "Element", "SurveyPeaks", "judge", "log_odds"]
 
 COMMON = frozenset(re.findall("[A-Z][a-z]?", "LiBCNOFNaMgAlSiPSClArKCaTiVCrMnFeCoNiCuZnZrMoAgInSnIWPtAuPb"))
+ALWAYS = ("C", "O")
 PRIOR, PRIOR_RARE, PRIOR_ALWAYS = 0.1, 0.003, 0.8
 """Probability before the data that an element is there; of C and O, that no surface is free of, the last."""
 SPREAD_DOUBLET, SPREAD_CORE, SPREAD_AUGER, SPREAD_PER_LOG_ENERGY = 0.35, 0.45, 0.9, 0.5
 """Standard deviation of ln(area) about what the factors say, and how it grows with the ratio of kinetic energies."""
 SHAPED = 0.08
 """Share of lines whose area is anything: they lie on something else, or the factor is wrong."""
-STRAY, STRAY_FALL, STRONGEST, SECOND_PER_EV = 3.0, 1.3, 100.0, 0.015
+STRAY, STRAY_FALL, STRONGEST = 3.0, 1.3, 100.0
 """Peaks of a survey that come from nothing known: how many, as which power their number falls with their significance,
-up to where; and how many an eV there are where a stronger peak has its energy losses or satellites."""
+up to where."""
+TOO_FAR = 3.0
+"""Standard deviations from the expected area beyond which a peak does not speak for a line."""
 DECADES = 7.0
 """Width of the distribution of ln(area) of a line before it was seen."""
 TOGETHER_DOUBLET_EV, TOGETHER_EV, TOGETHER_AUGER_EV = 2.0, 3.0, 11.0
 """How far a line may lie from where the anchor puts it."""
+SPLIT_EV = 0.5
+"""How well a splitting is known and measured where both lines of a doublet are peaks."""
 ANCHOR = 0.04
 """Least strength of an anchor against the strongest line of its element."""
 MOST, MOST_AUGER, MISSING, MISSING_WEAK = 6.0, 5.0, -10.0, -2.5
 """Most that one core level and one Auger line can speak for their element, and that its strongest core level and any
 other line can speak against it when it is missing."""
-ANOTHER_STATE = 0.2
-"""Probability that a core level has a second chemical state that is resolved in a survey."""
+ANOTHER_STATE, ANOTHER_STATE_ALWAYS = 0.2, 0.5
+"""Probability that a core level has a second chemical state that is resolved in a survey; of C and O, the last."""
+BESIDE = 1.5
+"""Widths of a stronger peak within which a line need not be a peak of its own."""
 UNSEEN = 0.45
 """Most that the probability of an element can be whose lines lie under those of others."""
 CLAIM_CORE, CLAIM_AUGER = 1.5, 0.7
 """Standard deviations above what is expected of a line up to which a peak is left to it alone."""
-VALENCE_EV, SHALLOW_EV = 13.0, 40.0
-"""Binding energies below which peaks are the valence band, and below which a level need not be a peak."""
-LOSSES_EV, LOSS_SHARE, LOSS_WIDTH_EV = (2.0, 32.0), 0.4, 7.0
-PLASMONS_EV, PLASMON_SHARE = (12.0, 28.0), 0.3
-SHAKE_UP_EV, SHAKE_UP_SHARE = 12.0, 0.7
-SATELLITES = ((9.8, 0.12), (20.1, 0.015))
-"""How far and how strong what a stronger peak brings along may be: losses of broad peaks, of any, shake-up lines, and
-lines of the X-rays' satellites (distance below, share)."""
+VALENCE_EV, INNER_VALENCE_EV, SHALLOW_EV = 13.0, 24.0, 40.0
+"""Binding energies below which peaks are the valence band or its 2s part, and below which a level need be no peak."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ class SurveyPeaks:
         strong = np.array([min(p.significance, STRONGEST) for p in search.peaks])
         stray = STRAY / span * STRAY_FALL * (LEAST / strong) ** STRAY_FALL
         fwhm = np.array([p.fwhm_eV for p in search.peaks])
-        bare = cls(search, photon_eV, energy, area, least, fwhm, stray)
-        second = np.array([of_stronger(bare, k) is not None for k in range(area.size)], dtype=bool)
-        return replace(bare, stray=np.where(second, SECOND_PER_EV, stray))
+        stray = np.maximum(stray, secondary_rate(energy, area, fwhm))
+        stray = np.where(energy < INNER_VALENCE_EV, np.maximum(stray, PER_EV), stray)
+        return cls(search, photon_eV, energy, area, least, fwhm, stray)
 
     def strength(self, line: SurveyLine) -> float:
         """Return what its area is proportional to: factor, path ~ E^0.75, transmission taken as E^-0.5."""
@@ -129,7 +131,7 @@ class SurveyPeaks:
 
 
 def _prior(element: str) -> float:
-    probability = PRIOR_ALWAYS if element in ("C", "O") else PRIOR if element in COMMON else PRIOR_RARE
+    probability = PRIOR_ALWAYS if element in ALWAYS else PRIOR if element in COMMON else PRIOR_RARE
     return float(np.log(probability / (1.0 - probability)))
 
 
@@ -214,8 +216,9 @@ def _reading(
     seen, missing, peaks = [anchor.name], [], [at]
     expected, gains = {at: float(left[at])}, {at: evidence}
     hidden: dict[int, float] = {}
+    several = ANOTHER_STATE_ALWAYS if name in ALWAYS else ANOTHER_STATE
     for k in _other_states(survey, anchor, at, shift, left, free):
-        gain = float(np.clip(np.log(ANOTHER_STATE / (DECADES * survey.stray[k] * width)), 0.0, MOST / 2))
+        gain = float(np.clip(np.log(several / (DECADES * survey.stray[k] * width)), 0.0, MOST / 2))
         evidence += gain
         seen.append(f"{anchor.name} (another state)")
         peaks.append(int(k))
@@ -231,7 +234,9 @@ def _reading(
         near = near[[k not in peaks for k in near]] if near.size else near
         spread = _spread(survey, line, anchor)
         most = float(area * np.exp((CLAIM_AUGER if line.auger else CLAIM_CORE) * spread))
-        gain, peak = _weigh(survey, line, {main, anchor.whole}, area, near, (left, free), spread, (centre, reach / 2.5))
+        apart = SPLIT_EV if line.whole == anchor.whole else reach / 2.5
+        where = (centre, apart, shift)
+        gain, peak = _weigh(survey, line, {main, anchor.whole}, area, near, (left, free), spread, where)
         evidence += gain
         if peak is not None:
             seen.append(line.name)
@@ -288,27 +293,30 @@ def _weigh(
     near: np.ndarray,
     state: tuple[FloatArray, np.ndarray],
     spread: float,
-    place: tuple[float, float],
+    where: tuple[float, float, float],
 ) -> tuple[float, int | None]:
     """Return what a line says for its element, and the peak that it is seen as."""
     left, free = state
-    centre, scatter = place
+    centre, scatter, shift = where
     open_peaks = near[free[near]] if near.size else near
     if open_peaks.size and line.factor <= 0:
         return 0.0, int(open_peaks[np.argmax(left[open_peaks])])
     if open_peaks.size:
         off = np.log(np.maximum(left[open_peaks], 1e-300) / area) / spread
         like = (1 - SHAPED) * np.exp(-0.5 * off**2) / (spread * np.sqrt(2 * np.pi)) + SHAPED / DECADES
-        away = (survey.energy[open_peaks] - centre) / scatter
-        like *= np.exp(-0.5 * away**2) / (scatter * np.sqrt(2 * np.pi))
+        place = survey.energy[open_peaks]
+        beyond = np.maximum(np.maximum(line.low_eV + shift - place, place - shift - line.high_eV), 0.0)
+        like *= np.exp(-0.5 * ((place - centre) / scatter) ** 2 - 0.5 * beyond**2) / (scatter * np.sqrt(2 * np.pi))
         gain = np.log(like / survey.stray[open_peaks])
+        gain = np.where(np.abs(off) > TOO_FAR, np.minimum(gain, 0.0), gain)  # most of such a peak is something else
         best = int(np.argmax(gain))
         return float(np.clip(gain[best], -3.0, MOST_AUGER if line.auger else MOST)), int(open_peaks[best])
     if line.factor <= 0:
         return 0.0, None
-    beside = np.abs(survey.energy - centre) <= np.maximum(scatter * 2.5, survey.fwhm)
-    if beside.any() and float(survey.area[beside].max()) > 0.5 * area:
-        return 0.0, None  # something else covers it
+    apart = np.abs(survey.energy - centre)
+    covers = (apart <= np.maximum(scatter * 2.5, survey.fwhm)) & (survey.area > 0.5 * area)
+    if (covers | ((apart <= BESIDE * survey.fwhm) & (survey.area > area))).any():
+        return 0.0, None
     least = survey.search.least_area(line.energy_eV)
     if not np.isfinite(least) or least <= 0:
         return 0.0, None
@@ -316,32 +324,3 @@ def _weigh(
     unseen = float(log_ndtr((np.log(least) - np.log(area)) / spread))
     floor = 0.0 if line.energy_eV < SHALLOW_EV else MISSING if line.whole in needed else MISSING_WEAK
     return float(max(unseen, floor)), None
-
-
-def of_stronger(survey: SurveyPeaks, at: int, parents: Collection[int] | None = None) -> tuple[str, int] | None:
-    """Return what a peak may be of a stronger one, and which: an energy loss or an X-ray satellite.
-
-    Parameters
-    ----------
-    survey : SurveyPeaks
-    at : int
-        Number of the peak.
-    parents : collection of int, optional
-        Peaks that the stronger one must be among; shake-up lines are then known as well. All if left out.
-    """
-    away = survey.energy[at] - survey.energy
-    share = survey.area[at] / np.maximum(survey.area, 1e-300)
-    if parents is not None:
-        share[[k for k in range(share.size) if k not in parents]] = np.inf
-    broad = survey.search.peaks[at].fwhm_eV > LOSS_WIDTH_EV
-    (low, high), most = (LOSSES_EV, LOSS_SHARE) if broad else (PLASMONS_EV, PLASMON_SHARE)
-    loss = np.flatnonzero((away > low) & (away < high) & (share < most))
-    if parents is not None and not loss.size:
-        loss = np.flatnonzero((away > 2.0) & (away < SHAKE_UP_EV) & (share < SHAKE_UP_SHARE))
-    if loss.size:
-        return "energy loss or shake-up", int(loss[np.argmax(survey.area[loss])])
-    for distance, most in SATELLITES:
-        other = np.flatnonzero((np.abs(-away - distance) < 2.0) & (share < most))
-        if other.size:
-            return "X-ray satellite", int(other[np.argmax(survey.area[other])])
-    return None

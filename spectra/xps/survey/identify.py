@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .evidence import VALENCE_EV, Element, SurveyPeaks, judge, log_odds, of_stronger
+from .evidence import COMMON, UNSEEN, VALENCE_EV, Element, SurveyPeaks, judge, log_odds
 from .lines import SurveyLine
+from .losses import of_stronger
 from .peaks import Peak, PeakSearch
 
 __all__ = ["SURE", "Element", "Identification", "Unexplained", "identify"]
@@ -22,6 +23,10 @@ MAX_SHIFT_EV, PRIOR_SHIFT_EV, STATE_EV = 12.0, 3.0, 1.2
 """Charging that is tried, its standard deviation before the data, and that of positions by chemical states."""
 SURE = 0.5
 """Probability from which an element counts as there."""
+UNSHARED = 0.3
+"""Share of a peak that others may have while it still is an element's own."""
+LEAST_SHARE = 0.05
+"""Probability from which an element is named beside the one that it could be."""
 MOST_SWAPS = 12
 """Elements that are tried before those that were accepted, at most."""
 
@@ -125,6 +130,18 @@ def _accepted(survey: SurveyPeaks, lines: Mapping[str, Sequence[SurveyLine]], sh
     all of them, and each of them is left out, to see whether peaks were given to the wrong one. What an element only
     would have under a peak counts against those after it, and not against those before.
     """
+    return _best(survey, lines, shift, swaps=MOST_SWAPS)
+
+
+def _best(
+    survey: SurveyPeaks,
+    lines: Mapping[str, Sequence[SurveyLine]],
+    shift: float,
+    start: Sequence[str] = (),
+    *,
+    swaps: int = 0,
+) -> dict[str, Element]:
+    """Return the elements that explain the peaks best together, from some on, with so many swaps."""
 
     def beside(name: str, others: Mapping[str, Element]) -> Element:
         return judge(survey, name, lines[name], shift, {n: e for n, e in others.items() if n != name})
@@ -142,15 +159,17 @@ def _accepted(survey: SurveyPeaks, lines: Mapping[str, Sequence[SurveyLine]], sh
                     kept[name] = one
         return {name: kept[name] for name in order if name in kept}
 
-    kept: dict[str, Element] = {}
+    kept = built(start)
     while True:
         best = max((beside(name, kept) for name in lines if name not in kept), key=log_odds, default=None)
         if best is None or log_odds(best) <= 0:
             break
         kept[best.symbol] = best
     kept = built(list(kept))
+    if not swaps:
+        return kept
     alone = {name: beside(name, {}) for name in lines if name not in kept}
-    for name in sorted((n for n in alone if log_odds(alone[n]) > 0), key=lambda n: -log_odds(alone[n]))[:MOST_SWAPS]:
+    for name in sorted((n for n in alone if log_odds(alone[n]) > 0), key=lambda n: -log_odds(alone[n]))[:swaps]:
         trial = built([name, *kept])
         kept = trial if _together(trial) > _together(kept) else kept
     for name in sorted(kept, key=lambda n: kept[n].evidence):
@@ -174,6 +193,7 @@ def _rivalry(
 ) -> tuple[Element, ...]:
     """Return all elements with the probability that they have against those that could stand for them."""
     judged: dict[str, Element] = {}
+    together = _together(accepted)
     for name, one in accepted.items():
         others = {n: e for n, e in accepted.items() if n != name}
         rivals = []
@@ -185,9 +205,16 @@ def _rivalry(
                 rivals.append(tried)
         weights = np.exp(np.clip([log_odds(one), *(log_odds(r) for r in rivals)], -60, 60))
         shares = weights / (1.0 + weights.sum())
-        near = tuple(r.symbol for r, s in zip(rivals, shares[1:], strict=True) if s > 0.05)
-        judged[name] = _stated(one, float(shares[0]), near)
-        for rival, share in zip(rivals, shares[1:], strict=True):
+        near = tuple(r.symbol for r, s in zip(rivals, shares[1:], strict=True) if s > LEAST_SHARE)
+        swaps = 0 if name in COMMON else MOST_SWAPS
+        without = _best(survey, {n: o for n, o in lines.items() if n != name}, shift, list(others), swaps=swaps)
+        odds = float(np.clip(together - _together(without), -60, 60))
+        share = min(float(shares[0]), 1.0 / (1.0 + np.exp(-odds)))
+        instead = {n: (e, 1.0 - share) for n, e in without.items() if n not in accepted and share < 1.0 - LEAST_SHARE}
+        near += tuple(n for n in instead if n not in near)
+        own = [k for k in one.peaks if _claimed(others, k) < UNSHARED * survey.area[k]]
+        judged[name] = _stated(one, share if own else min(share, UNSEEN), near)
+        for rival, share in [*zip(rivals, shares[1:], strict=True), *instead.values()]:
             if share > judged.get(rival.symbol, Element(rival.symbol, 0.0, 0.0)).probability:
                 judged[rival.symbol] = _stated(rival, float(share), (name,))
     for name in lines:
@@ -195,6 +222,11 @@ def _rivalry(
             one = judge(survey, name, lines[name], shift, accepted)
             judged[name] = one
     return tuple(sorted(judged.values(), key=lambda one: -one.probability))
+
+
+def _claimed(elements: Mapping[str, Element], peak: int) -> float:
+    """Return most of the area of a peak that some elements account for."""
+    return sum(one.expected.get(peak, 0.0) + one.hidden.get(peak, 0.0) for one in elements.values())
 
 
 def _stated(one: Element, probability: float, rivals: tuple[str, ...]) -> Element:
@@ -239,7 +271,7 @@ def _explained(
         if k in labels:
             continue
         covered = sum(one.hidden.get(k, 0.0) for one in accepted.values())
-        of = of_stronger(survey, k, labels)
+        of = of_stronger(survey.energy, survey.area, survey.fwhm, k, labels)
         if survey.energy[k] - shift < VALENCE_EV:
             words = "valence band"
         elif covered > 0.5 * peak.area:

@@ -53,7 +53,7 @@ class SurveyPipeline(SeriesPipeline[Datasets]):
     """Surveys from vendor file to elements and composition."""
 
     name = "xps_survey"
-    version = "1"
+    version = "2"
     technique = "xps"
     recipe_model = SurveyRecipe
     formats = FORMATS

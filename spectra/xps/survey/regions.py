@@ -139,9 +139,9 @@ def _ends(
             if k in inside:
                 claimed = min(one.expected[k], peaks[k].area)
                 disturbed[one.symbol] = disturbed.get(one.symbol, 0.0) + claimed / whole
-            elif k not in own and low < peaks[k].energy_eV < centre:
+            elif k not in own and low - peaks[k].fwhm_eV < peaks[k].energy_eV < centre:
                 low = max(low, 0.5 * (peaks[k].energy_eV + centre))
-            elif k not in own and centre + doublet < peaks[k].energy_eV < high:
+            elif k not in own and centre + doublet < peaks[k].energy_eV < high + peaks[k].fwhm_eV:
                 high = min(high, 0.5 * (peaks[k].energy_eV + centre + doublet))
     return (low, high), disturbed
 
