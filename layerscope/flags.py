@@ -288,7 +288,7 @@ _LIST = (
     _note(
         "AXIS_UNCALIBRATED",
         "no known edge calibrates the energy axis: energies are those of the file, within the error as given",
-        "name two known edges: calibration",
+        "state what calibrates it: two known edges (calibration), or a reference (energy)",
         of_series=True,
     ),
     _note(
@@ -302,6 +302,77 @@ _LIST = (
         "give the spectrum as measured",
         of_series=True,
     ),
+    # --- scans over an absorption edge
+    _note("COLUMN_TWICE", "a column's name stands twice in the file; which one is used, as given", "check the numbers"),
+    _note("STALE_RANGE", "the header states the range of some other scan", "nothing; the data's own range is used"),
+    _note("HEADER", "the file breaks a rule of its format that no number rests on", "mend what wrote it"),
+    Flag("SCAN_STOPPED", "so many points of the scan were measured", "measure it again if its end is needed"),
+    Flag("OTHER_RATIO", "a ratio in the file is not that of its own columns", "ask how the file was processed"),
+    _note("FIXED_STEP", "the step in the file was set by its user, not fitted", "use the one stated here"),
+    Flag(
+        "SHORT_PRE_EDGE",
+        "the scan leaves too little for a line before the edge",
+        "measure from farther below, or state ranges that the scan has",
+    ),
+    Flag(
+        "SHORT_POST_EDGE",
+        "the scan leaves too little for a line after the edge",
+        "measure farther up, or state ranges that the scan has",
+    ),
+    Flag(
+        "NEGATIVE_EDGE",
+        "the signal over the flux falls at the edge: a dark level is in the readings",
+        "measure it without beam and state it: dark",
+    ),
+    _note(
+        "DWELL_CHANGED",
+        "all readings jump together by the factors given: the counting time changed inside the scan",
+        "nothing where dark levels are small: the ratio does not see it; the noise changes",
+    ),
+    Flag(
+        "SUM_UNEQUAL",
+        "a sum made by the control program holds different numbers of sweeps at different energies",
+        "use the single sweeps",
+    ),
+    _note("SUM_LEFT_OUT", "the sum of sweeps that are used one by one is left out", "nothing"),
+    _note(
+        "MONITOR_STRUCTURE",
+        "the flux itself changes at the edge, by as much as given: what monitor and sample see differently stays",
+        "compare with a scan of a photodiode: photodiode",
+    ),
+    Flag(
+        "MONITORS_DISAGREE",
+        "two monitors differ along the scan by as much as given: the slope of the spectrum depends on which is taken",
+        "find out which sees the beam as the sample does: monitor",
+    ),
+    Flag(
+        "WRONG_MONITOR", "the monitor that is used follows the edge more than the other one", "use the other: monitor"
+    ),
+    _note("ENCODER_OFFSET", "two columns of energy differ by as much as given", "state which is meant, or shift_eV"),
+    _note("GLITCH", "single points lie far from where their neighbours put them", "see the recipe: glitches"),
+    _note(
+        "YIELDS_DISAGREE",
+        "electron and fluorescence yield differ in their maxima or forms: depth, saturation, or another thing",
+        "say which one the numbers are of; do not compare samples across them",
+    ),
+    Flag(
+        "SUBSTRATE_SIGNAL",
+        "the maximum lies where the C=O pi* of adhesive carbon tape does",
+        "measure a blank tape; take C=O of the tape as a competing assignment",
+    ),
+    _note("GAIN_DRIFT", "repeats differ in height by as much as given; it is taken out before merging", "nothing"),
+    Flag(
+        "DOSE",
+        "repeats change from one to the next, beyond gain, shift and slope: the beam changes the sample",
+        "measure with less beam; extrapolate to none",
+    ),
+    Flag(
+        "NOT_ALIGNED",
+        "energies could not be put on those of the first sample, for the reason given",
+        "measure a reference at the same time; until then the error is that of two scans",
+    ),
+    Flag("EDGE_DIFFERS", "the file names another edge than is analysed", "check element and edge"),
+    Flag("NOT_NORMALISED", "the spectrum could not be normalised, for the reason given", "state ranges it has"),
     # --- the cell's record
     _note("BEFORE_RECORD", "the frame lies before the cycler's record", "check clock and offset"),
     _note("AFTER_RECORD", "the frame lies after the cycler's record", "check clock and offset"),

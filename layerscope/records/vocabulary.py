@@ -127,6 +127,8 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("valence.ni", "dimensionless", "mean oxidation state of nickel by a named law"),
     ("edge.position", "energy", "position of an absorption edge by a named criterion"),
     ("edge.step", "intensity dimensionless", "height of an absorption edge"),
+    ("edge.level", "intensity dimensionless", "value at one energy, line before the edge taken off"),
+    ("edge.shift", "energy", "position of an edge less that of the first sample"),
     ("edge.white_line_height", "intensity dimensionless", "height of the white line"),
     ("edge.area", "energy_area", "net intensity of an edge between stated energies"),
     ("edge.share", "fraction", "share of a part of an edge, such as its pre-peak, in its net intensity"),

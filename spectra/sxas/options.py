@@ -1,17 +1,20 @@
-"""What a recipe may say of scans: their files, what columns mean, how they are normalised and aligned."""
+"""What a recipe may say of scans: their files, what columns mean, how they are normalised and put on one energy."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.measured import options
 from layerscope.measured.delimited import Column, ColumnsTable
+from layerscope.options import Positive, RecipeModel
 
-from .scan import SIGNALS
+from .edges import Edge, Range
+from .normalise import Definition
+from .scan import ROLES, SIGNALS
 
-__all__ = ["Mode", "ScanColumnsTable", "SeriesTable"]
+__all__ = ["EnergyTable", "Mode", "NormaliseTable", "ScanColumnsTable", "SeriesTable"]
 
 Mode = Literal["tey", "aey", "pey", "tfy", "pfy", "ipfy", "mu"]
 """A signal that can stand for the absorption."""
@@ -51,7 +54,71 @@ class ScanColumnsTable(ColumnsTable):
         return self
 
 
+def _roles(dark: dict[str, float]) -> dict[str, float]:
+    unknown = [role for role in dark if role not in ROLES]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no channel (known: {', '.join(ROLES)})")
+    return dark
+
+
 class SeriesTable(options.SeriesTable):
     """The scans of one sample at one edge: repeats, each in a file of its own or several in one."""
 
     columns: ScanColumnsTable | None = Field(default=None, description="meaning of the columns of a text file")
+    scan: str | None = Field(default=None, description="which of the scans in the files are meant, by their name")
+    dark: Annotated[dict[str, float], AfterValidator(_roles)] = Field(
+        default_factory=dict,
+        description="readings without beam, taken off before anything, e.g. tey = 7500",
+    )
+
+
+class NormaliseTable(RecipeModel):
+    """What spectra are normalised by; ranges that are not given are those of the edge, see `layerscope edges`."""
+
+    kind: Literal["area", "step", "point", "none"] = Field(
+        default="area", description="area of the edge, step between two lines, value at one energy, or not at all"
+    )
+    pre_eV: Range | None = Field(default=None, description="range of the line before the edge")
+    post_eV: Range | None = Field(default=None, description="range of the line after the edge, for a step")
+    area_eV: Range | None = Field(default=None, description="range of the area")
+    at_eV: Positive | None = Field(
+        default=None,
+        description="where the step is taken, by default the middle of where its maximum is looked for; "
+        "or the single energy, by default where the area ends",
+    )
+    pre_degree: Literal[0, 1] = Field(default=1, description="degree of the line before the edge")
+
+    def definition(self, edge: Edge) -> Definition | None:
+        """Return all limits for an edge; None where spectra are not normalised."""
+        if self.kind == "none":
+            return None
+        area = self.area_eV or edge.area_eV
+        at = area[1] if self.kind == "point" else (edge.search_eV[0] + edge.search_eV[1]) / 2
+        return Definition(
+            kind=self.kind,
+            pre_eV=self.pre_eV or edge.pre_eV,
+            post_eV=self.post_eV or edge.post_eV,
+            area_eV=area,
+            at_eV=self.at_eV or at,
+            degree=self.pre_degree,
+        )
+
+
+class EnergyTable(RecipeModel):
+    """How energies are calibrated, and how sure they are."""
+
+    align: Literal["none", "reference"] = Field(
+        default="none", description="reference: samples are put on the first one's energies by their reference channels"
+    )
+    reach_eV: Positive = Field(default=1.5, description="largest shift that is looked for")
+    shift_eV: float = Field(default=0.0, description="added to all energies of the files")
+    known_eV: Positive | None = Field(
+        default=None, description="energy of the reference channel's maximum: all energies are shifted so that it fits"
+    )
+    sigma_eV: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="standard error of the scale as a whole, in every position and no difference"
+    )
+    repeat_eV: Annotated[float, Field(ge=0)] = Field(
+        default=0.03, description="standard error between samples that no reference channel aligns"
+    )
+    convention: str = Field(default="", description="what the scale rests on, in words, for the record")

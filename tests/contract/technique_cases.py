@@ -69,6 +69,28 @@ def _one_block(path: Path, region: str, axis: np.ndarray, counts: np.ndarray, co
     path.write_text("\r\n".join([*head, *block, "end of experiment", ""]), newline="")
 
 
+def _sxas(folder: Path) -> None:
+    """Write two sweeps over O K of one sample and one of another, as the control system of a beamline does."""
+    energy, rng = np.arange(512.0, 556.0, 0.25), np.random.default_rng(RNG_SEED)
+    head = "Date: 3/29/2024\n\nFrom File\nMono Energy\nC:\\O.txt\n: 512.0\n: 555.75\n: 0.25\n"
+    head += "Delay After Move (s): 0\nCount Time (s): 1\nScan Number: 1\n\n"
+    head += "Time (s)\tMono Energy\tCounter 0\tCounter 1\tCounter 2\n"
+    for name, share in (("a1", 0.1), ("a2", 0.1), ("b1", 0.2)):
+        flux = 1e6 * (1 + 0.002 * (energy - 512.0))
+        mu = 0.4 + 0.5 / (1 + np.exp(530.0 - energy)) + share * np.exp(-((energy - 531.0) ** 2))
+        signal = flux * mu * (1 + 1e-3 * rng.normal(size=energy.size))
+        rows = [
+            f"{k}\t{e:.3f}\t{a:.1f}\t{b:.1f}\t{b:.1f}"
+            for k, (e, a, b) in enumerate(zip(energy, flux, signal, strict=True))
+        ]
+        (folder / f"scan_{name}.txt").write_text(head + "\n".join(rows) + "\n")
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "sxas"\nsample = "A"\nedge = "O K"\nnormalise = { pre_eV = [513, 525] }\n'
+        '[[series]]\nname = "a"\nfiles = ["scan_a1.txt", "scan_a2.txt"]\n'
+        '[[series]]\nname = "b"\nsample = "B"\nfiles = ["scan_b1.txt"]\n'
+    )
+
+
 def _frames(folder: Path, axis: np.ndarray, frames: list[np.ndarray]) -> None:
     with zipfile.ZipFile(folder / "frames.zip", "w") as archive:
         for k, y in enumerate(frames):
@@ -140,6 +162,7 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     "xps": _xps,
     "casaxps": _casaxps,
     "xps_survey": _xps_survey,
+    "sxas": _sxas,
     "xrd_peaks": _xrd_peaks,
     "rietveld": _rietveld,
     "eels": _eels,

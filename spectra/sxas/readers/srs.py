@@ -46,7 +46,6 @@ def read(raw: RawFile) -> list[Scan]:
     if roles is None:
         raise raw.error("the columns of the signals are not known", hint=f"columns: {', '.join(names)}; give a map")
     about = dict(_ENTRY.findall(head))
-    encoder = {"setpoint": "iddenergy"} if "iddenergy" in names else {}
     station = re.search(r"SRSPRJ='([^']*)'", head)
     start = None
     with suppress(ValueError):
@@ -56,7 +55,7 @@ def read(raw: RawFile) -> list[Scan]:
         scan_of(
             table,
             photon_energies(raw, names[0], table.numbers(0)),
-            {**roles, **encoder},
+            roles,
             start_time=start,
             metadata={
                 "endstation": f"Diamond {station[1].strip()}" if station else "Diamond",

@@ -43,7 +43,6 @@ _ROLES = {
     "iref": "reference",
     "irefer": "reference",
 }
-_RATIOS = {"mutrans", "mufluor", "normtrans", "normfluor", "mu", "norm"}
 _EDGES = re.compile(r"K|L[1-3]?|M[1-5]?|N[1-7]?|O[1-7]?")
 _RECOMMENDED = ("facility.name", "facility.xray_source", "beamline.name", "scan.start_time", "sample.name")
 _UNITS = {"sample.temperature": "K C F", "facility.energy": "GeV MeV", "facility.current": "mA A"}

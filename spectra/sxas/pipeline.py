@@ -1,0 +1,134 @@
+"""The pipeline ``sxas``: scans of one edge of several samples in, records and arrays out.
+
+All samples of a recipe go together: their energies are put on those of the first, and what is fitted is fitted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from layerscope.errors import DataError, LayerscopeError
+from layerscope.measured.series import MeasuredSeries
+from layerscope.records import ResultRecord
+from layerscope.runs.build import remarks
+from layerscope.runs.levels import read_as_named, read_levels, reject_levels, side_files
+from layerscope.runs.pipeline import PipelineOutput, RunContext
+from layerscope.runs.summary import SummaryTable
+from layerscope.runs.technique import SeriesPipeline
+
+from .edges import Edge, find_edge
+from .options import SeriesTable
+from .readers import FORMATS, read
+from .recipe import SxasRecipe
+from .records import Sample, arrays_of, notes_of, quantities_of, sample_of
+from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
+from .scan import Scan
+from .tables import METHOD, summary_tables
+
+__all__ = ["PIPELINE", "SxasPipeline"]
+
+Scans = MeasuredSeries[Scan]
+
+
+class SxasPipeline(SeriesPipeline[Scans]):
+    """Soft X-ray absorption from beamline file to record."""
+
+    name = "sxas"
+    version = "1"
+    technique = "sxas"
+    recipe_model = SxasRecipe
+    formats = FORMATS
+
+    def read(self, recipe: SxasRecipe, table: SeriesTable) -> Scans:
+        """Return the scans of one sample, those named in the table if it names some."""
+        found = read_levels(recipe, table, read)
+        if not found.levels:
+            raise found.rejected[0].error
+        others = tuple(side_files(recipe, recipe.photodiode))
+        if table.scan is None:
+            return replace(found, others=others)
+        levels = tuple(level for level in found.levels if level.measurement.sample == table.scan)
+        if not levels:
+            known = ", ".join(dict.fromkeys(repr(level.measurement.sample) for level in found.levels))
+            raise DataError(f"there is no scan {table.scan!r}", source=table.files[0], hint=f"the files hold {known}")
+        return replace(found, levels=levels, others=others)
+
+    def tried(self, recipe: SxasRecipe, series: Scans) -> Sequence[LayerscopeError]:
+        """Return what of a sample's scans cannot be used."""
+        edge_of(series.levels[0].measurement, None if recipe.edge is None else find_edge(recipe.edge))
+        return [one.error for one in series.rejected]
+
+    def groups(self, recipe: SxasRecipe) -> Sequence[Sequence[SeriesTable]]:
+        """Return all samples as one task."""
+        return (recipe.series,)
+
+    def run(self, recipe: SxasRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+        """Yield the records and arrays of every sample."""
+        reduced: list[tuple[Scans, Reduced, Edge]] = []
+        diode = self._diode(recipe)
+        for done, table in enumerate(recipe.series):
+            context.progress(done, len(recipe.series), table.sample or table.name or recipe.sample)
+            state, inputs = table.state(recipe.sample), side_files(recipe, *table.files)
+            with context.guard(state=state, inputs=inputs, method=METHOD):
+                series = self.read(recipe, table)
+                reject_levels(context, series, series.rejected, METHOD)
+                edge = _edge(series, recipe, [one for _, _, one in reduced])
+                how = _reduction(recipe, table, edge, diode)
+                scans = [level.measurement for level in series.levels]
+                reduced.append((series, reduce_scans(scans, how), edge))
+        if reduced:
+            yield from _outputs(reduced, recipe, context)
+
+    def _diode(self, recipe: SxasRecipe) -> Diode | None:
+        if recipe.photodiode is None:
+            return None
+        scan = read_as_named(recipe, recipe.photodiode, read).scans[0]
+        return diode_of(replace(scan, source=recipe.photodiode), recipe.monitor)
+
+    def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
+        """Return the edges of all samples."""
+        return summary_tables(records)
+
+
+def _edge(series: Scans, recipe: SxasRecipe, before: Sequence[Edge]) -> Edge:
+    """Return the edge of a sample, which is that of all of them."""
+    found = edge_of(series.levels[0].measurement, None if recipe.edge is None else find_edge(recipe.edge))
+    if before and before[0] != found:
+        raise DataError(
+            f"the scans are of {found.name}, those of the first sample of {before[0].name}",
+            source=series.files[0].path,
+            hint="one recipe holds one edge; say which: edge = 'O K'",
+        )
+    return found
+
+
+def _reduction(recipe: SxasRecipe, table: SeriesTable, edge: Edge, diode: Diode | None) -> Reduction:
+    dark: Mapping[str, float] = table.dark
+    return Reduction(edge, recipe.mode, recipe.monitor, dark, diode, recipe.repeats, recipe.glitches)
+
+
+def _outputs(
+    reduced: Sequence[tuple[Scans, Reduced, Edge]], recipe: SxasRecipe, context: RunContext
+) -> Iterator[PipelineOutput]:
+    """Yield what is to be said of every sample, energies aligned on the first one's."""
+    placed, _ = aligned([one for _, one, _ in reduced], recipe.energy)
+    definition = recipe.normalise.definition(reduced[0][2])
+    samples = [sample_of(series, one, edge, definition) for (series, _, edge), one in zip(reduced, placed, strict=True)]
+    for sample in samples:
+        arrays = arrays_of(sample, context)
+        yield PipelineOutput((_record(sample, samples[0], recipe, context),), {arrays.name: arrays})
+
+
+def _record(sample: Sample, first: Sample, recipe: SxasRecipe, context: RunContext) -> ResultRecord:
+    return context.record(
+        state=sample.series.state(None, sample.edge.name),
+        inputs=sample.series.inputs(f"{sample.edge.name};{sample.series.whole.series or sample.series.sample}"),
+        method=METHOD,
+        quantities=quantities_of(sample, first, recipe.energy),
+        quality=remarks(sample.flags),
+        notes=notes_of(sample),
+    )
+
+
+PIPELINE = SxasPipeline()

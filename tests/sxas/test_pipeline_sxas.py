@@ -1,0 +1,134 @@
+"""From raw scans to records: real files, and simulated ones whose numbers are known."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerscope.records import ResultRecord
+from layerscope.runs.execute import RunSummary, execute
+
+HEAD = 'layerscope = 1\npipeline = "sxas"\nsample = "S"\n'
+
+
+def run(folder: Path, text: str, *files: Path) -> RunSummary:
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+    (folder / "recipe.toml").write_text(HEAD + text, "utf-8")
+    return execute(folder / "recipe.toml", folder / "run", figures=False)
+
+
+def value(record: ResultRecord, name: str, component: str | None = None) -> float:
+    (found,) = [q.value for q in record.quantities if q.name == name and component in (None, q.component)]
+    assert found is not None
+    return found
+
+
+def names(record: ResultRecord) -> set[str]:
+    return {flag.partition(":")[0] for flag in record.flags}
+
+
+@pytest.mark.parametrize(("mode", "place"), [("tey", 707.74), ("tfy", 707.12)])
+def test_the_iron_scan_gives_its_l3_maximum(mode: str, place: float, shared_data: Path, tmp_path: Path) -> None:
+    file = shared_data / "sxas" / "236463.dat"
+    found = run(tmp_path, f'mode = "{mode}"\n[[series]]\nfiles = ["236463.dat"]\n', file)
+    (record,) = found.run.records
+    assert value(record, "edge.position", "Fe L3 maximum") == pytest.approx(place, abs=0.006)
+    assert value(record, "edge.area") > 0
+    (position,) = [q for q in record.quantities if q.component == "Fe L3 maximum"]
+    assert set(position.budget) == {"counting", "sampling", "energy_scale"}
+
+
+def test_the_triple_of_cobalt_is_merged_without_its_sum(shared_data: Path, tmp_path: Path) -> None:
+    files = [shared_data / "sxas" / f"SigScan75331-{k}.txt" for k in ("0001", "0002", "0003", "Sum")]
+    listed = ", ".join(f'"{file.name}"' for file in files)
+    found = run(tmp_path, f"[[series]]\nfiles = [{listed}]\n", *files)
+    (record,) = found.run.records
+    assert record.status == "warning"
+    assert {"SUM_UNEQUAL", "DWELL_CHANGED", "GAIN_DRIFT", "NOT_NORMALISED", "YIELDS_DISAGREE"} <= names(record)
+    assert value(record, "edge.position", "Co L3 maximum") == pytest.approx(779.71, abs=0.01)
+    assert value(record, "edge.position", "Co L3 centroid") == pytest.approx(779.95, abs=0.05)
+    assert "scans used: 0, 1, 2" in record.notes[0]
+
+
+def test_normalisation_that_does_not_fit_says_so_and_one_that_fits_is_stated(shared_data: Path, tmp_path: Path) -> None:
+    file = shared_data / "sxas" / "htxs_scan.881"
+    text = "[[series]]\nfiles = ['htxs_scan.881']\ndark = {{ tey = 7500 }}\n[normalise]\nkind = 'step'\n{}"
+    (refused,) = run(tmp_path, text.format(""), file).run.records
+    assert "NOT_NORMALISED:pre_eV = [515, 525] does not fit the scan from 520 to 579 eV" in refused.flags
+    (record,) = run(tmp_path, text.format("pre_eV = [520, 527]\n"), file).run.records
+    assert "NOT_NORMALISED" not in names(record)
+    assert "NEGATIVE_EDGE" not in names(record)
+    assert 0.08 < value(record, "edge.step") < 0.16
+    assert any("through 520 to 527 eV" in note for note in record.notes)
+
+
+def test_a_group_of_an_athena_project_is_chosen_by_name_and_agrees_with_its_step(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    file = shared_data / "sxas" / "S_CAMD.prj"
+    found = run(tmp_path, "[[series]]\nfiles = ['S_CAMD.prj']\nscan = 'PdS (ox. 2-)'\n", file)
+    (record,) = found.run.records
+    assert any(note.endswith("the file says 0.034991: the same") for note in record.notes)
+
+
+def curves(folder: Path, shifts: tuple[float, ...], height: tuple[float, ...]) -> str:
+    """Write a sample a file, with a reference channel; each lies at an energy of its own."""
+    x, text = np.arange(512.0, 580.0, 0.2), ""
+    for k, (shift, share) in enumerate(zip(shifts, height, strict=True)):
+        rng, e = np.random.default_rng(k), x - shift
+        flux = 1e6 * (1 + 0.001 * (x - 512.0))
+        reference = flux * (0.2 + 0.5 / (1 + np.exp(533.0 - e)) + 0.4 * np.exp(-(((e - 531.0) / 0.7) ** 2)))
+        signal = flux * (0.4 + share * (1 / (1 + np.exp(536.0 - e)) + 0.5 * np.exp(-(((e - 530.5) / 0.8) ** 2))))
+        columns = [y * (1 + 1e-3 * rng.normal(size=x.size)) for y in (signal, reference)]
+        rows = "".join(f"{a:.2f},{b:.1f},{c:.2f},{d:.2f}\n" for a, b, c, d in zip(x, flux, *columns, strict=True))
+        (folder / f"s{k}.csv").write_text("E,i0,tey,ref\n" + rows)
+        text += f"[[series]]\nname = 's{k}'\nfiles = ['s{k}.csv']\n"
+        text += "columns = { energy = 'E', i0 = 'i0', tey = 'tey', reference = 'ref' }\n"
+    return text
+
+
+def test_samples_share_an_energy_scale_and_a_damaged_one_spoils_no_other(tmp_path: Path) -> None:
+    text = curves(tmp_path, (0.0, 0.4, 0.0), (0.2, 0.3, 0.2))
+    (tmp_path / "s2.csv").write_text("E,i0,tey,ref\n515,1,nan,1\n")
+    found = run(
+        tmp_path, 'edge = "O K"\nnormalise = { pre_eV = [513, 525] }\nenergy = { align = "reference" }\n' + text
+    )
+    good = sorted((r for r in found.run.records if r.status != "failed"), key=lambda record: record.state.series or "")
+    (failed,) = found.failed
+    assert failed.problem is not None
+    assert "s2.csv" in f"{failed.problem.source}"
+    assert [record.state.series for record in good] == ["s0", "s1"]
+    shift = value(good[1], "instrument.zero_shift")
+    assert shift == pytest.approx(-0.4, abs=0.02)
+    areas = [value(record, "edge.area") for record in good]
+    assert areas[1] / areas[0] == pytest.approx(1.5, rel=0.02)
+    normalised = [a.load().components["normalised by area"][0] for a in found.run.arrays.values()]
+    assert len(normalised) == 2
+    assert np.abs(np.interp(540.0, found.run.arrays[next(iter(found.run.arrays))].axis, normalised[0])) > 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ('edge = "Co L3"\n', "does not hold the edge Co L3"),
+        ('mode = "pfy"\n', "no partial fluorescence yield"),
+    ],
+)
+def test_a_wrong_edge_or_signal_is_one_typed_problem(recipe: str, words: str, tmp_path: Path) -> None:
+    found = run(tmp_path, recipe + curves(tmp_path, (0.0,), (0.2,)))
+    (record,) = found.failed
+    assert record.problem is not None
+    assert record.problem.kind == "data"
+    assert words in record.problem.message
+
+
+def test_a_photodiode_divides_every_sample(shared_data: Path, tmp_path: Path) -> None:
+    files = [shared_data / "sxas" / name for name in ("sxr129578.asc", "sxr129577.asc")]
+    text = "photodiode = 'sxr129577.asc'\nedge = 'C K'\n[[series]]\nfiles = ['sxr129578.asc']\n"
+    (record,) = run(tmp_path, text, *files).run.records
+    assert {item.path for item in record.inputs} == {"sxr129578.asc", "sxr129577.asc"}
+    assert any("photodiode scan sxr129577.asc" in note for note in record.notes)
