@@ -163,6 +163,13 @@ _LIST = (
         "were cut off",
         "copy the file again; if the scan was stopped, nothing",
     ),
+    Flag(
+        "FURTHER_BAND",
+        "a band that the table of the edge does not know, as given, was added because BIC wants it: amounts of its "
+        "neighbours depend on where it is",
+        "name it in the recipe's bands, or look what it belongs to",
+        of_series=True,
+    ),
     Flag("LEVELS_LEFT_OUT", "so many levels of the file could not be used", "see their failed records and the notes"),
     Flag("REGIONS_LEFT_OUT", "regions that could not be fitted are missing here", "see their failed records"),
     Flag("FRAMES_FAILED", "frames that could not be used", "see their failed records"),

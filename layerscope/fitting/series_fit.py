@@ -199,6 +199,11 @@ class SeriesFit:
             curve = curve + basis.offset
         return np.asarray(curve[:, : self.y.shape[1]] + self.batch.data.offset[self.group])
 
+    def columns(self) -> FloatArray:
+        """Return what the coefficients multiply, data-borne columns last, shape (L, m, n)."""
+        basis = self.batch.evaluator.basis(self._rows(), self._parameters(), derivatives=False)
+        return basis.columns[..., : self.y.shape[1]]
+
     def _parameters(self) -> FloatArray:
         """Return the model's nonlinear parameters in every pattern, shape (L, Q)."""
         solution, at = self.batch.solution, [self.group]

@@ -1,0 +1,340 @@
+"""Features of an edge in all samples: places, amounts and shares, differences and ratios, each with a named error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layerscope.errors import DataError
+from layerscope.fitting.compare import Comparison, compare
+from layerscope.fitting.result import SeriesFit
+from layerscope.fitting.shapes import FloatArray
+
+from .ensemble import (
+    QUICK,
+    Derived,
+    MemberFit,
+    default_members,
+    fit_members,
+    member_weights,
+    pair,
+    split_error,
+)
+from .model import BACKGROUND, STEP, Band, EdgeBands, EdgeData, Member
+
+__all__ = ["EdgeFit", "Estimate", "Feature", "fit_edge"]
+
+#: Kinds of numbers of one sample, and what each is called against another sample.
+AGAINST = {"position": "shift", "amount": "ratio", "share": "share_change"}
+FURTHER = "further"  # bands that the table does not know
+FURTHER_WIDTHS = (1.2, 2.5, 4.5)  # eV
+MOST_FURTHER = 3
+DECISIVE = 10.0  # difference of BIC from which a further band is taken
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the parts of its error, each one standard deviation.
+
+    Attributes
+    ----------
+    value : float
+    budget : dict
+        ``counting``, ``background``, ``ensemble`` and, where it matters, ``energy_scale`` and ``saturation``.
+    """
+
+    value: float
+    budget: dict[str, float]
+
+    @property
+    def sigma(self) -> float:
+        """One standard error."""
+        return float(np.sqrt(sum(part**2 for part in self.budget.values())))
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number of one sample.
+
+    Attributes
+    ----------
+    kind : str
+        ``position`` (eV), ``amount`` (share of the edge's area), ``share`` (of a region); against another sample
+        ``shift`` (eV), ``ratio`` and ``share_change``.
+    component : str
+        Band or region.
+    sample : int
+    estimate : Estimate
+    against : int or None
+        The other sample.
+    """
+
+    kind: str
+    component: str
+    sample: int
+    estimate: Estimate
+    against: int | None = None
+
+
+@dataclass(frozen=True)
+class EdgeFit:
+    """The joint fit of one edge in L samples.
+
+    Attributes
+    ----------
+    bands : EdgeBands
+        Those fitted, bands added by BIC included.
+    data : EdgeData
+    features : tuple of Feature
+    members : tuple of Member
+    redchi, weight : ndarray, shape (members,)
+    choice : Comparison
+        Numbers of bands by BIC.
+    central : SeriesFit
+        The default member.
+    area : ndarray, shape (L,)
+        Area of the edge in units of the signal times eV.
+    """
+
+    bands: EdgeBands
+    data: EdgeData
+    features: tuple[Feature, ...]
+    members: tuple[Member, ...]
+    redchi: FloatArray
+    weight: FloatArray
+    choice: Comparison
+    central: SeriesFit
+    area: FloatArray
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader must know: the flags of the default member, and bands that the table does not know."""
+        further = [f"FURTHER_BAND:{b.name} {place:.1f} eV" for b, place in self._further()]
+        return (*self.central.flags(), *further)
+
+    def _further(self) -> list[tuple[Band, float]]:
+        bands = [b for b in self.bands.band if b.name.startswith(FURTHER)]
+        return [(b, float(self.central.value(f"{b.name}_center").mean())) for b in bands]
+
+    def find(self, kind: str, component: str, sample: int = 0) -> Estimate:
+        """Return one of the numbers.
+
+        Raises
+        ------
+        KeyError
+            If the fit has no such number.
+        """
+        for feature in self.features:
+            if (feature.kind, feature.component, feature.sample) == (kind, component, sample):
+                return feature.estimate
+        raise KeyError(f"{kind} of {component} in sample {sample}")
+
+    def curves(self, sample: int) -> dict[str, FloatArray]:
+        """Return what the figure draws, over the area of the edge: energy, data, fit, residual, and each band."""
+        fit, use = self.central, self.central.root_weight[sample] > 0
+        lines, _ = fit.component_curves()
+        x = fit.x[sample]
+        below = sum(
+            fit.value(name)[sample] * column[sample] for name, column in _columns(fit).items() if name != BACKGROUND[-1]
+        )
+        area = self.area[sample] / self.data.scale[sample]
+        found = {"energy": x[use], "data": ((fit.y[sample] - below) / area)[use]}
+        found["fit"] = ((fit.expected[sample] - below) / area)[use]
+        found["residual"] = fit.residual[sample][use]
+        continuum = fit.value(BACKGROUND[-1])[sample] * _columns(fit)[BACKGROUND[-1]][sample]
+        found |= {name: (line[sample] / area)[use] for name, line in lines.items()}
+        found[STEP] = found[STEP] + (continuum / area)[use]
+        return found
+
+
+def _columns(fit: SeriesFit) -> dict[str, FloatArray]:
+    data = fit.batch.data
+    assert data.columns is not None  # noqa: S101 - the model has no other background
+    return {name: data.columns[fit.group, :, k] for k, name in enumerate(data.column_names)}
+
+
+def fit_edge(
+    data: EdgeData,
+    bands: EdgeBands,
+    area_eV: tuple[float, float],
+    *,
+    members: Sequence[Member] | None = None,
+    against: int = 0,
+    lost: float = 0.0,
+) -> EdgeFit:
+    """Fit an edge in all samples at once, choose its bands by BIC, and repeat it over an ensemble.
+
+    Parameters
+    ----------
+    data : EdgeData
+    bands : EdgeBands
+        Optional bands are taken where BIC wants them, and up to three more that the table does not know.
+    area_eV : (float, float)
+        Range of the area that amounts are normalised to: a definition.
+    members : sequence of Member, optional
+        Those of `ensemble.default_members`; the first one is the default member.
+    against : int
+        The sample that others are compared with.
+    lost : float
+        Standard deviation of the share of the signal that saturation may take at the maximum.
+
+    Raises
+    ------
+    DataError
+        If the sample to compare with is not there.
+    FitError
+        If the fit cannot be posed.
+    """
+    if not 0 <= against < data.n_samples:
+        raise DataError(f"there is no sample {against} to compare with")
+    ensemble = tuple(members or default_members(bands))
+    chosen, choice, central = _choose(data, bands, [m for m in ensemble if m.window == ensemble[0].window], area_eV)
+    starts = _starts(central)
+    fits = fit_members(data, chosen, ensemble, area_eV, starts, QUICK)
+    ordered = tuple(m for f in fits for m in f.members)
+    redchi = np.concatenate([f.redchi for f in fits])
+    weight = member_weights(fits)
+    saturated = _saturated(data, lost)
+    bent = None if saturated is None else fit_members(saturated, chosen, ensemble[:1], area_eV, starts, QUICK)[0]
+    features = _features(data, fits, weight, against, bent)
+    area = central.numbers.area[0] * data.scale
+    return EdgeFit(chosen, data, features, ordered, redchi, weight, choice, central.batch[0], area)
+
+
+def _starts(fitted: MemberFit) -> dict[str, FloatArray]:
+    """Return where the default member stands, for each parameter that is no expression."""
+    layout = fitted.batch.evaluator.layout
+    return {base.name: fitted.batch.value(base.name)[0] for base in layout.bases if base.vary}
+
+
+def _choose(
+    data: EdgeData, bands: EdgeBands, windows: Sequence[Member], area_eV: tuple[float, float]
+) -> tuple[EdgeBands, Comparison, MemberFit]:
+    """Add bands as long as BIC wants them: those that the table calls optional first, then unknown ones.
+
+    The shapes are those of the default window that describe the data best without any further band.
+    """
+    now = bands.chosen([b.name for b in bands.band if not b.optional])
+    pool = [b for b in bands.band if b.optional]
+    best = min(fit_members(data, now, windows, area_eV), key=lambda fit: float(fit.batch.chi2[0]))
+    tried = {_named(now): best.batch[0]}
+    further = 0
+    while further < MOST_FURTHER:
+        candidates = pool or _further(now, best)
+        wider = [now.with_band(band) for band in candidates]
+        fits = [fit_members(data, more, best.members, area_eV, _starts(best))[0] for more in wider]
+        if not fits:
+            break
+        k = int(np.argmin([float(fit.batch.chi2[0]) for fit in fits]))
+        tried[_named(wider[k])] = fits[k].batch[0]
+        if _gain(best, fits[k]) > DECISIVE:
+            now, best = wider[k], fits[k]
+            further += not pool
+            pool = pool[:k] + pool[k + 1 :] if pool else pool
+        elif pool:
+            pool = []
+        else:
+            break
+    return now, compare(tried), best
+
+
+def _named(bands: EdgeBands) -> str:
+    return " + ".join(band.name for band in bands.band)
+
+
+def _gain(without: MemberFit, fit: MemberFit) -> float:
+    """Return by how much BIC falls, misfit that no band describes taken for noise."""
+    excess = max(float(fit.redchi[0]), 1.0)
+    one, two = without.batch[0], fit.batch[0]
+    return float((one.chi2 - two.chi2) / excess - (two.n_estimated - one.n_estimated) * np.log(two.n_points))
+
+
+def _further(bands: EdgeBands, fitted: MemberFit) -> list[Band]:
+    """Return a band where one would take most of the residual, coefficients of the fit adapting; none if none would."""
+    fit = fitted.batch[0]
+    columns = fit.columns()
+    weight = fit.root_weight
+    direction = np.linalg.qr(np.swapaxes(columns * weight[:, None], -1, -2))[0]
+    low, high = bands.further_eV
+    places = np.arange(low, high + 0.1, 0.25)
+    best = (0.0, 0.0, 0.0)
+    for width in FURTHER_WIDTHS:
+        shape = np.exp(-4.0 * np.log(2.0) * ((fit.x[:, None] - places[:, None]) / width) ** 2) * weight[:, None]
+        free = shape - (shape @ direction) @ np.swapaxes(direction, -1, -2)
+        norm, whole = (free**2).sum(axis=-1), (shape**2).sum(axis=-1)
+        overlap = (free @ fit.residual[..., None])[..., 0]
+        gain = np.where(norm > 1e-3 * whole, overlap**2 / np.maximum(norm, 1e-300), 0.0).sum(axis=0)
+        k = int(gain.argmax())
+        best = max(best, (float(gain[k]), float(places[k]), width))
+    gained, place, width = best
+    if gained == 0.0:
+        return []
+    number = sum(band.name.startswith(FURTHER) for band in bands.band) + 1
+    reach = (place, max(place - 2.0, low), min(place + 2.0, high))
+    widths = (width, min(FURTHER_WIDTHS), max(FURTHER_WIDTHS) * 1.5)
+    return [Band(name=f"{FURTHER}_{number}", label="further band", family="broad", center_eV=reach, fwhm_eV=widths)]
+
+
+def _saturated(data: EdgeData, lost: float) -> EdgeData | None:
+    """Return the spectra with a share `lost` of the signal taken at each maximum given back."""
+    if lost <= 0.0:
+        return None
+    top = np.where(data.use, data.signal, -np.inf).max(axis=1, keepdims=True)
+    floor = np.where(data.use, data.signal, np.inf).min(axis=1, keepdims=True)
+    part = (data.signal - floor) / (top - floor)
+    factor = 1.0 / (1.0 - lost * part)
+    return replace(data, signal=floor + (data.signal - floor) * factor, variance=data.variance * factor**2)
+
+
+def _features(
+    data: EdgeData, fits: Sequence[MemberFit], weight: FloatArray, against: int, bent: MemberFit | None
+) -> tuple[Feature, ...]:
+    """Put the members together: mean, variances of the default window, spread, energy scale, saturation.
+
+    Windows overlap, and a member that sees less is less sure: what members scatter by is added to the variance of the
+    default window, and not to the mean of their variances, which would count it twice.
+    """
+    found: list[Feature] = []
+    members = [m for f in fits for m in f.members]
+    usual = np.where([m.window == members[0].window for m in members], weight, 0.0)
+    usual /= usual.sum()
+    for other in (None, against):
+        values, known, due = _stacked(fits, other)
+        mean = np.einsum("g,glk->lk", weight, values)
+        budget = {
+            "counting": np.sqrt(np.einsum("g,glk->lk", usual, known)),
+            "background": np.sqrt(np.einsum("g,glk->lk", usual, due)),
+            "ensemble": np.sqrt(np.einsum("g,glk->lk", weight, (values - mean) ** 2)),
+        }
+        if bent is not None:
+            budget["saturation"] = np.abs(_numbers_of(bent.numbers, other)[0][0] - values[0])
+        for sample in range(data.n_samples):
+            if sample == other:
+                continue
+            for k, (kind, component) in enumerate(fits[0].numbers.names):
+                parts = {name: float(part[sample, k]) for name, part in budget.items()}
+                if kind == "position":
+                    scales = data.energy_sigma[[sample] if other is None else [sample, other]]
+                    common = data.common_sigma if other is None else 0.0
+                    parts["energy_scale"] = float(np.sqrt((scales**2).sum() + common**2))
+                estimate = Estimate(float(mean[sample, k]), parts)
+                found.append(Feature(kind if other is None else AGAINST[kind], component, sample, estimate, other))
+    return tuple(found)
+
+
+def _numbers_of(numbers: Derived, other: int | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return values, variances with a known background, and what the background adds, each (G, L, K)."""
+    if other is not None:
+        value, z, background_z = pair(numbers, other)
+        return value, *split_error(z, background_z)
+    z = np.concatenate([numbers.shared, numbers.own], axis=-1)
+    background_z = np.concatenate([numbers.background_shared, numbers.background_own], axis=-1)
+    return numbers.value, *split_error(z, background_z)
+
+
+def _stacked(fits: Sequence[MemberFit], other: int | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+    parts = [_numbers_of(f.numbers, other) for f in fits]
+    values, known, due = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    return values, known, due
