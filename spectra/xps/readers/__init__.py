@@ -15,7 +15,20 @@ __all__ = ["FORMATS", "read"]
 
 FORMATS = Formats(
     __name__,
-    ("vamas", "phi", "vgd", "avantage", "specs", "specs_xml", "scienta", "igor", "casa_text", "columns"),
+    (
+        "vamas",
+        "phi",
+        "vgd",
+        "avantage",
+        "kratos_kal",
+        "kratos_dset",
+        "specs",
+        "specs_xml",
+        "scienta",
+        "igor",
+        "casa_text",
+        "columns",
+    ),
     XpsDataset,
     one_kind=False,
 )
