@@ -11,7 +11,7 @@ from layerscope.measured.delimited import Column, ColumnsTable
 from layerscope.options import Positive, RecipeModel
 
 from .edges import Edge, Range
-from .normalise import Definition
+from .normalise import Definition, Kind
 from .scan import ROLES, SIGNALS
 
 __all__ = ["EnergyTable", "Mode", "NormaliseTable", "ScanColumnsTable", "SeriesTable"]
@@ -90,12 +90,14 @@ class NormaliseTable(RecipeModel):
 
     def definition(self, edge: Edge) -> Definition | None:
         """Return all limits for an edge; None where spectra are not normalised."""
-        if self.kind == "none":
-            return None
+        return None if self.kind == "none" else self.of(edge, self.kind)
+
+    def of(self, edge: Edge, kind: Kind) -> Definition:
+        """Return all limits for an edge and a kind of normalisation."""
         area = self.area_eV or edge.area_eV
-        at = area[1] if self.kind == "point" else (edge.search_eV[0] + edge.search_eV[1]) / 2
+        at = area[1] if kind == "point" else (edge.search_eV[0] + edge.search_eV[1]) / 2
         return Definition(
-            kind=self.kind,
+            kind=kind,
             pre_eV=self.pre_eV or edge.pre_eV,
             post_eV=self.post_eV or edge.post_eV,
             area_eV=area,

@@ -13,7 +13,7 @@ from layerscope.measured.series import MeasuredSeries
 from layerscope.records import ResultRecord
 from layerscope.runs.build import remarks
 from layerscope.runs.levels import read_as_named, read_levels, reject_levels, side_files
-from layerscope.runs.pipeline import PipelineOutput, RunContext
+from layerscope.runs.pipeline import Exporter, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
 
@@ -21,7 +21,7 @@ from .edges import Edge, find_edge
 from .options import SeriesTable
 from .readers import FORMATS, read
 from .recipe import SxasRecipe
-from .records import Sample, arrays_of, notes_of, quantities_of, sample_of
+from .records import Sample, arrays_of, comparison, notes_of, quantities_of, sample_of, used_points
 from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
 from .scan import Scan
 from .tables import METHOD, summary_tables
@@ -90,6 +90,12 @@ class SxasPipeline(SeriesPipeline[Scans]):
         """Return the edges of all samples."""
         return summary_tables(records)
 
+    def exports(self) -> Mapping[str, Exporter]:
+        """Return the writers of NXxasproc, Athena projects and XDI."""
+        from .exports import FORMATS as WRITERS
+
+        return WRITERS
+
 
 def _edge(series: Scans, recipe: SxasRecipe, before: Sequence[Edge]) -> Edge:
     """Return the edge of a sample, which is that of all of them."""
@@ -115,9 +121,34 @@ def _outputs(
     placed, _ = aligned([one for _, one, _ in reduced], recipe.energy)
     definition = recipe.normalise.definition(reduced[0][2])
     samples = [sample_of(series, one, edge, definition) for (series, _, edge), one in zip(reduced, placed, strict=True)]
+    records = []
     for sample in samples:
         arrays = arrays_of(sample, context)
-        yield PipelineOutput((_record(sample, samples[0], recipe, context),), {arrays.name: arrays})
+        records.append(_record(sample, samples[0], recipe, context))
+        yield PipelineOutput((records[-1],), {arrays.name: arrays})
+    if recipe.engine == "both":
+        yield from _compared(samples, records, recipe, context)
+
+
+def _compared(
+    samples: Sequence[Sample], records: Sequence[ResultRecord], recipe: SxasRecipe, context: RunContext
+) -> Iterator[PipelineOutput]:
+    """Yield what xraylarch says of the step of every sample, over the same points."""
+    from .second_opinion import second_opinions
+
+    edge = samples[0].edge
+    method, definition = "sxas.comparison", recipe.normalise.of(edge, "step")
+    with context.guard(state=samples[0].series.state(None, edge.name), inputs=records[0].inputs, method=method):
+        opinions = second_opinions([used_points(sample.reduced) for sample in samples], edge, definition)
+        for sample, record, opinion in zip(samples, records, opinions, strict=True):
+            state = sample.series.state(None, edge.name)
+            if isinstance(opinion, Exception):
+                context.reject(opinion, state=state, inputs=record.inputs, method=method)
+                continue
+            made = context.record(
+                state=state, inputs=record.inputs, method=method, parents=(record.record_id,), **comparison(opinion)
+            )
+            yield PipelineOutput((made,))
 
 
 def _record(sample: Sample, first: Sample, recipe: SxasRecipe, context: RunContext) -> ResultRecord:

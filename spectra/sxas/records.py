@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from layerscope.errors import DataError
 from layerscope.measured.series import MeasuredSeries
 from layerscope.records import Quantity
 from layerscope.runs.arrays import SeriesArrays
-from layerscope.runs.build import measured, some
+from layerscope.runs.build import measured, remarks, some
 from layerscope.runs.levels import array_name
 from layerscope.runs.pipeline import RunContext
 
@@ -22,8 +23,9 @@ from .options import EnergyTable
 from .positions import Position, centroid, highest_point
 from .reduce import Reduced
 from .scan import SIGNALS, Scan
+from .second_opinion import BEYOND, Opinion
 
-__all__ = ["Sample", "arrays_of", "curve_of", "notes_of", "quantities_of", "sample_of"]
+__all__ = ["Sample", "arrays_of", "comparison", "notes_of", "quantities_of", "sample_of", "used_points"]
 
 _NAMES = {"area": ("edge.area", "eV"), "step": ("edge.step", "1"), "point": ("edge.level", "1")}
 PARITY = 1e-4
@@ -59,11 +61,17 @@ def curve_of(reduced: Reduced) -> Curve:
     return one.energy, one.intensity, one.sigma()
 
 
+def used_points(reduced: Reduced) -> Curve:
+    """Return the same without the points that are not used."""
+    energy, mu, sigma = curve_of(reduced)
+    known = np.isfinite(sigma)
+    return energy[known], mu[known], sigma[known]
+
+
 def sample_of(series: MeasuredSeries[Scan], reduced: Reduced, edge: Edge, definition: Definition | None) -> Sample:
     """Normalise a spectrum and find its maximum; what cannot be done is flagged with the reason."""
     curve, flags = curve_of(reduced), list(reduced.spectrum.flags)
-    known = np.isfinite(curve[2])
-    used = (curve[0][known], curve[1][known], curve[2][known])
+    used, known = used_points(reduced), np.isfinite(curve[2])
     normalised = None
     if definition is not None:
         try:
@@ -205,6 +213,25 @@ def arrays_of(sample: Sample, context: RunContext) -> SeriesArrays:
         metadata=about,
         base=context.base,
     )
+
+
+def comparison(opinion: Opinion) -> dict[str, Any]:
+    """Return the fields of a record of two programs: differences of the step, with the error of ours, and a verdict."""
+    ours, quantities, notes = opinion.ours, [], []
+    for name, value in opinion.theirs.items():
+        label, away = f"edge.step, xraylarch {name}", opinion.in_sigma(name)
+        quantities.append(measured("comparison.difference", value - ours.value, ours.sigma, "1", label))
+        notes.append(f"{name} of xraylarch {opinion.version}: {value:.6g}, here {ours.value:.6g}: {away:+.2g} sigma")
+    apart = abs(opinion.in_sigma("pre_edge"))
+    flags = (f"ENGINES_DIFFER:step, {apart:.1f} sigma",) if apart > BEYOND else ()
+    if "mback" in opinion.theirs:
+        notes.append("mback rests on calculated absorption and a polynomial: it is no judge of the straight lines")
+    return {
+        "quantities": some(quantities),
+        "quality": remarks(flags),
+        "notes": (f"{ours.definition.words()}, over the same points", *notes),
+        "software": {"xraylarch": opinion.version},
+    }
 
 
 def _limits(how: Definition) -> tuple[tuple[str, tuple[float, float]], ...]:
