@@ -247,6 +247,12 @@ _LIST = (
         "do not read positions off this level",
     ),
     Flag(
+        "CHARGE_REFERENCE_MISFIT",
+        "the fit of the region with the charge reference visibly misses the data: what rests on its shifts may be off",
+        "mend the model of the region named",
+        of_series=True,
+    ),
+    Flag(
         "SHIFT_NOT_IDENTIFIED",
         "levels shift with a spread above {threshold} of the distance of their lines, or freely with lines closer than "
         "they are wide, and no reference line tells by how much: which line is which is not known, no share is certain",

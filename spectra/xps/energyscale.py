@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 from layerscope.fitting.quality import gross_levels, gross_misfit
+from layerscope.flags import inherited_flags, name_of
 
 from .charge import ChargeTable
 from .options import RegionTable
@@ -27,6 +28,7 @@ __all__ = ["EnergyScale", "align", "fit_reference", "matching_rows"]
 
 FloatArray = NDArray[np.float64]
 
+VISIBLE_MISFIT = {"OVERDISPERSED", "RESIDUAL_STRUCTURE"}
 LEAST_SPREAD_EV = 0.1  # error of a shift that is only guessed from other levels, at least
 SPREAD_OF_ONE_EV = 0.5  # and if there is only one other level to guess from
 
@@ -47,6 +49,8 @@ class EnergyScale:
         Whether there is a charge reference at all.
     lost : frozenset of int
         Levels at which the reference line is lost in the noise and the shift is guessed from the others.
+    doubted : frozenset of int
+        Levels at which the fit of the region with the reference line visibly misses the data.
     defined_here : bool
         Whether the region at hand holds the reference line: its positions are then fitted against that line, and the
         error of the shift is none of theirs.
@@ -57,13 +61,16 @@ class EnergyScale:
     systematic: float
     known: bool
     lost: frozenset[int] = frozenset()
+    doubted: frozenset[int] = frozenset()
     defined_here: bool = False
 
     def only(self, rows: Sequence[int]) -> EnergyScale:
         """Return the scale of some of the levels, by their place."""
         at = list(rows)
-        lost = frozenset(new for new, old in enumerate(at) if old in self.lost)
-        return replace(self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost)
+        lost, doubted = (frozenset(n for n, old in enumerate(at) if old in rows) for rows in (self.lost, self.doubted))
+        return replace(
+            self, line_shift=self.line_shift[at], statistical=self.statistical[at], lost=lost, doubted=doubted
+        )
 
 
 def fit_reference(
@@ -107,8 +114,25 @@ def fit_reference(
         data = _with_guess(data, result.fit.value("shift"), lost)
         result = fit_region(region, data, reference=reference)
     shift, sigma = result.fit.value("shift").copy(), result.fit.sigma("shift").copy()
-    scale = EnergyScale(shift, sigma, charge.sigma_eV, known=True, lost=frozenset(np.flatnonzero(lost).tolist()))
+    scale = EnergyScale(
+        shift,
+        sigma,
+        charge.sigma_eV,
+        known=True,
+        lost=frozenset(np.flatnonzero(lost).tolist()),
+        doubted=_misfitted(result),
+    )
     return data, result, scale
+
+
+def _misfitted(result: RegionFit) -> frozenset[int]:
+    """Return the levels at which the residual shows that the model is wrong."""
+    found = result.fit.flags()
+    return frozenset(
+        level
+        for level in range(result.fit.n_patterns)
+        if {name_of(flag) for flag in inherited_flags(found, level)} & VISIBLE_MISFIT
+    )
 
 
 def _lost(result: RegionFit, reference: str) -> tuple[NDArray[np.bool_], float]:

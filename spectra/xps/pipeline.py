@@ -277,7 +277,7 @@ def _fitted_outputs(
     _foretell_p2s(profile, region, result, spectra)
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
     levels = level_records(profile, result, spectra, scale)
-    whole = series_record(profile, result, spectra, [r.record_id for r in levels])
+    whole = series_record(profile, result, spectra, scale, [r.record_id for r in levels])
     arrays = region_arrays(profile, result, spectra)
     yield PipelineOutput((*levels, whole), {arrays.name: arrays})
 

@@ -93,6 +93,7 @@ def level_records(
         if level in scale.lost:
             flags.append("CHARGE_REFERENCE_LOST")
             notes.append("the reference line is lost in the noise here: the shift is guessed from the other levels")
+        flags += _doubted(profile, scale, level in scale.doubted)
         if level in outliers:
             flags.append(outliers[level])
         inputs = profile.inputs(f"{name}@level={spectra.levels[level].index}", [spectra.levels[level].file])
@@ -107,6 +108,11 @@ def level_records(
         profile.records[name, level] = record
         records.append(record)
     return records
+
+
+def _doubted(profile: Profile, scale: EnergyScale, doubted: bool) -> list[str]:
+    """Return the flag of positions that rest on a region whose fit visibly misses the data."""
+    return [f"CHARGE_REFERENCE_MISFIT:{profile.recipe.charge.region}"] if doubted and not scale.defined_here else []
 
 
 def refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, level: int) -> ResultRecord:
@@ -172,7 +178,9 @@ def _masked(spectra: RegionSpectra, rows: Iterable[int]) -> tuple[list[str], lis
     return [f"POINTS_MASKED:{sum(counted.values())}"] if notes else [], notes
 
 
-def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, parents: list[str]) -> ResultRecord:
+def series_record(
+    profile: Profile, result: RegionFit, spectra: RegionSpectra, scale: EnergyScale, parents: list[str]
+) -> ResultRecord:
     """Return the record of the whole region: shared values, models compared, depth profile of each species.
 
     Parameters
@@ -181,6 +189,8 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     result : RegionFit
     spectra : RegionSpectra
         What was fitted.
+    scale : EnergyScale
+        Of this region's levels.
     parents : list of str
         The records of the levels.
     """
@@ -203,7 +213,7 @@ def series_record(profile: Profile, result: RegionFit, spectra: RegionSpectra, p
     flags = [f"NOT_DETECTED_SHAPE_HELD:{name}" for name in result.held] + _of_series(result)
     flags += [f"LEVELS_LEFT_OUT:{missing}"] if missing else []
     masked, said = _masked(spectra, range(spectra.y.shape[0]))
-    flags += masked
+    flags += [*masked, *_doubted(profile, scale, bool(scale.doubted))]
     notes = [f"levels shift: {result.shift}", f"background: {result.background.label}", *spectra.notes]
     notes += [
         f"{cause} out of reach: {', '.join(choice.beyond)}" for cause, choice in result.choices.items() if choice.beyond

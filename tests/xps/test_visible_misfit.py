@@ -70,11 +70,11 @@ def run(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         measured = (measure(w, made[w.region], shift=0.0, stream=(7, k, n)) for n, w in enumerate(windows))
         return Level(10.0 * k, None, 0.0, {"O": 0.5, "Mn": 0.5}, tuple(measured))
 
-    def records(*manganese: Lines) -> list[ResultRecord]:
+    def records(*manganese: Lines, more: str = "") -> list[ResultRecord]:
         folder = tmp_path_factory.mktemp("profile")
         levels = [one(k, manganese[min(k, len(manganese) - 1)]) for k in range(LEVELS)]
         (folder / "profile.vms").write_bytes(write_vamas(levels, VamasOptions("s", "test", ("simulated",))))
-        (folder / "recipe.toml").write_text(RECIPE)
+        (folder / "recipe.toml").write_text(RECIPE.replace('"none"', '"charge"', 1) + more if more else RECIPE)
         return execute(folder / "recipe.toml", folder / "out", figures=False).run.records
 
     yield records
@@ -101,6 +101,32 @@ def test_a_line_that_no_component_describes_warns_in_all_that_rests_on_it(
         assert {r.status for r in found} == {"warning"}, method
         assert all(any("Mn 3s" in flag for flag in r.flags) for r in found), method
     assert {r.status for r in records if r.state.region == "O 1s"} == {"ok"}
+
+
+REFERENCE = """
+[charge]
+kind = "line"
+region = "Mn 3s"
+species = "low"
+energy_eV = 84.0
+"""
+
+
+def test_a_misfit_of_the_reference_region_reaches_every_region_that_takes_its_shift(
+    run: Callable[..., list[ResultRecord]],
+) -> None:
+    records = run((*DOUBLET, (91.5, 1.6, 900.0)), more=REFERENCE)
+    dependent = [*of(records, "xps.region", "O 1s"), *of(records, "xps.series", "O 1s")]
+    assert [r.status for r in dependent] == ["warning"] * (LEVELS + 1)
+    assert all("CHARGE_REFERENCE_MISFIT:Mn 3s" in r.flags for r in dependent)
+    own = of(records, "xps.region", "Mn 3s")
+    assert not any("CHARGE_REFERENCE_MISFIT" in flag for r in own for flag in r.flags)
+
+
+def test_a_reference_that_fits_warns_nowhere(run: Callable[..., list[ResultRecord]]) -> None:
+    records = run(DOUBLET, more=REFERENCE)
+    assert len(of(records, "xps.region", "O 1s")) == LEVELS
+    assert not any("CHARGE_REFERENCE_MISFIT" in flag for r in records for flag in r.flags)
 
 
 def test_nothing_warns_where_the_model_is_right(run: Callable[..., list[ResultRecord]]) -> None:
