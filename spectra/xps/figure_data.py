@@ -168,8 +168,13 @@ def collect_profiles(run: Run) -> list[ProfileView]:
     """
     by_id = {r.record_id: r for r in run.records if r.technique == "xps" and (r.status != "failed" or r.arrays)}
     groups: dict[tuple[str, str, str], list[tuple[ResultRecord, SeriesArrays]]] = {}
+    drawn = {r.arrays[0].file for r in by_id.values() if r.method == "xps.series" and r.arrays}
     for record in by_id.values():
-        if record.method == "xps.series" and record.arrays:
+        alone = record.method == "xps.region" and record.status == "failed" and record.arrays
+        left_out = bool(alone) and record.arrays[0].file not in drawn  # a fit of its own, once for all of its levels
+        if left_out:
+            drawn.add(record.arrays[0].file)
+        if left_out or (record.method == "xps.series" and record.arrays):
             series = run.arrays[Path(record.arrays[0].file).stem].load()
             key = series.base, record.state.series or "", record.state.sample
             groups.setdefault(key, []).append((record, series))
@@ -219,7 +224,7 @@ def _state_order(record: ResultRecord) -> tuple[float, float]:
 def _profile(wholes: Sequence[tuple[ResultRecord, SeriesArrays]], by_id: Mapping[str, ResultRecord]) -> ProfileView:
     first, series = wholes[0]
     order = _region_order(first.recipe)
-    wholes = sorted(wholes, key=lambda whole: order.get(str(whole[0].state.region), len(order)))
+    wholes = sorted(wholes, key=lambda w: (w[0].status == "failed", order.get(str(w[0].state.region), len(order))))
     regions = tuple(_region(whole, arrays, by_id) for whole, arrays in wholes)
     main = _main(regions, _reference_region(first.recipe))
     own = {parent for whole, _ in wholes for parent in whole.parents}
@@ -255,10 +260,11 @@ def _reference_region(recipe: Mapping[str, Any]) -> str | None:
 def _main(regions: Sequence[RegionView], reference: str | None) -> int:
     """Return the index of the region that the figure is about: B 1s, else the one with most species."""
 
-    def worth(index: int) -> tuple[bool, bool, int, int]:
+    def worth(index: int) -> tuple[bool, bool, bool, int, int]:
         region = regions[index]
+        described = region.records[-1].status != "failed"
         preferred = region.name == PREFERRED_MAIN and bool(region.joint)
-        return preferred, region.name != reference, len(region.own) if bool(region.joint) else 0, -index
+        return described, preferred, region.name != reference, len(region.own) if bool(region.joint) else 0, -index
 
     return max(range(len(regions)), key=worth)
 
@@ -289,7 +295,7 @@ def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, Resul
         for name in ("species.fraction", "species.fraction_single_level")
     }
     return RegionView(
-        name=str(whole.state.region) + (", refused" if whole.status == "failed" else ""),
+        name=str(whole.state.region) + _refused(whole),
         series=series,
         correction=_corrections(levels, series.levels.size),
         own=own,
@@ -302,6 +308,13 @@ def _region(whole: ResultRecord, series: SeriesArrays, by_id: Mapping[str, Resul
         found=_found(levels[0], own) if levels and seen[0] is not None else (),
         records=(*levels, whole),
     )
+
+
+def _refused(whole: ResultRecord) -> str:
+    """Return what a region is called beside its name where its fit, or a level of it, was refused."""
+    if whole.status != "failed":
+        return ""
+    return ", refused" if whole.method == "xps.series" else ", with the level left out"
 
 
 def _corrections(levels: Sequence[ResultRecord], size: int) -> FloatArray:

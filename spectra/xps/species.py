@@ -206,9 +206,8 @@ def competing(
             distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
             is_own = is_of_line(name, own)
             if distance <= k and not (is_own and entry.id in left_out):
-                source = entry.source + (" (unverified)" if entry.status == "unverified" else "")
                 assignment = Assignment(
-                    species=entry.id, line=name, low_eV=low, high_eV=high, source=source, distance_sigma=distance
+                    species=entry.id, line=name, low_eV=low, high_eV=high, source=entry.source, distance_sigma=distance
                 )
                 found.append(((distance, not is_own, abs(0.5 * (low + high) - position_eV)), assignment))
     return tuple(assignment for _, assignment in sorted(found, key=lambda item: item[0]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layerscope.spectra.xps.figure_data import collect_profiles
 
 from layerscope.flags import gross_flag
 from layerscope.records import ResultRecord
@@ -133,6 +134,8 @@ def test_a_level_that_is_not_described_does_not_touch_the_others(height: float, 
     (refused,) = [r for r in found["with"].records if r.status == "failed"]
     assert refused.state.etch_time_s == 180.0
     assert refused.arrays  # the fit that it was part of
+    titles = [region.name for profile in collect_profiles(found["with"]) for region in profile.regions]
+    assert titles == ["C 1s", "C 1s, with the level left out"]
     widths = [
         next(q for r in of(run, "xps.series") for q in r.quantities if q.name == "peak.fwhm") for run in found.values()
     ]

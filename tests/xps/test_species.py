@@ -199,3 +199,9 @@ def test_position_is_the_middle_of_the_range_unless_stated() -> None:
     [entry] = parse_species({"mine": {"species": [ROW]}})
     assert entry.position_eV == 190.5
     assert set(Species.model_fields) >= set(ROW)
+
+
+def test_a_position_that_could_not_be_verified_says_so_in_its_source() -> None:
+    unverified = [entry for entry in load_species() if entry.status == "unverified"]
+    assert unverified
+    assert all("opened" in entry.source for entry in unverified)
