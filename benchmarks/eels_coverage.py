@@ -1,4 +1,4 @@
-"""Do the errors of edges hold? Energy losses of two places, drawn again and again on backgrounds that are no power laws.
+"""Do the errors of edges hold? Energy losses of two places, drawn again and again on bent backgrounds.
 
     python benchmarks/eels_coverage.py [N] [BLOCK ...]
 
@@ -135,7 +135,9 @@ def main() -> None:
             pull = difference / sigma
             inside = [100.0 * np.mean(np.abs(pull) < z) for z in (1.0, 1.96)]
             alone = 100.0 * np.mean(np.abs(difference) < counting)
-            line = f"{name:<20} {inside[0]:5.1f}  {inside[1]:5.1f}  {alone:13.1f}  {pull.mean():5.2f}  {pull.std():9.2f}"
+            line = (
+                f"{name:<20} {inside[0]:5.1f}  {inside[1]:5.1f}  {alone:13.1f}  {pull.mean():5.2f}  {pull.std():9.2f}"
+            )
             print(f"{line}  {np.median(sigma):.3g}")
 
 

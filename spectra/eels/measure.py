@@ -19,7 +19,7 @@ from .naming import name_flags
 from .options import EdgeTable, EelsRecipe
 from .places import Scan, without
 
-__all__ = ["AREA", "MAXIMUM", "RATIO", "SHARE", "EdgeResult", "ScanResult", "measure", "reference_rows"]
+__all__ = ["AREA", "MAXIMUM", "RATIO", "SEEN", "SHARE", "EdgeResult", "ScanResult", "measure", "reference_rows"]
 
 FloatArray = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.measured.options import SeriesTable
 from layerscope.options import Positive, RecipeModel, not_empty, unique
-from layerscope.reference import find_entry, read_tables
+from layerscope.reference import nearest_names, read_tables
 from layerscope.runs.recipe import SeriesRecipe
 
 __all__ = [
@@ -109,7 +109,8 @@ class EdgeTable(RecipeModel):
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.onset_eV is None and self.edge not in known_onsets():
-            find_entry(known_onsets(), self.edge, "edge", "; or give onset_eV")
+            near = ", ".join(nearest_names(self.edge, known_onsets())[:3])
+            raise ValueError(f"the onset of {self.edge!r} is not known (near it: {near}); give onset_eV")
         return self
 
     @property

@@ -20,7 +20,7 @@ from layerscope.runs.technique import SeriesPipeline
 
 from .arrays import edge_arrays
 from .estimates import Estimate
-from .measure import AREA, MAXIMUM, RATIO, SHARE, EdgeResult, ScanResult, measure, reference_rows
+from .measure import AREA, MAXIMUM, RATIO, SEEN, SHARE, EdgeResult, ScanResult, measure, reference_rows
 from .options import EelsRecipe
 from .places import scan_of
 from .readers import FORMATS
@@ -103,7 +103,7 @@ def _of_edge(result: ScanResult, edge: EdgeResult, recipe: EelsRecipe) -> Found:
     value, sigma, parts = edge.estimates[AREA].stated()
     bound = parts["ensemble"] > threshold("WINDOW_BOUND") * np.abs(value)
     for k, row in enumerate(edge.rows):
-        limit = upper_limit(value[k], sigma[k], recipe.confidence)
+        limit = upper_limit(value[k], sigma[k], recipe.confidence, always=bool(value[k] < SEEN * sigma[k]))
         kinds = [name for name, is_so in (("WINDOW_BOUND", bound[k]), ("NOT_DETECTED", limit)) if is_so]
         flags = tuple(f"{name}:{edge.table.edge}" for name in kinds)
         found[int(row)].append((_quantity(AREA, edge, (value, sigma, parts), k, **limit), flags))

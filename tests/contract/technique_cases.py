@@ -146,6 +146,24 @@ def _eels(folder: Path) -> None:
     )
 
 
+def _eds(folder: Path) -> None:
+    """Write a line scan of two places: carbon and oxygen on a background."""
+    axis = 0.01 * np.arange(10, 310)
+    for place in range(2):
+        mean = 200.0 / (axis + 0.3)
+        for energy, area in ((0.277, 4000.0), (0.525, 8000.0)):
+            mean = mean + 0.01 * area * np.exp(-0.5 * ((axis - energy) / 0.025) ** 2) / (0.025 * np.sqrt(2 * np.pi))
+        counts = np.random.default_rng(RNG_SEED + place).poisson(mean)
+        head = ["#FORMAT : EMSA/MAS Spectral Data File", f"#NPOINTS : {axis.size}", "#NCOLUMNS : 1", "#XUNITS : keV"]
+        head += ["#DATATYPE : XY", "#XPERCHAN : 0.01", "#OFFSET : 0.1", "#SIGNALTYPE : EDS", "#BEAMKV : 200"]
+        rows = [f"{e:.2f}, {n}" for e, n in zip(axis, counts, strict=True)]
+        (folder / f"place_{place}.msa").write_text("\n".join([*head, "#SPECTRUM :", *rows, "#ENDOFDATA :", ""]))
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "eds"\nsample = "oxide"\nlines = ["B K", "C K", "O K"]\n'
+        '[[series]]\nfiles = ["place_0.msa", "place_1.msa"]\nstep_nm = 2.0\n'
+    )
+
+
 def _toy_line(folder: Path) -> None:
     axis, rng = np.arange(0.0, 10.0, 0.25), np.random.default_rng(RNG_SEED)
     for level in range(3):
@@ -166,6 +184,7 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     "xrd_peaks": _xrd_peaks,
     "rietveld": _rietveld,
     "eels": _eels,
+    "eds": _eds,
     "toy_line": _toy_line,
 }
 """What writes ``recipe.toml`` and its data into a folder, by the name of the pipeline."""
