@@ -67,6 +67,9 @@ class LineComponent(RecipeModel):
     law_sigma_A: Positive = Field(default=0.03, description="by how much samples differ from the law, Å")
     from_V: float | None = Field(default=None, description="lowest voltage on a charge at which it was seen")
     fwhm_ratio: Range = Field(default=(0.5, 3.0), description="width of the line over that of the first")
+    broad: Positive = Field(
+        default=3.0, description="that ratio beyond which the line is doubted to have the shape of the model"
+    )
     amount: Amount = Field(default="any", description="how its amount runs against the charge while it is there")
     intensity_per_weight: Positive = Field(description="calculated, relative to the first component")
     intensity_error: NotNegative = Field(

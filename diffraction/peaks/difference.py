@@ -63,11 +63,15 @@ def total_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
     counted = np.array([bool(p) for p in series.phases])
     amount = np.where(counted[:, None], series.area / factor[:, None], 0.0)
     total = amount.sum(axis=0)
+    there = total > 0  # a frame can hold a line of no phase alone
+    total = np.where(there, total, 1.0)
     share = (chosen[:, None] * amount).sum(axis=0) / total
     shared, own = 0.0, 0.0
     for k, line in enumerate(series.lines):
         gradient = tuple(part[fit.group] for part in fit.batch.gradient(f"{line}_area"))
-        slope = np.where(series.present[k] & counted[k], (chosen[k] - share) / (total * factor[k]), 0.0)[:, None]
+        slope = np.where(series.present[k] & counted[k] & there, (chosen[k] - share) / (total * factor[k]), 0.0)[
+            :, None
+        ]
         shared, own = shared + slope * gradient[0], own + slope * gradient[1]
     c = fit.batch.covariance
     result = shared @ c.shared[fit.group] @ np.transpose(shared)
@@ -118,7 +122,7 @@ def compare_totals(
         t = 0.0 if span <= 0 else float(np.clip((v - vb[order[j - 1]]) / span, 0.0, 1.0))
         mixer[i, order[j - 1]] += 1 - t
         mixer[i, order[j]] += t
-    total_a, total_b = first.total(names)[0], second.total(names)[0]
+    total_a, total_b = (np.nan_to_num(one.total(names)[0]) for one in (first, second))
     difference = total_a[at] - mixer @ total_b
     covariance = total_covariance(first, names)[np.ix_(at, at)] + mixer @ total_covariance(second, names) @ mixer.T
     mean, mean_sigma = float(difference.mean()), float(np.sqrt(max(covariance.mean(), 0.0)))
@@ -148,7 +152,7 @@ def _factor_slope(series: LineSeries, names: Sequence[str]) -> FloatArray:
     """Return d total / d ln(intensity per weight) for all components of the set, shape (F, C)."""
     ids = series.options.components.ids
     slope = np.zeros((series.weight_fraction.shape[1], len(ids)))
-    total = series.total(names)[0]
+    total = np.nan_to_num(series.total(names)[0])
     for k, phase in enumerate(series.phases):
         if phase:
             fraction = np.nan_to_num(series.weight_fraction[k])
@@ -161,4 +165,8 @@ def _branch(series: LineSeries, charge: bool) -> NDArray[np.intp]:
         raise DataError("samples are compared at equal voltages", hint="give the voltage of every frame")
     turn = int(series.voltage_V.argmax())
     index = np.arange(series.voltage_V.size)
-    return index[: turn + 1] if charge else index[turn:]
+    branch = index[: turn + 1] if charge else index[turn:]
+    branch = branch[np.isfinite(series.total(series.phases)[0][branch])]  # frames without a phase tell nothing
+    if branch.size == 0:
+        raise DataError("no frame of this branch holds a phase")
+    return branch

@@ -297,7 +297,7 @@ def shape_flags(result: LineSeries) -> dict[int, str]:
             continue
         second = [j for j, other in enumerate(result.phases) if other == phase and result.lines[j] != result.lines[k]]
         together = any((result.present[j] & result.present[k]).any() for j in second)
-        broad = result.fwhm[k] - result.fwhm_sigma[k] > result.options.components[phase].fwhm_ratio[1] * first
+        broad = result.fwhm[k] - result.fwhm_sigma[k] > result.options.components[phase].broad * first
         if together or broad:
             found[k] = f"LINE_SHAPE:{labels[k]}"
     return found
