@@ -62,6 +62,8 @@ class Quantity(FrozenModel):
     low: float | None = Field(default=None, description="lower end of the interval")
     high: float | None = Field(default=None, description="upper end of the interval")
     confidence: float | None = Field(default=None, gt=0, lt=1, description="confidence of the interval")
+    low_95: float | None = Field(default=None, description="lower end of the 95 % interval, where it is no 1.96 sigma")
+    high_95: float | None = Field(default=None, description="upper end of the 95 % interval")
     upper_limit: float | None = Field(default=None, description="the value lies below, at `limit_confidence`")
     limit_confidence: float | None = Field(default=None, gt=0, lt=1, description="confidence of the upper limit")
     budget: dict[str, float] = Field(default_factory=dict, description="parts of the error, each one sigma in `unit`")
@@ -96,6 +98,10 @@ class Quantity(FrozenModel):
             (self.low, self.value, "low <= value"),
             (self.value, self.high, "value <= high"),
             (self.low, self.high, "low <= high"),
+            (self.low_95, self.value, "low_95 <= value"),
+            (self.value, self.high_95, "value <= high_95"),
+            (self.low_95, self.low, "low_95 <= low"),
+            (self.high, self.high_95, "high <= high_95"),
             (self.min, self.max, "min <= max"),
         ):
             if lower is not None and upper is not None and lower > upper:
@@ -105,6 +111,12 @@ class Quantity(FrozenModel):
     def label(self) -> str:
         """Name, with the component where there is one: ``species.fraction[TM-O-B]``."""
         return self.name if self.component is None else f"{self.name}[{self.component}]"
+
+    def intervals(self) -> str:
+        """Return what is known beside the error: ``10 to 20 (68.3 %), 5 to 31 (95 %)``; empty if nothing is."""
+        inner = format_limit(low=self.low, high=self.high, confidence=self.confidence)
+        outer = format_limit(low=self.low_95, high=self.high_95, confidence=0.95)
+        return ", ".join(text for text in (inner, outer) if text != "-")
 
     def text(self) -> str:
         """Return value and error as people write them: ``1.234(5)``, ``< 0.018 (95 %)``, ``10 to 20 (68 %)``."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,9 @@ __all__ = [
     "some",
     "upper_limit",
 ]
+
+Ends: TypeAlias = "tuple[float | None, float | None]"
+SIGMAS_95 = 1.959964  # standard deviations of a normal distribution
 
 
 class Bounds(Protocol):
@@ -165,7 +168,7 @@ def profiled(fit: SeriesFit, name: str, level: int, *, at: float | None = None, 
 def interval(
     name: str, found: Bounds, unit: str, component: str | None = None, *, part: str = "", extra: float = 0.0
 ) -> Quantity | None:
-    """Return an estimate with its 68 % interval; without a best value where its 95 % interval is open.
+    """Return an estimate with its 68 and 95 % intervals; without a best value where its 95 % interval is open.
 
     A best value would then be the middle of a flat valley. None where the data set neither end. An end or a value that
     is no finite number is none.
@@ -184,14 +187,13 @@ def interval(
     value, low, high = (_finite(number) for number in (found.value, found.low_68, found.high_68))
     if low is None and high is None:
         return None
-    closed = None not in (value, low, high, _finite(found.low_95), _finite(found.high_95))
-    if value is not None and extra > 0:
-        low = None if low is None else value - math.hypot(value - low, extra)
-        high = None if high is None else value + math.hypot(high - value, extra)
+    outer = _finite(found.low_95), _finite(found.high_95)
+    closed = None not in (value, low, high, *outer)
+    (low, high), (low_95, high_95) = (
+        _widened(value, ends, times * extra) for ends, times in (((low, high), 1.0), (outer, SIGMAS_95))
+    )
+    low_95, high_95 = _outside(low_95, low, min), _outside(high_95, high, max)
     sigma = 0.5 * (high - low) if low is not None and high is not None else 0.0
-    if value is not None:
-        low = None if low is None else min(low, value)
-        high = None if high is None else max(high, value)
     usable = closed and sigma > 0
     budget = {"fit": math.sqrt(max(sigma**2 - extra**2, 0.0)), part: extra} if usable and extra > 0 else {}
     return Quantity(
@@ -205,8 +207,27 @@ def interval(
         low=low,
         high=high,
         confidence=CONFIDENCE_68,
+        low_95=low_95,
+        high_95=high_95,
         budget=budget,
     )
+
+
+def _widened(value: float | None, ends: tuple[float | None, float | None], extra: float) -> Ends:
+    """Return the ends of an interval about a value with a further error, the value inside."""
+    low, high = ends
+    if value is None:
+        return low, high
+    low, high = None if low is None else min(low, value), None if high is None else max(high, value)
+    if extra > 0:
+        low = None if low is None else value - math.hypot(value - low, extra)
+        high = None if high is None else value + math.hypot(high - value, extra)
+    return low, high
+
+
+def _outside(outer: float | None, inner: float | None, choose: Callable[[float, float], float]) -> float | None:
+    """Return an end of the wider interval, no nearer than that of the narrower one."""
+    return outer if outer is None or inner is None else choose(outer, inner)
 
 
 def _finite(number: float | None) -> float | None:

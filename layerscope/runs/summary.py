@@ -336,7 +336,10 @@ def long_table(records: Iterable[ResultRecord], title: str = "Quantities") -> Su
     title : str, optional
         Title of the table.
     """
-    columns = (Shown(ANY, "value"), Shown(ANY, "unit", cell=lambda q: q.unit))
+    records = list(records)
+    columns = [Shown(ANY, "value"), Shown(ANY, "unit", cell=lambda q: q.unit)]
+    if any(q.intervals() for record in records for q in record.quantities):
+        columns.append(Shown(ANY, "intervals", cell=lambda q: q.intervals()))
     return table(records, (*NUMBERS, "component", "quantity"), columns, title=title)
 
 

@@ -50,6 +50,8 @@ COLUMNS: dict[str, type] = {
     "low": float,
     "high": float,
     "confidence": float,
+    "low_95": float,
+    "high_95": float,
     "upper_limit": float,
     "limit_confidence": float,
     "status": str,

@@ -75,6 +75,19 @@ def test_an_interval_has_a_best_value_only_where_its_95_percent_are_closed() -> 
     assert interval("phase.onset_voltage", Point(4.0, None, None, None, None), "V") is None
 
 
+def test_the_95_percent_interval_is_kept_beside_that_of_68_and_shown() -> None:
+    found = interval("phase.onset_voltage", Point(4.0, 3.9, 4.2, 3.7, 4.5), "V", "H1-3")
+    assert found is not None
+    assert (found.low_95, found.high_95) == (3.7, 4.5)
+    assert found.intervals() == "3.9 to 4.2 (68.3 %), 3.7 to 4.5 (95 %)"
+    half_open = interval("phase.onset_voltage", Point(4.0, 3.9, 4.2, None, 4.5), "V", "H1-3")
+    assert half_open is not None
+    assert half_open.intervals() == "3.9 to 4.2 (68.3 %), < 4.5 (95 %)"
+    wider = interval("phase.onset_voltage", Point(4.0, 3.97, 4.03, 3.9, 4.1), "V", part="voltage", extra=0.04)
+    assert wider is not None
+    assert wider.high_95 == pytest.approx(4.0 + np.hypot(0.1, 1.96 * 0.04), abs=1e-4)
+
+
 def test_a_further_error_widens_an_interval_and_stands_in_the_budget() -> None:
     found = interval("phase.onset_voltage", Point(4.0, 3.97, 4.03, 3.9, 4.1), "V", part="voltage", extra=0.04)
     assert found is not None
