@@ -2,9 +2,10 @@
 
 Every crystallite is written down layer by layer: CoO2 slabs one above the other, between them interlayers that are
 filled (F) or empty (E) of lithium. O3' is all F, H1-3 alternates, an intergrowth is a row of blocks of both kinds. Its
-pattern is the squared sum over its layers, averaged over the crystallites of a frame; there are no lines, no cells and
-no peak shapes. A frame holds the three in known shares of layers. Beside that (`Cell.spread_A`, `strain`): a spread of
-lithium contents within the beam, which gives O3' a tail, and a strain that grows with the charge.
+pattern is the squared sum over its layers, averaged over the crystallites of a frame, which are picked from 600; there
+are no lines, no cells and no peak shapes. A frame holds the three in known shares of layers. Beside that
+(`Cell.spread_A`, `strain`): a spread of lithium contents within the beam, which gives O3' a tail, and a strain that
+grows with the charge.
 
 Form factors: International Tables for Crystallography C (2004), table 6.1.1.4. Emission of the tube, a doublet with a
 satellite at its short side: Berger (1986), X-Ray Spectrom. 15, 241. The instrument's profile is a Pearson VII of
@@ -13,6 +14,7 @@ unequal sides on a wide pedestal, a kind that no fit of the package has.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -31,6 +33,7 @@ FORM = {
     "Li": ((0.6968, 0.7888, 0.3414, 0.1563), (4.6237, 1.9557, 0.6316, 10.0953), 0.0167),
 }
 OXYGEN_A = 0.99  # height of oxygen above and below cobalt
+POOL = 600  # crystallites of an intergrowth from which those of a frame are picked
 STEP, PAD = 0.0125, 1.0  # grid on which a pattern is made, and how far it goes beyond the axis (degrees)
 
 
@@ -66,6 +69,12 @@ class Cell:
         Half widths at half height of the instrument at its low and its high side (degrees).
     foreign : float
         Height of a line that belongs to nothing, against the first frame, at 19.9 degrees.
+    profile : {"pearson", "flat"}
+        Kind of the instrument's line: Pearson VII on a wide pedestal, or a flat top on tails that differ.
+    texture : float
+        How far the intensity of all layers drifts.
+    without : str
+        A stack that never comes.
     """
 
     blocks: Blocks = field(default_factory=Blocks)
@@ -77,6 +86,9 @@ class Cell:
     lithium: float = 0.28
     width: tuple[float, float] = (0.048, 0.036)
     foreign: float = 0.0
+    profile: str = "pearson"
+    texture: float = 0.10
+    without: str = ""
 
 
 CELLS = {
@@ -84,19 +96,23 @@ CELLS = {
     "even": Cell(blocks=Blocks(4.0, 0.5, "even"), stacks=1000),
     "long": Cell(blocks=Blocks(9.0), stacks=300),
     "rich": Cell(blocks=Blocks(4.0, 0.8)),
-    "spread": Cell(spread_A=0.012, strain=0.0015),
+    "flat": Cell(profile="flat", width=(0.040, 0.034)),
+    "turnless": Cell(without="H13"),
+    "pure": Cell(without="IG"),
+    "foreign": Cell(foreign=0.03),
+    "spread": Cell(spread_A=0.012, strain=0.0015, texture=0.25),
 }
 ONSETS = {"P": {"IG": 4.44, "H13": 4.53}, "B": {"IG": 4.50, "H13": 4.57}}  # V
 TOP = {"P": {"IG": 0.50, "H13": 0.40}, "B": {"IG": 0.42, "H13": 0.18}}
 
 
-def shares_at(sample: str, voltage: FloatArray) -> FloatArray:
+def shares_at(sample: str, voltage: FloatArray, without: str = "") -> FloatArray:
     """Return the share of layers of O3', intergrowth and H1-3, shape (3, F)."""
     out = np.zeros((3, len(voltage)))
     for k, name in enumerate(NAMES[1:], start=1):
         past = np.clip((voltage - ONSETS[sample][name]) / (4.62 - ONSETS[sample][name]), 0, 1)
-        out[k] = TOP[sample][name] * past / (0.25 + 0.75 * past)
-    out[1] -= 0.35 * out[2]  # the intergrowth is used up where H1-3 forms
+        out[k] = TOP[sample][name] * past / (0.25 + 0.75 * past) * (name != without)
+    out[1] -= 0.35 * out[2] * (out[1] > 0)  # the intergrowth is used up where H1-3 forms
     out[0] = 1 - out[1:].sum(axis=0)
     return out
 
@@ -130,8 +146,8 @@ def crystallites(mean: float, spread: float, count: int, rng: np.random.Generato
     return np.maximum(2, rng.gamma(spread**-2, mean * spread**2, count).round()).astype(int)
 
 
-def per_layer(q: FloatArray, empty: list[BoolArray], filled_A: float, empty_A: float, lithium: float) -> FloatArray:
-    """Return the intensity per layer of some crystallites, each written as its interlayers."""
+def each_stack(q: FloatArray, empty: list[BoolArray], filled_A: float, empty_A: float, lithium: float) -> FloatArray:
+    """Return the intensity of some crystallites, each written as its interlayers, shape (crystallites, q)."""
     slab = form("Co", q) + 2 * form("O", q) * np.cos(q * OXYGEN_A)
     longest = max(len(e) for e in empty)
     there = np.array([np.arange(longest) < len(e) for e in empty])
@@ -144,7 +160,7 @@ def per_layer(q: FloatArray, empty: list[BoolArray], filled_A: float, empty_A: f
             rows = np.flatnonzero(there[:, j] & (is_empty[:, j] == kind))
             total[rows] += phase[rows] * layer[kind]
             phase[rows] *= step[kind]
-    return (np.abs(total) ** 2).sum(axis=0) / there.sum()
+    return np.asarray(np.abs(total) ** 2)
 
 
 def ordered(
@@ -163,8 +179,9 @@ def ordered(
 class Instrument:
     """From intensity per layer on a grid of angles to what is measured."""
 
-    axis: FloatArray
+    axis: tuple[float, ...]
     width: tuple[float, float]
+    profile: str = "pearson"
 
     @property
     def grid(self) -> FloatArray:
@@ -185,10 +202,15 @@ class Instrument:
             seen = 2 * np.degrees(np.arcsin(np.sin(theta) * ALPHA1 / wavelength))
             out += share * np.interp(seen, self.grid, y)
         x = STEP * np.arange(-160, 161)
-        low, high = (1 + (2 ** (1 / m) - 1) * (x / w) ** 2 for m, w in zip((1.6, 2.2), self.width, strict=True))
-        core = np.where(x < 0, low**-1.6, high**-2.2)
-        pedestal = np.exp(-np.abs(x + 0.05) / 0.35)
-        kernel = core / core.sum() + 0.02 * pedestal / pedestal.sum()
+        half = np.where(x < 0, *self.width)
+        if self.profile == "pearson":
+            m = np.where(x < 0, 1.6, 2.2)
+            core = (1 + (2 ** (1 / m) - 1) * (x / half) ** 2) ** -m
+            pedestal = np.exp(-np.abs(x + 0.05) / 0.35)
+        else:  # a flat top with steep sides, and tails of another width on each side
+            core = np.exp(-np.log(2) * np.abs(x / half) ** 2.6)
+            pedestal = np.where(x < 0, 1.0, 0.4) / (1 + (x / (3.5 * half)) ** 2)
+        kernel = core / core.sum() + (0.02 if self.profile == "pearson" else 0.25) * pedestal / pedestal.sum()
         smeared = np.convolve(np.pad(out, 160, mode="edge"), kernel, mode="valid")
         return np.interp(self.axis, self.grid, smeared)
 
@@ -215,6 +237,7 @@ class Simulated:
     empty: FloatArray  # (F,), empty interlayers among those of the intergrowth
     parts: FloatArray  # (F, 3, n): what a frame all of one kind would count, mean over many crystallites
     rest: FloatArray  # (F, n): background and lines of the cell
+    onset_V: Mapping[str, float]
 
     def counts(self, seed: int) -> FloatArray:
         """Return counts of one repetition, shape (F, n)."""
@@ -226,26 +249,43 @@ class Simulated:
         return self.share[1] * self.empty + 0.5 * self.share[2]
 
 
-@lru_cache(maxsize=8)
-def mean_intergrowth(cell: Cell, sample: str, low: float, high: float) -> tuple[FloatArray, FloatArray, float]:
-    """Return voltages, intensities per layer there of many crystallites, and their share of empty interlayers."""
-    instrument = _instrument(cell, low, high)
+@lru_cache(maxsize=2)
+def pool(cell: Cell, sample: str, instrument: Instrument, frames: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return what each crystallite of an intergrowth scatters in every frame, and what it is made of.
+
+    Returns
+    -------
+    intensity : ndarray, shape (frames, POOL, q)
+        Of all its layers together; nothing in frames without intergrowth.
+    layers, empty : ndarray, shape (POOL,)
+        Layers, and empty interlayers.
+    """
     rng = np.random.default_rng(99)
-    stacks = [draw(cell.blocks, int(n), rng) for n in crystallites(cell.layers[1], cell.size_spread, 600, rng)]
-    volts = np.linspace(ONSETS[sample]["IG"] - 0.01, 4.62, 9)
-    filled, empty = spacings_at(sample, volts)
-    rows = [per_layer(instrument.q, stacks, f, e, cell.lithium) for f, e in zip(filled, empty, strict=True)]
-    return volts, np.stack(rows), float(np.concatenate(stacks).mean())
+    stacks = [draw(cell.blocks, int(n), rng) for n in crystallites(cell.layers[1], cell.size_spread, POOL, rng)]
+    voltage = np.linspace(4.30, 4.62, frames)
+    filled, empty = spacings_at(sample, voltage)
+    there = shares_at(sample, voltage)[1] > 0
+    out = np.zeros((frames, POOL, instrument.q.size), np.float32)
+    for f in np.flatnonzero(there):
+        charge = (voltage[f] - 4.30) / 0.32
+        out[f] = each_stack(instrument.q, stacks, filled[f], empty[f], lithium_at(cell, charge))
+    layers = np.array([len(s) for s in stacks], float)
+    return out, layers, np.array([s.sum() for s in stacks], float)
+
+
+def lithium_at(cell: Cell, charge: float) -> float:
+    """Return the lithium in a filled interlayer."""
+    return 0.5 - (0.5 - cell.lithium) * charge
 
 
 def _instrument(cell: Cell, low: float, high: float) -> Instrument:
-    return Instrument(np.arange(low, high + 0.01, 0.02), cell.width)
+    return Instrument(tuple(np.arange(low, high + 0.01, 0.02).round(6).tolist()), cell.width, cell.profile)
 
 
 def simulate(
     kind: str, sample: str, counts: float, seed: int = 1, *, frames: int = 60, low: float = 17.2, high: float = 20.6
 ) -> Simulated:
-    """Return a series whose first frame is `counts` high; crystallites are drawn anew for each frame.
+    """Return a series whose first frame is `counts` high; crystallites are picked anew for each frame.
 
     Parameters
     ----------
@@ -261,39 +301,47 @@ def simulate(
     """
     cell = CELLS[kind]
     instrument = _instrument(cell, low, high)
+    axis = np.array(instrument.axis)
     rng = np.random.default_rng([seed, "PB".index(sample), 3])
     voltage = np.linspace(4.30, 4.62, frames)
-    share, (filled, empty) = shares_at(sample, voltage), spacings_at(sample, voltage)
-    mean_at, mean, share_empty = mean_intergrowth(cell, sample, low, high)
+    share, (filled, empty) = shares_at(sample, voltage, cell.without), spacings_at(sample, voltage)
+    each, layers, gaps = pool(cell, sample, instrument, frames)
     sizes = {k: crystallites(cell.layers[k], cell.size_spread, 40, rng) for k in (0, 2)}
-    texture = 1 + 0.10 * np.sin(np.linspace(0.0, 2.5, frames)) + 0.02 * rng.standard_normal(frames)
-    parts, real, empties = np.zeros((frames, 3, instrument.axis.size)), [], np.full(frames, share_empty)
+    texture = 1 + cell.texture * np.sin(np.linspace(0.0, 2.5, frames)) + 0.02 * rng.standard_normal(frames)
+    parts, real, empties = np.zeros((frames, 3, axis.size)), [], np.full(frames, gaps.sum() / layers.sum())
     for f in range(frames):
         charge = (voltage[f] - 4.30) / 0.32
-        lithium = 0.5 - (0.5 - cell.lithium) * charge
+        lithium = lithium_at(cell, charge)
+        weighted = [0.0 * instrument.q, 0.0 * instrument.q]
         for d, w in zip(*spacings_within(cell, charge, filled[f]), strict=True):
-            one = ordered(instrument.q, sizes[0], d, empty[f], lithium, every_other=False)
-            parts[f, 0] += w * instrument.measured(one)
+            weighted[0] += w * ordered(instrument.q, sizes[0], d, empty[f], lithium, every_other=False)
         for e, w in zip(*spacings_within(replace(cell, spread_A=0.0), charge, 1.0), strict=True):
-            two = ordered(instrument.q, sizes[2], e * filled[f], e * empty[f], lithium, every_other=True)
-            parts[f, 2] += w * instrument.measured(two)
+            if share[2, f] > 0:
+                one = ordered(instrument.q, sizes[2], e * filled[f], e * empty[f], lithium, every_other=True)
+                weighted[1] += w * one
+        parts[f, 0], parts[f, 2] = (instrument.measured(one) for one in weighted)
         realised = parts[f].copy()
         if share[1, f] > 0:
-            parts[f, 1] = instrument.measured(np.array([np.interp(voltage[f], mean_at, column) for column in mean.T]))
-            number = crystallites(cell.layers[1], cell.size_spread, cell.stacks, rng)
-            stacks = [draw(cell.blocks, int(n), rng) for n in number]
-            realised[1] = instrument.measured(per_layer(instrument.q, stacks, filled[f], empty[f], lithium))
-            empties[f] = np.concatenate(stacks).mean()
+            parts[f, 1] = instrument.measured(each[f].sum(axis=0) / layers.sum())
+            picked = rng.choice(POOL, cell.stacks, replace=cell.stacks > POOL)
+            realised[1] = instrument.measured(each[f, picked].sum(axis=0) / layers[picked].sum())
+            empties[f] = gaps[picked].sum() / layers[picked].sum()
         real.append(share[:, f] @ realised)
     scale = counts / parts[0, 0].max() * texture[:, None]
-    x = instrument.axis
-    slope = (x - x.mean()) / np.ptp(x)
+    slope = (axis - axis.mean()) / np.ptp(axis)
     rest = counts * (0.05 - 0.02 * slope + 0.01 * slope**2)
-    rest = rest + 0.05 * counts * np.exp(-4 * np.log(2) * ((x - 18.07) / 0.30) ** 2)
-    rest = rest + cell.foreign * counts * np.exp(-4 * np.log(2) * ((x - 19.9) / 0.12) ** 2)
+    rest = rest + 0.05 * counts * np.exp(-4 * np.log(2) * ((axis - 18.07) / 0.30) ** 2)
+    rest = rest + cell.foreign * counts * np.exp(-4 * np.log(2) * ((axis - 19.9) / 0.12) ** 2)
     expected = scale * np.array(real) + rest
     return Simulated(
-        x, expected, voltage, share, empties, parts * scale[:, None], np.broadcast_to(rest, expected.shape)
+        axis,
+        expected,
+        voltage,
+        share,
+        empties,
+        parts * scale[:, None],
+        np.broadcast_to(rest, expected.shape),
+        ONSETS[sample],
     )
 
 

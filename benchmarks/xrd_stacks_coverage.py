@@ -1,18 +1,20 @@
 """Is a (003) series right where its lines are no lines? Shares of layers against the layers that were counted.
 
-    python benchmarks/xrd_stacks_coverage.py [--seeds 50] [--cells blocks even long] [--counts 300 2500 10000]
+    python benchmarks/xrd_stacks_coverage.py [--seeds 50] [--cells blocks even long]
+        [--samples P B] [--counts 300 2500 10000] [--frames 40] [--lines]
 
-Series drawn layer by layer (`xrd_stacks.py`): stacks of blocks of about four layers ("blocks"), lengths all alike and
-1000 crystallites a frame ("even"), blocks of nine ("long"), four of five blocks alternating ("rich"), O3' with a spread
-of lithium contents and a strain that grow with the charge ("spread"). Over the frames with intergrowth:
+Series drawn layer by layer (`xrd_stacks.py`; "cells" are kinds of electrodes and instruments) or with a spread of
+lithium contents (`xrd_spread.py`: cells "uneven", "broad"). Over the frames with intergrowth, for each stack:
 
-oracle   RMS of all three shares for one who knows the mean pattern of each stack
-stacks   RMS read as stacks; share of 68 % and 95 % intervals that hold the truth (an absent stack has [0, limit]);
-         off: shares that are off by more than 0.05 and by more than three of their errors
-lines    the same of weight fractions by lines of their own (a line without its name counts as absent)
+68, 95   share of intervals that hold the truth (an absent stack has [0, limit] and counts for 95)
+rms      error of the share of layers, and that of one who knows the mean pattern of each stack
+off      shares off by more than 0.05 and by three of their errors; in brackets those of series without a flag
+
+and for each series
+
 empty    error of the share of empty interlayers in the intergrowth, mean and largest, and intervals that hold it
-onset    mV from the truth, median and share within 5 mV, 95 % intervals that hold it
-P - B    at the end of the charge: series with the right sign, mean and SD of the pull
+onset    mV from the truth: median, share within 5 mV, share of 95 % intervals that hold it; onsets of what never comes
+P - B    intergrowth and H1-3 at the end of the charge: share with the right sign, mean and SD of the pull
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import time  # noqa: E402
 
 import numpy as np  # noqa: E402
+import xrd_spread  # noqa: E402
 import xrd_stacks as sim  # noqa: E402
 from layerscope.diffraction.peaks.components import hardware_lines  # noqa: E402
 from layerscope.diffraction.peaks.series import LineSeries, SeriesOptions, analyse_series  # noqa: E402
@@ -35,79 +38,72 @@ from layerscope.diffraction.radiation import tube_radiation  # noqa: E402
 FloatArray = sim.FloatArray
 CU = tube_radiation("Cu")
 OPTIONS = SeriesOptions(hardware=tuple(h for h in hardware_lines() if h.id == "PTFE_100"))
+LABELS = ("O3'", "IG", "H1-3")
+CELLS = (*sim.CELLS, *xrd_spread.CELLS)
 
 
 class Tally:
-    """Sums over seeds of one cell, sample and level of counts."""
+    """Sums over seeds of one cell, sample and level of counts; arrays are (3, frames with intergrowth) each."""
 
     def __init__(self) -> None:
+        self.error: list[FloatArray] = []
         self.oracle: list[FloatArray] = []
-        self.stacks: list[FloatArray] = []
-        self.lines: list[FloatArray] = []
-        self.held: list[tuple[float, float]] = []
-        self.lines_held: list[float] = []
-        self.off = self.lines_off = self.failed = self.flagged = 0
+        self.inside: list[FloatArray] = []  # at 68 %, NaN where nothing is told
+        self.inside_95: list[FloatArray] = []
+        self.off: list[FloatArray] = []
+        self.flagged: list[bool] = []
         self.empty: list[tuple[float, bool]] = []
         self.onset: list[tuple[float, bool]] = []
+        self.false = self.failed = 0
+        self.lines: list[tuple[float, float, int]] = []
+        self.end: dict[int, tuple[float, float, float]] = {}  # intergrowth and H1-3: found, error, truth
         self.seconds: list[float] = []
-        self.end: list[tuple[float, float, float]] = []  # intergrowth and H1-3 together: found, error, truth
 
-    def add(self, sample: str, truth: sim.Simulated, counts: FloatArray) -> None:
+    def add(self, sample: str, seed: int, truth: sim.Simulated, *, by_lines: bool) -> None:
         """Analyse one series."""
-        frames = truth.share[1] > 0
-        self.oracle.append((sim.oracle(truth, counts)[0] - truth.share)[:, frames])
-        hours = np.arange(len(counts)) * 600.0
-        lines = analyse_series(truth.two_theta, counts, CU, time_s=hours, voltage_V=truth.voltage_V, options=OPTIONS)
-        self._lines(lines, truth, frames)
+        counts = truth.counts(seed)
+        frames = truth.share[1] > 0 if truth.share[1].any() else truth.share[2] > 0
+        seconds = np.arange(len(counts)) * 600.0
+        lines = analyse_series(truth.two_theta, counts, CU, time_s=seconds, voltage_V=truth.voltage_V, options=OPTIONS)
+        if by_lines:
+            self.lines.append(_by_lines(lines, truth, frames))
         start = time.process_time()
         read = read_stacks(lines)
         self.seconds.append((time.process_time() - start) / len(counts))
         if read is None:
             self.failed += 1
             return
-        self._stacks(read, truth, frames)
-        self._onsets(sample, read)
+        self.oracle.append((sim.oracle(truth, counts)[0] - truth.share)[:, frames])
+        self._shares(seed, read, truth, frames)
+        self._onsets(truth, read)
 
-    def _lines(self, lines: LineSeries, truth: sim.Simulated, frames: sim.BoolArray) -> None:
-        rows = [lines.names.index(n) if n in lines.names else None for n in sim.NAMES]
-        none = np.zeros(truth.share.shape[1])
-        value = np.stack([none if k is None else np.nan_to_num(lines.weight_fraction[k]) for k in rows])
-        sigma = np.stack(
-            [none if k is None else np.sqrt(np.maximum(lines.weight_fraction_covariance[:, k, k], 0)) for k in rows]
-        )
-        error, sigma = (value - truth.share)[:, frames], sigma[:, frames]
-        there = sigma > 0
-        self.lines.append(error)
-        self.lines_held.append(float(np.mean((np.abs(error) < 1.96 * sigma)[there])))
-        self.lines_off += int(((np.abs(error) > 0.05) & (np.abs(error) > 3 * sigma))[there].sum())
-
-    def _stacks(self, read: StackSeries, truth: sim.Simulated, frames: sim.BoolArray) -> None:
-        error = (read.share - truth.share)[:, frames]
+    def _shares(self, seed: int, read: StackSeries, truth: sim.Simulated, frames: sim.BoolArray) -> None:
+        real = truth.share[:, frames]
+        error = read.share[:, frames] - real
         sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", read.covariance), 0.0))[:, frames]
         absent, limit = ~read.present[:, frames], np.nan_to_num(read.limit[:, frames])
-        inside = [
-            np.where(absent, truth.share[:, frames] <= limit, np.abs(error) <= z * sigma + 1e-12) for z in (1.0, 1.96)
-        ]
         told = ~absent & (sigma > 0)
-        self.stacks.append(error)
-        self.held.append((float(inside[0][told].mean()), float(inside[1].mean())))
-        self.off += int(((np.abs(error) > 0.05) & (np.abs(error) > 3 * sigma) & told).sum())
-        empty, real = read.empty, float(truth.empty[frames].mean())
-        self.empty.append((empty.value - real, abs(empty.value - real) < 1.96 * empty.sigma))
+        self.error.append(error)
+        self.inside.append(np.where(told, np.abs(error) <= sigma, np.nan))
+        self.inside_95.append(np.where(absent, real <= limit, np.abs(error) <= 1.96 * sigma + 1e-12))
+        beyond = np.where(absent, real - limit, np.abs(error) - 3.0 * sigma)
+        self.off.append((np.abs(error) > 0.05) & (beyond > 0))
+        self.flagged.append(bool(read.doubts))
+        empty = float(truth.empty[frames].mean())
+        if truth.share[1].any():
+            self.empty.append((read.empty.value - empty, abs(read.empty.value - empty) < 1.96 * read.empty.sigma))
         last = int(np.flatnonzero(frames)[-1])
         both = np.array([0.0, 1.0, 1.0])
-        self.end.append(
-            (
-                float(both @ read.share[:, last]),
-                float(np.sqrt(max(both @ read.covariance[last] @ both, 0.0))),
-                float(both @ truth.share[:, last]),
-            )
-        )
+        error_of_both = float(np.sqrt(max(both @ read.covariance[last] @ both, 0.0)))
+        self.end[seed] = (float(both @ read.share[:, last]), error_of_both, float(both @ truth.share[:, last]))
 
-    def _onsets(self, sample: str, read: StackSeries) -> None:
-        for name in sim.NAMES[1:]:
-            at = sim.ONSETS[sample][name]
+    def _onsets(self, truth: sim.Simulated, read: StackSeries) -> None:
+        for k, name in enumerate(sim.NAMES[1:], start=1):
             found = [e for e in read.events if e.phase == name and e.kind == "onset"]
+            if not truth.share[k].any():
+                self.false += bool(found) or bool(read.present[k].any())
+                continue
+            at = truth.onset_V[name]
             if len(found) != 1 or found[0].voltage_V is None:
                 self.onset.append((np.nan, False))
                 continue
@@ -117,45 +113,88 @@ class Tally:
 
     def report(self, title: str) -> None:
         """Print."""
+        print(f"{title}: {len(self.error)} series", f"{self.failed} not read" if self.failed else "")
+        if not self.error:
+            return
+        stacked = [np.concatenate(x, axis=1) for x in (self.error, self.oracle, self.inside, self.inside_95)]
+        free = np.array([x for x, flagged in zip(self.off, self.flagged, strict=True) if not flagged])
+        off = np.concatenate(self.off, axis=1)
+        for k in (*range(3), slice(None)):
+            error, oracle, inside, inside_95 = (x[k] for x in stacked)
+            print(
+                f"  {'all' if isinstance(k, slice) else LABELS[k]:5s} 68 {np.nanmean(inside):.2f}  "
+                f"95 {inside_95.mean():.2f}  rms {np.sqrt(np.mean(error**2)):.4f} "
+                f"oracle {np.sqrt(np.mean(oracle**2)):.4f}  bias {error.mean():+.4f}  "
+                f"off {int(off[k].sum())} ({int(free[:, k].sum()) if len(free) else 0})"
+            )
+        print(f"  flagged {np.mean(self.flagged):.2f}", end="  ")
+        if self.empty:
+            empty, held = (np.array(column, float) for column in zip(*self.empty, strict=True))
+            print(f"empty {empty.mean():+.4f} most {np.abs(empty).max():.4f} held {held.mean():.2f}", end="  ")
+        print(f"{1e3 * np.mean(self.seconds):.0f} ms a frame")
+        if self.onset:
+            onset, held = (np.array(column, float) for column in zip(*self.onset, strict=True))
+            within = np.mean(np.abs(onset) <= 5)
+            print(f"  onset {np.nanmedian(onset):+.1f} mV, within 5 mV {within:.2f}, held {held.mean():.2f}", end="  ")
+        print(f"false {self.false}", flush=True)
+        if self.lines:
+            rms, held_lines, off_lines = np.mean(self.lines, axis=0)
+            print(f"  by lines: 95 {held_lines:.2f}  rms {rms:.4f}  off {off_lines:.1f} a series")
 
-        def rms(errors: list[FloatArray]) -> float:
-            return float(np.sqrt(np.mean(np.square(np.concatenate(errors, axis=1)))))
 
-        held, lines_held = np.mean(self.held, axis=0), np.mean(self.lines_held)
-        empty, empty_held = (np.array(column, float) for column in zip(*self.empty, strict=True))
-        onset, onset_held = (np.array(column, float) for column in zip(*self.onset, strict=True))
-        print(
-            f"{title:22s} oracle {rms(self.oracle):.4f}  stacks {rms(self.stacks):.4f} {held[0]:.2f}/{held[1]:.2f} "
-            f"off {self.off}  lines {rms(self.lines):.4f} {lines_held:.2f} off {self.lines_off}"
-        )
-        print(
-            f"{'':22s} empty {empty.mean():+.4f} most {np.abs(empty).max():.4f} {empty_held.mean():.2f}  "
-            f"onset {np.nanmedian(onset):+.1f} mV, {np.mean(np.abs(onset) <= 5):.2f} within 5 mV, "
-            f"{onset_held.mean():.2f} held  {1e3 * np.mean(self.seconds):.0f} ms a frame, {self.failed} without",
-            flush=True,
-        )
+def _by_lines(lines: LineSeries, truth: sim.Simulated, frames: sim.BoolArray) -> tuple[float, float, int]:
+    """Return RMS, share of 95 % intervals that hold, and values far off, of weight fractions by lines of their own."""
+    rows = [lines.names.index(n) if n in lines.names else None for n in sim.NAMES]
+    none = np.zeros(truth.share.shape[1])
+    value = np.stack([none if k is None else np.nan_to_num(lines.weight_fraction[k]) for k in rows])
+    variance = [none if k is None else lines.weight_fraction_covariance[:, k, k] for k in rows]
+    sigma = np.sqrt(np.maximum(np.stack(variance), 0.0))[:, frames]
+    error = (value - truth.share)[:, frames]
+    there = sigma > 0
+    far = (np.abs(error) > 0.05) & (np.abs(error) > 3 * sigma)
+    held = float(np.mean((np.abs(error) < 1.96 * sigma)[there]))
+    return float(np.sqrt(np.mean(error**2))), held, int(far[there].sum())
+
+
+def compare(first: Tally, second: Tally) -> None:
+    """Print how the difference between two samples is met."""
+    pairs = [(first.end[seed], second.end[seed]) for seed in sorted(first.end.keys() & second.end.keys())]
+    if not pairs:
+        return
+    pulls = [((p[0] - b[0]) - (p[2] - b[2])) / max(np.hypot(p[1], b[1]), 1e-9) for p, b in pairs]
+    right = np.mean([(p[0] > b[0]) == (p[2] > b[2]) for p, b in pairs])
+    spread = f"SD {np.std(pulls, ddof=1):.2f}" if len(pulls) > 1 else ""
+    print(f"  P - B: sign right {right:.2f}, pull {np.mean(pulls):+.2f} {spread}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--cells", nargs="+", default=list(sim.CELLS))
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--cells", nargs="+", default=list(CELLS), choices=CELLS)
+    parser.add_argument("--samples", nargs="+", default=["P", "B"], choices=["P", "B"])
     parser.add_argument("--counts", type=float, nargs="+", default=[300.0, 2500.0, 10000.0])
-    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--lines", action="store_true", help="also by lines of their own")
     options = parser.parse_args()
+    begun, every = time.process_time(), []
     for cell in options.cells:
+        simulate = xrd_spread.simulate if cell in xrd_spread.CELLS else sim.simulate
         for counts in options.counts:
-            tallies = {"P": Tally(), "B": Tally()}
-            for seed in range(options.seeds):
-                for sample, tally in tallies.items():
-                    truth = sim.simulate(cell, sample, counts, seed, frames=options.frames)
-                    tally.add(sample, truth, truth.counts(seed))
-            for sample, tally in tallies.items():
+            tallies = {sample: Tally() for sample in options.samples}
+            for sample, tally in tallies.items():  # one after the other: their crystallites are drawn once
+                for seed in range(options.first, options.first + options.seeds):
+                    truth = simulate(cell, sample, counts, seed, frames=options.frames)
+                    tally.add(sample, seed, truth, by_lines=options.lines)
                 tally.report(f"{cell} {sample} {counts:.0f}")
-            pairs = zip(tallies["P"].end, tallies["B"].end, strict=False)
-            pulls = [((p[0] - b[0]) - (p[2] - b[2])) / np.hypot(p[1], b[1]) for p, b in pairs]
-            right = np.mean([p[0] > b[0] for p, b in zip(tallies["P"].end, tallies["B"].end, strict=False)])
-            print(f"{'':22s} P - B: sign right {right:.2f}, pull {np.mean(pulls):+.2f}({np.std(pulls):.2f})")
+            every += tallies.values()
+            if len(tallies) == 2:
+                compare(*tallies.values())
+    held = [x.ravel() for tally in every for x in tally.inside_95]
+    number = sum(len(tally.error) for tally in every)
+    if held:
+        print(f"all: 95 % intervals hold {np.concatenate(held).mean():.3f} in {number} series", end=", ")
+        print(f"{(time.process_time() - begun) / number:.1f} CPU-s each")
 
 
 if __name__ == "__main__":

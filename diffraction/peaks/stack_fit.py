@@ -21,7 +21,7 @@ from layerscope.fitting.solver import Tolerances
 from ..radiation import FloatArray
 from .frames import FrameData
 from .model import LineModel
-from .stack_model import HELD, StackModel
+from .stack_model import HELD, LINE, MIXED, StackModel
 
 __all__ = ["Range", "StackFit", "StackTask", "values_of_start"]
 
@@ -48,6 +48,9 @@ ALIKE = 0.2
 UNEVEN = {"tail": (0.0, 0.01), "strain": (0.0, 0.0015)}
 """Tail (Å) and relative strain of spacings at full charge, and how well they are known."""
 
+LINE_SIGMA, MIXED_SIGMA = 0.2, 0.1
+"""Relative amplitude of what the instrument's line and the mixed stack are beside their formulas."""
+
 SIZES = ("ln_layers_mixed", "ln_layers_alternating")
 STARTS = ((0.3, 0.3), (0.15, 0.75), (0.4, 0.1))
 """Orders that a fit starts from: none, blocks, empty layers that keep away from each other."""
@@ -64,8 +67,8 @@ BOUNDS = {
     "tail": (-0.03, 0.06),
     "strain": (-0.01, 0.01),
 }
-JOINT = Tolerances(reduction=1e-6, step=1e-5, max_iterations=40)
-ROUGH = Tolerances(reduction=1e-4, step=1e-4, max_iterations=25)
+JOINT = Tolerances(reduction=2e-5, step=1e-5, max_iterations=25, retries=False)
+ROUGH = Tolerances(reduction=2e-4, step=1e-4, max_iterations=20, retries=False)
 _OFF_SIGMA = 1.0  # the amount of a stack that is off is 0 whatever this number
 
 
@@ -88,7 +91,8 @@ class StackFit:
     @property
     def values(self) -> dict[str, float]:
         """Value of every parameter that all frames share; of the mean spacing that of the last frame."""
-        names = [n for n in self.model.nonlinear_names if n != "filled_spacing" and not n.endswith("_on")]
+        own = ("filled_spacing", "course", "charge")
+        names = [n for n in self.model.nonlinear_names if n not in own and not n.endswith("_on")]
         return {n: float(self.fit.value(n)[-1]) for n in names}
 
     @property
@@ -130,6 +134,7 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
         "tail": 0.0,
         "strain": 0.0,
     }
+    values |= dict.fromkeys((*LINE, *MIXED), 0.0)
     for h in lines.held:
         values |= {f"{h.id}_center": h.center, f"{h.id}_fwhm": h.fwhm, f"{h.id}_mixing": shape.mixing}
     return values
@@ -169,17 +174,19 @@ class StackTask:
     @property
     def instrument(self) -> tuple[str, ...]:
         """Parameters that frames of one phase can tell."""
-        cell = (f"{n}_{part}" for n in self.model.held for part in HELD)
-        return (*self.model.line.parameters[1:], "ln_layers", "size_spread", *cell)
+        return (*self.model.line.parameters[1:], "ln_layers", "size_spread", *self.cell)
+
+    @property
+    def cell(self) -> tuple[str, ...]:
+        """Parameters of the cell's lines."""
+        return tuple(f"{n}_{part}" for n in self.model.held for part in HELD)
 
     @property
     def free(self) -> tuple[str, ...]:
         """All parameters that the frames share."""
-        return (*self.instrument, *SIZES, *ORDER, *UNEVEN)
+        return ("ln_layers", *LINE, *self.cell, *SIZES, *ORDER, *UNEVEN, *MIXED)
 
-    def staged(
-        self, values: Mapping[str, float], present: BoolArray, reach: Range, *, tolerances: Tolerances = ROUGH
-    ) -> StackFit:
+    def staged(self, values: Mapping[str, float], present: BoolArray, reach: Range, *, again: bool = True) -> StackFit:
         """Fit the series stage by stage.
 
         Parameters
@@ -190,20 +197,21 @@ class StackTask:
             Stacks to fit in each frame.
         reach : {1, 2}
             Range of the order.
-        tolerances : Tolerances
-            Of the last stage.
+        again : bool
+            Whether the instrument is to be found first; `values` are those of another fit otherwise.
         """
         several = present[1:].any(axis=0)
         single, late = _few(np.flatnonzero(~several)), _few(np.flatnonzero(several))
-        if single.size:
+        if single.size and again:
             values = {**values, **self.fit(single, values, present, self.instrument, reach, tolerances=ROUGH).values}
         tried = [
             self.fit(late, {**values, "p": p, "r": r}, present, ORDER, reach, tolerances=ROUGH)
             for p, r in (STARTS[:1] if reach == 1 else STARTS)
         ]
         values = {**values, **min(tried, key=lambda one: one.fit.chi2).values}
-        values |= {"tail": 2e-3, "strain": 5e-4}  # at zero a strain has no slope
-        return self.fit(np.arange(several.size), values, present, self.free, reach, tolerances=tolerances)
+        if again:
+            values |= {"tail": 2e-3, "strain": 5e-4}  # at zero a strain has no slope
+        return self.fit(np.arange(several.size), values, present, self.free, reach, tolerances=ROUGH)
 
     def fit(
         self,
@@ -223,10 +231,14 @@ class StackTask:
         priors = {"filled_spacing": (course, np.full(count, TREND_A))}
         scopes: dict[str, Scope] = {"filled_spacing": PER_PATTERN}
         starts = {f"{n}_on": on[k].astype(float) for k, n in enumerate(model.names)} | {"filled_spacing": course}
-        starts["charge"] = self.charge[rows]
+        starts |= {"charge": self.charge[rows], "course": course}
         for name, there in zip(model.names, on, strict=True):
             if not there.all():
                 priors[f"{name}_area"] = (np.zeros(count), np.where(there, np.inf, _OFF_SIGMA))
+        for names, sigma in ((LINE, LINE_SIGMA), (MIXED, MIXED_SIGMA)):
+            for name in set(names) & set(free):
+                parameters[name].set(vary=True, min=-8.0 * sigma, max=8.0 * sigma)
+                priors[name] = known_once(0.0, sigma, count)
         for name in set(BOUNDS) & set(free):
             low, high = BOUNDS[name]
             parameters[name].set(vary=True, min=low, max=high)
@@ -236,6 +248,7 @@ class StackTask:
             parameters[name].set(vary=True, min=low * (not name.endswith("_mixing")), max=high)
         if "ln_layers" in free:
             priors["ln_layers"] = known_once(float(np.log(LAYERS)), LAYERS_SIGMA, count)
+        if "size_spread" in free:
             priors["size_spread"] = known_once(SPREAD, SPREAD_SIGMA, count)
         for name in set(UNEVEN) & set(free):
             priors[name] = known_once(*UNEVEN[name], count)

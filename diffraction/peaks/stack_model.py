@@ -2,14 +2,15 @@
 
 Linear: the amounts of layers in ordered, mixed and alternating stacks, the areas of the cell's lines, a polynomial.
 Shared by the frames: the instrument's line, sizes, the spacing of the alternating stack, the two probabilities of the
-mixed one, a spread of spacings in proportion to the charge, and the cell's lines. Of each frame: the filled spacing and
+mixed one, what line and mixed stack are beside their formulas (`stack_freedom`), a spread of spacings in proportion to
+the charge, and the cell's lines. Of each frame: the filled spacing and
 how far it is charged. The mean of filled and empty spacing is that of the alternating stack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,28 +22,33 @@ from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.model import legendre
 
 from ..radiation import FloatArray, lorentz_polarisation
+from .bragg import second_line
 from .components import Stacking
 from .lines import DiffractionLine
 from .model import HeldLine
-from .stacking import Layer, Sizes, Stacked, Uneven, filled_only, mixed, strained
+from .stack_freedom import LINE_TERMS, MIXED_TERMS, line_terms, mixed_terms
+from .stacking import Layer, Sizes, Stacked, Uneven, alternating, filled_only, mixed
 
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["HELD", "StackModel"]
+__all__ = ["HELD", "LINE", "MIXED", "StackModel"]
 
 IntArray = NDArray[np.intp]
 
 PAD_DEG = 0.8
 """How far beyond the axis stacks still send intensity into it."""
 
-FINEST_DEG = 0.0125
+FINEST_DEG = 0.0201
 CENTERS = 7
 """Places at which the instrument's line is drawn anew."""
 
 HELD = ("center", "fwhm", "mixing")
 _SIZES = ("ln_layers", "ln_layers_mixed", "ln_layers_alternating", "size_spread")
 _SHARED = (*_SIZES, "p", "r", "mean_spacing", "filled_spacing", "tail", "strain", "charge")
+LINE = tuple(f"line_{k}" for k in range(LINE_TERMS))
+MIXED = tuple(f"mixed_{k}" for k in range(MIXED_TERMS))
+"""How far the instrument's line and the mixed stack differ from their formulas."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,10 @@ class StackModel:
         S/L = H/L of the cell's lines.
     polynomial : int
         Degree of the background.
+    width, mixing : float
+        Of the instrument's line, about: what is beside it stands in proportion to that height.
+    alternating : float
+        Typical angle of the alternating stack (degrees).
     """
 
     def __init__(
@@ -81,7 +91,11 @@ class StackModel:
         held: Sequence[HeldLine] = (),
         axial: float = 0.0,
         polynomial: int = 2,
+        width: float = 0.1,
+        mixing: float = 0.5,
+        alternating: float = 19.6,
     ) -> None:
+        self._envelope, self._alternating = (width, mixing), alternating
         self.stacking, self.line, self.axis, self.polynomial = stacking, line, x, polynomial
         self.names = stacking.names
         self._shape = line.parameters[1:]
@@ -93,7 +107,7 @@ class StackModel:
     def nonlinear_names(self) -> tuple[str, ...]:
         """Shape of the instrument's line, of stacks, the filled spacing, which stacks are there, lines of the cell."""
         own = (f"{n}_{part}" for n in self.held for part in HELD)
-        return (*self._shape, *_SHARED, *(f"{n}_on" for n in self.names), *own)
+        return (*self._shape, *_SHARED, *(f"{n}_on" for n in self.names), *LINE, *MIXED, "course", *own)
 
     @property
     def linear_names(self) -> tuple[str, ...]:
@@ -172,6 +186,37 @@ class StackModel:
         weight = _lagrange(nodes, (grid - grid.mean()) / (0.5 * np.ptp(grid))) * self._power[:, None]
         return np.asarray(np.einsum("gc,kcgn->kgn", weight, windows))
 
+    @cached_property
+    def _beside(self) -> FloatArray:
+        """What may be added to the line at every point of the grid, (terms, G, n): its own height times functions."""
+        width, mixing = self._envelope
+        radiation = self.line.radiation
+        plain = DiffractionLine(replace(radiation, alpha2=None, ratio=None), axial=False)
+        offset = np.linspace(-4.0, 4.0, 8001)
+        height = plain.evaluate(offset + 20.0, np.array([[20.0, width, mixing]]), derivatives=False).value[0]
+        terms = line_terms(offset, width)
+        shapes = height[:, None] * (terms - (height @ terms) / height.sum())
+        ratio = radiation.ratio if radiation.alpha2 is not None and radiation.ratio else 0.0
+        lines = [(1.0 / (1.0 + ratio), self._grid)]
+        if ratio and radiation.alpha2 is not None:
+            lines.append((ratio / (1.0 + ratio), second_line(self._grid, radiation.alpha2 / radiation.alpha1)[0]))
+        found = np.zeros((LINE_TERMS, self._grid.size, self.axis.size))
+        for share, place in lines:
+            away = self.axis - place[:, None]
+            for k in range(LINE_TERMS):
+                found[k] += share * np.interp(away, offset, shapes[:, k])
+        return np.asarray(found * self._power[:, None])
+
+    @cached_property
+    def _beside_wide(self) -> FloatArray:
+        """The same side by side, (G, terms * n): one product then gives all."""
+        return np.ascontiguousarray(self._beside.transpose(1, 0, 2)).reshape(self._grid.size, -1)
+
+    def _terms(self, course: FloatArray) -> FloatArray:
+        """Return the functions beside the mixed stacks of some frames, (B, terms, G)."""
+        filled = 2.0 * np.degrees(np.arcsin(self.line.radiation.alpha1 / (2.0 * course)))[:, None]
+        return mixed_terms((self._grid - filled) / (self._alternating - filled)).transpose(0, 2, 1)
+
     def _stacks(self, q: FloatArray, on: FloatArray) -> list[tuple[IntArray, Stacked | None]]:
         """Return for each stack in which rows it is on, and its intensity in those."""
         sizes = [Sizes(float(np.exp(v)), float(q[0, 3])) for v in q[0, :3]]
@@ -191,7 +236,7 @@ class StackModel:
             elif k == 1:
                 stack = mixed(self._layer, f, e, p, r, sizes[1])
             else:
-                stack = strained(self._layer, f, e, sizes[2], strain[rows])
+                stack = alternating(self._layer, f, e, sizes[2], strain[rows])
             found.append((rows, stack))
         return found
 
@@ -200,23 +245,39 @@ class StackModel:
         rows, n = q.shape[0], self.axis.size
         columns = np.zeros((rows, len(self.linear_names), n))
         width = len(self._shape)
-        uniform = slice(0, width + 6)  # of these all rows have one value
+        first_line = width + 14
+        first_mixed = first_line + LINE_TERMS
+        # of these all rows have one value
+        uniform = np.r_[: width + 6, first_line : first_mixed + MIXED_TERMS]
         groups = [np.arange(rows)] if (q[:, uniform] == q[0, uniform]).all() else [np.array([b]) for b in range(rows)]
         slots: dict[tuple[int, int], FloatArray] = {}
         for group in groups:
             seen = self._instrument(tuple(q[group[0], :width]), derivatives=derivatives)
+            a, b = (
+                q[group[0], first_line : first_line + LINE_TERMS],
+                q[group[0], first_mixed : first_mixed + MIXED_TERMS],
+            )
+            more = np.einsum("k,kgn->gn", a, self._beside) if a.any() else 0.0
+            seen = _Seen(seen.value + more, seen.slopes)
             stacks = self._stacks(q[group, width : width + 11], q[group, width + 11 : width + 14])
             for k, (inside, stack) in enumerate(stacks):
                 if stack is None:
                     continue
                 at = group[inside]
+                if k == 1:
+                    stack, by_term = _beside_formula(stack, self._terms(q[at, first_mixed + MIXED_TERMS]), b)
+                    for j, by in enumerate(by_term if derivatives else ()):
+                        slots.setdefault((first_mixed + j, k), np.zeros((rows, n)))[at] = by @ seen.value
                 columns[at, k] = stack.value @ seen.value
                 if not derivatives:
                     continue
+                beside = (stack.value @ self._beside_wide).reshape(at.size, LINE_TERMS, n)
+                for j in range(LINE_TERMS):
+                    slots.setdefault((first_line + j, k), np.zeros((rows, n)))[at] = beside[:, j]
                 for slot, values in self._slopes(k, stack, seen, q[at, width + 10]):
                     slots.setdefault((slot, k), np.zeros((rows, n)))[at] = values
         for j in range(len(self.held)):
-            first = width + 14 + len(HELD) * j
+            first = first_mixed + MIXED_TERMS + 1 + len(HELD) * j
             p = np.column_stack([q[:, first : first + len(HELD)], np.tile(self._axial, (rows, 1))])
             p = p[:1] if (p == p[0]).all() else p
             drawn = self.line.evaluate(x, p, derivatives=derivatives)
@@ -242,6 +303,28 @@ class StackModel:
         if stack.by_p is not None and stack.by_r is not None:
             found += [(width + 4, stack.by_p @ seen.value), (width + 5, stack.by_r @ seen.value)]
         return found
+
+
+def _beside_formula(stack: Stacked, terms: FloatArray, size: FloatArray) -> tuple[Stacked, list[FloatArray]]:
+    """Return a stack times 1 + terms . size without its net area, and its derivatives by the sizes.
+
+    `terms` are of shape (B, T, G), `size` of (T,).
+    """
+    value = stack.value
+    total = value.sum(axis=1, keepdims=True)
+    factor = np.einsum("k,bkg->bg", size, terms)
+    mean = (value * factor).sum(axis=1, keepdims=True) / total
+
+    def times(by: FloatArray | None) -> FloatArray | None:
+        if by is None:
+            return None
+        moved = ((by * factor).sum(axis=-1, keepdims=True) - mean * by.sum(axis=-1, keepdims=True)) / total
+        return np.asarray(by * (1.0 + factor - mean) - value * moved)
+
+    changed = {name: times(getattr(stack, name)) for name in Stacked.__dataclass_fields__ if name != "value"}
+    means = np.einsum("bg,bkg->bk", value, terms) / total
+    by_term = [value * (terms[:, k] - means[:, k, None]) for k in range(terms.shape[1])]
+    return Stacked(value=value * (1.0 + factor - mean), **changed), by_term  # type: ignore[arg-type]
 
 
 def _lagrange(nodes: FloatArray, at: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from layerscope.runs.pipeline import RunContext
 from ..events import quantities_of_events
 from .quantities import COUNTING, label_of
 from .sample_records import Analysed
-from .stack_series import LINES, Reading, StackSeries
+from .stack_series import Reading, StackSeries
 
 __all__ = ["stack_flags", "stack_records"]
 
@@ -25,23 +25,8 @@ MODEL = "model"
 
 def stack_flags(read: StackSeries) -> tuple[str, ...]:
     """Return what the stacks say about the lines of the same series."""
-    gain = _gain(read)
+    gain = read.gain
     return (f"STACKS_FIT_BETTER:{gain:.0f}",) if gain > threshold("STACKS_FIT_BETTER") else ()
-
-
-def _gain(read: StackSeries) -> float:
-    """Return by how much the BIC of stacks is lower than that of lines."""
-    of = {w.name == LINES: w.bic for w in read.compared if w.chosen or w.name == LINES}
-    return of[True] - of[False]
-
-
-def _doubts(read: StackSeries) -> tuple[str, ...]:
-    """Return what a reader must know about the stacks beyond their fit."""
-    pulled = {name: z for name, z in read.fit.conflicts().items() if abs(z) > threshold("PRIOR_CONFLICT")}
-    found = [f"PRIOR_CONFLICT:{name} {z:+.1f}" for name, z in pulled.items()]
-    if -_gain(read) > threshold("LINES_FIT_BETTER"):
-        found.append(f"LINES_FIT_BETTER:{-_gain(read):.0f}")
-    return tuple(found)
 
 
 def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tuple[ResultRecord, ...]:
@@ -55,7 +40,7 @@ def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tu
     read : StackSeries
     """
     series, result = found.series, found.result
-    doubts = _doubts(read)
+    doubts = read.doubts
     region = result.options.components.reflection
     labels = {name: label_of(result, name) for name in read.stacking.names}
     fit, shared = read.fit.fit, tuple(f for f in inherited_flags(found.flags) if f not in stack_flags(read))

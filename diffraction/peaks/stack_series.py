@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.discrepancy import Discrepancy, estimate, generalised, linear
 from layerscope.fitting.limits import feldman_cousins
+from layerscope.flags import threshold
 
 from ..events import find_kinks
 from ..onset import PhaseEvent
@@ -35,6 +36,9 @@ BESIDE = 8
 
 SIGNIFICANT = 3.0
 """Standard errors, wrong shapes included, above which a stack is there."""
+
+LIKELY = 1.0
+"""Standard errors above which it is there beside frames that hold it: stacks come and go, but seldom for one frame."""
 
 LINES = "lines of their own"
 """The alternative to stacks."""
@@ -118,6 +122,21 @@ class StackSeries:
         return Reading(function(p, r), sigmas[0], float(np.hypot(sigmas[1], law)))
 
     @property
+    def gain(self) -> float:
+        """By how much the BIC of stacks is lower than that of lines."""
+        of = {w.name == LINES: w.bic for w in self.compared if w.chosen or w.name == LINES}
+        return of[True] - of[False]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader must know about the stacks beyond their fit, as flags."""
+        pulled = {name: z for name, z in self.fit.conflicts().items() if abs(z) > threshold("PRIOR_CONFLICT")}
+        found = [f"PRIOR_CONFLICT:{name} {z:+.1f}" for name, z in pulled.items()]
+        if -self.gain > threshold("LINES_FIT_BETTER"):
+            found.append(f"LINES_FIT_BETTER:{-self.gain:.0f}")
+        return tuple(found)
+
+    @property
     def empty(self) -> Reading:
         """Share of empty interlayers in the mixed stacks."""
         return self.of_order(share_of_empty, LAW)
@@ -155,25 +174,33 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     variance = series.options.noise_factor * np.maximum(fit.expected, 0.5)
     data = FrameData(series.two_theta, y, variance, fit.root_weight > 0)
     lines = LineModel(joint.model.line, joint.shape, series.hardware, joint.model.polynomial)
-    model = StackModel(
-        stacking, lines.line, data.x, held=lines.held, axial=lines.shape.axial, polynomial=lines.polynomial
-    )
-    task = StackTask(data, model, _course(series))
     typical = series.options.components[stacking.alternating].two_theta_deg
     mean_spacing = float(d_from_two_theta([typical], _WAVELENGTH_OF_SETS)[0][0])
     start = values_of_start(lines, mean_spacing)
+    alternating = float(np.degrees(2.0 * np.arcsin(lines.line.radiation.alpha1 / (2.0 * mean_spacing))))
+    model = StackModel(
+        stacking,
+        lines.line,
+        data.x,
+        held=lines.held,
+        axial=lines.shape.axial,
+        polynomial=lines.polynomial,
+        width=start["fwhm"],
+        mixing=start["mixing"],
+        alternating=alternating,
+    )
+    task = StackTask(data, model, _course(series))
     every = np.stack([np.ones(late.size, bool), late, late])
     asked = task.staged(start, every, 2)
     asked_gls, _ = _with_discrepancies(asked)
     free, covariance = fractions_of(*asked_gls.amounts(), np.ones(3))
     sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
-    present = every & (free > SIGNIFICANT * sigma)
-    present = keep_persistent(present, series.options.fit.guard.persistence)
+    present = _there(every, free / np.maximum(sigma, 1e-12), series.options.fit.guard.persistence)
     present[0] |= ~present.any(axis=0)
     fits: dict[Range, StackFit] = {}
     everything = np.arange(late.size)
-    fits[1] = task.staged(start, present, 1)
     fits[2] = task.fit(everything, asked.values, present, task.free, 2)
+    fits[1] = task.staged(fits[2].values, present, 1, again=False)
     if fits[2].fit.chi2 > fits[1].fit.chi2:  # a range of one is a special case: another minimum was found
         fits[2] = task.fit(everything, fits[1].values, present, task.free, 2)
     compared = _compared(series, data, fits)
@@ -217,6 +244,16 @@ def _beside(several: BoolArray) -> BoolArray:
     return np.asarray(np.convolve(several, np.ones(2 * by + 1))[by : by + several.size] > 0.5)
 
 
+def _there(every: BoolArray, significance: FloatArray, persistence: int) -> BoolArray:
+    """Return where stacks are: beyond doubt in some frames that follow each other, and likely in those beside."""
+    sure = keep_persistent(every & (significance > SIGNIFICANT), persistence)
+    likely = every & (significance > LIKELY)
+    for k, row in enumerate(sure):
+        for f in (*range(1, row.size), *range(row.size - 2, -1, -1)):
+            row[f] |= likely[k, f] and (row[f - 1] or row[min(f + 1, row.size - 1)])
+    return sure
+
+
 def _course(series: LineSeries) -> FloatArray:
     """Return the smooth course of the filled spacing (Å), from the first line of the series."""
     joint, name = series.joint, series.joint.names[0]
@@ -237,9 +274,10 @@ def _with_discrepancies(fitted: StackFit) -> tuple[StackFit, dict[str, Discrepan
     found, roots = {}, []
     if (~several).any():
         found["line"] = estimate(at, curves[0], np.flatnonzero(~several))
-        roots = [found["line"].roots(at, curve) for curve in curves]
+        if found["line"].amplitude:
+            roots = [found["line"].roots(at, curve) for curve in curves]
     if several.any():
-        seen = at.whitened(np.concatenate(roots, axis=2)) if roots else at
+        seen = at.whitened(roots) if roots else at
         found["mixed"] = estimate(seen, curves[1], np.flatnonzero(several))
         roots.append(found["mixed"].roots(at, curves[1]))
     return replace(fitted, fit=generalised(fitted.fit, at, roots)), found

@@ -45,8 +45,8 @@ ComplexArray = NDArray[np.complex128]
 FORGOTTEN = -25.0
 """Logarithm of what is left of the coherence over a crystallite below which it is nothing."""
 
-PHASE_STEP = 0.001
-"""Of the phase from layer to layer (radians) in tables."""
+POINTS = 16.0
+"""Points of a table to the width of a peak."""
 
 NODES = 5
 """Sizes that stand for the log-normal distribution."""
@@ -83,6 +83,27 @@ class Sizes:
 
     layers: float
     spread: float
+
+    @property
+    def turns(self) -> int:
+        """Points to a turn of the phase in tables, a power of two."""
+        return int(2 ** np.ceil(np.log2(max(POINTS * self.layers * np.exp(self.spread), 256.0))))
+
+    def coherence(self, n: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return <1 - n/N> (0 for n = 0, where nothing interferes) and its slopes by ln(layers) and `spread`."""
+        from scipy.special import ndtr
+
+        x = np.maximum(n, 1e-9) / self.layers
+        edge = np.log(x) / self.spread
+        lost = x * np.exp(0.5 * self.spread**2)
+        above, shifted = ndtr(-edge), ndtr(-edge - self.spread)
+        bell = np.exp(-0.5 * (edge + self.spread) ** 2) / np.sqrt(2.0 * np.pi)
+        there = n > 0
+        return (
+            np.where(there, above - lost * shifted, 0.0),
+            np.where(there, lost * shifted, 0.0),
+            np.where(there, lost * (bell - self.spread * shifted), 0.0),
+        )
 
     def decay(self, eigenvalue: ComplexArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
         """Return sum over n >= 1 of <1 - n/N> eigenvalue^n and its derivatives.
@@ -148,33 +169,61 @@ def block_length(p: float, r: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class _Interference:
-    """Sums over equal layers on a grid of the phase from one to the next: value, slope by the phase, by the size."""
+class Uneven:
+    """How spacings differ from crystallite to crystallite, each of shape (B,).
 
-    first: float
-    value: ComplexArray
-    slope: ComplexArray
-    by_size: ComplexArray
+    Attributes
+    ----------
+    tail : ndarray
+        Mean of an exponential distribution of spacings below the largest one (Å): layers that were charged further.
+    strain : ndarray
+        Relative standard deviation of all spacings (normal distribution).
+    """
 
-    @classmethod
-    def of(cls, layer: Layer, spacing: FloatArray, sizes: Sizes, ahead: float = 0.0) -> _Interference:
-        """Tabulate for some spacings; `ahead` is added to the phase."""
-        low, high = float(layer.q[0] * spacing.min()) + ahead, float(layer.q[-1] * spacing.max()) + ahead
-        phase = low + PHASE_STEP * np.arange(-1, int((high - low) / PHASE_STEP) + 3)
-        z = np.exp(1j * phase)
-        value, by_z, by_size = sizes.decay(z)
-        return cls(float(phase[0]), value, by_z * 1j * z, by_size)
+    tail: FloatArray
+    strain: FloatArray
 
-    def at(self, phase: FloatArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
-        """Return value (cubic Hermite), slope, and derivatives by size (2, ...) at some phases."""
-        along = (phase - self.first) / PHASE_STEP
-        k = along.astype(np.intp)
+    def dephasing(self, n: FloatArray, spacing: FloatArray) -> tuple[ComplexArray, ComplexArray, FloatArray]:
+        """Return the mean of exp(i q (d - d_largest) n) over crystallites, (B, N), and its relative slopes.
+
+        q is that at which layers of this spacing (B,) are in phase.
+        """
+        q = (2.0 * np.pi / spacing)[:, None]
+        tail, strain = self.tail[:, None], self.strain[:, None]
+        below = 1.0 / (1.0 + 1j * q * n * tail)
+        turn = (2.0 * np.pi * n) ** 2
+        apart: ComplexArray = np.asarray(below * np.exp(-0.5 * turn * strain**2), complex)
+        return apart, np.asarray(-1j * q * n * below, complex), -turn * strain
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over layers w_n exp(i m phase), tabulated over one turn of the phase.
+
+    Attributes
+    ----------
+    tables : ndarray, shape (B, S, K)
+        Value, slope by the phase, and further derivatives.
+    """
+
+    tables: NDArray[np.complex128] | FloatArray
+
+    def at(self, phase: FloatArray) -> list[NDArray[np.complex128] | FloatArray]:
+        """Return the K tables at phases (B, G); the value by cubic Hermite interpolation."""
+        rows, size, kinds = self.tables.shape
+        along = phase * (size / (2.0 * np.pi))
+        k = np.floor(along)
         t = along - k
-        y0, y1 = self.value[k], self.value[k + 1]
-        s0, s1 = self.slope[k] * PHASE_STEP, self.slope[k + 1] * PHASE_STEP
+        first = k.astype(np.intp) % size
+        start = (np.arange(rows) * size)[:, None]
+        flat = self.tables.reshape(-1, kinds)
+        low, high = flat[start + first], flat[start + (first + 1) % size]
+        step = 2.0 * np.pi / size
+        y0, y1, s0, s1 = low[..., 0], high[..., 0], low[..., 1] * step, high[..., 1] * step
         a, b = 2.0 * (y0 - y1) + s0 + s1, 3.0 * (y1 - y0) - 2.0 * s0 - s1
-        size = self.by_size[:, k] * (1.0 - t) + self.by_size[:, k + 1] * t
-        return ((a * t + b) * t + s0) * t + y0, ((3.0 * a * t + 2.0 * b) * t + s0) / PHASE_STEP, size
+        rest = low[..., 2:] + t[..., None] * (high[..., 2:] - low[..., 2:])
+        value, slope = ((a * t + b) * t + s0) * t + y0, ((3.0 * a * t + 2.0 * b) * t + s0) / step
+        return [value, slope, *np.moveaxis(rest, -1, 0)]
 
 
 def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven | None = None) -> Stacked:
@@ -190,69 +239,31 @@ def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven |
         How spacings differ from crystallite to crystallite.
     """
     uneven = uneven or Uneven(np.zeros(filled.size), np.zeros(filled.size))
-    parts = uneven.parts(filled)
-    table = _Interference.of(layer, np.concatenate([part.spacing for part in parts]), sizes)
-    shape = (filled.size, layer.q.size)
-    value, by_filled, by_tail, by_strain = (np.zeros(shape) for _ in range(4))
-    by_size = np.zeros((2, *shape))
-    for part in parts:
-        amplitude, slope = layer.filled(part.spacing)
-        square, by_square = np.abs(amplitude) ** 2, 2.0 * (np.conj(amplitude) * slope).real
-        f, by_phase, sized = (2.0 * v.real for v in table.at(layer.q * part.spacing[:, None]))
-        together = 1.0 + f
-        by_spacing = part.weight * (by_square * together + square * layer.q * by_phase)
-        value += part.weight * square * together
-        by_size += part.weight * square * sized
-        by_filled += by_spacing * part.by_filled[:, None]
-        by_tail += by_spacing * part.by_tail[:, None]
-        by_strain += by_spacing * part.by_strain[:, None]
-    return Stacked(value, by_filled, np.zeros(shape), by_size, by_tail=by_tail, by_strain=by_strain)
+    turns = sizes.turns
+    n = np.arange(turns // 2 + 1, dtype=float)
+    weight, by_layers, by_spread = sizes.coherence(n)
+    apart, by_tail, by_strain = uneven.dephasing(n, filled)
+    kinds = (weight, 1j * n * weight, by_layers, by_spread, weight * by_tail, weight * by_strain)
+    tables = [np.fft.irfft(apart * kind, turns, axis=-1) * turns for kind in kinds]
+    f, by_phase, *rest = _Sums(np.stack(tables, axis=-1)).at(layer.q * filled[:, None])
+    amplitude, slope = layer.filled(filled)
+    square, by_square = np.abs(amplitude) ** 2, 2.0 * (np.conj(amplitude) * slope).real
+    size_1, size_2, tail, strain = (square * r for r in rest)
+    by_filled = by_square * (1.0 + f) + square * layer.q * by_phase
+    by_filled -= tail * (uneven.tail / filled)[:, None]  # the same tail is less of a turn
+    return Stacked(
+        square * (1.0 + f),
+        by_filled,
+        np.zeros(square.shape),
+        np.stack([size_1, size_2]),
+        by_tail=tail,
+        by_strain=strain,
+    )
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Crystallites of one spacing (B,): their weight, and how the spacing follows the others."""
-
-    weight: float
-    spacing: FloatArray
-    by_filled: FloatArray
-    by_tail: FloatArray
-    by_strain: FloatArray
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """How spacings differ from crystallite to crystallite, each of shape (B,).
-
-    Attributes
-    ----------
-    tail : ndarray
-        Mean of an exponential distribution of spacings below the largest one (Å): layers that were charged further.
-    strain : ndarray
-        Relative standard deviation of all spacings (normal distribution).
-    """
-
-    tail: FloatArray
-    strain: FloatArray
-
-    def parts(self, filled: FloatArray) -> list[_Part]:
-        """Return the spacings that stand for the distribution (Gauss' nodes)."""
-        x, u = np.polynomial.laguerre.laggauss(4) if self.tail.any() else (np.zeros(1), np.ones(1))
-        t, v = np.polynomial.hermite_e.hermegauss(3) if self.strain.any() else (np.zeros(1), np.ones(1))
-        return [
-            _Part(
-                float(a * b / v.sum()),
-                (filled - self.tail * y) * (1.0 + self.strain * s),
-                1.0 + self.strain * s,
-                -y * (1.0 + self.strain * s),
-                (filled - self.tail * y) * s,
-            )
-            for y, a in zip(x, u, strict=True)
-            for s, b in zip(t, v, strict=True)
-        ]
-
-
-def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes) -> Stacked:
+def alternating(
+    layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes, strain: FloatArray | None = None
+) -> Stacked:
     """Return the intensity of stacks whose interlayers are filled and empty in turn.
 
     Parameters
@@ -261,45 +272,36 @@ def alternating(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Size
     filled, empty : ndarray, shape (B,)
         Spacings (Å).
     sizes : Sizes
+    strain : ndarray, shape (B,), optional
+        Relative standard deviation of all spacings.
     """
+    none = np.zeros(filled.size)
+    uneven = Uneven(none, none if strain is None else strain)
+    turns = sizes.turns // 2
     q, s, (a, b) = layer.q, layer.slab, layer.filled(filled)
     z_f, z_e = np.exp(1j * q * filled[:, None]), np.exp(1j * q * empty[:, None])
-    root = np.exp(0.5j * q * (filled + empty)[:, None])
-    mean = 0.5 * (filled + empty)
-    (f1, d1, n1), (f2, d2, n2) = (
-        _Interference.of(layer, mean, sizes, ahead).at(q * mean[:, None] + ahead) for ahead in (0.0, np.pi)
-    )
-    d1, d2 = d1 / (1j * root), -d2 / (1j * root)  # by the eigenvalues root and -root
-    # f(M) = even + odd M with M^2 = z_f z_e
-    even, odd = 0.5 * (f1 + f2), 0.5 * (f1 - f2) / root
-    d_even, d_odd = 0.5 * (d1 - d2), (0.5 * (d1 + d2) - odd) / root
-    n_even, n_odd = 0.5 * (n1 + n2), 0.5 * (n1 - n2) / root
+    m = np.arange(turns, dtype=float)
+    sums = []
+    for more in (0, 1):  # f(M) = even + odd M with M^2 = z_f z_e
+        n = 2.0 * m + more
+        weight, by_layers, by_spread = sizes.coherence(n)
+        apart, _, by_strain = uneven.dephasing(n, filled)
+        kinds = (weight, 1j * m * weight, by_layers, by_spread, weight * by_strain)
+        tables = [np.fft.ifft(apart * kind, axis=-1) * turns for kind in kinds]
+        sums.append(_Sums(np.stack(tables, axis=-1)).at(q * (filled + empty)[:, None]))
     square = np.abs(a) ** 2 + s * s
     cross = s * (np.conj(a) * z_f + z_e * a)
-    by_root = d_even * square + d_odd * cross
-    by_amplitude = even * 2.0 * (np.conj(a) * b).real + odd * s * (np.conj(b) * z_f + z_e * b)
-    half = 0.5j * q * root
-    value = 0.5 * square + (even * square + odd * cross).real
-    by_filled = (np.conj(a) * b + by_root * half + by_amplitude + odd * s * np.conj(a) * 1j * q * z_f).real.copy()
-    by_empty = (by_root * half + odd * s * a * 1j * q * z_e).real.copy()
-    by_size = (n_even * square + n_odd * cross).real.copy()
-    return Stacked(value, by_filled, by_empty, by_size)
-
-
-def strained(layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes, strain: FloatArray) -> Stacked:
-    """Return the intensity of alternating stacks whose spacings differ by a relative strain (B,); see `alternating`."""
-    if not strain.any():
-        return alternating(layer, filled, empty, sizes)
-    t, v = np.polynomial.hermite_e.hermegauss(3)
-    sums: list[FloatArray] = []
-    for s, w in zip(t, v / v.sum(), strict=True):
-        scale = 1.0 + strain * s
-        one = alternating(layer, filled * scale, empty * scale, sizes)
-        by_scale = one.by_filled * filled[:, None] + one.by_empty * empty[:, None]
-        new = (one.value, one.by_filled * scale[:, None], one.by_empty * scale[:, None], one.by_size, s * by_scale)
-        sums = [w * b if not sums else sums[k] + w * b for k, b in enumerate(new)]
-    value, by_filled, by_empty, by_size, by_strain = sums
-    return Stacked(value, by_filled, by_empty, by_size, by_strain=by_strain)
+    whole = [first * square + second * cross for first, second in zip(*sums, strict=True)]
+    even, odd = sums[0][0], sums[1][0]
+    amplitude = even * 2.0 * (np.conj(a) * b).real + odd * s * (np.conj(b) * z_f + z_e * b)
+    by_phase = q * whole[1]
+    return Stacked(
+        0.5 * square + whole[0].real,
+        (np.conj(a) * b + by_phase + amplitude + odd * s * np.conj(a) * 1j * q * z_f).real.copy(),
+        (by_phase + odd * s * a * 1j * q * z_e).real.copy(),
+        np.stack([whole[2].real, whole[3].real]),
+        by_strain=whole[4].real.copy(),
+    )
 
 
 def mixed(layer: Layer, filled: FloatArray, empty: FloatArray, p: float, r: float, sizes: Sizes) -> Stacked:

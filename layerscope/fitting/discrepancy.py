@@ -59,6 +59,8 @@ class Linear:
         Derivatives of the model by each pattern's own parameters and coefficients.
     shared : ndarray, shape (L, N, S)
         By those that all share.
+    white : ndarray, shape (L, n, n), optional
+        What made the noise white.
     """
 
     x: FloatArray
@@ -66,20 +68,28 @@ class Linear:
     residual: FloatArray
     own: FloatArray
     shared: FloatArray
+    white: FloatArray | None = None
 
-    def whitened(self, roots: FloatArray) -> Linear:
-        """Return the same with noise I + B B' made white; `roots` are B of every pattern, shape (L, n, m)."""
-        full = np.zeros((*self.residual.shape, roots.shape[-1]))
-        full[:, : self.x.size] = roots
-        left, size, _ = np.linalg.svd(full, full_matrices=False)
-        loss = (1.0 / np.sqrt(1.0 + size**2) - 1.0)[:, :, None]
+    def whitened(self, roots: Sequence[FloatArray]) -> Linear:
+        """Return the same with noise I + sum of B B' made white; `roots` are B of every component, each (L, n, m)."""
+        n = self.x.size
+        noise = np.broadcast_to(np.eye(n), (len(self.residual), n, n)).copy()
+        for b in roots:
+            noise += b @ b.transpose(0, 2, 1)
+        white = np.linalg.inv(np.linalg.cholesky(noise))
 
-        def white(columns: FloatArray) -> FloatArray:
-            result: FloatArray = columns + left @ (loss * (left.transpose(0, 2, 1) @ columns))
+        def seen(columns: FloatArray) -> FloatArray:
+            result = columns.copy()
+            result[:, :n] = white @ columns[:, :n]
             return result
 
-        residual = white(self.residual[..., None])[..., 0]
-        return replace(self, residual=residual, own=white(self.own), shared=white(self.shared))
+        return replace(
+            self,
+            residual=seen(self.residual[..., None])[..., 0],
+            own=seen(self.own),
+            shared=seen(self.shared),
+            white=white if self.white is None else white @ self.white,
+        )
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,7 @@ def estimate(at: Linear, counts: FloatArray, rows: IntArray) -> Discrepancy:
     step = float(np.ptp(at.x)) / max(n - 1, 1)
     for length in np.geomspace(SHORTEST * step, np.ptp(at.x) / 4.0, LENGTHS):
         b = _roots(_smooth(at.x, float(length)), at.root_weight[rows], counts[rows])
+        b = b if at.white is None else at.white[rows] @ b
         inside = span[:, :n].transpose(0, 2, 1) @ b
         gram = b.transpose(0, 2, 1) @ b - inside.transpose(0, 2, 1) @ inside
         value, vector = np.linalg.eigh(gram)
@@ -186,7 +197,7 @@ def generalised(fit: SeriesFit, at: Linear, roots: Sequence[FloatArray]) -> Seri
     -----
     ``chi2`` stays that of the fit: it is what the discrepancy was taken from.
     """
-    white = at.whitened(np.concatenate(list(roots), axis=2))
+    white = at.whitened(roots)
     layout, batch = fit.batch.evaluator.layout, fit.batch
     covariance = covariance_of(white.shared.transpose(0, 2, 1)[None], white.own.transpose(0, 2, 1)[None])
     rest = (white.residual[:, None] @ white.own)[:, 0]

@@ -14,7 +14,6 @@ from layerscope.diffraction.peaks.stacking import (
     filled_only,
     mixed,
     share_of_empty,
-    strained,
 )
 from numpy.typing import NDArray
 
@@ -68,8 +67,13 @@ def test_ordered_stacks_scatter_as_their_layers_say() -> None:
 def test_ordered_stacks_are_the_limits_of_a_mixed_one() -> None:
     filled = mixed(LAYER, FILLED, EMPTY, 1e-9, 0.5, SIZES).value
     turns = mixed(LAYER, FILLED, EMPTY, 1 - 1e-9, 1 - 1e-9, SIZES).value
-    assert np.allclose(filled, filled_only(LAYER, FILLED, SIZES).value, rtol=1e-5, atol=1e-3)
-    assert np.allclose(turns, alternating(LAYER, FILLED, EMPTY, SIZES).value, rtol=1e-5, atol=1e-3)
+    # a mixed stack has a few sizes for the distribution, the others have it all
+    for limit, exact in (
+        (filled, filled_only(LAYER, FILLED, SIZES)),
+        (turns, alternating(LAYER, FILLED, EMPTY, SIZES)),
+    ):
+        assert np.allclose(limit, exact.value, atol=0.01 * exact.value.max())
+        assert limit.sum() == pytest.approx(exact.value.sum(), rel=2e-3)
 
 
 def test_derivatives_are_those_of_the_intensity() -> None:
@@ -91,7 +95,7 @@ def test_derivatives_are_those_of_the_intensity() -> None:
             step = 1e-6
             up, down = ([v + s * step * (i == k) for i, v in enumerate(values)] for s in (1, -1))
             numeric = (shape(name, *up).value - shape(name, *down).value) / (2 * step)
-            near = 2e-5 if name == "mixed" else 1e-3  # read from tables
+            near = 2e-5 if name == "mixed" else 8e-3 if k in (2, 3) else 1e-6  # slopes by the size are read from tables
             assert np.allclose(analytic, numeric, atol=near * max(np.abs(numeric).max(), 1e-6)), (name, k)
 
 
@@ -110,7 +114,7 @@ def test_derivatives_of_uneven_spacings_are_those_of_the_intensity() -> None:
         uneven = Uneven(np.full(2, tail), np.full(2, strain))
         if kind == "filled":
             return filled_only(LAYER, filled, SIZES, uneven)
-        return strained(LAYER, filled, empty, SIZES, uneven.strain)
+        return alternating(LAYER, filled, empty, SIZES, uneven.strain)
 
     for kind in ("filled", "turns"):
         at = (FILLED, EMPTY, 0.01, 0.002)
@@ -120,7 +124,8 @@ def test_derivatives_of_uneven_spacings_are_those_of_the_intensity() -> None:
                 continue
             up, down = ([v + s * 1e-6 * (i == k) for i, v in enumerate(at)] for s in (1, -1))
             numeric = (shape(kind, *up).value - shape(kind, *down).value) / 2e-6
-            assert np.allclose(analytic, numeric, atol=2e-4 * max(np.abs(numeric).max(), 1e-6)), (kind, k)
+            near = 1e-5 if k < 2 else 5e-3  # slopes by tail and strain are read from tables
+            assert np.allclose(analytic, numeric, atol=near * max(np.abs(numeric).max(), 1e-6)), (kind, k)
 
 
 def test_uneven_stacks_scatter_as_the_mean_over_their_spacings() -> None:
