@@ -139,6 +139,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("edge.white_line_height", "intensity dimensionless", "height of the white line"),
     ("edge.area", "energy_area", "net intensity of an edge between stated energies"),
     ("edge.share", "fraction", "share of a part of an edge, such as its pre-peak, in its net intensity"),
+    ("edge.share_ratio", "dimensionless", "share of a band over that in the first sample"),
     ("edge.share_change", "fraction", "difference of such a share to a reference place of the scan"),
     ("edge.maximum", "energy", "where the smoothed net intensity of an edge is highest"),
     ("edge.maximum_change", "energy", "difference of such a maximum to a reference place of the scan"),

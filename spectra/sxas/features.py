@@ -299,7 +299,7 @@ def _features(
     found: list[Feature] = []
     members = [m for f in fits for m in f.members]
     usual = np.where([m.window == members[0].window for m in members], weight, 0.0)
-    usual /= usual.sum()
+    usual = usual / usual.sum() if usual.any() else weight  # unless the default window fits much worse than others
     for other in (None, against):
         values, known, due = _stacked(fits, other)
         mean = np.einsum("g,glk->lk", weight, values)

@@ -21,10 +21,10 @@ from .edges import Edge, find_edge
 from .options import SeriesTable
 from .readers import FORMATS, read
 from .recipe import SxasRecipe
-from .records import Sample, arrays_of, comparison, notes_of, quantities_of, sample_of, used_points
+from .records import Sample, arrays_of, comparison, inputs_of, notes_of, quantities_of, sample_of, used_points
 from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
 from .scan import Scan
-from .tables import METHOD, summary_tables
+from .tables import METHOD, SERIES, summary_tables
 
 __all__ = ["PIPELINE", "SxasPipeline"]
 
@@ -128,6 +128,30 @@ def _outputs(
         yield PipelineOutput((records[-1],), {arrays.name: arrays})
     if recipe.engine == "both":
         yield from _compared(samples, records, recipe, context)
+    if recipe.bands != "none" and (recipe.bands == "always" or _reach(samples)):
+        yield from _bands(samples, recipe, context)
+
+
+def _reach(samples: Sequence[Sample]) -> bool:
+    """Tell whether a table knows the bands of the edge, and every scan reaches over the range of the fit."""
+    from .feature_records import range_of
+
+    limits = range_of(samples[0].edge)
+    if limits is None:
+        return False
+    return all(
+        one.reduced.spectrum.energy[0] <= limits[0] and one.reduced.spectrum.energy[-1] >= limits[1] for one in samples
+    )
+
+
+def _bands(samples: Sequence[Sample], recipe: SxasRecipe, context: RunContext) -> Iterator[PipelineOutput]:
+    from .feature_records import feature_outputs
+
+    edge = samples[0].edge
+    area = recipe.normalise.of(edge, "area").area_eV
+    inputs = [item for sample in samples for item in inputs_of(sample)]
+    with context.guard(state=samples[0].series.state(None, edge.name), inputs=inputs, method=SERIES):
+        yield from feature_outputs(samples, area, recipe.energy, recipe.saturation, context)
 
 
 def _compared(
@@ -154,7 +178,7 @@ def _compared(
 def _record(sample: Sample, first: Sample, recipe: SxasRecipe, context: RunContext) -> ResultRecord:
     return context.record(
         state=sample.series.state(None, sample.edge.name),
-        inputs=sample.series.inputs(f"{sample.edge.name};{sample.series.whole.series or sample.series.sample}"),
+        inputs=inputs_of(sample),
         method=METHOD,
         quantities=quantities_of(sample, first, recipe.energy),
         quality=remarks(sample.flags),

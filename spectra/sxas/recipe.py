@@ -41,6 +41,13 @@ class SxasRecipe(SeriesRecipe):
     )
     normalise: NormaliseTable = Field(default=NormaliseTable(), description="what spectra are normalised by")
     energy: EnergyTable = Field(default=EnergyTable(), description="calibration of the energies")
+    bands: Literal["auto", "always", "none"] = Field(
+        default="auto",
+        description="whole-edge fit of all samples: where a table knows the edge and the scans reach, always, or never",
+    )
+    saturation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of the signal that saturation may take at the maximum, one standard deviation"
+    )
     engine: Literal["layerscope", "both"] = Field(
         default="layerscope", description="both: xraylarch, in a process of its own, is a second opinion on the step"
     )

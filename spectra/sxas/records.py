@@ -10,13 +10,14 @@ import numpy as np
 
 from layerscope.errors import DataError
 from layerscope.measured.series import MeasuredSeries
-from layerscope.records import Quantity
+from layerscope.records import InputFile, Quantity
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.build import measured, remarks, some
 from layerscope.runs.levels import array_name
 from layerscope.runs.pipeline import RunContext
 
 from .align import Curve
+from .assignments import assignments_at
 from .edges import Edge
 from .normalise import Definition, Normalised, edge_step, normalise
 from .options import EnergyTable
@@ -25,7 +26,17 @@ from .reduce import Reduced
 from .scan import SIGNALS, Scan
 from .second_opinion import BEYOND, Opinion
 
-__all__ = ["Sample", "arrays_of", "comparison", "notes_of", "quantities_of", "sample_of", "used_points"]
+__all__ = [
+    "Sample",
+    "arrays_of",
+    "comparison",
+    "curve_of",
+    "inputs_of",
+    "notes_of",
+    "quantities_of",
+    "sample_of",
+    "used_points",
+]
 
 _NAMES = {"area": ("edge.area", "eV"), "step": ("edge.step", "1"), "point": ("edge.level", "1")}
 PARITY = 1e-4
@@ -53,6 +64,11 @@ class Sample:
     normalised: Normalised | None
     positions: Mapping[str, Position]
     flags: tuple[str, ...]
+
+
+def inputs_of(sample: Sample) -> list[InputFile]:
+    """Return the files behind the records of a sample."""
+    return sample.series.inputs(f"{sample.edge.name};{sample.series.whole.series or sample.series.sample}")
 
 
 def curve_of(reduced: Reduced) -> Curve:
@@ -114,7 +130,11 @@ def quantities_of(sample: Sample, first: Sample, scale: EnergyTable) -> tuple[Qu
     for criterion, position in sample.positions.items():
         whole = {**position.budget, "energy_scale": float(np.hypot(scale.sigma_eV, one.shift_sigma_eV))}
         label = f"{edge.name} {criterion}"
-        found.append(_energy("edge.position", position.value, whole, label))
+        energy = _energy("edge.position", position.value, whole, label)
+        if energy is not None and energy.sigma is not None and criterion == "maximum":
+            others = assignments_at(edge, position.value, energy.sigma)
+            energy = energy.model_copy(update={"competing": others})
+        found.append(energy)
         other = first.positions.get(criterion)
         if sample is not first and other is not None:
             parts = {key: float(np.hypot(position.budget[key], other.budget[key])) for key in position.budget}

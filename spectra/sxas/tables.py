@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from layerscope.records import ResultRecord
 from layerscope.runs.summary import Shown, SummaryTable, table
 
-__all__ = ["METHOD", "summary_tables"]
+__all__ = ["BANDS", "METHOD", "SERIES", "summary_tables"]
 
-METHOD = "sxas.spectrum"
+METHOD, BANDS, SERIES = "sxas.spectrum", "sxas.bands", "sxas.edge"
+_ROWS = ("sample", "series", "cycle")
+AGAINST = "shares over those of the first sample, and differences"
 _EDGE = (
     Shown("edge.area", "{} area"),
     Shown("edge.step", "{} step"),
@@ -23,5 +25,11 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     """Return the tables of all records that did not fail."""
     good = [record for record in records if record.status != "failed"]
     spectra = [record for record in good if record.method == METHOD]
-    made = [table(spectra, ("sample", "series", "cycle"), _EDGE, title="absorption edges", headline=True)]
+    bands = [record for record in good if record.method == BANDS]
+    made = [
+        table(spectra, _ROWS, _EDGE, title="absorption edges", headline=True),
+        table(bands, _ROWS, (Shown("peak.position", "{}"), Shown("edge.shift", "{} shift")), title="places of bands"),
+        table(bands, _ROWS, (Shown("edge.share", "{}"),), title="shares of bands in the area of the edge"),
+        table(bands, _ROWS, (Shown("edge.share_ratio", "{}"), Shown("edge.share_change", "{} change")), title=AGAINST),
+    ]
     return [one for one in made if one.rows]

@@ -85,7 +85,8 @@ def _sxas(folder: Path) -> None:
         ]
         (folder / f"scan_{name}.txt").write_text(head + "\n".join(rows) + "\n")
     (folder / "recipe.toml").write_text(
-        'layerscope = 1\npipeline = "sxas"\nsample = "A"\nedge = "O K"\nnormalise = { pre_eV = [513, 525] }\n'
+        'layerscope = 1\npipeline = "sxas"\nsample = "A"\nedge = "O K"\nbands = "none"\n'
+        "normalise = { pre_eV = [513, 525] }\n"
         '[[series]]\nname = "a"\nfiles = ["scan_a1.txt", "scan_a2.txt"]\n'
         '[[series]]\nname = "b"\nsample = "B"\nfiles = ["scan_b1.txt"]\n'
     )

@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     bcs(folder / "two.txt")
     engine = "both" if find_spec("larch") else "layerscope"
     (folder / "recipe.toml").write_text(
-        'layerscope = 1\npipeline = "sxas"\nsample = "film"\nedge = "O K"\n'
+        'layerscope = 1\npipeline = "sxas"\nsample = "film"\nedge = "O K"\nbands = "none"\n'
         f'engine = "{engine}"\nnormalise = {{ kind = "step", pre_eV = [516, 526], post_eV = [545, 558] }}\n'
         '[[series]]\nname = "a"\nfiles = ["one.txt"]\n[[series]]\nname = "b"\nsample = "it\'s B"\nfiles = ["two.txt"]\n'
     )

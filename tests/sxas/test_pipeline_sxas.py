@@ -94,9 +94,8 @@ def curves(folder: Path, shifts: tuple[float, ...], height: tuple[float, ...]) -
 def test_samples_share_an_energy_scale_and_a_damaged_one_spoils_no_other(tmp_path: Path) -> None:
     text = curves(tmp_path, (0.0, 0.4, 0.0), (0.2, 0.3, 0.2))
     (tmp_path / "s2.csv").write_text("E,i0,tey,ref\n515,1,nan,1\n")
-    found = run(
-        tmp_path, 'edge = "O K"\nnormalise = { pre_eV = [513, 525] }\nenergy = { align = "reference" }\n' + text
-    )
+    head = 'edge = "O K"\nbands = "none"\nnormalise = { pre_eV = [513, 525] }\nenergy = { align = "reference" }\n'
+    found = run(tmp_path, head + text)
     good = sorted((r for r in found.run.records if r.status != "failed"), key=lambda record: record.state.series or "")
     (failed,) = found.failed
     assert failed.problem is not None
@@ -124,6 +123,61 @@ def test_a_wrong_edge_or_signal_is_one_typed_problem(recipe: str, words: str, tm
     assert record.problem is not None
     assert record.problem.kind == "data"
     assert words in record.problem.message
+
+
+def test_bands_of_two_samples_are_fitted_together_and_stated_with_the_parts_of_their_errors(tmp_path: Path) -> None:
+    x = np.concatenate([np.arange(513.0, 527.0), np.arange(527.0, 552.0, 0.2), np.arange(552.0, 576.0)])
+    flux, text = 1e6 * (1 + 0.001 * (x - 513.0)), 'edge = "O K"\n'
+    for k, name in enumerate("ab"):
+        rng = np.random.default_rng(k)
+        signal = flux * edge_of_oxide(x, shift=0.12 * k, eg=1.0 - 0.2 * k) * (1 + 1e-3 * rng.normal(size=x.size))
+        rows = "".join(f"{a:.2f},{b:.1f},{c:.3f}\n" for a, b, c in zip(x, flux, signal, strict=True))
+        (tmp_path / f"{name}.csv").write_text("E,i0,tey\n" + rows)
+        text += f"[[series]]\nname = '{name}'\nfiles = ['{name}.csv']\n"
+        text += "columns = { energy = 'E', i0 = 'i0', tey = 'tey' }\n"
+    found = run(tmp_path, text)
+    assert not found.failed
+    bands = {r.state.series: r for r in found.run.records if r.method == "sxas.bands"}
+    (whole,) = [record for record in found.run.records if record.method == "sxas.edge"]
+    assert set(whole.parents) == {record.record_id for record in bands.values()}
+    assert sum(one.chosen for one in whole.alternatives) == 1
+    (shift,) = [q for q in bands["b"].quantities if q.name == "edge.shift" and q.component == "eg"]
+    assert {"counting", "background", "ensemble", "energy_scale"} <= set(shift.budget)
+    assert shift.value == pytest.approx(0.12, abs=0.01)
+    assert shift.sigma == pytest.approx(0.03, abs=0.01)  # that of two scans that nothing aligns
+    (ratio,) = [q for q in bands["b"].quantities if q.name == "edge.share_ratio" and q.component == "eg"]
+    assert ratio.value == pytest.approx(0.8, rel=0.02)
+    (place,) = [q for q in bands["a"].quantities if q.name == "peak.position" and q.component == "eg"]
+    assert place.competing[0].species.startswith("Co3+")
+    arrays = {name: lazy.load() for name, lazy in found.run.arrays.items() if name.endswith("bands")}
+    for one in arrays.values():
+        np.testing.assert_allclose((one.counts - one.fit) / np.sqrt(one.variance), one.residual, atol=1e-6)
+        np.testing.assert_allclose(sum(one.components.values()), one.fit, atol=1e-6)
+
+
+def edge_of_oxide(x: np.ndarray, shift: float, eg: float) -> np.ndarray:
+    """Return an O K edge of bands like those of the table, its eg* line at 530.5 eV."""
+
+    def line(center: float, width: float, area: float) -> np.ndarray:
+        gauss = 0.93944 / width * np.exp(-2.77259 * ((x - center) / width) ** 2)
+        return np.asarray(area * (0.8 * gauss + 0.2 * 0.63662 / width / (1.0 + 4.0 * ((x - center) / width) ** 2)))
+
+    step = 0.5 * (1.0 + np.tanh((x - 536.5) / 1.3))
+    bands = ((537.1, 4.3, 4.0), (541.2, 5.2, 6.0), (545.2, 7.0, 4.0), (533.9, 1.3, 0.4), (530.5 + shift, 1.3, eg))
+    return np.asarray(1.1 + step + sum(line(*band) for band in bands))
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "species"),
+    [("SigScan74369.txt", 194.34, "BO3"), ("SigScan74380.txt", 192.24, "BN (three N)")],
+)
+def test_pi_star_lines_of_boron_get_the_right_assignment(
+    file: str, place: float, species: str, shared_data: Path, tmp_path: Path
+) -> None:
+    (record,) = run(tmp_path, f"[[series]]\nfiles = ['{file}']\n", shared_data / "sxas" / file).run.records
+    (position,) = [q for q in record.quantities if q.name == "edge.position"]
+    assert position.value == pytest.approx(place, abs=0.05)
+    assert [one.species for one in position.competing] == [species]
 
 
 def test_a_photodiode_divides_every_sample(shared_data: Path, tmp_path: Path) -> None:
