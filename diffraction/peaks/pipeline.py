@@ -37,6 +37,7 @@ from .quantities import (
     frame_flags,
     frame_quantities,
     name_alternatives,
+    name_is_uncertain,
     namings,
     row_labels,
     series_flags,
@@ -302,7 +303,7 @@ def _notes(result: LineSeries) -> list[str]:
 def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, region: str) -> list[ResultRecord]:
     records = []
     series, result = found.series, found.result
-    reading, others = read_intergrowth(result), namings(result)
+    reading, others, names = read_intergrowth(result), namings(result), name_alternatives(result)
     shared = inherited_flags(found.flags)
     for f, frame in enumerate(found.stack.levels):
         if f % 20 == 0:
@@ -321,7 +322,7 @@ def _frame_records(recipe: PeaksRecipe, context: RunContext, found: Analysed, re
                 method="xrd_peaks.frame",
                 quantities=tuple(frame_quantities(result, f, recipe.total, reading, others)),
                 quality=quality_of(result.joint.fit, flags, f, r_factors=True),
-                alternatives=frame_alternatives(result, f),
+                alternatives=(*frame_alternatives(result, f), *(names if name_is_uncertain(result, f) else ())),
             )
         )
     return records

@@ -235,6 +235,7 @@ def test_where_a_name_is_uncertain_there_is_a_total_for_each_naming_and_no_resul
         (r for r in records if r.method == "xrd_peaks.frame" and r.state.sample == "B"), key=lambda r: r.state.frame
     )
     assert last.status == "warning"
+    assert [a for a in last.alternatives if a.comparison == "names of the lines"] == names
     totals = [q.component for q in last.quantities if q.name in ("phase.fraction", "phase.total_fraction")]
     assert totals
     assert all("naming" in component for component in totals)
@@ -273,6 +274,40 @@ def test_shipped_sets_are_complete_and_say_where_they_come_from(name):
 def test_the_four_materials_are_there():
     assert set(available_sets()) == {"lco_003", "lno_003", "lrmo_003", "nmc_003"}
     assert component_set("nmc_003").ids == component_set("lno_003").ids == ("H1", "M", "H2", "H3")
+
+
+def test_two_phase_steps_of_linio2_have_their_names():
+    """H1 gives way to M, M to H2, and H3 appears far above: one after the other, each beside the one before."""
+    volts = np.linspace(3.5, 4.3, 40)
+
+    def step(first: int, last: int, low: float, high: float, falls: bool) -> LineCourse:
+        frames = np.arange(first, last)
+        d, _ = d_from_two_theta(np.linspace(low, high, frames.size), CU.alpha1)
+        grows = np.minimum(1.0, (frames - first + 1) / 6)
+        fades = np.minimum(1.0, (last - frames) / 6) if falls else np.ones(frames.size)
+        return LineCourse(frames, d, grows * fades if first else fades, 1.0)
+
+    lines = [
+        step(0, 14, 18.74, 18.66, True),
+        step(9, 22, 18.50, 18.46, True),
+        step(18, 36, 18.40, 18.36, True),
+        step(31, 40, 19.65, 19.75, False),
+    ]
+    found = name_lines(lines, component_set("lno_003"), volts)
+    assert found[0].phases == ("H1", "M", "H2", "H3")
+    assert probability(found, 3, "H3") > CERTAIN_NAME
+
+
+def test_the_line_of_a_nickel_rich_oxide_is_h3_once_its_spacing_has_turned():
+    u = np.linspace(0, 1, 36)
+    place = 18.74 - 1.48 * u * (1 - u) + 0.24 * u**2  # 18.74, 18.43, 18.98
+    y = patterns([(np.ones(FRAMES), np.interp(F, u, place), 0.12)])
+    options = SeriesOptions(components=component_set("nmc_003"))
+    found = analyse_series(AXIS, y, CU, voltage_V=3.6 + 0.7 * F, options=options)
+    assert found.phases == ("H1", "H3")
+    turn = int(np.interp(F, u, place).argmin())
+    assert abs(int(np.flatnonzero(found.present[1])[0]) - turn) <= 2
+    assert found.events == ()
 
 
 OWN = """[series]
