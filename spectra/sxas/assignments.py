@@ -13,7 +13,7 @@ from layerscope.reference import parse_entries, read_tables
 
 from .edges import Edge, Range
 
-__all__ = ["assignments_at"]
+__all__ = ["KnownLine", "assignments_at", "known_lines"]
 
 WITHIN_SIGMA = 2.0
 """Distance to a range, in standard errors, within which an assignment is left open."""
@@ -30,7 +30,8 @@ class KnownLine(RecipeModel):
 
 
 @lru_cache(maxsize=1)
-def _load() -> tuple[KnownLine, ...]:
+def known_lines() -> tuple[KnownLine, ...]:
+    """Return every line of the table, read once and checked."""
     return tuple(parse_entries(KnownLine, read_tables("edges"), "assignment"))
 
 
@@ -44,7 +45,7 @@ def assignments_at(edge: Edge, energy: float, sigma: float) -> tuple[Assignment,
         With the error of the scale, eV.
     """
     found = []
-    for line in _load():
+    for line in known_lines():
         low, high = line.range_eV
         distance = max(low - energy, energy - high, 0.0) / sigma
         if line.edge == edge.name and distance <= WITHIN_SIGMA:

@@ -239,8 +239,8 @@ def glitches(energy: FloatArray, ratio: FloatArray, limits: Thresholds = LIMITS)
     local = np.array([np.median(np.abs(middle[max(k - 8, 2) : k + 9])) for k in range(n)]) * 1.4826
     size = np.abs(middle) / np.maximum(local, noise)
     for k in np.flatnonzero(size > limits.glitch):
-        around = size[max(k - 2, 0) : k + 3]
-        if size[k] >= around.max() and _alone(energy, ratio, int(k)):
+        around = np.abs(middle[max(k - 2, 0) : k + 3])
+        if abs(middle[k]) >= around.max() and _alone(energy, ratio, int(k)):
             found[k] = True
     return found
 

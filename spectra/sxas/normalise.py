@@ -7,7 +7,7 @@ Limits are a definition: they are fixed, in absolute eV, and stand in the record
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -85,21 +85,36 @@ class Normalised:
     value : float
         In units of the spectrum, times eV for an area.
     budget : dict of str to float
-        ``counting`` and ``background``, each one standard deviation.
+        ``counting`` and ``background``, each one standard deviation; ``photodiode`` where samples share one.
     baseline : ndarray, shape (n,)
         Line before the edge, carried on.
     definition : Definition
+    weight : ndarray, shape (n,)
+        The value as a sum over the points, background included.
     """
 
     value: float
     budget: dict[str, float]
     baseline: FloatArray
     definition: Definition
+    weight: FloatArray
 
     @property
     def sigma(self) -> float:
         """Standard error."""
         return float(np.sqrt(sum(part**2 for part in self.budget.values())))
+
+    def with_shared(self, variance: FloatArray) -> Normalised:
+        """Return it with the part of its counting error that other samples share set apart, as ``photodiode``.
+
+        Parameters
+        ----------
+        variance : ndarray, shape (n,)
+            The shared part of each point's variance.
+        """
+        shared = float((self.weight**2) @ variance)
+        own = float(np.sqrt(max(self.budget["counting"] ** 2 - shared, 0.0)))
+        return replace(self, budget={**self.budget, "counting": own, "photodiode": float(np.sqrt(shared))})
 
 
 def nearest_points(energy: FloatArray, limits: Range) -> NDArray[np.bool_]:
@@ -171,7 +186,7 @@ def normalise(curve: Curve, definition: Definition) -> Normalised:
     counting = float(np.sqrt((weight**2) @ (sigma**2)))
     others = [float(_weights(energy, definition, pre)[0] @ mu) for pre in _variants(energy, definition)]
     background = float(np.sqrt(np.mean((np.array(others) - value) ** 2))) if others else 0.0
-    return Normalised(value, {"counting": counting, "background": background}, baseline @ mu, definition)
+    return Normalised(value, {"counting": counting, "background": background}, baseline @ mu, definition, weight)
 
 
 def _require(energy: FloatArray, key: str, limits: Range) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,9 @@ def sample_of(series: MeasuredSeries[Scan], reduced: Reduced, edge: Edge, defini
             normalised = normalise(used, definition)
         except DataError as error:
             flags.append(f"NOT_NORMALISED:{error.message}")
+    common = reduced.spectrum.common_variance
+    if normalised is not None and common is not None:
+        normalised = normalised.with_shared(common[known])
     if normalised is not None and not known.all():
         normalised = _on_all(normalised, used[0], curve[0])
     positions: dict[str, Position] = {}
@@ -109,7 +112,7 @@ def sample_of(series: MeasuredSeries[Scan], reduced: Reduced, edge: Edge, defini
 def _on_all(normalised: Normalised, used: np.ndarray, energy: np.ndarray) -> Normalised:
     """Return it with the line before the edge at all energies."""
     baseline = np.interp(energy, used, normalised.baseline)
-    return Normalised(normalised.value, normalised.budget, baseline, normalised.definition)
+    return replace(normalised, baseline=baseline)
 
 
 def quantities_of(sample: Sample, first: Sample, scale: EnergyTable) -> tuple[Quantity, ...]:

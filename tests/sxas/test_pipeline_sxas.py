@@ -186,3 +186,77 @@ def test_a_photodiode_divides_every_sample(shared_data: Path, tmp_path: Path) ->
     (record,) = run(tmp_path, text, *files).run.records
     assert {item.path for item in record.inputs} == {"sxr129578.asc", "sxr129577.asc"}
     assert any("photodiode scan sxr129577.asc" in note for note in record.notes)
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+def spoilt(kind: str) -> str:
+    """Return the text of a scan with one fault."""
+    x = np.arange(512.0, 580.0, 0.25)
+    flux = 1e6 * (1 + 0.001 * (x - 512.0))
+    signal = flux * edge_of_oxide(x, 0.0, 1.0) * (1 + 1e-3 * np.random.default_rng(1).normal(size=x.size))
+    names = "E,i0,tey"
+    if kind == "NaN":
+        signal[100:130] = np.nan
+    elif kind == "one NaN":
+        signal[100] = np.nan
+    elif kind == "spike":
+        signal[100] *= 3
+    elif kind == "zero flux":
+        flux[60:] = 0.0
+    elif kind == "one zero of the flux":
+        flux[60] = 0.0
+    elif kind == "negative flux":
+        flux = -flux
+    elif kind == "cut at the edge":
+        x, flux, signal = (values[x < 533.0] for values in (x, flux, signal))
+    elif kind == "twice":
+        x, flux, signal = (np.concatenate([values, values]) for values in (x, flux, signal))
+    elif kind == "two names alike":
+        names = "E,i0,i0"
+    elif kind == "missing column":
+        names = "E,i0,drain"
+    elif kind == "keV":
+        x = x / 1000.0
+    elif kind == "falling axis":
+        x, flux, signal = x[::-1], flux[::-1], signal[::-1]
+    rows = [f"{a:.4f},{b:.2f},{c:.4f}" for a, b, c in zip(x, flux, signal, strict=True)]
+    if kind == "text":
+        rows[9] = "514.25,1000000.0,x"
+    return "\n".join([names, *rows, ""])
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("NaN", "NaN or infinite"),
+        ("one NaN", "left out: 537 eV (nan)"),
+        ("spike", "GLITCH:537.00 eV"),
+        ("zero flux", "without incident flux"),
+        ("one zero of the flux", "left out: 527 eV"),
+        ("negative flux", "without incident flux"),
+        ("cut at the edge", "does not hold the edge O K"),
+        ("twice", "do not rise strictly"),
+        ("two names alike", "'tey' is missing"),
+        ("missing column", "'tey' is missing"),
+        ("keV", "keV"),
+        ("text", "row 10 has 'x' in column 2, not a number"),
+        ("falling axis", ""),
+    ],
+)
+def test_every_kind_of_bad_input_is_one_typed_error_or_a_record_that_says_so(
+    kind: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "scan.csv").write_text(spoilt(kind))
+    text = 'edge = "O K"\nbands = "none"\nnormalise = { pre_eV = [513, 525] }\n[[series]]\nfiles = ["scan.csv"]\n'
+    found = run(tmp_path, text + "columns = { energy = 'E', i0 = 'i0', tey = 'tey' }\n")
+    (record,) = found.run.records
+    if record.problem is not None:
+        assert record.problem.kind in ("reader", "data")
+        assert says
+        assert says in f"{record.problem.message} {record.problem.hint}"
+        return
+    said = " ".join((*record.flags, *record.notes))
+    assert says in said
+    assert value(record, "edge.area") == pytest.approx(27.84, rel=0.002)
