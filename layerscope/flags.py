@@ -643,9 +643,7 @@ def gross_flag(
     excess = 2.0 / max(durbin_watson, 1e-12)
     if not scaled:
         excess = min(excess, redchi)
-        if redchi > _NO_COUNTS:
-            return (f"GROSS_MISFIT:reduced chi-square {redchi:.3g}",)
     if excess > _GROSS_EXCESS and share > threshold(least):
         left = f"{100.0 * min(share, 1.0):.0f} % of the signal left over"
         return (f"GROSS_MISFIT:{left}, reduced chi-square {redchi:.3g}",)
-    return ()
+    return (f"GROSS_MISFIT:reduced chi-square {redchi:.3g}",) if not scaled and redchi > _NO_COUNTS else ()

@@ -14,14 +14,16 @@ from layerscope.errors import DataError
 from layerscope.measured.measurement import FloatArray, Measurement, Recording
 
 __all__ = [
+    "ELEMENTS",
     "FloatArray",
     "Spectrum",
     "XpsDataset",
+    "is_core_level",
     "normalise_region",
     "require_etch_times",
 ]
 
-_ELEMENTS = frozenset(
+ELEMENTS = frozenset(
     re.findall(
         r"\w+",
         """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr
@@ -35,6 +37,12 @@ _SURVEY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SCAN_WORD = re.compile(r"scans?$", re.IGNORECASE)
+
+
+def is_core_level(label: str) -> bool:
+    """Tell whether a name is that of a core level, in any spelling."""
+    match = _CORE_LEVEL.match(" ".join(label.split()))
+    return match is not None and match[1].capitalize() in ELEMENTS and not match[5].strip()
 
 
 def normalise_region(label: str) -> str:
@@ -54,7 +62,7 @@ def normalise_region(label: str) -> str:
     if survey := _SURVEY.match(text):
         return f"Survey{survey[1]}"
     match = _CORE_LEVEL.match(text)
-    if match is None or match[1].capitalize() not in _ELEMENTS:
+    if match is None or match[1].capitalize() not in ELEMENTS:
         return text
     component = f"{match[4]}/2" if match[4] in ("1", "3", "5", "7") else match[4]  # PHI writes 3d5 for 3d5/2
     name = f"{match[1].capitalize()} {match[2]}{match[3].lower()}{component}"

@@ -10,7 +10,7 @@ from layerscope.runs.summary import Cell, Column, SummaryTable, words_table
 from .attenuation import imfp_tpp2m, load_materials
 from .auger import known_auger_parameters
 from .charge import load_references
-from .dataset import normalise_region
+from .dataset import ELEMENTS, is_core_level, normalise_region
 from .multiplets import MultipletTemplate, load_templates
 from .rsf import RsfSet, load_rsf_sets
 from .species import Species, is_of_line, load_species
@@ -33,7 +33,8 @@ def species(words: Sequence[str]) -> SummaryTable:
     entries: tuple[Species | MultipletTemplate, ...] = (*load_species(), *load_templates())
     of_line = [entry for entry in entries if words and is_of_line(entry.line, normalise_region(asked))]
     of_element = [entry for entry in entries if entry.line.split()[0] == asked]
-    chosen = of_line or of_element or [entry for entry in entries if _has(entry, words)]
+    named = is_core_level(asked) or asked in ELEMENTS  # and not words of a description
+    chosen = of_line or of_element or [entry for entry in entries if not named and _has(entry, words)]
     rows = [_species_row(entry) for entry in sorted(chosen, key=lambda entry: (entry.line, entry.position_eV))]
     columns = (
         Column("line", kind="key"),

@@ -178,8 +178,8 @@ def _declare(
     if entry is not None:
         low, high = entry.low_eV - POSITION_MARGIN_EV, entry.high_eV + POSITION_MARGIN_EV
         center.set(value=entry.position_eV, min=low, max=high)
-        if c.doublet:
-            _set_doublet(c, entry, parameters)
+    if c.doublet:
+        _set_doublet(c, entry, parameters)
     template = library_template(c, region)
     if entry is None and template is None and c.position_eV.value is None:
         raise RecipeError(f"custom species {c.species!r} needs position_eV", source=f"regions[{region}]")
@@ -209,16 +209,17 @@ def _declare(
         center.set(vary=False)
 
 
-def _set_doublet(c: ComponentTable, entry: Species, parameters: lmfit.Parameters) -> None:
-    if entry.splitting_eV is None or entry.ratio is None:
-        given = {"splitting", "ratio"} <= set(c.parameters)
-        if not given:
+def _set_doublet(c: ComponentTable, entry: Species | None, parameters: lmfit.Parameters) -> None:
+    known = {"splitting": entry and entry.splitting_eV, "ratio": entry and entry.ratio}
+    if None in known.values():
+        if not known.keys() <= set(c.parameters):
             raise RecipeError(
-                f"the library has no splitting and ratio for {c.species!r}", hint="give parameters.splitting and .ratio"
+                f"the library has no splitting and ratio for {c.species!r}",
+                hint="give parameters.splitting and .ratio (1/2 for p, 2/3 for d, 3/4 for f levels)",
             )
         return
-    parameters[f"{c.name}_splitting"].set(value=entry.splitting_eV)
-    parameters[f"{c.name}_ratio"].set(value=entry.ratio)
+    for name, value in known.items():
+        parameters[f"{c.name}_{name}"].set(value=value)
 
 
 def _set_template(template: MultipletTemplate, center: lmfit.Parameter, fwhm: lmfit.Parameter | None) -> None:

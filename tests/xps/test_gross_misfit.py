@@ -192,6 +192,11 @@ def test_a_misfit_is_gross_where_signal_is_left_over_and_noise_is_no_excuse(
     assert bool(gross_flag(share, redchi, durbin_watson)) is gross
 
 
+def test_signal_left_over_is_named_also_where_reduced_chi_square_is_beyond_any_noise() -> None:
+    (flag,) = gross_flag(0.8, 2e4, 0.05)
+    assert flag.startswith("GROSS_MISFIT:80 % of the signal left over")
+
+
 @pytest.fixture(scope="module")
 def cases(shared_data: Path) -> Path:
     folder = shared_data.parent / "cases"

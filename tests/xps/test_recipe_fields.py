@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from layerscope.spectra.xps.dataset import Spectrum, XpsDataset
 from layerscope.spectra.xps.energyscale import EnergyScale
-from layerscope.spectra.xps.options import RegionTable, SeriesTable
+from layerscope.spectra.xps.options import BackgroundTable, RegionTable, SeriesTable
+from layerscope.spectra.xps.peakmodel import build_model
 from layerscope.spectra.xps.pipeline import PIPELINE
 from layerscope.spectra.xps.quantities import level_quantities
 from layerscope.spectra.xps.readers import read
@@ -191,6 +192,16 @@ def test_scope_smooth_follows_a_slow_change_with_fewer_parameters() -> None:
     assert free["level"] - free["smooth"] == 6
     assert free["smooth"] - free["shared"] == 1
     assert smooth.sigma("B_O_B_center").max() < results["level"].fit.sigma("B_O_B_center").max()
+
+
+def test_a_doublet_of_one_s_own_needs_its_splitting_and_ratio() -> None:
+    own: dict[str, Any] = {"species": "Pb(II)", "custom": True, "position_eV": 138.5, "doublet": True}
+    region = {"region": "Pb 4f", "components": [own]}
+    with pytest.raises(RecipeError, match="no splitting and ratio for 'Pb\\(II\\)'"):
+        build_model(RegionTable.model_validate(region), BackgroundTable(), "none")
+    own["parameters"] = {"splitting": {"value": 4.86}, "ratio": {"value": 0.75}}
+    built = build_model(RegionTable.model_validate(region), BackgroundTable(), "none")
+    assert built.parameters["Pb_II_splitting"].value == 4.86
 
 
 def test_doublet_has_splitting_and_ratio_of_the_library_unless_they_are_given() -> None:

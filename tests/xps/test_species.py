@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from layerscope.spectra.xps.knowledge import species
 from layerscope.spectra.xps.species import (
     Species,
     competing,
@@ -205,3 +206,9 @@ def test_a_position_that_could_not_be_verified_says_so_in_its_source() -> None:
     unverified = [entry for entry in load_species() if entry.status == "unverified"]
     assert unverified
     assert all("opened" in entry.source for entry in unverified)
+
+
+@pytest.mark.parametrize("asked", ["I 3d", "pb4f", "U"])
+def test_a_line_that_the_library_lacks_is_no_word_to_look_for(asked: str) -> None:
+    assert not species(asked.split()).rows
+    assert species(["fluoride"]).rows
