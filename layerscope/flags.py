@@ -384,6 +384,12 @@ _LIST = (
         "energies could not be put on those of the first sample, for the reason given",
         "measure a reference at the same time; until then the error is that of two scans",
     ),
+    _note(
+        "SURFACE_ONLY",
+        "electrons come from the topmost few nanometres, where four-coordinate boron of minerals had become "
+        "three-coordinate: a low share is no proof of what lies beneath",
+        "measure a fluorescence yield too, an inverse partial one where the detector resolves energies",
+    ),
     Flag("EDGE_DIFFERS", "the file names another edge than is analysed", "check element and edge"),
     Flag("NOT_NORMALISED", "the spectrum could not be normalised, for the reason given", "state ranges it has"),
     # --- the cell's record

@@ -8,13 +8,21 @@ from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.measured import options
 from layerscope.measured.delimited import Column, ColumnsTable
-from layerscope.options import Positive, RecipeModel
+from layerscope.options import Positive, RecipeModel, not_empty, unique
 
 from .edges import Edge, Range
 from .normalise import Definition, Kind
 from .scan import ROLES, SIGNALS
 
-__all__ = ["EnergyTable", "Mode", "NormaliseTable", "ScanColumnsTable", "SeriesTable"]
+__all__ = [
+    "CoordinationTable",
+    "EnergyTable",
+    "Mode",
+    "NormaliseTable",
+    "ReferenceTable",
+    "ScanColumnsTable",
+    "SeriesTable",
+]
 
 Mode = Literal["tey", "aey", "pey", "tfy", "pfy", "ipfy", "mu"]
 """A signal that can stand for the absorption."""
@@ -104,6 +112,43 @@ class NormaliseTable(RecipeModel):
             at_eV=self.at_eV or at,
             degree=self.pre_degree,
         )
+
+
+class ReferenceTable(SeriesTable):
+    """A reference of known coordination: its scans, reduced as those of the samples are."""
+
+    name: Annotated[str, Field(min_length=1, description="of the reference, e.g. 'B2O3'")]
+    four: Annotated[float, Field(ge=0, le=1)] = Field(description="share of its atoms that have four neighbours")
+
+
+class CoordinationTable(RecipeModel):
+    """The share of four-coordinate boron, by references."""
+
+    reference: Annotated[tuple[ReferenceTable, ...], AfterValidator(not_empty)] = Field(
+        description="at least one with three neighbours (four = 0) and one with four (four = 1)"
+    )
+    range_eV: Range = Field(default=(186.0, 215.0), description="range in which spectra are compared")
+    pre_eV: Range | None = Field(
+        default=None, description="of the references' line before the edge; as the edge has it"
+    )
+    post_eV: Range | None = Field(
+        default=None, description="where references are taken for equal per atom; the end of the edge's range"
+    )
+    per_boron_sigma: Annotated[float, Field(ge=0)] = Field(
+        default=0.02, description="relative standard error of references per atom against each other"
+    )
+
+    def ranges(self, edge: Edge) -> tuple[Range, Range]:
+        """Return the ranges before and after the edge by which references are made equal per atom."""
+        return self.pre_eV or edge.pre_eV, self.post_eV or edge.post_eV
+
+    @model_validator(mode="after")
+    def _both_kinds(self) -> Self:
+        shares = [one.four for one in self.reference]
+        if not (min(shares) < max(shares)):
+            raise ValueError("coordination: references need different shares of four-coordinate atoms")
+        unique([one.name for one in self.reference], "references")
+        return self
 
 
 class EnergyTable(RecipeModel):

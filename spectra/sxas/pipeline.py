@@ -18,13 +18,13 @@ from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
 
 from .edges import Edge, find_edge
-from .options import SeriesTable
+from .options import CoordinationTable, SeriesTable
 from .readers import FORMATS, read
 from .recipe import SxasRecipe
 from .records import Sample, arrays_of, comparison, inputs_of, notes_of, quantities_of, sample_of, used_points
 from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
 from .scan import Scan
-from .tables import METHOD, SERIES, summary_tables
+from .tables import COORDINATION, METHOD, SERIES, summary_tables
 
 __all__ = ["PIPELINE", "SxasPipeline"]
 
@@ -128,8 +128,28 @@ def _outputs(
         yield PipelineOutput((records[-1],), {arrays.name: arrays})
     if recipe.engine == "both":
         yield from _compared(samples, records, recipe, context)
+    if recipe.coordination is not None:
+        yield from _coordination(samples, recipe, recipe.coordination, context)
     if recipe.bands != "none" and (recipe.bands == "always" or _reach(samples)):
         yield from _bands(samples, recipe, context)
+
+
+def _coordination(
+    samples: Sequence[Sample], recipe: SxasRecipe, table: CoordinationTable, context: RunContext
+) -> Iterator[PipelineOutput]:
+    """Yield the shares of four-coordinate atoms; references are reduced as samples are."""
+    from .coordination_records import coordination_outputs, known_reference
+
+    edge, pipeline = samples[0].edge, SxasPipeline()
+    inputs = [item for sample in samples for item in inputs_of(sample)]
+    with context.guard(state=samples[0].series.state(None, edge.name), inputs=inputs, method=COORDINATION):
+        references = []
+        for one in table.reference:
+            series = pipeline.read(recipe, one)
+            scans = [level.measurement for level in series.levels]
+            reduced = reduce_scans(scans, _reduction(recipe, one, edge, None))
+            references.append(known_reference(one.name, one.four, sample_of(series, reduced, edge, None), table))
+        yield from coordination_outputs(samples, references, table, context)
 
 
 def _reach(samples: Sequence[Sample]) -> bool:

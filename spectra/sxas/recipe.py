@@ -10,7 +10,7 @@ from layerscope.options import RecipePath, not_empty
 from layerscope.runs.recipe import SeriesRecipe
 
 from .edges import find_edge
-from .options import EnergyTable, Mode, NormaliseTable, SeriesTable
+from .options import CoordinationTable, EnergyTable, Mode, NormaliseTable, SeriesTable
 
 __all__ = ["SxasRecipe"]
 
@@ -47,6 +47,9 @@ class SxasRecipe(SeriesRecipe):
     )
     saturation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="share of the signal that saturation may take at the maximum, one standard deviation"
+    )
+    coordination: CoordinationTable | None = Field(
+        default=None, description="share of four-coordinate boron, by references; none without this table"
     )
     engine: Literal["layerscope", "both"] = Field(
         default="layerscope", description="both: xraylarch, in a process of its own, is a second opinion on the step"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from layerscope.records import ResultRecord
 from layerscope.runs.summary import Shown, SummaryTable, table
 
-__all__ = ["BANDS", "METHOD", "SERIES", "summary_tables"]
+__all__ = ["BANDS", "COORDINATION", "METHOD", "SERIES", "summary_tables"]
 
-METHOD, BANDS, SERIES = "sxas.spectrum", "sxas.bands", "sxas.edge"
+METHOD, BANDS, SERIES, COORDINATION = "sxas.spectrum", "sxas.bands", "sxas.edge", "sxas.coordination"
 _ROWS = ("sample", "series", "cycle")
+FOUR = "shares of four-coordinate atoms"
 AGAINST = "shares over those of the first sample, and differences"
 _EDGE = (
     Shown("edge.area", "{} area"),
@@ -26,10 +27,12 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     good = [record for record in records if record.status != "failed"]
     spectra = [record for record in good if record.method == METHOD]
     bands = [record for record in good if record.method == BANDS]
+    shares = [record for record in good if record.method == COORDINATION]
     made = [
         table(spectra, _ROWS, _EDGE, title="absorption edges", headline=True),
         table(bands, _ROWS, (Shown("peak.position", "{}"), Shown("edge.shift", "{} shift")), title="places of bands"),
         table(bands, _ROWS, (Shown("edge.share", "{}"),), title="shares of bands in the area of the edge"),
         table(bands, _ROWS, (Shown("edge.share_ratio", "{}"), Shown("edge.share_change", "{} change")), title=AGAINST),
+        table(shares, _ROWS, (Shown("coordination.fraction", "{}"), Shown("coordination.saturation")), title=FOUR),
     ]
     return [one for one in made if one.rows]

@@ -188,6 +188,42 @@ def test_a_photodiode_divides_every_sample(shared_data: Path, tmp_path: Path) ->
     assert any("photodiode scan sxr129577.asc" in note for note in record.notes)
 
 
+def boron(x: np.ndarray, n4: float) -> np.ndarray:
+    """Return a B K edge of atoms with three and four neighbours, per atom."""
+
+    def atom(bands: tuple[tuple[float, float, float], ...]) -> np.ndarray:
+        lines = sum(h * np.exp(-2.7726 * ((x - c) / w) ** 2) for c, w, h in bands)
+        return np.asarray(0.5 * (1.0 + np.tanh((x - 197.0) / 1.3)) + lines)
+
+    three = atom(((194.0, 0.8, 4.0), (202.4, 4.2, 1.7), (205.6, 6.0, 0.9)))
+    four = atom(((196.9, 1.4, 1.0), (199.3, 1.8, 2.6), (203.0, 5.0, 1.4)))
+    return np.asarray((1 - n4) * three + n4 * four)
+
+
+def test_the_share_of_four_coordinate_boron_is_stated_by_references_and_by_the_ratio(tmp_path: Path) -> None:
+    x = np.concatenate([np.arange(180, 190, 0.5), np.arange(1900, 2060, 2) / 10.0, np.arange(206, 226, 0.5)])
+    for k, (name, n4) in enumerate((("BO3", 0.0), ("BO4", 1.0), ("cei", 0.4))):
+        flux = np.full(x.size, 1e6)
+        signal = flux * (1.0 + boron(x, n4)) * (1 + 5e-4 * np.random.default_rng(k).normal(size=x.size))
+        rows = "".join(f"{a:.2f},{b:.1f},{c:.3f}\n" for a, b, c in zip(x, flux, signal, strict=True))
+        (tmp_path / f"{name}.csv").write_text("E,i0,tey\n" + rows)
+    columns = "columns = { energy = 'E', i0 = 'i0', tey = 'tey' }\n"
+    text = 'edge = "B K"\nbands = "none"\n[[series]]\nname = "100 cycles"\nfiles = ["cei.csv"]\n' + columns
+    text += "[coordination]\npost_eV = [218, 225]\npre_eV = [181, 190]\n"
+    for name, four in (("BO3", 0), ("BO4", 1)):
+        text += f"[[coordination.reference]]\nname = '{name}'\nfour = {four}\nfiles = ['{name}.csv']\n{columns}"
+    found = run(tmp_path, text)
+    assert not found.failed
+    (record,) = [one for one in found.run.records if one.method == "sxas.coordination"]
+    assert {item.path for item in record.inputs} == {"cei.csv", "BO3.csv", "BO4.csv"}
+    assert value(record, "coordination.fraction", "four-coordinate") == pytest.approx(0.4, abs=0.01)
+    assert value(record, "coordination.fraction", "four-coordinate by pi* over total") == pytest.approx(0.4, abs=0.02)
+    assert "SURFACE_ONLY" in names(record)
+    (arrays,) = [lazy.load() for name, lazy in found.run.arrays.items() if name.endswith("coordination")]
+    assert set(arrays.components) == {"BO3", "BO4"}
+    np.testing.assert_allclose((arrays.counts - arrays.fit) / np.sqrt(arrays.variance), arrays.residual, atol=1e-6)
+
+
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
