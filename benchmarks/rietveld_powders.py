@@ -126,7 +126,8 @@ def mixtures(engines: list[str]) -> None:
             print(f"{path.name}: {describe(found)}")
             for name, value in weighed.items():
                 members = [load_phase(p).name for p in MIXTURES[name]]
-                fraction, sigma = found.total_fraction(*members)
+                total_found = found.total_fraction(*members)
+                fraction, sigma = total_found.value, total_found.sigma or 0.0
                 wanted = value / total
                 print(
                     f"    {name:7s} weighed {100 * wanted:6.2f} found {100 * fraction:6.2f}({100 * sigma:.2f})", end=""

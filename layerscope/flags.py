@@ -476,7 +476,7 @@ _LIST = (
         of_series=True,
     ),
     _note("WIDTH_TIED", "too weak for a width of its own: it has that of another line", "nothing"),
-    _note("HELD_MINOR_PHASE", "cell and texture of a faint phase were held", "nothing"),
+    _note("HELD_MINOR_PHASE", "cell, size and texture of a faint or absent phase were held at their start", "nothing"),
     # --- whole patterns
     Flag(
         "POOR_FIT",

@@ -228,17 +228,27 @@ def _phase_words(row: FrameRow, phase: str) -> str:
     """Return a phase's share and cell in one line, without what symmetry makes equal."""
     share = row.quantities.get((FRACTION, phase))
     if share is not None and share.upper_limit is not None:
-        return f"{printed(phase)}: not detected, $w$ < {share.upper_limit:.2g}"
+        held = _cell_words(row, phase, ("fixed",))
+        return f"{printed(phase)}: not detected, $w$ < {share.upper_limit:.2g}" + (
+            f" (cell held: {', '.join(held)})" if held else ""
+        )
     parts = [] if share is None or share.sigma is None else [f"$w$ = {minus(share.text())}"]
+    parts += _cell_words(row, phase, ("refined", "derived"))
+    return f"{printed(phase)}: " + ", ".join(parts) if parts else ""
+
+
+def _cell_words(row: FrameRow, phase: str, roles: Sequence[str]) -> list[str]:
+    """Return the cell constants of a phase that have one of these roles, without angles that symmetry fixes."""
+    parts = []
     for name in ("a", "b", "c", "beta"):
         quantity = row.quantities.get((f"lattice.{name}", phase))
-        if quantity is not None and quantity.sigma is not None and quantity.role in ("refined", "derived"):
+        if quantity is not None and quantity.role in roles and not (name == "beta" and quantity.value in (90.0, 120.0)):
             symbol, unit = ("$β$", "°") if name == "beta" else (f"${name}$", " Å")
             first = row.quantities.get(("lattice.a", phase))
             if name == "b" and first is not None and first.value == quantity.value:
                 continue
             parts.append(f"{symbol} = {quantity.text()}{unit}")
-    return f"{printed(phase)}: " + ", ".join(parts) if parts else ""
+    return parts
 
 
 def _cells_figure(view: SeriesView, colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:

@@ -22,9 +22,20 @@ from .prealign import prealign
 from .profile import absent_phase_test
 from .result import RietveldResult, update_problem
 
-__all__ = ["FrameFit", "SeriesState", "Tested", "fit_frame", "intensity_per_weight"]
+__all__ = [
+    "CERTAIN",
+    "FrameFit",
+    "SeriesState",
+    "Tested",
+    "bic",
+    "fit_frame",
+    "intensity_per_weight",
+    "intensity_shares",
+    "strength",
+]
 
-_CERTAIN = 8.0  # scale over esd beyond which leaving a phase out is not tried: 8² is far above any ln N
+CERTAIN = 8.0
+"""Scale over esd beyond which leaving a phase out is not tried: 8² is far above any ln N."""
 _WORTH_A_TRIAL = 2.0
 
 
@@ -85,7 +96,7 @@ def intensity_per_weight(phase: Phase, instrument: Instrument, limits: tuple[flo
     return float(np.sum(lines.multiplicity[inside] * lines.f2[inside] * factor) / (mass * volume))
 
 
-def _shares(result: RietveldResult, problem: Problem) -> dict[str, float]:
+def intensity_shares(result: RietveldResult, problem: Problem) -> dict[str, float]:
     """Share of the calculated intensity of every phase in the result."""
     limits = (float(result.curves.two_theta[0]), float(result.curves.two_theta[-1]))
     power = {
@@ -155,7 +166,7 @@ def fit_frame(
             if search.gain(trial, name, base) > options.bic_margin:
                 base, current = search.fits[trial], trial
     for name in current:
-        if name in options.always or len(current) == 1 or strength(base, name) > _CERTAIN:
+        if name in options.always or len(current) == 1 or strength(base, name) > CERTAIN:
             continue
         trial = _ordered(every, set(current) - {name})
         search.fit(trial)
@@ -252,7 +263,7 @@ class _Search:
             self.tested[name] = Tested(weight.value, weight.sigma, delta)
         if not math.isfinite(weight.value):
             return -math.inf
-        if _shares(found, self.state.problem)[name] < self.options.min_intensity_share:
+        if intensity_shares(found, self.state.problem)[name] < self.options.min_intensity_share:
             return -math.inf
         return delta
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from layerscope.errors import DataError, LayerscopeError
+from layerscope.fitting.discrepancy import Discrepancy
 from layerscope.flags import derived_flags
 from layerscope.records import FitQuality, ResultRecord
 from layerscope.records import Problem as RecordProblem
@@ -27,24 +29,25 @@ from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
-from .engines.interface import EngineStatus, RefineOptions
-from .engines.registry import engine_statuses
+from .engines.interface import Engine, EngineStatus, RefineOptions
+from .engines.registry import engine_statuses, get_engine
 from .frame import Tested
 from .from_recipe import resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
 from .model import Problem
 from .options import SequenceTable, SeriesOptions
+from .presence import refine_present
 from .profile import absent_phase_test
 from .quantities import (
     absent_phases,
     comparison_quantities,
     event_quantities,
+    held_phases,
     poor_fit,
     refinement_quality,
     refinement_quantities,
 )
 from .recipe import RietveldRecipe
-from .refinement import refine
 from .result import RietveldResult, update_problem
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
@@ -68,7 +71,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
-    version = "3"
+    version = "4"
     technique = "rietveld"
     recipe_model = RietveldRecipe
     formats = FORMATS
@@ -148,17 +151,25 @@ def _finding(engine: EngineStatus) -> Finding:
 
 
 def _record(
-    job: Job, engine: str, frame: Frame, result: RietveldResult, flags: Sequence[str], found: FrameResult | None
+    job: Job,
+    engine: str,
+    frame: Frame,
+    result: RietveldResult,
+    flags: Sequence[str],
+    found: FrameResult,
+    held: Sequence[str] = (),
 ) -> ResultRecord:
     result = job.keep(engine, frame, result)
     quantities = refinement_quantities(result, job.recipe.total, le_bail=job.recipe.le_bail)
-    if found is not None:
-        quantities += absent_phases(_tested(job.problem, result, found), found.active)
+    quantities += absent_phases(_tested(job.problem, result, found), found.active)
+    quantities += held_phases([job.problem.phase(name) for name in held])
     quality = refinement_quality(result, (*frame.flags, *flags, *broad_phases(job, result), *job.flags))
     files = [job.kept(p) for p in (result.project, result.log)]
     kept = [f"kept: {name}" for name in files if name is not None]
     notes = [f"engine {ENGINE_NAMES[engine]} {result.engine_version}", *kept, *contrast(job, result)]
-    if found is not None and found.direction_sigma is not None:
+    if result.discrepancy is not None and result.discrepancy.amplitude > 0:
+        notes.append(_wrong_shape(result.discrepancy))
+    if found.direction_sigma is not None:
         notes.append(_directions(found, found.direction_sigma))
     about: dict[str, Any] = {
         "state": job.series.state(frame),
@@ -188,6 +199,13 @@ def _tested(problem: Problem, result: RietveldResult, found: FrameResult) -> dic
     return tested
 
 
+def _wrong_shape(known: Discrepancy) -> str:
+    return (
+        f"the shape of the lines is known to {100 * known.amplitude:.2g} % over {known.length:.2g} degrees: weight "
+        "fractions are those of a generalised step after the engine, and errors have a part model"
+    )
+
+
 def _directions(found: FrameResult, sigma: float) -> str:
     if math.isinf(sigma):
         return f"forward and backward find different phases; those of the sweep {found.direction} fit better"
@@ -196,6 +214,13 @@ def _directions(found: FrameResult, sigma: float) -> str:
 
 def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
     """Refine every frame by itself."""
+    with contextlib.closing(get_engine(engine)) as chosen:
+        chosen.open(job.folder(engine))
+        refined = _each_pattern(job, engine, chosen)
+    return refined, _output(job, engine, refined, [])
+
+
+def _each_pattern(job: Job, engine: str, chosen: Engine) -> list[Refined]:
     plan = job.recipe.plan.plan()
     refined = []
     for number, frame in enumerate(job.series.levels):
@@ -204,17 +229,21 @@ def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
         folder.mkdir(parents=True, exist_ok=True)
         options = RefineOptions(prealign=not job.recipe.le_bail, folder=folder, time_limit_s=job.recipe.time_limit_s)
         try:
-            result = refine(job.patterns[frame.index], job.problem, engine=engine, plan=plan, options=options)
+            pattern = job.patterns[frame.index]
+            done = refine_present(pattern, job.problem, engine=chosen, plan=plan, options=options)
+            result = done.result
             if poor_fit(result) is not None:
                 wrong_wavelength(job, frame)
-            record = _record(job, engine, frame, result, (), None)
+            active = tuple(phase.name for phase in result.phases)
+            found = FrameResult(frame.index, pattern.name, result, active)
+            record = _record(job, engine, frame, result, (), found, held=done.absent)
         except Exception as error:
             if job.context.debug:
                 raise
             fail(job, error, engine, frame)
             continue
         refined.append(Refined(frame, result, record))
-    return refined, _output(job, engine, refined, [])
+    return refined
 
 
 def _sequence(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:

@@ -17,6 +17,7 @@ from ..events import find_kinks, quantities_of_events, runs
 from ..frames import Frame
 from .compare import Comparison, Difference
 from .frame import Tested
+from .model import CELL, Phase, cell_volume
 from .result import Estimate, PhaseResult, RietveldResult
 from .sequence import SeriesResult
 
@@ -24,6 +25,7 @@ __all__ = [
     "absent_phases",
     "comparison_quantities",
     "event_quantities",
+    "held_phases",
     "poor_fit",
     "refinement_quality",
     "refinement_quantities",
@@ -55,6 +57,8 @@ def _quantity(
     more = finite_bounds(found.minimum * factor, found.maximum * factor) if found.role == "refined" else {}
     if found.initial is not None and math.isfinite(found.initial):
         more["initial"] = found.initial * factor
+    if found.model > 0:
+        more["budget"] = {"counting": found.counting * factor, "model": found.model * factor}
     known = measured(name, value, found.sigma * factor, unit, component, role=found.role, **more)
     return known or held(name, value, unit, component)
 
@@ -75,15 +79,14 @@ def refinement_quantities(
     Returns
     -------
     list of Quantity
-        Standard errors are the raw ones; ``fit.serial_factor`` times them are those of Bérar and Lelann.
+        Standard errors are the raw ones and, where residuals show that lines have another shape, a part ``model``;
+        ``fit.serial_factor`` times the raw ones are those of Bérar and Lelann.
     """
     found: list[Quantity | None] = []
     for phase in result.phases:
         found += _phase(phase, le_bail=le_bail)
     if total and any(result.has_phase(n) for n in total):
-        value, sigma = result.total_fraction(*total)
-        role = "derived" if sigma > 0 else "fixed"
-        estimate = Estimate(value, sigma if sigma > 0 else None, role=role)  # type: ignore[arg-type]
+        estimate = result.total_fraction(*total)
         found.append(_quantity("phase.total_fraction", estimate, "1", " + ".join(total)))
     elif total:
         found.append(_quantity("phase.total_fraction", Estimate(0.0), "1", " + ".join(total)))
@@ -130,6 +133,18 @@ def absent_phases(tested: Mapping[str, Tested], present: Sequence[str]) -> list[
         if limit:
             found.append(measured("phase.fraction", trial.fraction, trial.sigma, "1", name, **limit))
     return list(some(found))
+
+
+def held_phases(phases: Sequence[Phase]) -> list[Quantity]:
+    """Return cell, size and strain at which phases were held that are not in a pattern."""
+    found = []
+    for phase in phases:
+        cell = dict(zip(CELL, phase.cell, strict=True)) | {"volume": cell_volume(phase.cell)}
+        found += [held(f"lattice.{k}", value, _CELL_UNITS.get(k, "angstrom"), phase.name) for k, value in cell.items()]
+        if math.isfinite(phase.size_nm):
+            found.append(held("phase.crystallite_size", phase.size_nm, "nm", phase.name))
+        found.append(held("phase.microstrain", 1e-6 * phase.microstrain_ppm, "1", phase.name))
+    return found
 
 
 def poor_fit(result: RietveldResult) -> float | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .checks import contrast_warnings
 from .divergent_beam import refine_unbiased
-from .engines.interface import RefineOptions
+from .engines.interface import Engine, RefineOptions
 from .engines.registry import get_engine
 from .model import PowderPattern, Problem
 from .plan import RefinementPlan, full_plan
@@ -20,7 +20,7 @@ def refine(
     pattern: PowderPattern,
     problem: Problem,
     *,
-    engine: str = "rietx",
+    engine: str | Engine = "rietx",
     plan: RefinementPlan | None = None,
     options: RefineOptions | None = None,
 ) -> RietveldResult:
@@ -31,7 +31,8 @@ def refine(
     pattern : PowderPattern
     problem : Problem
         Phases, instrument, background, range.
-    engine : {"rietx", "gsas2"}
+    engine : {"rietx", "gsas2"} or Engine
+        One that is open is left so.
     plan : RefinementPlan, optional
         Default :func:`full_plan`.
     options : RefineOptions, optional
@@ -55,10 +56,10 @@ def refine(
 
 
 def _refined(
-    engine: str, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
+    engine: str | Engine, pattern: PowderPattern, problem: Problem, plan: RefinementPlan, options: RefineOptions
 ) -> RietveldResult:
     """Run the engine, and again on simulated patterns where a geometry says what its profile cannot draw."""
-    chosen = get_engine(engine)
+    chosen = get_engine(engine) if isinstance(engine, str) else engine
     if problem.instrument.geometry is None:
         return chosen.refine(pattern, problem, plan, options)
     runs = 0

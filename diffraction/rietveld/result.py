@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.errors import RecipeError
+from layerscope.fitting.discrepancy import Discrepancy
 
 from .agreement import Agreement
 from .model import CELL, FloatArray, Phase, Problem, Site
 
-__all__ = ["Curves", "Estimate", "PhaseResult", "RietveldResult", "Role", "update_problem"]
+__all__ = ["Curves", "Estimate", "Linearised", "PhaseResult", "RietveldResult", "Role", "update_problem"]
 
 Role = Literal["refined", "derived", "constrained", "fixed"]
 
@@ -31,6 +33,8 @@ class Estimate:
         Raw esd: square root of the diagonal of ``χ²_red (JᵀWJ)⁻¹``; None for a value that was not refined.
     sigma_serial : float or None
         ``sigma`` times the Bérar–Lelann factor of the residuals.
+    model : float
+        Part of ``sigma`` that wrong shapes of lines bring (`discrepancy`); the rest is the engine's raw esd.
     role : {"refined", "derived", "constrained", "fixed"}
     initial, minimum, maximum : float
         Where it started and the bounds it was held in.
@@ -43,6 +47,12 @@ class Estimate:
     initial: float | None = None
     minimum: float = -math.inf
     maximum: float = math.inf
+    model: float = 0.0
+
+    @property
+    def counting(self) -> float:
+        """Raw esd, without what wrong shapes bring."""
+        return math.sqrt(max((self.sigma or 0.0) ** 2 - self.model**2, 0.0))
 
     @property
     def at_bound(self) -> bool:
@@ -71,6 +81,14 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Linearised:
+    """Derivatives at the solution: of calculated / sigma by the refined parameters, shape (n, q), with their names."""
+
+    names: tuple[str, ...]
+    jacobian: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class PhaseResult:
     """One phase after refinement: cell (a … gamma, volume), fraction, widths, texture and sites by label."""
 
@@ -90,7 +108,8 @@ class RietveldResult(Agreement):
 
     ``names`` and ``covariance`` (shape (q, q), raw) belong to the refined
     parameters that the neutral model knows; ``weight_covariance`` (shape (p, p), raw) to the weight fractions in the
-    order of ``phases``. ``flags`` hold ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``NOT_CONVERGED`` and the engine's
+    order of ``phases``. ``linear`` is there until the discrepancy was taken from
+    it. ``flags`` hold ``AT_BOUND:name``, ``CORRELATED:a~b 0.98``, ``NOT_CONVERGED`` and the engine's
     own warnings.
     """
 
@@ -112,6 +131,9 @@ class RietveldResult(Agreement):
     seconds: float
     log: Path | None = None
     project: Path | None = None
+    linear: Linearised | None = None
+    discrepancy: Discrepancy | None = None
+    counting_weights: FloatArray | None = None
 
     def phase(self, name: str) -> PhaseResult:
         """Return the phase called ``name``."""
@@ -138,12 +160,22 @@ class RietveldResult(Agreement):
         out.update({f"line/{k}": v for k, v in enumerate(self.lines)})
         return out
 
-    def total_fraction(self, *names: str) -> tuple[float, float]:
-        """Sum of the named weight fractions and its raw esd from their covariance; absent phases count as zero."""
+    def total_fraction(self, *names: str) -> Estimate:
+        """Sum of the named weight fractions with the error of their covariance; absent phases count as zero."""
         index = [k for k, p in enumerate(self.phases) if p.name in names]
         value = sum(self.phases[k].weight_fraction.value for k in index)
-        variance = float(self.weight_covariance[np.ix_(index, index)].sum()) if index else 0.0
-        return value, math.sqrt(max(variance, 0.0))
+        whole, raw = (
+            math.sqrt(max(float(c[np.ix_(index, index)].sum()), 0.0)) if index else 0.0
+            for c in (self.weight_covariance, self.raw_weight_covariance)
+        )
+        if not whole > 0:
+            return Estimate(value)
+        return Estimate(value, whole, role="derived", model=math.sqrt(max(whole**2 - raw**2, 0.0)))
+
+    @property
+    def raw_weight_covariance(self) -> FloatArray:
+        """Of the weight fractions, without what wrong shapes bring, shape (p, p)."""
+        return self.weight_covariance if self.counting_weights is None else self.counting_weights
 
 
 def _moved(site: Site, found: Mapping[str, Estimate]) -> Site:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerscope.errors import DataError, FitError, LayerscopeError
+from layerscope.fitting.discrepancy import Discrepancy
 from layerscope.flags import threshold
 
+from .discrepancy import discrepancy_of, with_discrepancy
 from .engines.interface import Engine, RefineOptions
 from .frame import FrameFit, SeriesState, Tested, fit_frame
 from .model import PowderPattern, Problem
@@ -115,7 +117,8 @@ def refine_series(
     for backward in ways[1:]:
         series.add(backward.answers)
     changed = _persist(patterns, problem, series.found, chosen)
-    frames = tuple(_frame(k, pattern, series, changed.get(k, ())) for k, pattern in enumerate(patterns))
+    known = discrepancy_of([fit.result for fit in series.found.values() if isinstance(fit, FrameFit)])
+    frames = tuple(_frame(k, pattern, series, changed.get(k, ()), known) for k, pattern in enumerate(patterns))
     if all(f.result is None for f in frames):
         raise frames[0].problem or FitError("no frame could be refined")
     return SeriesResult(frames, tuple(check for way in ways for check in _overlaps(way)))
@@ -232,7 +235,9 @@ def largest_difference(first: RietveldResult, second: RietveldResult) -> float:
     return worst
 
 
-def _frame(k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ...]) -> FrameResult:
+def _frame(
+    k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ...], known: Discrepancy | None
+) -> FrameResult:
     found, direction, difference = series.found[k], series.origin.get(k, "forward"), series.differences.get(k)
     if isinstance(found, LayerscopeError):
         return FrameResult(k, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
@@ -241,7 +246,7 @@ def _frame(k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ..
     return FrameResult(
         k,
         pattern.name,
-        found.result,
+        with_discrepancy(found.result, known),
         found.active,
         dict(found.tested),
         direction,

@@ -13,8 +13,8 @@ import numpy as np
 __all__ = ["answer"]
 
 
-def cell_answer(project: Any, index: int, names: list[str], covariance: Any) -> tuple[Any, Any]:
-    """Give (a … gamma, volume) and their esds, diag(J C Jᵀ) with C the covariance of the strain terms."""
+def cell_slope(project: Any, index: int) -> tuple[Any, Any, list[str]]:
+    """Give (a … gamma, volume), their derivatives by the strain terms, shape (7, n), and the names of these."""
     tensor, labels, matrix = project.lattice_tensor(index)
 
     def cell(a: Any) -> Any:
@@ -22,11 +22,16 @@ def cell_answer(project: Any, index: int, names: list[str], covariance: Any) -> 
 
     step = 1e-6 * abs(tensor).max()
     jacobian = np.array([(cell(tensor + e) - cell(tensor - e)) / (2 * step) for e in step * np.eye(6)]).T
-    variables = [f"{index}:0:{label}" for label in labels]
+    return cell(tensor), jacobian @ matrix, [f"{index}:0:{label}" for label in labels]
+
+
+def cell_answer(project: Any, index: int, names: list[str], covariance: Any) -> tuple[Any, Any]:
+    """Give (a … gamma, volume) and their esds, diag(J C Jᵀ) with C the covariance of the strain terms."""
+    cell, slope, variables = cell_slope(project, index)
     used = [k for k, v in enumerate(variables) if v in names]
     where = [names.index(variables[k]) for k in used]
-    full = matrix[:, used] @ covariance[np.ix_(where, where)] @ matrix[:, used].T
-    return cell(tensor), np.sqrt(np.maximum(np.diag(jacobian @ full @ jacobian.T), 0.0))
+    full = slope[:, used] @ covariance[np.ix_(where, where)] @ slope[:, used].T
+    return cell, np.sqrt(np.maximum(np.diag(full), 0.0))
 
 
 def answer(project: Any) -> dict[str, Any]:
@@ -43,8 +48,12 @@ def answer(project: Any) -> dict[str, Any]:
     keep = (curves["x"] >= low - 1e-9) & (curves["x"] <= high + 1e-9)
     arrays = {k: v[keep] for k, v in curves.items()}
     arrays["covariance"] = covariance
+    derivatives = project.derivatives(names)
+    if derivatives is not None and derivatives.shape[1] == keep.sum():
+        arrays["derivatives"] = derivatives
     for index, spec in enumerate(project.spec["phases"]):
         table = hist.reflections().get(spec["name"], {}).get("RefList", np.zeros((0, 12)))
+        arrays[f"slope_{index}"] = cell_slope(project, index)[1]
         arrays[f"ticks_{index}"] = np.sort(np.array(table, dtype=float).reshape(-1, np.shape(table)[1])[:, 5])
     np.savez(project.folder / "curves.npz", **arrays)
     return {

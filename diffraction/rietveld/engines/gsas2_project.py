@@ -54,6 +54,28 @@ def dij_map(laue: str) -> tuple[list[str], Any]:
     return [name for name, _ in terms], matrix
 
 
+_seen: list[dict[str, Any]] = []
+
+
+def _watch() -> None:
+    """Keep what GSAS-II hands to its least squares: its derivatives are to be had nowhere else."""
+    import inspect
+
+    import GSASII.GSASIIstrMain as main  # type: ignore[import-not-found,unused-ignore]
+
+    core = main.RefineCore
+    if hasattr(core, "watched"):
+        return
+    parameters = list(inspect.signature(core).parameters)
+
+    def watching(*args: Any, **more: Any) -> Any:
+        _seen[:] = [dict(zip(parameters, args, strict=False)) | more]
+        return core(*args, **more)
+
+    watching.watched = True  # type: ignore[attr-defined]
+    main.RefineCore = watching
+
+
 class Project:
     """One project in one folder."""
 
@@ -63,6 +85,8 @@ class Project:
         import GSASII.GSASIIscriptable as scriptable
 
         self.lattice, self.spec, self.folder = lattice, spec, folder
+        self.last: dict[str, Any] | None = None  # what the least squares of the last refinement were given
+        _watch()
         self.extracted = False  # whether Le Bail's intensities have a start
         instrument = spec["instrument"]
         (folder / "instrument.instprm").write_text(instprm(instrument))
@@ -215,10 +239,28 @@ class Project:
         if self.spec["le_bail"]:
             self.extract()
         self.gpx.refine(makeBack=False)
+        self.last = _seen[-1] if _seen else None
         values: dict[str, Any] = self.gpx.data["Covariance"]["data"].get("Rvals") or {}
         if not values.get("Rwp") or not math.isfinite(float(values["Rwp"])):
             raise RuntimeError(f"GSAS-II refined nothing: {values.get('msg', 'no message')}")
         return values
+
+    def derivatives(self, names: list[str]) -> Any:
+        """Give d(calculated) / d(parameter) / sigma at the last refinement, shape (q, n); None if it was another."""
+        import GSASII.GSASIIstrMath as maths  # type: ignore[import-not-found,unused-ignore]
+
+        if self.last is None or self.spec["le_bail"] or names != [str(v) for v in self.last["varyList"]]:
+            return None
+        seen = self.last
+        known = [seen[k] for k in ("Histograms", "Phases", "restraintDict", "rigidbodyDict")]
+        values = [seen["parmDict"][v] for v in seen["varyList"]]
+        return np.asarray(
+            maths.dervRefine(
+                values, known, seen["parmDict"], seen["histDict1"], seen["varyList"], seen["calcControls"],
+                seen["pawleyLookup"], None,
+            ),
+            dtype=float,
+        )  # fmt: skip
 
     def extract(self) -> None:
         """Let Le Bail's intensities settle; a refinement alone moves them by one step, and the first needs a start."""

@@ -14,9 +14,9 @@ import numpy as np
 from layerscope.errors import FitError
 
 from ..agreement import agreement, serial_correlation_factor, strong_correlations
-from ..crystal import cell_content
+from ..crystal import FREE_CELL, cell_content, crystal_system
 from ..model import CELL, EIGHT_LN2, FloatArray, Phase, PowderPattern, Problem, Site
-from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
+from ..result import Curves, Estimate, Linearised, PhaseResult, RietveldResult, Role
 from .gsas2_units import line_images
 
 __all__ = ["read_result"]
@@ -122,7 +122,25 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
         seconds=seconds,
         log=folder / "gsas2.log",
         project=folder / "job.gpx",
+        linear=_linearised(arrays, canonical, problem),
     )
+
+
+def _linearised(arrays: Mapping[str, FloatArray], names: list[str], problem: Problem) -> Linearised | None:
+    """Return derivatives by our parameters: GSAS-II's strain terms become the free constants of the cells."""
+    if "derivatives" not in arrays or not np.isfinite(arrays["derivatives"]).all():
+        return None
+    jacobian, named = arrays["derivatives"].T.copy(), list(names)
+    for index, phase in enumerate(problem.phases):
+        at = [k for k, name in enumerate(names) if name.startswith(f"{phase.name}/cell/")]
+        free = FREE_CELL[crystal_system(phase)][0]
+        slope = arrays[f"slope_{index}"][[CELL.index(k) for k in free]]
+        if len(at) != len(free) or slope.shape[1] != len(free):
+            continue
+        jacobian[:, at] = np.linalg.solve(slope.T, jacobian[:, at].T).T
+        for k, constant in zip(at, free, strict=True):
+            named[k] = f"{phase.name}/cell/{constant}"
+    return Linearised(tuple(named), jacobian.astype(np.float32))
 
 
 def _number(value: Any) -> float | None:

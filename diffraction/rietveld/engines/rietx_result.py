@@ -11,7 +11,7 @@ import numpy as np
 
 from ..agreement import strong_correlations
 from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem, cell_volume
-from ..result import Curves, Estimate, PhaseResult, RietveldResult, Role
+from ..result import Curves, Estimate, Linearised, PhaseResult, RietveldResult, Role
 
 __all__ = ["INSTRUMENT_PATHS", "RietxAnswer"]
 
@@ -87,6 +87,7 @@ class RietxAnswer:
                 ticks,
             ),
             seconds=seconds,
+            linear=self._linearised([p.path for p in found.values() if p.vary]),
         )
 
     def _initial(self) -> dict[str, float]:
@@ -166,6 +167,24 @@ class RietxAnswer:
             jacobian = (np.diag(zmv) - np.outer(w, zmv)) / amount.sum()
             weights = jacobian @ block @ jacobian.T
         return tuple(self._canonical(p) for p in free), full, weights
+
+    def _linearised(self, free: list[str]) -> Linearised | None:
+        """Return derivatives of calculated / sigma, from rietx's own Jacobian of its residuals."""
+        from rietx.optimize.least_squares import _make_jacobian
+
+        stored, model = self.refinement._answer_covariance, self.refinement._model
+        if stored is None or self.problem.le_bail:
+            return None
+        _, table, theta, *_ = stored
+        own = np.asarray(_make_jacobian(model, table)(theta), dtype=np.float64)[: self.pattern.two_theta.size]
+        rows = table.local_jacobian(theta)[[table._paths[p] for p in free], :].toarray()
+        if rows.shape[0] != rows.shape[1] or own.shape[1] != rows.shape[1]:
+            return None
+        jacobian = np.linalg.solve(rows.T, own.T).T
+        scale = [k for k, p in enumerate(free) if p.endswith(".scale")]
+        if scale and jacobian[:, scale].sum() < 0:
+            jacobian = -jacobian
+        return Linearised(tuple(self._canonical(p) for p in free), jacobian.astype(np.float32))
 
     def _canonical(self, path: str) -> str:
         """Name of a rietx path in our vocabulary."""
