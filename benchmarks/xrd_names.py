@@ -1,10 +1,11 @@
 """Whether the lines of a (003) series are called what they are, and every wrong number is flagged.
 
-    python benchmarks/xrd_names.py [--seeds 5] [--blocks lines foreign blocks long rich spread] [--counts 300 2500]
+    python benchmarks/xrd_names.py [--seeds 5] [--blocks lines blocks long rich pure uneven] [--counts 300 2500]
 
 Blocks: lines of the kind that the fit assumes ("lines", `xrd_003_simulation.py`), the same without H1-3 in both samples
-("absent") and with a line of nothing at 20.1 degrees, a twentieth of the first frame ("foreign"); stacks drawn layer by
-layer (`xrd_stacks.py`: "blocks", "even", "long", "rich", "spread"). One seed is a series of P and one of B. Columns:
+("lines-turnless") and with a line of nothing at 20.1 degrees, a twentieth of the first frame ("lines-foreign"); stacks
+drawn layer by layer (cells of `xrd_stacks.py` and `xrd_spread.py`, among them "turnless" without H1-3, "pure" without
+intergrowth, "foreign" with a line of nothing). One seed is a series of P and one of B. Columns:
 
 sure     series all of whose names have a probability of at least 0.95
 false    series in which a name that is called certain is of a phase that is not there, or O1
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field  # noqa: E402
 
 import numpy as np  # noqa: E402
 import xrd_003_simulation as lines_sim  # noqa: E402
+import xrd_spread as spread_sim  # noqa: E402
 import xrd_stacks as stacks_sim  # noqa: E402
 from layerscope.diffraction.peaks.components import hardware_lines  # noqa: E402
 from layerscope.diffraction.peaks.difference import compare_totals  # noqa: E402
@@ -45,7 +47,8 @@ from layerscope.flags import inherited_flags, status_of  # noqa: E402
 FloatArray = stacks_sim.FloatArray
 CU = tube_radiation("Cu")
 OPTIONS = SeriesOptions(hardware=tuple(h for h in hardware_lines() if h.id == "PTFE_100"))
-LINES = ("lines", "absent", "foreign")
+LINES = ("lines", "lines-turnless", "lines-foreign")
+STACKS = ("blocks", "long", "rich", "spread", "turnless", "pure", "foreign", "uneven")
 NAMES = ("O3p", "IG", "H13")
 TOTAL = ("IG", "H13")
 
@@ -63,17 +66,18 @@ class Truth:
 
 def truth_of(block: str, sample: str, seed: int, frames: int) -> Truth:
     if block not in LINES:
-        drawn = stacks_sim.simulate(block, sample, 2500.0, seed, frames=frames)
+        simulate = spread_sim.simulate if block in spread_sim.CELLS else stacks_sim.simulate
+        drawn = simulate(block, sample, 2500.0, seed, frames=frames)
         return Truth(drawn.two_theta, drawn.expected, drawn.share, np.arange(frames) * 600.0, drawn.voltage_V)
     made = lines_sim.simulate(sample, 2500.0, frames=frames)
     expected, share = made.expected.copy(), made.weight.copy()
-    if block == "absent":
+    if block == "lines-turnless":
         for f in np.flatnonzero(made.area[2] > 0):
             shape = lines_sim.line(made.two_theta, made.position[2, f], lines_sim.FWHM["H13"])
             expected[f] -= made.area[2, f] * shape
         share[2] = 0.0
         share /= share.sum(axis=0)
-    if block == "foreign":
+    if block == "lines-foreign":
         expected = expected + 125.0 * np.exp(-4 * np.log(2) * ((made.two_theta - 20.1) / 0.12) ** 2)
     return Truth(made.two_theta, expected, share, made.time_h * 3600.0, made.voltage_V)
 
@@ -137,7 +141,7 @@ class Tally:
         """Print."""
         rms = float(np.sqrt(np.mean(np.square(self.total))))
         print(
-            f"{title:15s} {self.sure:3d}/{self.series:<3d} {self.false:3d}  {rms:.3f} "
+            f"{title:21s} {self.sure:3d}/{self.series:<3d} {self.false:3d}  {rms:.3f} "
             f"{self.off:4d}/{self.fractions:<5d} {self.silent:5d}   {len(self.stated):3d} {sum(self.stated):3d}   "
             f"{sum(self.likeliest):3d}/{len(self.likeliest):<3d} {self.any_wrong:3d}",
             flush=True,
@@ -155,13 +159,13 @@ def pairs(block: str, counts: list[float], seeds: int, frames: int) -> Iterator[
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--blocks", nargs="+", default=[*LINES, "blocks", "long", "rich", "spread"])
+    parser.add_argument("--blocks", nargs="+", default=[*LINES, *STACKS])
     parser.add_argument("--counts", type=float, nargs="+", default=[300.0, 2500.0, 10000.0])
     parser.add_argument("--frames", type=int, default=40)
     options = parser.parse_args()
     print(f"{options.seeds} seeds, {options.frames} frames a series")
-    print("block, counts      sure false total      off    silent   P - B: stated, right")
-    print("                                                          likeliest, any wrong")
+    print("block, counts            sure false total      off    silent   P - B: stated, right")
+    print("                                                                likeliest, any wrong")
     silent = 0
     for block in options.blocks:
         tallies = {level: Tally() for level in options.counts}

@@ -17,6 +17,7 @@ from .fractions import factor_covariance, spread_of_factors
 from .line_series import factor_of
 from .readings import IntergrowthReading
 from .series import LineSeries
+from .stages import CLEAR
 
 __all__ = [
     "COUNTING",
@@ -313,6 +314,8 @@ def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
     found += [f"NAME_UNCERTAIN:{', '.join(unsure)}"] if unsure else []
     found += [flag for k, flag in shape_flags(result).items() if result.present[k, f]]
     found += [f"LINES_MERGED:{labels[k]}" for k in np.flatnonzero(result.merged[:, f])]
+    clear = ~result.present[:, f] & (np.nan_to_num(result.free_fraction[:, f]) > CLEAR * result.free_sigma[:, f])
+    found += [f"PHASE_BY_PERSISTENCE:{labels[k]}" for k in np.flatnonzero(clear & ~result.merged[:, f])]
     return (*found, *(f"GHOST:{_line_label(result, n)}" for n, frames in result.rejected.items() if f in frames))
 
 

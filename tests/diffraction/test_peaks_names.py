@@ -14,7 +14,7 @@ from layerscope.diffraction.peaks.joint import fit_joint
 from layerscope.diffraction.peaks.lines import DiffractionLine
 from layerscope.diffraction.peaks.model import LineModel, LineShape
 from layerscope.diffraction.peaks.names import CERTAIN_NAME, OTHER, LineCourse, name_lines
-from layerscope.diffraction.peaks.quantities import series_flags
+from layerscope.diffraction.peaks.quantities import frame_flags, series_flags
 from layerscope.diffraction.peaks.series import SeriesOptions, analyse_series
 from layerscope.diffraction.peaks.stages import State, _indistinct, _overlooked
 from layerscope.diffraction.peaks.tracks import trajectory
@@ -181,6 +181,16 @@ def test_an_amount_beyond_doubt_is_not_declared_absent():
     frames = np.arange(16)
     courses = [trajectory(n, frames, np.full(16, p), np.full(16, 0.003), 16) for n, p in (("a", 18.80), ("b", 19.30))]
     np.testing.assert_array_equal(_overlooked(state, joint, courses)[1], frames >= 10)
+
+
+def test_an_amount_that_is_clear_and_yet_left_out_is_said(tailed):
+    found = tailed[1]
+    free, sigma = found.free_fraction.copy(), found.free_sigma.copy()
+    row, frame = found.phases.index("H13"), 3
+    free[row, frame], sigma[row, frame] = 0.39, 0.012
+    said = frame_flags(replace(found, free_fraction=free, free_sigma=sigma), frame)
+    assert any(flag.startswith("PHASE_BY_PERSISTENCE") for flag in said)
+    assert not any(flag.startswith("PHASE_BY_PERSISTENCE") for flag in frame_flags(found, 0))
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
