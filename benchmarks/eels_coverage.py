@@ -42,7 +42,7 @@ from _generate.eels_simulation import (  # noqa: E402
     truth,
 )
 
-SHOWN = 470.0 + 0.4 * np.arange(1000)
+SHOWN = 460.0 + 0.4 * np.arange(1000)
 FLUX, DRIFT_EV, KNOWN_EV = 60000.0, 0.05, 0.2
 CO_AREA = (772.0, 812.0)
 FINE = np.arange(500.0, 860.0, FINE_EV)

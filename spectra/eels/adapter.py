@@ -88,6 +88,10 @@ def load_spectra(raw: RawFile, reader: str, *, data: bytes | None = None) -> lis
             lazy = {"lazy": True} if reader in _LAZY else {}
             try:
                 signals = module.file_reader(str(path), **lazy)
+            except ImportError as error:
+                words = str(error).rstrip(".")
+                hint = "pip install layerscope[em]"
+                raise MissingDependencyError(f"rosettasciio: {words}", source=raw.path, hint=hint) from error
             except Exception as error:  # the library raises whatever its parsing stumbles over
                 raise _unread(raw, error) from error
             spectra = [_spectrum(raw, signal) for signal in signals if _energy_axes(signal)]
@@ -117,7 +121,13 @@ def hdf_root(raw: RawFile) -> frozenset[str]:
 
 def _energy_axes(signal: Mapping[str, Any]) -> list[int]:
     """Return which axes of a signal are energies."""
-    return [k for k, a in enumerate(signal["axes"]) if str(a.get("units") or "").strip().lower() in ENERGY_UNITS]
+    return [k for k, axis in enumerate(signal["axes"]) if _unit(axis) in ENERGY_UNITS]
+
+
+def _unit(axis: Mapping[str, Any]) -> str:
+    """Return the unit of an axis in small letters; some programs write ``Energy Loss (eV)``."""
+    text = str(axis.get("units") or "").strip().lower()
+    return text[text.rindex("(") + 1 : -1].strip() if text.endswith(")") and "(" in text else text
 
 
 def _spectrum(raw: RawFile, signal: Mapping[str, Any]) -> SpectrumImage:
@@ -167,7 +177,7 @@ def _require_room(raw: RawFile, data: Any) -> None:
 
 
 def _axis(raw: RawFile, axis: Mapping[str, Any], size: int) -> np.ndarray:
-    factor = ENERGY_UNITS[str(axis["units"]).strip().lower()]
+    factor = ENERGY_UNITS[_unit(axis)]
     values = axis.get("axis")  # of a data axis that is not uniform
     energy = np.asarray(values, float) if values is not None else None
     if energy is None:
@@ -179,8 +189,7 @@ def _axis(raw: RawFile, axis: Mapping[str, Any], size: int) -> np.ndarray:
 
 def _step_nm(axis: Mapping[str, Any]) -> float:
     """Return the distance of two places in nm; NaN where the unit is no length."""
-    unit = str(axis.get("units") or "").strip().lower()
-    return abs(float(axis.get("scale", math.nan))) * _LENGTHS.get(unit, math.nan)
+    return abs(float(axis.get("scale", math.nan))) * _LENGTHS.get(_unit(axis), math.nan)
 
 
 def _node(signal: Mapping[str, Any], name: str) -> Mapping[str, Any]:

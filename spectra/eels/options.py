@@ -45,6 +45,9 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 class ScanTable(SeriesTable):
     """One series: spectra of a line scan in files of their own, or a spectrum image."""
 
+    signal: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="number of the spectrum in its file, from 0, where it holds several"
+    )
     along: Literal["longer", "x", "y"] = Field(
         default="longer", description="axis of an image that is the scan; places across it are summed"
     )

@@ -151,7 +151,7 @@ def _axis(result: ScanResult) -> list[Quantity | None]:
 
 def _notes(result: ScanResult, recipe: EelsRecipe) -> tuple[str, ...]:
     """Return what went into the numbers: the members of the ensemble, the axis, the reference."""
-    notes = []
+    notes = list(result.scan.notes)
     for edge in result.edges:
         windows = ", ".join(f"{low:g}-{high:g}" for low, high in edge.members)
         notes.append(f"{edge.table.edge}: {len(edge.members)} windows of the background (eV): {windows}")

@@ -66,6 +66,8 @@ class Scan:
     rejected : tuple of Rejected
     measured : SpectrumImage
         One of the files, for its words.
+    notes : tuple of str
+        What of the files was left out.
     """
 
     energy: FloatArray
@@ -73,6 +75,7 @@ class Scan:
     places: tuple[Place, ...]
     rejected: tuple[Rejected, ...]
     measured: SpectrumImage
+    notes: tuple[str, ...] = ()
 
     @property
     def along(self) -> tuple[FloatArray, str, str]:
@@ -102,16 +105,7 @@ def scan_of(series: MeasuredSeries[SpectrumImage], table: ScanTable, kind: str) 
     DataError
         If nothing can be used, or there are too many places.
     """
-    rejected, used = list(series.rejected), []
-    for level in series.levels:
-        one = level.measurement
-        if one.kind and one.kind != kind:
-            error = DataError(f"{one.name} holds {one.kind}, not {kind}", source=one.source or None)
-            rejected.append(Rejected(level.index, level.file, error))
-        else:
-            used.append(level)
-    if not used:
-        raise rejected[0].error
+    used, rejected, notes = _chosen(series, table, kind)
     usual = most_usual([level.measurement for level in used])
     places: list[Place] = []
     rows: list[FloatArray] = []
@@ -136,7 +130,46 @@ def scan_of(series: MeasuredSeries[SpectrumImage], table: ScanTable, kind: str) 
         raise DataError(
             f"{len(places)} places are too many for a line scan (at most {MOST_PLACES})", hint="sum neighbours: bin"
         )
-    return Scan(usual.axis, np.stack(rows), tuple(places), tuple(rejected), usual)
+    return Scan(usual.axis, np.stack(rows), tuple(places), tuple(rejected), usual, notes)
+
+
+def _chosen(
+    series: MeasuredSeries[SpectrumImage], table: ScanTable, kind: str
+) -> tuple[list[Level[SpectrumImage]], list[Rejected], tuple[str, ...]]:
+    """Return what of each file is meant, what cannot be used, and what was left out.
+
+    Of a file with several spectra it is those of the kind, and the image where single spectra, such as those of every
+    detector, stand beside it.
+
+    Raises
+    ------
+    DataError
+        If a file holds several images, or nothing can be used.
+    """
+    files: dict[tuple[int, str], list[Level[SpectrumImage]]] = {}
+    for level in series.levels:
+        files.setdefault((level.file, level.measurement.source), []).append(level)
+    kept: list[Level[SpectrumImage]] = []
+    rejected, notes = list(series.rejected), []
+    for (_, source), levels in files.items():
+        right = [level for level in levels if level.measurement.kind in ("", kind)]
+        right = [level for level in right if table.signal in (None, level.measurement.scan)]
+        if not right:
+            kinds = ", ".join(f"{level.measurement.scan}: {level.measurement.kind}" for level in levels)
+            error = DataError(f"{levels[0].measurement.name} holds no {kind} that is meant ({kinds})", source=source)
+            rejected.append(Rejected(levels[0].index, levels[0].file, error))
+            continue
+        images = [level for level in right if level.measurement.image is not None]
+        if len(images) > 1:
+            numbers = ", ".join(str(level.measurement.scan) for level in images)
+            raise DataError(f"it holds {len(images)} images: {numbers}", source=source, hint="name one: signal")
+        chosen = images or right
+        if len(chosen) < len(levels):
+            notes.append(f"{source}: {len(levels) - len(chosen)} other spectra of the file are left out")
+        kept += chosen
+    if not kept:
+        raise rejected[0].error if rejected else DataError("there is no spectrum")
+    return kept, rejected, tuple(notes)
 
 
 def _profile(one: SpectrumImage, table: ScanTable) -> tuple[FloatArray, float]:

@@ -249,7 +249,9 @@ def count_lines(made: Design, counts: FloatArray, tuned: Tuned, noise: float) ->
     share = counts.sum(axis=1) / max(float(tuned.expected.sum()), 1.0)
     variance = noise * np.maximum(0.5 * counts + 0.5 * share[:, None] * tuned.expected, 0.0)
     covariance = np.einsum("fn,ln,gn->lfg", mean, variance, mean)
-    covariance[:, np.arange(number), np.arange(number)] += noise  # a count more or less
+    # of few counts the error upwards is larger (N. Gehrels, Astrophys. J. 303, 336 (1986), equation 7)
+    own = np.arange(number)
+    covariance[:, own, own] = noise * (1.0 + np.sqrt(covariance[:, own, own] / noise + 0.75)) ** 2
     moved = _responses(counts, tuned, weights)
     steps = [np.outer(share, mean @ one) for one in _steps(made, tuned)]
     return Counted(value, covariance, found - value[..., None], np.stack([laws, *steps]), moved, mean)

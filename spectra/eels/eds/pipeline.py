@@ -117,8 +117,11 @@ def _stated(
 
     At 95 % every twentieth place would show an element that is nowhere: it takes three standard errors to be seen.
     """
-    sigma = float(np.sqrt(sum(part**2 for part in budget.values())))
-    more: dict[str, Any] = upper_limit(float(value), sigma, confidence, always=value < SEEN * sigma)
+    value, sigma = float(value), float(np.sqrt(sum(part**2 for part in budget.values())))
+    more: dict[str, Any] = upper_limit(value, sigma, confidence, always=value < SEEN * sigma)
+    if more and name == COUNTS:  # if as many are there as the limit says, they scatter too
+        wider = float(np.sqrt(sigma**2 + max(more["upper_limit"], 0.0)))
+        more = upper_limit(value, wider, confidence, always=True)
     quantity = measured(name, float(value), sigma, unit, component, kind="systematic", budget=budget, **more)
     return quantity, f"NOT_DETECTED:{component}" if more else ""
 
@@ -149,6 +152,7 @@ def _notes(result: LineScan) -> tuple[str, ...]:
     spacings, phases = ("/".join(f"{x:g}" for x in one) for one in (SPACINGS, PHASES))
     one = result.tuned.detector
     return (
+        *result.scan.notes,
         f"background: {len(SPACINGS) * len(PHASES)} members, spacings {spacings}, phases {phases}, each with two laws",
         f"axis: file = true x {1 + one.stretch:.5f} + {one.offset_eV:.2f} eV; {100 * one.tail:.1f} % of lines in tails",
     )

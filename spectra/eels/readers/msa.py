@@ -40,17 +40,16 @@ def read(raw: RawFile) -> list[SpectrumImage]:
     points = values.size // 2 if pairs else values.size
     if keys.get("NCOLUMNS", "1").split(".")[0] != "1" and pairs:
         raise raw.error(f"it has {keys['NCOLUMNS']} columns of spectra", hint="save each spectrum by itself")
-    if declared != points or (pairs and values.size % 2):
+    if points < declared or (pairs and values.size % 2):
         raise raw.error(f"{declared} points are declared, {points} are there", hint="is the file cut short?")
     # rosettasciio wants a colon and a space on every line of the head, which not every program writes
-    lines = [
-        *(f"#{name:<12}: {value}" for name, value in _FULL.findall(head)),
-        "#SPECTRUM    : ",
-        body.partition("\n")[2],
-    ]
-    (one,) = load_spectra(raw, "msa", data="\n".join([*lines, "#ENDOFDATA   : "]).encode())
+    lines = [f"#{name:<12}: {value}" for name, value in _FULL.findall(head)]
+    lines += ["#SPECTRUM    : ", body.partition("\n")[2], "#ENDOFDATA   : "]
+    (one,) = load_spectra(raw, "msa", data="\n".join(lines).encode())
+    if points > declared:  # as in the example of the standard itself
+        one = replace(one, metadata={**one.metadata, "points declared": str(declared)})
     if pairs:
-        energy = values[::2] * (1000.0 if keys.get("XUNITS", "").strip().lower() == "kev" else 1.0)
+        energy = values[::2] * (1000.0 if "kev" in keys.get("XUNITS", "").lower() else 1.0)
         if np.abs(energy - one.axis).max() > _APART * abs(one.axis[1] - one.axis[0]):
             one = replace(one, axis=energy)  # what was written point by point counts
     return [one]
