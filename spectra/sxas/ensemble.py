@@ -18,6 +18,7 @@ from layerscope.fitting.solver import Tolerances
 
 from .model import (
     BACKGROUND,
+    BoolArray,
     EdgeBands,
     EdgeData,
     LineShape,
@@ -33,6 +34,7 @@ __all__ = ["Derived", "MemberFit", "default_members", "derive", "fit_members", "
 
 QUICK = Tolerances(reduction=1e-6, step=1e-6, max_iterations=60, retries=False)
 GRID_STEP = 0.05  # eV; of the integrals
+NEGATIVE, MOST_SHARE = 3.0, 2.0  # errors below zero, and shares of the area, beyond which a band makes no sense
 BADLY = 1.3  # reduced chi2 over that of the best member beyond which a member does not describe the data
 
 #: Taguchi's L9: four things at three levels so that every pair of levels occurs once.
@@ -110,6 +112,23 @@ class MemberFit:
     def redchi(self) -> FloatArray:
         """Reduced chi2 of each member, shape (G,)."""
         return self.batch.redchi
+
+    @property
+    def last_amount(self) -> float:
+        """Mean amount of the band that was added last, in the first member."""
+        last = max(k for k, (kind, _) in enumerate(self.numbers.names) if kind == "amount")
+        return float(self.numbers.value[0, :, last].mean())
+
+    @property
+    def sound(self) -> BoolArray:
+        """Which members stand at a minimum that the data determine, no band far below zero or cancelling others."""
+        numbers = self.numbers
+        sigma = np.sqrt((numbers.shared**2).sum(axis=-1) + (numbers.own**2).sum(axis=-1))
+        amount = np.array([kind == "amount" for kind, _ in numbers.names])
+        value, error = numbers.value[..., amount].mean(axis=1), sigma[..., amount].mean(axis=1)
+        with np.errstate(all="ignore"):
+            level = (value > -NEGATIVE * error) & (np.abs(value) < MOST_SHARE)
+        return np.asarray(self.batch.converged & ~self.batch.covariance.undetermined & level.all(axis=-1))
 
 
 def fit_members(
@@ -272,10 +291,15 @@ def member_weights(fits: Sequence[MemberFit]) -> FloatArray:
     members = [m for f in fits for m in f.members]
     redchi = np.concatenate([f.redchi for f in fits])
     chi2 = np.concatenate([f.batch.chi2 for f in fits])
+    sound = np.concatenate([f.sound for f in fits])
+    if not sound.any():
+        sound[:] = True
+    chi2 = np.where(sound, chi2, np.inf)
+    redchi = np.where(sound, redchi, np.inf)
     weight = np.zeros(len(members))
     for window in dict.fromkeys(m.window for m in members):
         at = np.array([k for k, m in enumerate(members) if m.window == window])
-        if redchi[at].min() <= BADLY * np.nanmin(redchi):
+        if redchi[at].min() <= BADLY * redchi.min():
             weight[at] = model_weights(chi2[at].tolist(), [0] * at.size, max(float(redchi[at].min()), 1.0))
     return np.asarray(weight / weight.sum())
 

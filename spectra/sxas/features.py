@@ -214,7 +214,8 @@ def _choose(
 ) -> tuple[EdgeBands, Comparison, MemberFit]:
     """Add bands as long as BIC wants them: those that the table calls optional first, then unknown ones.
 
-    The shapes are those of the default window that describe the data best without any further band.
+    A band is an absorption: one whose amount would be negative is not taken. The shapes are those of the default window
+    that describe the data best without any further band.
     """
     now = bands.chosen([b.name for b in bands.band if not b.optional])
     pool = [b for b in bands.band if b.optional]
@@ -225,6 +226,11 @@ def _choose(
         candidates = pool or _further(now, best)
         wider = [now.with_band(band) for band in candidates]
         fits = [fit_members(data, more, best.members, area_eV, _starts(best))[0] for more in wider]
+        usable = [k for k, fit in enumerate(fits) if fit.sound[0] and fit.last_amount > 0]
+        wider, fits, candidates = ([part[k] for k in usable] for part in (wider, fits, candidates))
+        if not fits and pool:
+            pool = []
+            continue
         if not fits:
             break
         k = int(np.argmin([float(fit.batch.chi2[0]) for fit in fits]))
@@ -232,7 +238,7 @@ def _choose(
         if _gain(best, fits[k]) > DECISIVE:
             now, best = wider[k], fits[k]
             further += not pool
-            pool = pool[:k] + pool[k + 1 :] if pool else pool
+            pool = [band for band in pool if band is not candidates[k]]
         elif pool:
             pool = []
         else:
