@@ -138,6 +138,8 @@ def fit_members(
     area_eV: tuple[float, float],
     starts: Mapping[str, FloatArray] | None = None,
     tolerances: Tolerances | None = None,
+    *,
+    nonnegative: bool = False,
 ) -> list[MemberFit]:
     """Fit the edge once for each member, those with one step side by side.
 
@@ -151,6 +153,8 @@ def fit_members(
     starts : mapping of str to ndarray, shape (L,), optional
         Start values by parameter, as for `layerscope.fitting.fit_series`.
     tolerances : Tolerances, optional
+    nonnegative : bool
+        Keep amounts at or above zero on the way.
     """
     found = []
     for shapes in dict.fromkeys(m.shapes for m in members):
@@ -163,6 +167,7 @@ def fit_members(
             weights="given",
             scopes=posed.scopes,
             starts={k: v for k, v in (starts or {}).items() if k in posed.parameters},
+            nonnegative=nonnegative,
             tolerances=tolerances,
         )
         found.append(MemberFit(alike, batch, derive(batch, posed, area_eV)))

@@ -225,15 +225,14 @@ def _choose(
     while further < MOST_FURTHER:
         candidates = pool or _further(now, best)
         wider = [now.with_band(band) for band in candidates]
-        fits = [fit_members(data, more, best.members, area_eV, _starts(best))[0] for more in wider]
+        fits = [_with_one_more(data, more, best, area_eV) for more in wider]
         usable = [k for k, fit in enumerate(fits) if fit.sound[0] and fit.last_amount > 0]
-        wider, fits, candidates = ([part[k] for k in usable] for part in (wider, fits, candidates))
-        if not fits and pool:
+        if not usable and not pool:
+            break
+        if not usable:
             pool = []
             continue
-        if not fits:
-            break
-        k = int(np.argmin([float(fit.batch.chi2[0]) for fit in fits]))
+        k = min(usable, key=lambda at: float(fits[at].batch.chi2[0]))
         tried[_named(wider[k])] = fits[k].batch[0]
         if _gain(best, fits[k]) > DECISIVE:
             now, best = wider[k], fits[k]
@@ -244,6 +243,11 @@ def _choose(
         else:
             break
     return now, compare(tried), best
+
+
+def _with_one_more(data: EdgeData, bands: EdgeBands, fitted: MemberFit, area_eV: tuple[float, float]) -> MemberFit:
+    """Fit a further band from where the others stand; amounts stay above zero, or two bands may cancel each other."""
+    return fit_members(data, bands, fitted.members, area_eV, _starts(fitted), nonnegative=True)[0]
 
 
 def _named(bands: EdgeBands) -> str:
