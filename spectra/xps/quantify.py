@@ -27,14 +27,14 @@ from .dataset import FloatArray, normalise_region
 from .options import BackgroundTable
 from .rsf import RsfSet, get_rsf_set
 
-__all__ = ["Alternatives", "Composition", "Lines", "QuantificationTable", "atomic_fractions"]
+__all__ = ["Alternatives", "Composition", "Lines", "QuantificationTable", "SensitivityTable", "atomic_fractions"]
 
 
 _OF_PATHS = ("attenuation_exponent", "path_sigma", "emission_angle_deg")
 
 
-class QuantificationTable(RecipeModel):
-    """Atomic fractions."""
+class SensitivityTable(RecipeModel):
+    """What areas are divided by: sensitivity factors, and how far electrons get."""
 
     rsf_set: str = Field(
         default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
@@ -49,6 +49,32 @@ class QuantificationTable(RecipeModel):
     attenuation_exponent: float = Field(
         default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
     )
+
+    @model_validator(mode="after")
+    def _with_source(self) -> Self:
+        if self.factors and not self.factors_source:
+            raise ValueError("factors need factors_source: where do they come from?")
+        return self
+
+    def base_set(self) -> RsfSet:
+        """Return the set that is named, without the factors of the recipe."""
+        return get_rsf_set(self.rsf_set)
+
+    def rsf(self) -> RsfSet:
+        """Return the set, with the factors that the recipe adds or replaces.
+
+        Raises
+        ------
+        RecipeError
+            If the set is not known.
+        """
+        base = self.base_set()
+        return base.extended(self.factors, self.factors_source) if self.factors else base
+
+
+class QuantificationTable(SensitivityTable):
+    """Atomic fractions."""
+
     material: MaterialByName | None = Field(
         default=None,
         description="solid whose mean free paths by TPP-2M take the place of the exponent and give probing depths: a "
@@ -74,8 +100,6 @@ class QuantificationTable(RecipeModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.factors and not self.factors_source:
-            raise ValueError("factors need factors_source: where do they come from?")
         told = {name: getattr(self, name) != type(self).model_fields[name].default for name in _OF_PATHS}
         if self.material is not None and told["attenuation_exponent"]:
             raise ValueError("paths follow either a material or attenuation_exponent")
@@ -87,17 +111,6 @@ class QuantificationTable(RecipeModel):
     def paths(self) -> float | Material:
         """What mean free paths follow: an exponent, or TPP-2M in a solid."""
         return self.attenuation_exponent if self.material is None else self.material
-
-    def rsf(self) -> RsfSet:
-        """Return the set, with the factors that the recipe adds or replaces.
-
-        Raises
-        ------
-        RecipeError
-            If the set is not known.
-        """
-        base = get_rsf_set(self.rsf_set)
-        return base.extended(self.factors, self.factors_source) if self.factors else base
 
 
 @dataclass(frozen=True)

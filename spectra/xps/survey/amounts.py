@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
-
-from layerscope.options import RecipeModel
+from pydantic import Field
 
 from ..dataset import FloatArray
-from ..quantify import Alternatives, Composition, Lines, atomic_fractions
-from ..rsf import RsfSet, get_rsf_set, sets_with
+from ..quantify import Alternatives, Composition, Lines, SensitivityTable, atomic_fractions
+from ..rsf import RsfSet, sets_with
 from .identify import Identification
 from .lines import element_lines, level_factors, library_source
 from .peaks import Peak
@@ -25,48 +23,23 @@ FAR_BELOW = 3.0
 """Standard errors below zero beyond which a net area says that its background is wrong: its error is made as large."""
 
 
-class SurveyQuantificationTable(RecipeModel):
+class SurveyQuantificationTable(SensitivityTable):
     """Atomic fractions from integrated regions."""
 
-    rsf_set: str = Field(
-        default="scofield", description="sensitivity factors: scofield, amrsf, wagner_1981, thermo_al, kratos"
-    )
-    alternative_sets: tuple[str, ...] = Field(
-        default=(), description="sets whose spread is an error; all that have the lines when empty"
-    )
-    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="factors (C 1s = 1) that the set lacks or that you measured, by level"
-    )
-    factors_source: str = Field(default="", description="where these factors come from")
-    attenuation_exponent: float = Field(
-        default=0.75, description="n of a mean free path ~ E^n, for sets that do not contain it; 0 for none"
-    )
     factor_sigma: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.15,
         description="relative standard error of each sensitivity: published factors of one line differ by as much, "
         "transmission and what lies on the sample come on top",
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.factors and not self.factors_source:
-            raise ValueError("factors need factors_source: where do they come from?")
-        return self
-
-    def rsf(self) -> RsfSet:
-        """Return the set, Scofield's completed by the table of survey lines, with the recipe's factors.
-
-        Raises
-        ------
-        RecipeError
-            If the set is not known.
-        """
-        base = get_rsf_set(self.rsf_set)
-        if base.name == "scofield":
-            missing = {line: factor for line, factor in level_factors().items() if not base.has(line)}
-            values = {**base.values, **missing}
-            base = base.model_copy(update={"values": values, "source": f"{base.source}; {library_source()}"})
-        return base.extended(self.factors, self.factors_source) if self.factors else base
+    def base_set(self) -> RsfSet:
+        """Return the set that is named, Scofield's completed by the table of survey lines."""
+        base = super().base_set()
+        if base.name != "scofield":
+            return base
+        missing = {line: factor for line, factor in level_factors().items() if not base.has(line)}
+        source = f"{base.source}; {library_source()}"
+        return base.model_copy(update={"values": {**base.values, **missing}, "source": source})
 
 
 @dataclass(frozen=True, eq=False)
