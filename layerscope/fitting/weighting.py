@@ -21,6 +21,8 @@ Weights = Literal["poisson", "given", "none"]
 #: Counts below which the variance of a point is not lowered further: a point with no counts still says something.
 VARIANCE_FLOOR = 0.5
 MAX_REWEIGHTINGS = 30
+#: Iterations of a series over all reweightings, in those of one: a series that needs more never settles.
+BUDGET = 4
 
 
 def solve(
@@ -51,7 +53,7 @@ def solve(
     patterns : Patterns
         With the weights at the end.
     solution : Solution
-        A series whose weights and model never agreed has not converged.
+        A series whose weights and model never agreed, or only after many iterations, has not converged.
 
     Raises
     ------
@@ -116,7 +118,10 @@ def _solve_poisson(
         for name in ("shared", "local", "coefficients", "chi2", "converged"):
             getattr(solution, name)[open_groups] = getattr(step, name)
         solution.iterations[open_groups] += step.iterations
-        open_groups = open_groups[~(change < tolerances.weights)]
+        unsettled = ~(change < tolerances.weights)
+        spent = solution.iterations[open_groups] > BUDGET * tolerances.max_iterations
+        solution.converged[open_groups[unsettled & spent]] = False
+        open_groups = open_groups[unsettled & ~spent]
         if open_groups.size == 0:
             break
     solution.converged[open_groups] = False  # weights and model never agreed

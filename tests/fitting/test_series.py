@@ -24,9 +24,10 @@ from fit_oracles import (
 from scipy import optimize
 
 from layerscope.errors import FitError
-from layerscope.fitting import Component, PatternModel, Series, Smooth, fit_batch, fit_series
+from layerscope.fitting import Component, PatternModel, Series, Smooth, fit_batch, fit_series, weighting
 from layerscope.fitting.layout import Scope
 from layerscope.fitting.measured import known_once
+from layerscope.fitting.solver import Tolerances, minimise
 
 AREAS = np.array([[3000.0, 900.0, 800.0], [2500.0, 1500.0, 700.0], [2000.0, 1800.0, 900.0]])
 SHIFTS = np.array([0.0, 0.1, -0.07])
@@ -578,3 +579,20 @@ def test_share_of_a_variance_that_a_parameter_causes_is_what_holding_it_removes(
         np.testing.assert_allclose(1.0 - share, ends[1] / ends[0], rtol=1e-3)
         assert share.max() > 0.01
     np.testing.assert_array_equal(fit.due_to([], areas), 0.0)
+
+
+def test_a_fit_whose_weights_do_not_settle_ends_after_a_bounded_number_of_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.linspace(186.0, 198.0, 121)
+    mu = 200.0 + 9000.0 * np.exp(-4.0 * np.log(2.0) * ((x - 192.0) / 1.2) ** 2)
+    model = PatternModel([Component("a")])
+    parameters = model.make_parameters()
+    parameters["a_center"].set(value=190.2, min=188.0, max=196.0)
+    parameters["a_fwhm"].set(value=3.0, min=0.3, max=5.0)
+    rounds = []
+    monkeypatch.setattr(weighting, "minimise", lambda *given: rounds.append(1) or minimise(*given))
+    few = Tolerances(max_iterations=1, retries=False)
+    fit = fit_series(model, parameters, Series(x, np.random.default_rng(3).poisson(mu).astype(float)), tolerances=few)
+    assert not fit.converged
+    assert len(rounds) <= weighting.BUDGET + 1

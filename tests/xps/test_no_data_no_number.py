@@ -153,3 +153,12 @@ def test_a_stored_area_of_zero_has_an_error_and_loses_no_series(cases: Path, tmp
     zero = [q for r in summary.run.records for q in r.quantities if q.name == "peak.area" and q.value == 0.0]
     assert zero
     assert all(q.sigma is not None and q.sigma > 0 for q in zero)
+
+
+def test_every_input_that_once_failed_has_its_test(cases: Path) -> None:
+    inputs = [p for kind in ("xps_start", "xps_files", "xps_outside") for p in (cases / kind).rglob("*") if p.is_file()]
+    named = {p.parent.name if p.name == "recipe.toml" else p.stem if p.suffix == ".toml" else p.name for p in inputs}
+    data = {p.name for p in inputs if p.suffix in (".csv", ".vms")}  # opened by the recipe beside them
+    tests = "".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+    assert len(inputs) > 20
+    assert not [name for name in sorted(named - data) if f'"{name}' not in tests]
