@@ -1,6 +1,6 @@
 """How fast is the engine? One thread, one run, against lmfit and lmfitxps at equal chi2; and how cost and memory grow.
 
-    python benchmarks/speed.py [--spectra 2000] [--reference 20] [--profile]
+    python benchmarks/speed.py [--spectra 2000] [--reference 20] [--profile | --own]
 
 All times are CPU times of this process (`time.process_time`), linear algebra on one thread, so that other work on the
 machine does not enter the ratios.
@@ -257,16 +257,46 @@ def section_growth() -> None:
         )
 
 
+def section_own(spectra: int) -> None:
+    """Print the times of layerscope alone, to compare two versions at equal work: run this file in turns with both."""
+    line_model, line_start = our_model()
+    step_model, step_start = our_model(active="shirley", polynomial=0)
+    (flat, mu), (steps, mu_step) = simulate(spectra, step=0.0), simulate(spectra, step=STEP)
+    given = {"weights": "given"}
+    single, joint = Series(X, steps[0], variance=mu_step), Series(X, steps[:100], variance=mu_step)
+    known, stepped = Series(X, flat[:, None], variance=mu), Series(X, steps[:, None], variance=mu_step)
+    jobs: dict[str, tuple[int, Callable[[], Any]]] = {
+        "known weights": (
+            spectra,
+            lambda: fit_batch(line_model, line_start, known, **given),
+        ),
+        "Poisson": (spectra, lambda: fit_batch(line_model, line_start, Series(X, flat[:, None]))),
+        "active": (
+            spectra,
+            lambda: fit_batch(step_model, step_start, stepped, **given),
+        ),
+        "one spectrum": (1, lambda: fit_series(step_model, step_start, single, **given)),
+        "up to 100 jointly": (min(100, spectra), lambda: fit_series(step_model, step_start, joint, **given)),
+    }
+    for name, (count, work) in jobs.items():
+        seconds, fit = cpu(work)
+        print(f"{name:18s} {1e3 * seconds / count:8.3f} ms a spectrum, chi2 {np.sum(fit.chi2) / count:.3f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spectra", type=int, default=2000)
     parser.add_argument("--reference", type=int, default=20, help="spectra that the slow programs fit")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--own", action="store_true", help="times of layerscope alone, to compare versions in turns")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         kind, *numbers = options.worker
         {"spectra": work_spectra, "joint": work_joint}[kind](*map(int, numbers))
+        return 0
+    if options.own:
+        section_own(options.spectra)
         return 0
     first = section_lmfit(options.spectra, options.reference, options.profile)
     second = section_shirley(options.spectra, options.reference, options.profile)
