@@ -16,6 +16,7 @@ from .coverage import GUIDE
 from .page import Panel, Scale
 from .style import DATA_COLOUR
 from .views import Spectrum
+from .words import printed_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,8 +159,9 @@ def draw_stack(
     length = max(m * exponent for m in (1.0, 2.0, 5.0) if m * exponent <= 0.9 * step)
     along = axes.get_yaxis_transform()
     axes.plot([0.955, 0.955], [0.0, length], color="black", linewidth=0.8, transform=along, label=GUIDE)
+    text = f"{length:,.12g} {printed_unit(spectra[0].unit)}"
     axes.text(
-        0.94, 0.0, f"{length:,.12g} {spectra[0].unit}".replace(",", " "), transform=along, rotation=90, fontsize=5,
+        0.94, 0.0, text.strip().replace(",", " "), transform=along, rotation=90, fontsize=5,
         ha="right", va="bottom",
     )  # fmt: skip
 

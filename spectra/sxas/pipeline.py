@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.series import MeasuredSeries
@@ -25,6 +27,9 @@ from .records import Sample, arrays_of, comparison, inputs_of, notes_of, quantit
 from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
 from .scan import Scan
 from .tables import COORDINATION, METHOD, SERIES, summary_tables
+
+if TYPE_CHECKING:
+    from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "SxasPipeline"]
 
@@ -89,6 +94,12 @@ class SxasPipeline(SeriesPipeline[Scans]):
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return the edges of all samples."""
         return summary_tables(records)
+
+    def figures(self, run: Run, folder: Path) -> list[Path]:
+        """Draw every edge of a run."""
+        from .figures import draw_edges
+
+        return draw_edges(run, folder)
 
     def exports(self) -> Mapping[str, Exporter]:
         """Return the writers of NXxasproc, Athena projects and XDI."""

@@ -174,7 +174,8 @@ def edge_of_oxide(x: np.ndarray, shift: float, eg: float) -> np.ndarray:
 def test_pi_star_lines_of_boron_get_the_right_assignment(
     file: str, place: float, species: str, shared_data: Path, tmp_path: Path
 ) -> None:
-    (record,) = run(tmp_path, f"[[series]]\nfiles = ['{file}']\n", shared_data / "sxas" / file).run.records
+    text = f"bands = 'none'\n[[series]]\nfiles = ['{file}']\n"
+    (record,) = run(tmp_path, text, shared_data / "sxas" / file).run.records
     (position,) = [q for q in record.quantities if q.name == "edge.position"]
     assert position.value == pytest.approx(place, abs=0.05)
     assert [one.species for one in position.competing] == [species]
