@@ -8,10 +8,12 @@ from layerscope.measured.series import MeasuredSeries
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.pipeline import RunContext
 
-from .measure import AREA, EdgeResult, ScanResult
+from .maps import one_map, rows_of_image
+from .measure import AREA, EdgeResult, ScanResult, map_of_edge
+from .options import EelsRecipe
 from .spectrum import SpectrumImage
 
-__all__ = ["NET", "NO_FIT", "edge_arrays"]
+__all__ = ["NET", "NO_FIT", "edge_arrays", "edge_maps"]
 
 NO_FIT = "none: the edge is integrated above its background"
 """What the arrays of an edge say of their fit."""
@@ -53,3 +55,19 @@ def edge_arrays(
         base=context.base,
         frames=np.array([result.scan.places[k].index for k in edge.rows]),
     )
+
+
+def edge_maps(
+    context: RunContext,
+    series: MeasuredSeries[SpectrumImage],
+    result: ScanResult,
+    edge: EdgeResult,
+    recipe: EelsRecipe,
+    name: str,
+) -> list[SeriesArrays]:
+    """Return the map of the area of an edge, where the scan is an image; errors are those of counting."""
+    spectra = rows_of_image(result.scan)
+    if spectra is None:
+        return []
+    value, variance = map_of_edge(spectra, result, edge, recipe)
+    return [one_map(context, series, result.scan, f"{name}_map", edge.table.edge, value, variance, "counts*eV")]

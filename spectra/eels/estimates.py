@@ -21,6 +21,8 @@ FloatArray = NDArray[np.float64]
 Scale = tuple[float, float]
 
 NEWTON_STEPS = 12
+PEAK = 5.0
+"""Standard errors of the smoothed height from which a maximum is one: of noise the highest of ten has two or three."""
 L3_SHARE = 2.0 / 3.0
 """Share of the step that lies under L3: four of six electrons."""
 
@@ -233,7 +235,7 @@ def maximum(net: Net, limits: tuple[float, float], smoothing: float, scale: Scal
     """Return where the net spectrum, smoothed by a Gaussian, is highest between two energies, in eV.
 
     The smoothing makes the place a definition that noise does not move from channel to channel; it is NaN where the
-    spectrum has no maximum inside.
+    spectrum has no maximum inside that stands out of its noise.
 
     Parameters
     ----------
@@ -255,7 +257,11 @@ def maximum(net: Net, limits: tuple[float, float], smoothing: float, scale: Scal
             move = -slope / curvature
         place = place + np.where(curvature < 0, np.clip(move, -smoothing, smoothing), 0.0)
     slope, curvature, weights = _kernel(energy, values, place, smoothing)
-    inside = (curvature < 0) & (place > limits[0]) & (place < limits[1])
+    kernel = np.exp(-0.5 * ((energy - place[..., None]) / smoothing) ** 2)
+    height, spread = (kernel * values).sum(-1), net.errors(kernel)
+    scatter = np.sqrt(spread[0] ** 2 + spread[1].mean(axis=1) ** 2 + height.var(axis=1))
+    stands = height.mean(axis=1) > PEAK * scatter
+    inside = (curvature < 0) & (place > limits[0]) & (place < limits[1]) & stands[:, None]
     found = np.where(inside, place, np.nan)
     with np.errstate(all="ignore"):
         counting, bend = net.errors(np.where(inside, -1.0 / curvature, np.nan)[..., None] * weights)

@@ -17,6 +17,7 @@ from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
 from .arrays import NO_FIT
+from .maps import draw_maps
 from .tables import METHOD
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def draw_scans(run: Run, folder: Path) -> list[Path]:
                 _draw_courses(right, arrays, [r for r in records if r.method == METHOD], edge)
             caption = "Net edges along the scan, with what was read off them; bars are one standard error."
             files += save_figure(page.figure, folder / f"{stem}_edges", page.table, provenance(stem, records, caption))
+        files += draw_maps(loaded, records, stem, folder)
     return files
 
 

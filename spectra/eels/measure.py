@@ -19,13 +19,26 @@ from .naming import name_flags
 from .options import EdgeTable, EelsRecipe
 from .places import Scan, without
 
-__all__ = ["AREA", "MAXIMUM", "RATIO", "SEEN", "SHARE", "EdgeResult", "ScanResult", "measure", "reference_rows"]
+__all__ = [
+    "AREA",
+    "MAXIMUM",
+    "RATIO",
+    "SEEN",
+    "SHARE",
+    "EdgeResult",
+    "ScanResult",
+    "map_of_edge",
+    "measure",
+    "reference_rows",
+]
 
 FloatArray = NDArray[np.float64]
 
 AREA, SHARE, MAXIMUM, RATIO = "edge.area", "edge.share", "edge.maximum", "edge.white_line_ratio"
 SEEN = 3.0
-"""An edge has a maximum or a share from this many standard errors of its area by counting."""
+"""An edge has shares and ratios from this many standard errors of its area by counting."""
+AT_ONCE = 500
+"""Places of a map that are worked on at once, for the memory."""
 MOST_SCATTER = 24
 """Places whose noise is estimated, evenly chosen."""
 
@@ -190,10 +203,56 @@ def _edge(spectra: Spectra, rows: NDArray[np.intp], table: EdgeTable, recipe: Ee
     return EdgeResult(table, rows, own, net, members, estimates)
 
 
-def reference_rows(result: ScanResult, edge: EdgeResult, wanted: Sequence[int]) -> NDArray[np.intp]:
-    """Return the rows of an edge to which differences are taken: of the wanted places, or the last; seen ones only."""
+def reference_rows(result: ScanResult, edge: EdgeResult, name: str, wanted: Sequence[int]) -> NDArray[np.intp]:
+    """Return the rows of an edge to which differences of a number are taken: of the wanted places, or the last.
+
+    Only places that have the number count.
+    """
     indices = np.array([result.scan.places[k].index for k in edge.rows])
-    seen = edge.seen
+    known = np.isfinite(edge.estimates[name].value).all(axis=1) & (edge.seen | (name == MAXIMUM))
     if wanted:
-        return np.flatnonzero(np.isin(indices, wanted) & seen)
-    return np.flatnonzero(seen)[-1:]
+        return np.flatnonzero(np.isin(indices, wanted) & known)
+    return np.flatnonzero(known)[-1:]
+
+
+def map_of_edge(
+    image: np.ndarray, result: ScanResult, edge: EdgeResult, recipe: EelsRecipe
+) -> tuple[FloatArray, FloatArray]:
+    """Return the area of an edge at many places, and its variance by counting, shape (p,).
+
+    Parameters
+    ----------
+    image : ndarray, shape (p, n)
+        Counts, in the type of the file.
+    result : ScanResult
+        Of the scan that the places make.
+    edge : EdgeResult
+    recipe : EelsRecipe
+
+    Returns
+    -------
+    area, variance : ndarray, shape (p,)
+        In counts times eV; places with too few counts for a background have an area of zero, with the variance of
+        their counts.
+    """
+    values, variances, noise = np.zeros(len(image)), np.zeros(len(image)), result.noise
+    energy, limits = edge.spectra.energy, edge.table.limits
+    inside = (energy >= limits[0]) & (energy <= limits[1])
+    step = float(energy[1] - energy[0])
+    for first in range(0, len(image), AT_ONCE):
+        counts = np.asarray(image[first : first + AT_ONCE], dtype=np.float64)
+        rows = slice(first, first + len(counts))
+        part = Spectra(energy, counts, noise.factor * np.maximum(counts, 0.0), noise.factor, max(noise.variance, 0.0))
+        variances[rows] = step**2 * part.variance[:, inside].sum(axis=1)
+        use = np.ones(len(counts), dtype=bool)
+        if recipe.background != "taken off":
+            use = countable(energy, counts, edge.members, part.alone)
+        if not use.any():
+            continue
+        own = part.some(use)
+        laws = nothing(energy, len(own.counts))
+        if recipe.background != "taken off":
+            laws = fit_power_laws(energy, own.counts, edge.members, own.alone)
+        found = area(Net.of(laws, own, limits, recipe.bend_sigma), limits, (0.0, 0.0))
+        values[rows][use], variances[rows][use] = found.value.mean(axis=1), found.counting**2
+    return values, variances

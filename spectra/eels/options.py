@@ -51,6 +51,7 @@ class ScanTable(SeriesTable):
     along: Literal["longer", "x", "y"] = Field(
         default="longer", description="axis of an image that is the scan; places across it are summed"
     )
+    map: bool = Field(default=False, description="whether net intensities at every place of an image are kept as maps")
     bin: Annotated[int, Field(ge=1, description="neighbouring places that are summed")] = 1
     step_nm: Positive | None = Field(
         default=None, description="distance of two places; that of the file if left out, and none of single spectra"

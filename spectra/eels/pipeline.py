@@ -18,7 +18,7 @@ from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import SeriesPipeline
 
-from .arrays import edge_arrays
+from .arrays import edge_arrays, edge_maps
 from .estimates import Estimate
 from .measure import AREA, MAXIMUM, RATIO, SEEN, SHARE, EdgeResult, ScanResult, measure, reference_rows
 from .options import EelsRecipe
@@ -80,6 +80,9 @@ class EelsPipeline(SeriesPipeline[Series]):
         )
         name = array_name(context, series)
         arrays = {one.name: one for one in (edge_arrays(context, series, result, edge, name) for edge in result.edges)}
+        if recipe.series[0].map:
+            maps = (one for edge in result.edges for one in edge_maps(context, series, result, edge, recipe, name))
+            arrays |= {one.name: one for one in maps}
         yield PipelineOutput((*places, whole), arrays)
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
@@ -107,15 +110,15 @@ def _of_edge(result: ScanResult, edge: EdgeResult, recipe: EelsRecipe) -> Found:
         kinds = [name for name, is_so in (("WINDOW_BOUND", bound[k]), ("NOT_DETECTED", limit)) if is_so]
         flags = tuple(f"{name}:{edge.table.edge}" for name in kinds)
         found[int(row)].append((_quantity(AREA, edge, (value, sigma, parts), k, **limit), flags))
-    reference = reference_rows(result, edge, recipe.reference)
     for name, estimate in edge.estimates.items():
         if name == AREA:
             continue
-        flags = ("PLURAL_SCATTERING",) if name == RATIO else ()
-        _add(found, edge, name, estimate, seen, flags)
-        if name in CHANGE and reference.size and np.isfinite(estimate.value[reference]).all() and len(edge.rows) > 1:
-            alone = seen & ~(np.isin(np.arange(len(seen)), reference) & (reference.size == 1))
-            _add(found, edge, CHANGE[name], estimate.less(reference), alone, ())
+        where = np.isfinite(estimate.value).all(axis=1) & (seen | (name == MAXIMUM))
+        _add(found, edge, name, estimate, where, ("PLURAL_SCATTERING",) if name == RATIO else ())
+        rows = reference_rows(result, edge, name, recipe.reference)
+        if name in CHANGE and rows.size and len(edge.rows) > 1:
+            alone = where & ~(np.isin(np.arange(len(seen)), rows) & (rows.size == 1))
+            _add(found, edge, CHANGE[name], estimate.less(rows), alone, ())
     return found
 
 
@@ -155,10 +158,11 @@ def _notes(result: ScanResult, recipe: EelsRecipe) -> tuple[str, ...]:
     for edge in result.edges:
         windows = ", ".join(f"{low:g}-{high:g}" for low, high in edge.members)
         notes.append(f"{edge.table.edge}: {len(edge.members)} windows of the background (eV): {windows}")
-        rows = reference_rows(result, edge, recipe.reference)
-        if rows.size and len(edge.rows) > 1:
-            indices = ", ".join(str(result.scan.places[edge.rows[k]].index) for k in rows)
-            notes.append(f"{edge.table.edge}: differences are to place {indices}, taken inside every member")
+        for name in (name for name in CHANGE if name in edge.estimates):
+            rows = reference_rows(result, edge, name, recipe.reference)
+            if rows.size and len(edge.rows) > 1:
+                indices = ", ".join(str(result.scan.places[edge.rows[k]].index) for k in rows)
+                notes.append(f"{edge.table.edge}: {CHANGE[name]} is against place {indices}, inside every member")
     axis = result.axis
     if axis.calibrated:
         notes.append(

@@ -177,3 +177,28 @@ def test_a_real_spectrum_image_shows_its_surface(shared_data: Path, tmp_path: Pa
         assert near.value is not None
         assert near.value < -2 * float(near.sigma or 1)
         assert abs(float(deep.value or 0)) < 2.5 * float(deep.sigma or 0)
+
+
+def test_a_map_holds_the_area_of_every_place_and_its_profile(shared_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "eels"\nsample = "NMC"\n[[series]]\nfiles = ["scan.dm3"]\nmap = true\n'
+        '[[edges]]\nedge = "Mn L3"\nonset_eV = 628\narea_eV = [625, 654]\n'
+    )
+    shutil.copy(shared_data / "eels" / "TM+O_EELS_Spectrum_Image.dm3", tmp_path / "scan.dm3")
+    found = execute(tmp_path / "recipe.toml", tmp_path / "run")
+    assert not found.warnings
+    assert any(name.endswith("_maps.png") for name in found.run.info["figures"])
+    (kept,) = [one for one in (lazy.load() for lazy in found.run.arrays.values()) if one.metadata["fit"] == "map"]
+    assert kept.counts.shape == (2, 21)
+    profile = np.array([of(record, "edge.area").value for record in places(found.run)], float)
+    assert kept.counts.sum(axis=0)[5:] == pytest.approx(profile[5:], rel=0.02)
+
+
+def test_noise_has_no_maximum(case: Path) -> None:
+    recipe = case / "recipe.toml"
+    recipe.write_text(
+        recipe.read_text() + '\n[[edges]]\nedge = "Fe L3"\narea_eV = [700, 730]\nmaximum_eV = [704, 714]\n'
+    )
+    run = execute(recipe, case / "run", figures=False).run
+    stated = [q for r in places(run) for q in r.quantities if q.component == "Fe L3" and q.name == "edge.maximum"]
+    assert not stated

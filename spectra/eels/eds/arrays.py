@@ -9,12 +9,13 @@ from layerscope.measured.series import MeasuredSeries
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
 from layerscope.runs.pipeline import RunContext
 
+from ..maps import one_map, rows_of_image
 from ..spectrum import SpectrumImage
 from .measure import LineScan
 
-__all__ = ["MAP", "SUM", "map_arrays", "scan_arrays"]
+__all__ = ["SUM", "map_arrays", "scan_arrays"]
 
-MAP, SUM = "map of net counts", "sum of all places"
+SUM = "sum of all places"
 """What the arrays say that they are."""
 
 FloatArray = NDArray[np.float64]
@@ -72,40 +73,13 @@ def map_arrays(
     context: RunContext, series: MeasuredSeries[SpectrumImage], result: LineScan, name: str
 ) -> list[SeriesArrays]:
     """Return the net counts of every place of an image, one map a line; errors are those of counting."""
-    one = result.scan.measured
-    if one.image is None or 1 in one.places:
+    spectra = rows_of_image(result.scan)
+    if spectra is None:
         return []
-    rows, columns = one.places
-    first, last = _range(result)
-    spectra = one.image.reshape(rows * columns, -1)[:, first:last]
-    weights = result.counted.weights
-    counts = np.asarray(spectra @ weights.T, float).reshape(rows, columns, -1)
-    variance = np.asarray(spectra @ (weights**2).T, float).reshape(rows, columns, -1) + 1.0
-    steps = [float(step) if np.isfinite(step) else 1.0 for step in one.step_nm]
-    unit = "nm" if np.isfinite(one.step_nm).all() else "1"
-    made = []
-    for k, line in enumerate(result.families):
-        values = counts[..., k]
-        made.append(
-            SeriesArrays(
-                name=f"{name}_map_{line.name.replace(' ', '_')}",
-                technique=context.pipeline.technique,
-                title=f"{series.sample}: {line.name}",
-                sample=series.sample,
-                axis=steps[1] * np.arange(columns, dtype=float),
-                axis_name="x",
-                axis_unit=unit,
-                levels=steps[0] * np.arange(rows, dtype=float),
-                level_name="y",
-                level_unit=unit,
-                counts=values,
-                variance=variance[..., k],
-                fit=values.copy(),
-                background=np.zeros_like(values),
-                residual=np.zeros_like(values),
-                area_unit="counts",
-                metadata={"fit": MAP, "line": line.name},
-                base=context.base,
-            )
-        )
-    return made
+    inside, weights = slice(*_range(result)), result.counted.weights
+    counts = np.asarray(spectra[:, inside] @ weights.T, dtype=np.float64)
+    variance = np.asarray(spectra[:, inside] @ (weights**2).T, dtype=np.float64) + 1.0
+    return [
+        one_map(context, series, result.scan, f"{name}_map", line.name, counts[:, k], variance[:, k], "counts")
+        for k, line in enumerate(result.families)
+    ]

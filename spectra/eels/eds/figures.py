@@ -9,14 +9,15 @@ import numpy as np
 
 from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import Look, draw_course, draw_limits, limit_handle, line_handles, spread
-from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR, draw_map, edges, slim
+from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR
 from layerscope.figures.views import Points, provenance
 from layerscope.figures.words import printed
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
 from ..figures import ALONG
-from .arrays import MAP, SUM
+from ..maps import draw_maps
+from .arrays import SUM
 from .tables import COUNTS, METHOD
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_lines"]
 
 HEIGHT_MM = 62.0
-MOST_COLUMNS = 4
 _KEV = Scale("energy", "keV")
 
 
@@ -43,9 +43,7 @@ def draw_lines(run: Run, folder: Path) -> list[Path]:
             _draw_profiles(page.panel(right), list(one.components), [r for r in own if r.method == METHOD])
             caption = "Sum of all places with its lines, and net counts along the scan; bars are one standard error."
             files += save_figure(page.figure, folder / f"{stem}_lines", page.table, provenance(stem, own, caption))
-        maps = [m for m in loaded if m.metadata.get("fit") == MAP and m.name.startswith(f"{stem}_map_")]
-        if maps:
-            files += _draw_maps(maps, own, stem, folder)
+        files += draw_maps(loaded, own, stem, folder)
     return files
 
 
@@ -102,31 +100,3 @@ def _draw_profiles(panel: Panel, names: list[str], records: list[ResultRecord]) 
     if np.isfinite(limit):
         handles.append(limit_handle(f"limit, {100 * limit:g} %", caret=True))
     panel.axes.legend(handles=handles, fontsize=5, ncols=2)
-
-
-def _draw_maps(maps: list[SeriesArrays], records: list[ResultRecord], stem: str, folder: Path) -> list[Path]:
-    """Draw the maps of all lines beside each other; NaN is left free."""
-    from matplotlib.colors import Normalize
-
-    columns = min(len(maps), MOST_COLUMNS)
-    rows = -(-len(maps) // columns)
-    with style("double") as sheet:
-        page = Page(sheet.figure(min(42.0 * rows + 6.0, 240.0)))
-        cells = page.figure.subplots(rows, columns, squeeze=False)
-        for axes in cells.flat[len(maps) :]:
-            axes.set_visible(False)
-        for axes, one in zip(cells.flat, maps, strict=False):
-            panel = page.panel(axes, str(one.metadata["line"]))
-            scales = Scale("x", one.axis_unit), Scale("net counts", "counts")
-            for level, row in zip(one.levels, one.counts, strict=True):
-                panel.add(f"{one.metadata['line']} at y = {level:.6g}", one.axis, row, scales)
-            norm = Normalize(0.0, max(float(np.nanmax(one.counts)), 1.0))
-            image = draw_map(axes, edges(one.axis), edges(one.levels), one.counts, "viridis", norm)
-            axes.set_aspect("equal")
-            axes.invert_yaxis()
-            bar = page.figure.colorbar(image, ax=axes, shrink=0.8)
-            slim(bar.ax)
-            axes.set_xlabel(f"x / {one.axis_unit}".removesuffix(" / 1"))
-            axes.set_ylabel(f"y / {one.axis_unit}".removesuffix(" / 1"))
-        caption = "Net counts of every place; negative ones, which are noise about nothing, have the colour of zero."
-        return list(save_figure(page.figure, folder / f"{stem}_maps", page.table, provenance(stem, records, caption)))

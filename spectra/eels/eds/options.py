@@ -13,7 +13,7 @@ from layerscope.runs.recipe import SeriesRecipe
 from ..options import ScanTable
 from .lines import Detector, family
 
-__all__ = ["DetectorTable", "EdsRecipe", "FactorTable", "XrayScanTable"]
+__all__ = ["DetectorTable", "EdsRecipe", "FactorTable"]
 
 
 def _line(name: str) -> str:
@@ -30,12 +30,6 @@ Line = Annotated[str, AfterValidator(_line)]
 def _apart(names: tuple[str, ...]) -> tuple[str, ...]:
     unique(names, "lines")
     return names
-
-
-class XrayScanTable(ScanTable):
-    """One series: spectra of a line scan in files of their own, or a spectrum image."""
-
-    map: bool = Field(default=False, description="whether the counts of every place of an image are kept as a map")
 
 
 class DetectorTable(RecipeModel):
@@ -71,7 +65,7 @@ class FactorTable(RecipeModel):
 class EdsRecipe(SeriesRecipe):
     """Recipe of the pipeline ``eds``."""
 
-    series: Annotated[tuple[XrayScanTable, ...], AfterValidator(not_empty)] = Field(description="line scans and maps")
+    series: Annotated[tuple[ScanTable, ...], AfterValidator(not_empty)] = Field(description="line scans and maps")
     lines: Annotated[tuple[Line, ...], AfterValidator(not_empty), AfterValidator(_apart)] = Field(
         description="families of lines ('O K'): all that the spectra show, and those that are asked for"
     )
