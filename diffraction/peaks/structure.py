@@ -35,9 +35,15 @@ def calculated_factors(components: ComponentSet, wavelength: float) -> dict[str,
     Raises
     ------
     DataError
-        If a structure has no reflection near the declared line.
+        If a structure has no reflection near the declared line, or a component names no structure.
     """
     factors: dict[str, float] = {}
+    bare = [c.id for c in components.components if not (c.phase or c.mixture)]
+    if bare:
+        raise DataError(
+            f"{components.name} names no structure of {', '.join(bare)}",
+            hint="take the declared intensities: intensity_from = 'library'",
+        )
     for c in components.components:
         if c.phase:
             factors[c.id] = intensity_of(load_phase(c.phase), c, wavelength)

@@ -17,6 +17,7 @@ from layerscope.diffraction.peaks.names import CERTAIN_NAME, OTHER, LineCourse, 
 from layerscope.diffraction.peaks.quantities import frame_flags, series_flags
 from layerscope.diffraction.peaks.series import SeriesOptions, analyse_series
 from layerscope.diffraction.peaks.stages import State, _indistinct, _overlooked
+from layerscope.diffraction.peaks.structure import calculated_factors
 from layerscope.diffraction.peaks.tracks import trajectory
 from layerscope.diffraction.radiation import tube_radiation
 from pipeline_series import (
@@ -318,6 +319,11 @@ def test_the_line_of_a_nickel_rich_oxide_is_h3_once_its_spacing_has_turned():
     turn = int(np.interp(F, u, place).argmin())
     assert abs(int(np.flatnonzero(found.present[1])[0]) - turn) <= 2
     assert found.events == ()
+
+
+def test_intensities_are_not_calculated_for_components_without_a_structure():
+    with pytest.raises(DataError, match="H1, M, H2, H3"):
+        calculated_factors(component_set("nmc_003"), CU.alpha1)
 
 
 OWN = """[series]
