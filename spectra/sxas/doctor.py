@@ -75,7 +75,7 @@ def diagnose(scan: Scan, edge: Edge, mode: str, *, monitor: str = "i0", limits: 
     found += _short(energy, edge, limits)
     found += _dark(scan, energy, ratio, edge, (mode, monitor))
     flux = scan.channels.get(monitor)
-    if flux is not None and mode not in scan.ratios:
+    if flux is not None and mode in scan.channels and mode not in scan.ratios:
         found += _steps(scan, monitor, mode, limits)
         found += _monitor(scan.energy, flux, edge, limits)
         found += _monitors(scan, edge, monitor, limits)

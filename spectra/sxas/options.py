@@ -41,6 +41,9 @@ class ScanColumnsTable(ColumnsTable):
     tfy: Column | None = Field(default=None, description="column of the total fluorescence yield")
     pfy: Column | None = Field(default=None, description="column of a partial fluorescence yield")
     ipfy: Column | None = Field(default=None, description="column of an inverse partial fluorescence yield")
+    pfy_other: Column | None = Field(
+        default=None, description="column of another element's fluorescence yield, whose inverse becomes ipfy"
+    )
     mu: Column | None = Field(default=None, description="column of an absorption, divided by the flux already")
     reference: Column | None = Field(default=None, description="column of the reference sample's signal")
     diode: Column | None = Field(default=None, description="column of a photodiode in place of the sample")
@@ -51,13 +54,13 @@ class ScanColumnsTable(ColumnsTable):
     @property
     def roles(self) -> dict[str, Column]:
         """Columns of the channels by role."""
-        names = (*SIGNALS, "i0", "i0_other", "reference", "diode")
+        names = (*SIGNALS, "pfy_other", "i0", "i0_other", "reference", "diode")
         found = {name: getattr(self, name) for name in names}
         return {name: column for name, column in found.items() if column is not None}
 
     @model_validator(mode="after")
     def _some_signal(self) -> Self:
-        if not set(self.roles) & set(SIGNALS):
+        if not set(self.roles) & {*SIGNALS, "pfy_other"}:
             raise ValueError(f"columns: name the column of a signal, one of {', '.join(SIGNALS)}")
         return self
 

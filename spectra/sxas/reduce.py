@@ -201,7 +201,7 @@ def _curve(scan: Scan, mode: str, how: Reduction) -> tuple[Curve, Noise]:
     use = np.isfinite(ratio) & (True if scan.use is None else scan.use)
     if how.glitches == "mask":
         use[use] &= ~glitches(scan.energy[use], ratio[use])
-    known = how.monitor in scan.channels and mode not in scan.ratios
+    known = {how.monitor, mode} <= scan.channels.keys() and mode not in scan.ratios
     readings = (scan.channels[mode][use], scan.channels[how.monitor][use]) if known else (None, None)
     noise = measured_noise(scan.energy[use], ratio[use], *readings)
     sigma = np.full(ratio.size, np.inf)

@@ -36,6 +36,7 @@ ROLES: Mapping[str, str] = MappingProxyType(
         "i0_other": "a second monitor of the incident flux",
         "reference": "sample of known energy measured at the same time",
         "diode": "photodiode in place of the sample",
+        "pfy_other": "partial fluorescence yield of another element, whose inverse goes with the absorption",
         "encoder": "energy that the monochromator reports, eV",
         "setpoint": "energy that was asked for, eV",
         "ring_current": "current of the storage ring",
@@ -121,7 +122,7 @@ class Scan(_EnergyCurve):
             Further fields.
         """
         known = {role: np.asarray(values, float) for role, values in channels.items()}
-        present = [role for role in SIGNALS if role in known]
+        present = [role for role in (*SIGNALS, "pfy_other") if role in known]
         first = next((role for role in present if known[role].any()), present[0] if present else "")
         intensity = known.get(first, np.zeros(np.shape(energy)))
         return cls(np.asarray(energy, float), intensity, "arbitrary", channels=known, **more)
@@ -134,7 +135,9 @@ class Scan(_EnergyCurve):
     @property
     def modes(self) -> tuple[str, ...]:
         """Signals that it holds and that are not all zero, in the order of `SIGNALS`."""
-        return tuple(role for role in SIGNALS if role in self.channels and self.channels[role].any())
+        held = {role for role, values in self.channels.items() if values.any()}
+        held |= {"ipfy"} if {"pfy_other", "i0"} <= held else set()
+        return tuple(role for role in SIGNALS if role in held)
 
     def signal(self, mode: str | None = None, *, monitor: str = "i0") -> FloatArray:
         """Return a signal divided by the incident flux, shape (n,), unless the file has divided it already.
@@ -153,6 +156,12 @@ class Scan(_EnergyCurve):
         """
         chosen = mode or next(iter(self.modes), "")
         held = ", ".join(self.labels.get(role, role) for role in self.channels)
+        if chosen == "ipfy" and chosen not in self.channels and {"pfy_other", monitor} <= self.channels.keys():
+            other = self.channels["pfy_other"]
+            inverse: FloatArray = np.divide(
+                self.channels[monitor], other, out=np.full(other.shape, np.nan), where=other > 0
+            )
+            return inverse
         if chosen not in self.channels:
             raise DataError(
                 f"{self.name} has no {SIGNALS.get(chosen, 'signal')} ({chosen or 'none'})",
@@ -194,7 +203,7 @@ class Scan(_EnergyCurve):
             or no incident flux at more than `MOST_DEAD` of its points.
         """
         where = source if source is not None else self.source or None
-        if not any(role in self.channels for role in SIGNALS):
+        if not any(role in self.channels for role in (*SIGNALS, "pfy_other")):
             raise DataError(f"{self.name} has no channel that could stand for the absorption", source=where)
         super().check(where)
         for role, values in self.channels.items():

@@ -178,6 +178,16 @@ def test_the_photodiode_gives_all_samples_the_same_error() -> None:
         reduce_scans([scan], Reduction(O_K, "tey", diode=short))
 
 
+def test_the_inverse_of_another_elements_fluorescence_is_an_absorption_free_of_saturation() -> None:
+    rng, i0 = np.random.default_rng(0), np.full(X.size, 1e6)
+    absorption = 1.0 + mu()  # all elements together: what another one's fluorescence is divided by
+    other = i0 / absorption * (1 + 1e-3 * rng.normal(size=X.size))
+    scan = Scan.of(X, {"i0": i0, "tey": i0 * mu(), "pfy_other": other})
+    assert scan.modes == ("tey", "ipfy")
+    spectrum = reduce_scans([scan], Reduction(O_K, "ipfy")).spectrum
+    np.testing.assert_allclose(spectrum.intensity, absorption, rtol=6e-3)
+
+
 # --- normalisation --------------------------------------------------------------------------------------------------
 
 
