@@ -226,7 +226,7 @@ def _choose(
         candidates = pool or _further(now, best)
         wider = [now.with_band(band) for band in candidates]
         fits = [_with_one_more(data, more, best, area_eV) for more in wider]
-        usable = [k for k, fit in enumerate(fits) if fit.sound[0] and fit.last_amount > 0]
+        usable = [k for k, fit in enumerate(fits) if _there(fit, candidates[k])]
         if not usable and not pool:
             break
         if not usable:
@@ -243,6 +243,12 @@ def _choose(
         else:
             break
     return now, compare(tried), best
+
+
+def _there(fit: MemberFit, band: Band) -> bool:
+    """Return whether a fit is sound and its last band absorbs, a known one within the range that it is known by."""
+    outside = band.optional and f"{band.name}_center" in fit.batch[0].at_bound()
+    return bool(fit.sound[0]) and fit.last_amount > 0 and not outside
 
 
 def _with_one_more(data: EdgeData, bands: EdgeBands, fitted: MemberFit, area_eV: tuple[float, float]) -> MemberFit:

@@ -33,6 +33,7 @@ BACKGROUND = ("background_0", "background_1", "background_2", "background_3", "c
 """Coefficients of a sample's background: Legendre-like powers of (E - bend)/`REACH`, and the slope beyond the edge."""
 
 REACH = 20.0  # eV; unit in which the background's powers are taken
+PINNED = 1e-4  # eV
 ENERGY_PRIOR = 0.1  # eV; how far the bands of one sample may lie from those of the others, one standard deviation
 STEPS = {"erf": Gaussian(), "arctan": Lorentzian(), "mixed": PseudoVoigt()}
 BoolArray = NDArray[np.bool_]
@@ -317,7 +318,9 @@ def series_of(data: EdgeData, bands: EdgeBands, members: Sequence[Member]) -> Se
     }
     priors = {name: (np.zeros(shape), value) for name, value in sigma.items()}
     if data.n_samples > 1:
-        priors["shift"] = (np.zeros(shape), np.full(shape, ENERGY_PRIOR))
+        away = np.full(shape, ENERGY_PRIOR)
+        away[:, 0] = PINNED  # bands stand where they are in the first sample
+        priors["shift"] = (np.zeros(shape), away)
     return Series(
         data.energy if np.ptp(data.energy, axis=0).any() else data.energy[0],
         np.broadcast_to(data.signal, use.shape),

@@ -119,10 +119,24 @@ def merge_sweeps(curves: Sequence[Curve], *, force: bool = False) -> Merged:
     scaled = rests / sigmas * np.sqrt(len(rows) / (len(rows) - 1))
     scatter = float(1.4826 * np.median(np.abs(scaled)))
     level = rows / np.array(gains)[:, None]
-    weight = (np.array(gains)[:, None] / sigmas) ** 2
-    merged = np.average(level, axis=0, weights=weight)
-    error = np.sqrt(1.0 / weight.sum(axis=0)) * max(scatter, 1.0)
+    merged, error = _mean(level, sigmas / np.array(gains)[:, None])
+    error *= max(scatter, 1.0)
     return Merged((x, merged, error), tuple(range(len(rows))), tuple(gains), tuple(shifts), scatter, tuple(flags))
+
+
+def _mean(level: FloatArray, sigmas: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of repeats and its standard error, each repeat counting alike where it is known.
+
+    Sweeps lie some 0.05 eV apart, and a mean is where its weights put it: weights by noise would place the spectrum
+    elsewhere than the reference channel that tells its energies (0.01 eV), and weights point by point, where noise
+    goes with the value, would give the lower of two values the more (0.005 eV).
+    """
+    weight = np.isfinite(sigmas).astype(float)
+    total = weight.sum(axis=0)
+    none = total == 0
+    share = np.where(none, 1.0 / len(level), weight / np.where(none, 1.0, total))
+    error = np.sqrt((share**2 * np.where(weight > 0, sigmas, 0.0) ** 2).sum(axis=0))
+    return (share * level).sum(axis=0), np.where(none, np.inf, error)
 
 
 def _on_one_axis(curves: Sequence[Curve]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -163,7 +177,7 @@ def _trend(x: FloatArray, rests: FloatArray, sigmas: FloatArray, height: float) 
     t = np.arange(len(rests), dtype=float)
     t -= t.mean()
     t /= np.sqrt((t**2).sum())
-    change, noise = t @ rests, np.sqrt((t**2) @ sigmas**2)
+    change, noise = t @ rests, np.sqrt((t**2) @ np.where(np.isfinite(sigmas), sigmas, 1e3 * height) ** 2)
     best: tuple[float, float, float] = (0.0, 0.0, 0.0)
     for width in WIDTHS_EV:
         for start in np.arange(x[0], x[-1] - width, width / 2):
