@@ -9,32 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, RecipeError
+from layerscope.errors import DataError, LayerscopeError, RecipeError
 from layerscope.fitting.errors import with_errors
 from layerscope.fitting.measured import known_once
 from layerscope.fitting.quality import gross_levels, gross_misfit, worst_levels
 from layerscope.measured.series import Rejected
 from layerscope.records import ResultRecord
 from layerscope.runs.build import quality_of
-from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
-from layerscope.runs.technique import Part, SeriesPipeline, guarded
+from layerscope.runs.technique import Part, guarded
 
 from .choices import with_choices
-from .dataset import XpsDataset, normalise_region
+from .dataset import normalise_region
 from .energyscale import EnergyScale, align, fit_reference, matching_rows
+from .files import Datasets, FilesPipeline, unread
 from .misfit import refusal
-from .options import RegionTable, SeriesTable
+from .options import RegionTable
 from .overlap import P2S_FROM, P2S_MINUS_P2P3_SIGMA_EV, predict_p2s
 from .profile import Profile
 from .quantify import QuantificationTable
-from .readers import FORMATS, read
 from .recipe import XpsRecipe
 from .recipecheck import recipe_problems
 from .region_arrays import region_arrays
@@ -47,25 +46,21 @@ from .tables import summary_tables
 from .window import out_of_reach
 
 if TYPE_CHECKING:
-    from layerscope.runs.hooks import NexusLayout
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "XpsPipeline"]
 
 FloatArray = NDArray[np.float64]
-Datasets: TypeAlias = tuple[XpsDataset, ...]
 
 NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
 
 
-class XpsPipeline(SeriesPipeline[Datasets]):
+class XpsPipeline(FilesPipeline):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
     version = "6"
-    technique = "xps"
     recipe_model = XpsRecipe
-    formats = FORMATS
 
     def faults(self, recipe: XpsRecipe) -> Sequence[LayerscopeError]:
         """Return what is wrong with a recipe by itself: models that cannot be built, lines that are not known."""
@@ -84,29 +79,11 @@ class XpsPipeline(SeriesPipeline[Datasets]):
                 found += _out_of_reach(recipe, region, spectra)
         return found
 
-    def read(self, recipe: XpsRecipe, table: SeriesTable) -> Datasets:
-        """Return what each file of a series holds: nothing of one that cannot be read, if there are others."""
-        how = {"format": table.format, "columns": table.columns, "members": table.members, "on_error": "keep"}
-        found: list[XpsDataset] = []
-        errors: list[LayerscopeError] = []
-        for path in table.files:
-            try:
-                found.append(read_as_named(recipe, path, read, **how))
-            except MissingDependencyError:
-                raise
-            except LayerscopeError as error:
-                errors.append(error)
-                found.append(replace(XpsDataset.unread(recipe.folder / path, error), source=Path(path)))
-        if len(errors) == len(found):
-            raise errors[0]
-        return tuple(found)
-
     def analyse(self, series: Datasets, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of one series, region by region, and then what several of them say."""
         recipe = cast("XpsRecipe", context.recipe)
         profile = Profile(recipe, recipe.series[0], series, context)
-        for file, number, error in unread_files(series):
-            inputs = profile.inputs(f"file={number}", [file])
+        for error, inputs in unread(series, recipe.series[0].files):
             context.reject(error, state=profile.state(None, None), inputs=inputs, method=f"{self.name}.file")
         _require_some_region(profile)
 
@@ -119,12 +96,6 @@ class XpsPipeline(SeriesPipeline[Datasets]):
         if not profile.unscaled:
             context.progress(len(order), len(order), "composition")
             yield from _derived(profile)
-
-    def nexus_layout(self) -> NexusLayout:
-        """Return the layout of NXxps."""
-        from .nexus import LAYOUT
-
-        return LAYOUT
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return composition, species and depth tables."""

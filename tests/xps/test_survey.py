@@ -225,3 +225,20 @@ def test_an_element_without_known_lines_is_refused_by_name(tmp_path: Path) -> No
 
     with pytest.raises(RecipeError, match="'Xx' is no element whose lines are known"):
         run(tmp_path, {"C": 0.5, "O": 0.5}, Survey(), 'elements = ["Xx"]\n')
+
+
+def test_a_file_that_cannot_be_read_costs_its_own_survey_alone(tmp_path: Path) -> None:
+    energy, counts = simulate({"C": 0.5, "O": 0.5}, Survey(counts=20000.0), 5)
+    rows = "".join(f"{e:.1f} {int(c)}\n" for e, c in zip(energy, counts, strict=True))
+    (tmp_path / "a.txt").write_text(rows)
+    (tmp_path / "b.txt").write_text("energy counts\n1 2 x\n")
+    (tmp_path / "r.toml").write_text(
+        'layerscope = 1\npipeline = "xps_survey"\nsample = "S"\n[[series]]\nfiles = ["a.txt", "b.txt"]\n'
+        'times_s = [0.0, 60.0]\ncolumns = { region = "Survey", excitation_energy_eV = 1486.6 }\n'
+    )
+    done = execute(tmp_path / "r.toml", tmp_path / "run", figures=False)
+    assert done.exit_code == 2
+    (good,) = [r for r in done.run.records if r.status != "failed"]
+    assert good.get("element.probability", "C").value == pytest.approx(1.0, abs=0.1)
+    (failed,) = done.failed
+    assert "b.txt" in str(failed.problem)

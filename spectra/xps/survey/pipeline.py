@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,16 +15,15 @@ from layerscope.measured.noise import noise_factor
 from layerscope.records import InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import Marks, SeriesArrays
 from layerscope.runs.build import held, measured, remarks, some
-from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
-from layerscope.runs.technique import Part, SeriesPipeline, guarded
+from layerscope.runs.technique import Part, guarded
 
-from ..dataset import FloatArray, Spectrum, XpsDataset, normalise_region
+from ..dataset import FloatArray, Spectrum, normalise_region
+from ..files import Datasets, FilesPipeline, unread
 from ..options import ComponentTable, RegionTable, SeriesTable
-from ..readers import FORMATS, read
 from ..rsf import sets_with
-from ..series import LEVEL_UNITS, RegionSpectra, level_kind, metadata, region_spectra
+from ..series import LEVEL_UNITS, RegionSpectra, level_kind, metadata, region_spectra, unread_files
 from .amounts import Amounts, amounts
 from .figures import NO_FIT, UNKNOWN
 from .identify import SURE, Element, Identification, identify
@@ -34,12 +33,9 @@ from .recipe import SurveyRecipe
 from .tables import METHOD, survey_tables
 
 if TYPE_CHECKING:
-    from layerscope.runs.hooks import NexusLayout
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "SurveyPipeline"]
-
-Datasets: TypeAlias = tuple[XpsDataset, ...]
 
 WIDE_EV = 300.0
 """Width from which a spectrum is taken for a survey whatever it is called."""
@@ -49,14 +45,12 @@ UNEXPLAINED, UNEXPLAINED_BROAD, BROAD_EV = 10.0, 30.0, 8.0
 """Significance from which an unexplained peak warns; broad ones are more often Auger or loss structures."""
 
 
-class SurveyPipeline(SeriesPipeline[Datasets]):
+class SurveyPipeline(FilesPipeline):
     """Surveys from vendor file to elements and composition."""
 
     name = "xps_survey"
     version = "2"
-    technique = "xps"
     recipe_model = SurveyRecipe
-    formats = FORMATS
 
     def faults(self, recipe: SurveyRecipe) -> Sequence[LayerscopeError]:
         """Return what is wrong with a recipe by itself: sets of factors that are not known."""
@@ -74,28 +68,20 @@ class SurveyPipeline(SeriesPipeline[Datasets]):
         """Return what of a series cannot be used."""
         spectra = _spectra(series, recipe)
         _photon_energy(spectra.spectra[0], recipe, str(series[0].source))
-        return [level.error for level in spectra.rejected]
-
-    def read(self, recipe: SurveyRecipe, table: SeriesTable) -> Datasets:
-        """Return what each file of a series holds."""
-        how = {"format": table.format, "columns": table.columns, "members": table.members, "on_error": "keep"}
-        return tuple(read_as_named(recipe, path, read, **how) for path in table.files)
+        return [*(error for _, _, error in unread_files(series)), *(level.error for level in spectra.rejected)]
 
     def analyse(self, series: Datasets, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the record and the arrays of every survey of a series."""
         recipe = cast("SurveyRecipe", context.recipe)
+        table = recipe.series[0]
+        for error, inputs in unread(series, table.files):
+            context.reject(error, state=table.state(recipe.sample), inputs=inputs, method=METHOD)
         spectra = _spectra(series, recipe)
         surveys = [_Survey(recipe, context, series, spectra, row) for row in range(len(spectra.levels))]
         for level in spectra.rejected:
-            inputs = [series[level.file].input_file(str(recipe.series[0].files[level.file]), f"level={level.index}")]
-            context.reject(level.error, state=recipe.series[0].state(recipe.sample), inputs=inputs, method=METHOD)
+            inputs = [series[level.file].input_file(str(table.files[level.file]), f"level={level.index}")]
+            context.reject(level.error, state=table.state(recipe.sample), inputs=inputs, method=METHOD)
         yield from guarded(context, surveys, _Survey.about, _Survey.outputs)
-
-    def nexus_layout(self) -> NexusLayout:
-        """Return the layout of NXxps."""
-        from ..nexus import LAYOUT
-
-        return LAYOUT
 
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return the elements of every survey."""
