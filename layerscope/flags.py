@@ -460,6 +460,13 @@ _LIST = (
         "look at both samples; say which may be absent",
     ),
     Flag(
+        "SHAPE_MISFIT",
+        "the residuals show that lines, as given, have another shape than the model's, by more than {threshold} of "
+        "their counts (how much, as given). Errors have a part model for it, and amounts may be off by more than that",
+        "look at the residual; read layered intergrowths as stacks (stacking = true)",
+        threshold=0.1,
+    ),
+    Flag(
         "STACKS_FIT_BETTER",
         "read as stacks of filled and empty layers the series has a BIC that is lower than with lines of their own, by "
         "as much as given, more than {threshold}: fractions by lines may be off by several of their errors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from layerscope.fitting.discrepancy import Discrepancy
 from layerscope.fitting.errors import Errors, ErrorsTable
 from layerscope.options import RecipeModel
 
@@ -22,7 +23,7 @@ from .model import HeldLine
 from .names import Labelling
 from .selection import Guard
 
-__all__ = ["FitOptions", "LineSeries", "SeriesOptions", "factor_of"]
+__all__ = ["Counting", "FitOptions", "LineSeries", "SeriesOptions", "factor_of"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -70,6 +71,17 @@ class SeriesOptions:
     noise_factor: float | None = 1.0
     intensity_per_weight: dict[str, float] | None = None
     shape_frames: int = 120
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Errors from the counts alone: of areas (F, K, K), fractions (F, K, K), positions (K, F) and widths (K,)."""
+
+    area: FloatArray
+    position: FloatArray
+    fwhm: FloatArray
+    area_fraction: FloatArray
+    weight_fraction: FloatArray
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,10 @@ class LineSeries:
         Lines of the cell that were found.
     joint : JointFit
         The final fit with everything in it.
+    discrepancy : mapping of str to Discrepancy
+        What is known of wrong shapes: of all lines (``""``), of single ones by the name they were fitted under.
+    counting : Counting or None
+        Errors without what wrong shapes bring; None where there is nothing of the kind.
     flags : tuple of str
         Beyond those of the fit.
     notes : tuple of str
@@ -166,6 +182,8 @@ class LineSeries:
     joint: JointFit
     flags: tuple[str, ...]
     notes: tuple[str, ...]
+    discrepancy: Mapping[str, Discrepancy] = field(default_factory=dict)
+    counting: Counting | None = None
 
     @property
     def factors(self) -> FloatArray:
@@ -215,8 +233,13 @@ class LineSeries:
         covariance = self.area_covariance * on
         area, area_spread = fractions_of(areas, covariance, np.ones(len(self.names)))
         weight, weight_spread = fractions_of(areas, covariance, self.factors)
+        counting = self.counting
+        if counting is not None:
+            shares = [fractions_of(areas, counting.area * on, f)[1] * on for f in (np.ones(len(on[0])), self.factors)]
+            counting = replace(counting, area_fraction=shares[0], weight_fraction=shares[1])
         return replace(
             self,
+            counting=counting,
             area_fraction=area,
             area_fraction_covariance=area_spread * on,
             weight_fraction=weight,

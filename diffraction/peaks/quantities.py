@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity
 from layerscope.runs.build import held, measured, profiled, some
 
@@ -21,11 +23,13 @@ from .stages import CLEAR
 
 __all__ = [
     "COUNTING",
+    "MODEL",
     "STRUCTURE",
     "frame_alternatives",
     "frame_flags",
     "frame_quantities",
     "label_of",
+    "misshapen",
     "name_alternatives",
     "name_is_uncertain",
     "namings",
@@ -36,8 +40,8 @@ __all__ = [
     "total_label",
 ]
 
-COUNTING, STRUCTURE = "counting", "structure factor"
-"""Parts of the error of a weight fraction: from the counts, and from the calculated intensities per weight."""
+COUNTING, STRUCTURE, MODEL = "counting", "structure factor", "model"
+"""Parts of an error: from counts, from calculated intensities per weight, and from wrong shapes of lines."""
 
 MOST_NAMINGS, LEAST_NAMING = 5, 0.01
 """Labellings that are told, and the probability below which none is."""
@@ -113,14 +117,19 @@ def frame_quantities(
             continue
         at, d = (result.position[k, f], result.position_sigma[k, f]), (result.d[k, f], result.d_sigma[k, f])
         area = result.area[k, f], _sd(result.area_covariance, f, k)
-        line = result.lines[k]
-        found.append(measured("lattice.d_spacing", *d, "angstrom", label, kind=fit.sigma_kind))
-        for what, (value, sigma), unit, fitted in (
-            ("peak.position", at, "deg", f"{line}_center"),
-            ("peak.area", area, "counts*deg", f"{line}_area"),
+        line, counted = result.lines[k], result.counting
+        place = None if counted is None else counted.position[k, f]
+        amount = None if counted is None else _sd(counted.area, f, k)
+        spacing = None if place is None else place * d[1] / at[1]
+        found.append(
+            measured("lattice.d_spacing", *d, "angstrom", label, kind=fit.sigma_kind, **_budget(d[1], spacing))
+        )
+        for what, (value, sigma), unit, fitted, part in (
+            ("peak.position", at, "deg", f"{line}_center", place),
+            ("peak.area", area, "counts*deg", f"{line}_area", amount),
         ):
-            ends = profiled(fit, fitted, f)
-            found.append(measured(what, value, sigma, unit, label, role="refined", kind=fit.sigma_kind, **ends))
+            more = {**profiled(fit, fitted, f), **_budget(sigma, part)}
+            found.append(measured(what, value, sigma, unit, label, role="refined", kind=fit.sigma_kind, **more))
     return list(some(found))
 
 
@@ -137,7 +146,9 @@ def _fractions(result: LineSeries, f: int, total: Sequence[str], naming: str = "
         share = float(np.nansum(result.area_fraction[own, f]))
         sigma = math.sqrt(max(float(own @ result.area_fraction_covariance[f] @ own), 0.0))
         found.append(_weight("phase.fraction", result, f, own, structure, label))
-        found.append(measured("phase.area_fraction", share, sigma, "1", label, kind=fit.sigma_kind))
+        counted = None if result.counting is None else float(own @ result.counting.area_fraction[f] @ own)
+        parts = _budget(sigma, None if counted is None else math.sqrt(max(counted, 0.0)))
+        found.append(measured("phase.area_fraction", share, sigma, "1", label, kind=fit.sigma_kind, **parts))
     return [*found, _total(result, f, total, structure, naming)]
 
 
@@ -168,10 +179,24 @@ def _weight(
     """
     part = np.asarray(chosen, float)
     here = np.nan_to_num(result.weight_fraction[:, f])
-    counting = math.sqrt(max(float(part @ result.weight_fraction_covariance[f] @ part), 0.0) + extra**2)
+    whole = math.sqrt(max(float(part @ result.weight_fraction_covariance[f] @ part), 0.0) + extra**2)
     structural = math.sqrt(max(float(part @ structure @ part), 0.0))
-    budget = {COUNTING: counting, STRUCTURE: structural}
-    return measured(name, float(part @ here), math.hypot(counting, structural), "1", component, budget=budget)
+    budget = {COUNTING: whole, STRUCTURE: structural}
+    if result.counting is not None:
+        counting = math.sqrt(max(float(part @ result.counting.weight_fraction[f] @ part), 0.0) + extra**2)
+        budget |= _parts(whole, counting)
+    return measured(name, float(part @ here), math.hypot(whole, structural), "1", component, budget=budget)
+
+
+def _parts(whole: float, counting: float) -> dict[str, float]:
+    """Return an error as its part from counts and that from wrong shapes."""
+    counting = min(counting, whole)
+    return {COUNTING: counting, MODEL: math.sqrt(max(whole**2 - counting**2, 0.0))}
+
+
+def _budget(whole: float, counting: float | None) -> dict[str, Any]:
+    """Return the parts of an error as a field of a quantity; empty where nothing is known of wrong shapes."""
+    return {} if counting is None or not whole > 0 else {"budget": _parts(float(whole), float(counting))}
 
 
 def _sd(covariance: FloatArray, f: int, k: int) -> float:
@@ -304,6 +329,20 @@ def shape_flags(result: LineSeries) -> dict[int, str]:
     return found
 
 
+def misshapen(result: LineSeries, f: int | None = None) -> list[str]:
+    """Return the flag that lines have visibly another shape than the model's; of the lines of frame `f` if given."""
+    shown = [
+        (label, result.discrepancy[line])
+        for k, (label, line) in enumerate(zip(row_labels(result), result.lines, strict=True))
+        if line in result.discrepancy and (f is None or result.present[k, f])
+    ]
+    shared = result.discrepancy.get("")
+    if shared is not None and (f is None or int(result.present[:, f].sum()) > 1):
+        shown.append(("all lines", shared))
+    wrong = [f"{label} {known.amplitude:.2f}" for label, known in shown if known.amplitude > threshold("SHAPE_MISFIT")]
+    return [f"SHAPE_MISFIT:{', '.join(wrong)}"] if wrong else []
+
+
 def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
     """Return what a reader must know of frame `f` beyond the fit."""
     labels = row_labels(result)
@@ -316,6 +355,7 @@ def frame_flags(result: LineSeries, f: int) -> tuple[str, ...]:
     found += [f"LINES_MERGED:{labels[k]}" for k in np.flatnonzero(result.merged[:, f])]
     clear = ~result.present[:, f] & (np.nan_to_num(result.free_fraction[:, f]) > CLEAR * result.free_sigma[:, f])
     found += [f"PHASE_BY_PERSISTENCE:{labels[k]}" for k in np.flatnonzero(clear & ~result.merged[:, f])]
+    found += misshapen(result, f)
     return (*found, *(f"GHOST:{_line_label(result, n)}" for n, frames in result.rejected.items() if f in frames))
 
 
@@ -331,7 +371,7 @@ def series_flags(result: LineSeries) -> tuple[str, ...]:
     unnamed = [label for label, sure in zip(row_labels(result), result.sure, strict=True) if not sure]
     named = [f"NAME_UNCERTAIN:{', '.join(unnamed)}"] if unnamed else []
     merged = [f"LINES_MERGED:{int(result.merged.any(axis=0).sum())} frames"] if result.merged.any() else []
-    found = (*result.flags, *named, *shape_flags(result).values(), *merged)
+    found = (*result.flags, *named, *shape_flags(result).values(), *misshapen(result), *merged)
     return (*found, *([f"DIRECTION_DEPENDENT:{unsure} frames"] if unsure else []))
 
 

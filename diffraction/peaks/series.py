@@ -25,7 +25,8 @@ from .bragg import d_from_two_theta
 from .fractions import fractions_of
 from .frames import first_data
 from .joint import JointFit, fit_reference, with_variance
-from .line_series import LineSeries, SeriesOptions
+from .line_discrepancy import LineErrors, with_line_discrepancy
+from .line_series import Counting, LineSeries, SeriesOptions
 from .lines import DiffractionLine
 from .names import CERTAIN_NAME, OTHER, Labelling, LineCourse, name_lines
 from .selection import PhaseSets, keep_persistent
@@ -114,7 +115,7 @@ def analyse_series(
     joint, merged = settled_fit(state, names, present, courses, sets)
     joint = replace(joint, fit=with_errors(joint.fit, options.fit.errors))
     state.data = with_variance(state.data, joint.fit.expected, options.noise_factor)
-    return _result(state, joint, merged, courses, sets, agree, time, voltage)
+    return _result(state, with_line_discrepancy(joint), merged, courses, sets, agree, time, voltage)
 
 
 def _checked(
@@ -217,7 +218,7 @@ def _line_courses(state: State, joint: JointFit, areas: FloatArray, there: Seque
 
 def _result(
     state: State,
-    joint: JointFit,
+    found: LineErrors,
     merged: BoolArray,
     courses: Sequence[Trajectory],
     sets: PhaseSets,
@@ -225,6 +226,7 @@ def _result(
     time: FloatArray,
     voltage: FloatArray | None,
 ) -> LineSeries:
+    joint = found.joint
     fit, lines = joint.fit, joint.names
     state = replace(state, model=replace(state.model, shape=joint.shape))
     line_areas = np.where(joint.present, np.stack([fit.value(f"{n}_area") for n in lines]), 0.0)
@@ -236,14 +238,15 @@ def _result(
     smooth = np.stack([c.position for c in courses])
     free, free_sigma = free_amounts(state, lines, joint.present, np.where(joint.present, position, smooth))
     there = keep_persistent(joint.present | merged, state.options.fit.guard.persistence)
-    events = _phase_events(joint, rows, (free, free_sigma), there, time, voltage)
+    events = _phase_events(found, rows, (free, free_sigma), there, time, voltage)
     free, free_sigma = rows.spread(free, np.nan), rows.spread(free_sigma, np.nan)
     known = np.isfinite(free) & (np.nan_to_num(free_sigma) > 0)  # a limit that cannot be had costs no more than itself
     free = np.where(known, free, np.nan)
     limit = np.full(free.shape, np.nan)
     limit[known] = feldman_cousins(free[known], free_sigma[known], 0.95).high
     shown = np.where(present, position[k], np.nan)
-    shown_sigma = np.where(present, np.stack([fit.sigma(f"{n}_center") for n in lines])[k], np.nan)
+    errors = _errors(found, on=(joint.present[:, None, :] & joint.present[None]).transpose(2, 0, 1))
+    shown_sigma = np.where(present, errors[0].position[k], np.nan)
     d, d_sigma = d_from_two_theta(shown, state.model.line.radiation.alpha1, shown_sigma)
     empty = np.zeros(present.shape)
     result = LineSeries(
@@ -263,11 +266,11 @@ def _result(
         d=d,
         d_sigma=d_sigma,
         fwhm=np.array([fit.value(f"{lines[i]}_fwhm")[0] for i in k]),
-        fwhm_sigma=np.array([fit.sigma(f"{lines[i]}_fwhm")[0] for i in k]),
+        fwhm_sigma=errors[0].fwhm[k],
         mixing=_shared(joint, "mixing"),
         axial=_shared(joint, "axial") if state.options.fit.axial else (0.0, 0.0),
         area=np.where(present, line_areas[k], 0.0),
-        area_covariance=fit.covariance_within([f"{n}_area" for n in lines])[:, k][:, :, k] * on,
+        area_covariance=errors[0].area[:, k][:, :, k] * on,
         area_fraction=empty,
         area_fraction_covariance=empty,
         weight_fraction=empty,
@@ -283,13 +286,39 @@ def _result(
         joint=joint,
         flags=(),
         notes=(),
+        discrepancy=found.found,
+        counting=None if len(errors) == 1 else _rows_of(errors[1], k, on),
     )
     result = result.with_fractions()
     return replace(result, flags=_flags(result), notes=_notes(result))
 
 
+def _errors(found: LineErrors, on: BoolArray) -> list[Counting]:
+    """Return the errors of the fitted lines: the whole ones and, where shapes are wrong, those from counts alone."""
+    lines = found.joint.names
+    both = [found.joint.fit] if found.joint.fit is found.plain else [found.joint.fit, found.plain]
+    errors = []
+    for fit in both:
+        moved = fit is not found.plain  # the step is an error of its own: how far misfit and how it is weighed matter
+        area = fit.covariance_within([f"{n}_area" for n in lines])
+        position = np.stack([fit.sigma(f"{n}_center") for n in lines])
+        fwhm = np.array([fit.sigma(f"{n}_fwhm")[0] for n in lines])
+        if moved:
+            by = np.stack([found.moved(f"{n}_area") for n in lines])
+            area = area + np.einsum("kf,lf->fkl", by, by)
+            position = np.hypot(position, np.stack([found.moved(f"{n}_center") for n in lines]))
+            fwhm = np.hypot(fwhm, [found.moved(f"{n}_fwhm")[0] for n in lines])
+        errors.append(Counting(area * on, position, fwhm, area, area))
+    return errors
+
+
+def _rows_of(errors: Counting, k: NDArray[np.intp], on: BoolArray) -> Counting:
+    area = errors.area[:, k][:, :, k] * on
+    return Counting(area, errors.position[k], errors.fwhm[k], area, area)
+
+
 def _phase_events(
-    joint: JointFit,
+    found: LineErrors,
     rows: _Rows,
     absent: tuple[FloatArray, FloatArray],
     there: BoolArray,
@@ -300,12 +329,14 @@ def _phase_events(
 
     That the line of O3 is called O3' once its spacing has turned is no event: nothing appears there.
     """
+    joint = found.joint
     lines, present = joint.names, joint.present
     on = (present[:, None, :] & present[None]).transpose(2, 0, 1)
     areas = np.where(present, np.stack([joint.fit.value(f"{n}_area") for n in lines]), 0.0)
     covariance = joint.fit.covariance_within([f"{n}_area" for n in lines]) * on
     fraction, spread = fractions_of(areas, covariance, np.ones(len(lines)))
-    spread = spread * on
+    by = np.stack([found.moved(f"{n}_area") for n in lines]) / np.maximum(areas.sum(axis=0), 1e-300)
+    spread = (spread + np.einsum("kf,lf->fkl", by, by)) * on
     best = rows.labellings[0].phases
     phases = [p for p in dict.fromkeys(best) if p != OTHER]
     own = np.array([[float(p == name) for p in best] for name in phases])

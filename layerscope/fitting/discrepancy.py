@@ -40,6 +40,9 @@ SHORTEST = 2.0
 AMPLITUDES = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 61)])
 """Relative errors of a component's counts that are tried."""
 
+CHUNK = 64
+"""Patterns whose noise is made white at a time."""
+
 KEPT = 1e-6
 """Eigenvalues of a kernel, against the largest, below which a direction is left out."""
 
@@ -197,7 +200,7 @@ def generalised(fit: SeriesFit, at: Linear, roots: Sequence[FloatArray]) -> Seri
     -----
     ``chi2`` stays that of the fit: it is what the discrepancy was taken from.
     """
-    white = at.whitened(roots)
+    white = _by_chunks(at, roots)
     layout, batch = fit.batch.evaluator.layout, fit.batch
     covariance = covariance_of(white.shared.transpose(0, 2, 1)[None], white.own.transpose(0, 2, 1)[None])
     rest = (white.residual[:, None] @ white.own)[:, 0]
@@ -213,6 +216,17 @@ def generalised(fit: SeriesFit, at: Linear, roots: Sequence[FloatArray]) -> Seri
     return SeriesFit(
         replace(batch, solution=solution, covariance=_put(batch.covariance, covariance, fit.group)), fit.group
     )
+
+
+def _by_chunks(at: Linear, roots: Sequence[FloatArray]) -> Linear:
+    """Return the fit with its noise made white, few patterns at a time: what does that is n x n for each."""
+    parts = []
+    for first in range(0, len(at.residual), CHUNK):
+        rows = slice(first, first + CHUNK)
+        cut = Linear(at.x, at.root_weight[rows], at.residual[rows], at.own[rows], at.shared[rows])
+        parts.append(cut.whitened([b[rows] for b in roots]))
+    whole = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ("residual", "own", "shared")}
+    return replace(at, **whole)
 
 
 def _put(all_series: SeriesCovariance, one: SeriesCovariance, group: int) -> SeriesCovariance:
