@@ -150,7 +150,7 @@ def reduce_scans(scans: Sequence[Scan], how: Reduction) -> Reduced:
     for scan in used:
         edge_of(scan, how.edge)
         flags += diagnose(scan, how.edge, mode, monitor=how.monitor)
-        if load_edges().get(scan.edge, how.edge) != how.edge:
+        if scan.edge not in ("", how.edge.name):
             flags.append(f"EDGE_DIFFERS:the file says {scan.edge}")
         curve, noise = _curve(scan, mode, how)
         curves.append(curve)
@@ -176,6 +176,7 @@ def reduce_scans(scans: Sequence[Scan], how: Reduction) -> Reduced:
         use=None if np.isfinite(variance).all() else np.isfinite(variance),
         edge=how.edge.name,
         mode=mode,
+        shift_sigma_eV=merged.energy_sigma_eV,
         common="" if how.diode is None else how.diode.name,
         common_variance=common,
         scans=tuple(places[k] for k in merged.used),
@@ -285,6 +286,8 @@ def aligned(samples: Sequence[Reduced], how: EnergyTable) -> tuple[list[Reduced]
             except DataError as error:
                 own.append(f"NOT_ALIGNED:{error.message}")
         shifts.append(shift)
+        # what sweeps scatter by, a reference channel measured at the same time has seen too
+        seen = how.align == "reference" and (k == 0 or shift is not None)
         value = whole + (shift.value if shift is not None else 0.0)
         one = sample.spectrum
         convention = "; ".join([one.metadata.get("convention", ""), *words])
@@ -292,7 +295,7 @@ def aligned(samples: Sequence[Reduced], how: EnergyTable) -> tuple[list[Reduced]
             one,
             axis=one.axis + value,
             shift_eV=value,
-            shift_sigma_eV=sigma,
+            shift_sigma_eV=sigma if seen else float(np.hypot(sigma, one.shift_sigma_eV)),
             flags=tuple(dict.fromkeys((*one.flags, *own))),
             metadata={**one.metadata, "convention": convention},
         )

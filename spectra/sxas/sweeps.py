@@ -28,6 +28,9 @@ TREND_SIGMA = 6.0
 LEAST_TREND = 0.005
 """Change over the whole series, over the height of the spectrum, below which a trend is of no account."""
 
+LEAST_SHIFT_EV, MOST_SHIFT_EV, CERTAIN, PASSES = 0.01, 1.0, 4.0, 4
+"""Shifts between sweeps that are taken out before they are merged: how large, how many standard errors, how often."""
+
 GAIN = 0.001
 """Difference of gains from which on it is told: signals over the flux scatter by as much."""
 
@@ -39,11 +42,13 @@ class Merged:
     Attributes
     ----------
     curve : Curve
-        On the energies of the first.
+        On the energies of the first, as shifted to the mean of all.
     used : tuple of int
         Which repeats are in it.
     gains, shifts_eV : tuple of float
         Of each repeat against the mean.
+    energy_sigma_eV : float
+        Standard error of the energies: that of the mean of the shifts.
     scatter : float or None
         Scatter of the repeats about their mean over what their noise says; None for one repeat.
     flags : tuple of str
@@ -55,6 +60,7 @@ class Merged:
     shifts_eV: tuple[float, ...] = (0.0,)
     scatter: float | None = None
     flags: tuple[str, ...] = ()
+    energy_sigma_eV: float = 0.0
 
 
 def sums_among(scans: Sequence[Scan]) -> dict[int, str]:
@@ -84,7 +90,7 @@ def sums_among(scans: Sequence[Scan]) -> dict[int, str]:
 
 
 def merge_sweeps(curves: Sequence[Curve], *, force: bool = False) -> Merged:
-    """Test repeats for a trend and take their weighted mean; with a trend only the first is taken.
+    """Test repeats for a trend and take their mean; with a trend only the first is taken.
 
     Parameters
     ----------
@@ -100,28 +106,62 @@ def merge_sweeps(curves: Sequence[Curve], *, force: bool = False) -> Merged:
     """
     if len(curves) == 1:
         return Merged(curves[0], (0,))
-    x, rows, sigmas = _on_one_axis(curves)
-    mean = np.average(rows, axis=0, weights=1.0 / sigmas**2)
-    slope = np.gradient(mean, x)
-    nuisance = np.stack([mean, slope, np.ones_like(x), (x - x.mean()) / np.ptp(x)], axis=1)
-    rests, gains, shifts = np.empty_like(rows), [], []
-    for k, (row, sigma) in enumerate(zip(rows, sigmas, strict=True)):
-        found, *_ = np.linalg.lstsq(nuisance / sigma[:, None], row / sigma, rcond=None)
-        rests[k] = row - nuisance @ found
-        gains.append(float(found[0]))
-        shifts.append(float(-found[1] / found[0]))
+    places, now = np.zeros(len(curves)), _compared(curves)
+    for _ in range(PASSES):
+        if not now.moves.any():
+            break
+        places = places + now.moves - now.moves.mean()  # so that the mean keeps its energies
+        now = _compared([(energy - at, y, s) for (energy, y, s), at in zip(curves, places, strict=True)])
+    x, rows, sigmas, gains, shifts = now.x, now.rows, now.sigmas, now.gains, places + now.shifts
+    told: tuple[tuple[float, ...], tuple[float, ...]] = (tuple(gains.tolist()), tuple(shifts.tolist()))
     flags = _drift(gains)
-    trend = _trend(x, rests, sigmas, float(np.ptp(mean)))
+    trend = _trend(x, now.rests, sigmas, float(np.ptp(rows.mean(axis=0))))
     if trend is not None:
         flags.append(f"DOSE:{trend}" + ("" if force else "; only the first sweep is used"))
         if not force:
-            return Merged(curves[0], (0,), tuple(gains), tuple(shifts), None, tuple(flags))
-    scaled = rests / sigmas * np.sqrt(len(rows) / (len(rows) - 1))
-    scatter = float(1.4826 * np.median(np.abs(scaled)))
-    level = rows / np.array(gains)[:, None]
-    merged, error = _mean(level, sigmas / np.array(gains)[:, None])
-    error *= max(scatter, 1.0)
-    return Merged((x, merged, error), tuple(range(len(rows))), tuple(gains), tuple(shifts), scatter, tuple(flags))
+            return Merged(curves[0], (0,), *told, flags=tuple(flags))
+    count = len(rows)
+    scatter = float(1.4826 * np.median(np.abs(now.rests / sigmas)) * np.sqrt(count / (count - 1)))
+    merged, error = _mean(rows / gains[:, None], sigmas / gains[:, None])
+    return Merged(
+        (x, merged, error * max(scatter, 1.0)),
+        tuple(range(count)),
+        *told,
+        scatter=scatter,
+        energy_sigma_eV=float(shifts.std(ddof=1) / np.sqrt(count)),
+        flags=tuple(flags),
+    )
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Repeats on one axis: what is left of each after gain, shift, offset and slope, and the gains and shifts."""
+
+    x: FloatArray
+    rows: FloatArray
+    sigmas: FloatArray
+    rests: FloatArray
+    gains: FloatArray
+    shifts: FloatArray
+    moves: FloatArray
+    """Shifts that are certain and large enough to be taken out; zero elsewhere."""
+
+
+def _compared(curves: Sequence[Curve]) -> _Comparison:
+    x, rows, sigmas = _on_one_axis(curves)
+    mean = np.average(rows, axis=0, weights=1.0 / sigmas**2)
+    nuisance = np.stack([mean, np.gradient(mean, x), np.ones_like(x), (x - x.mean()) / np.ptp(x)], axis=1)
+    rests, gains, shifts, errors = np.empty_like(rows), *np.zeros((3, len(rows)))
+    for k, (row, sigma) in enumerate(zip(rows, sigmas, strict=True)):
+        weighted = nuisance / sigma[:, None]
+        inverse = np.linalg.pinv(weighted)
+        found = inverse @ (row / sigma)
+        rests[k] = row - nuisance @ found
+        misfit = float(((rests[k] / sigma) ** 2).mean())
+        gains[k], shifts[k] = found[0], -found[1] / found[0]
+        errors[k] = np.sqrt((inverse[1] ** 2).sum() * max(misfit, 1.0)) / abs(found[0])
+    certain = (np.abs(shifts) > np.maximum(CERTAIN * errors, LEAST_SHIFT_EV)) & (np.abs(shifts) < MOST_SHIFT_EV)
+    return _Comparison(x, rows, sigmas, rests, gains, shifts, np.where(certain, shifts, 0.0))
 
 
 def _mean(level: FloatArray, sigmas: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -164,8 +204,8 @@ def _moved(curve: Curve, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.interp(x, own, values), sigma[nearest]
 
 
-def _drift(gains: Sequence[float]) -> list[str]:
-    spread = max(gains) / min(gains) - 1.0
+def _drift(gains: FloatArray) -> list[str]:
+    spread = float(gains.max() / gains.min() - 1.0)
     return [f"GAIN_DRIFT:{100 * spread:.1f} % between sweeps"] if spread > GAIN else []
 
 

@@ -150,3 +150,12 @@ def test_an_unequal_sum_alone_is_told_from_a_dwell_that_changes_and_comes_back()
 
 def test_every_flag_of_a_scan_is_in_the_list() -> None:
     assert {"DOSE", "SUM_UNEQUAL", "WRONG_MONITOR", "NOT_ALIGNED", "GLITCH"} <= set(FLAGS)
+
+
+def test_a_file_that_names_another_element_is_told(shared_data: Path) -> None:
+    scans = [one for one in read(shared_data / "sxas" / "P_CAMD.prj").scans if one.edge == "Y L3"]
+    assert len(scans) == 4
+    for one in scans:
+        assert (
+            "EDGE_DIFFERS:the file says Y L3" in reduce_scans([one], Reduction(edge_of(one, None), "mu")).spectrum.flags
+        )
