@@ -362,7 +362,11 @@ _LIST = (
         "WRONG_MONITOR", "the monitor that is used follows the edge more than the other one", "use the other: monitor"
     ),
     _note("ENCODER_OFFSET", "two columns of energy differ by as much as given", "state which is meant, or shift_eV"),
-    _note("GLITCH", "single points lie far from where their neighbours put them", "see the recipe: glitches"),
+    _note(
+        "GLITCH",
+        "single points lie far from where their neighbours put them",
+        "look at them: they were left out or replaced by their neighbours",
+    ),
     _note(
         "YIELDS_DISAGREE",
         "electron and fluorescence yield differ in their maxima or forms: depth, saturation, or another thing",

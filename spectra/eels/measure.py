@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from layerscope.errors import DataError
 from layerscope.measured.scatter import PoissonScale, mean_scale, poisson_scale
@@ -18,6 +19,7 @@ from .estimates import Estimate, Net, Spectra, area, maximum, ratio, white_lines
 from .naming import name_flags
 from .options import EdgeTable, EelsRecipe
 from .places import Scan, without
+from .spikes import mend
 
 __all__ = [
     "AREA",
@@ -37,6 +39,8 @@ FloatArray = NDArray[np.float64]
 AREA, SHARE, MAXIMUM, RATIO = "edge.area", "edge.share", "edge.maximum", "edge.white_line_ratio"
 SEEN = 3.0
 """An edge has shares and ratios from this many standard errors of its area by counting."""
+SMOOTH = 25
+"""Channels over which counts are averaged to say by how much one may scatter."""
 AT_ONCE = 500
 """Places of a map that are worked on at once, for the memory."""
 MOST_SCATTER = 24
@@ -87,6 +91,8 @@ class ScanResult:
     edges : tuple of EdgeResult
     flags : tuple of str
         Of the whole scan.
+    glitches : mapping of int to tuple of float
+        Where single channels were spoilt, in eV of the file, by the index of the place.
     """
 
     scan: Scan
@@ -94,6 +100,7 @@ class ScanResult:
     noise: PoissonScale
     edges: tuple[EdgeResult, ...]
     flags: tuple[str, ...]
+    glitches: dict[int, tuple[float, ...]]
 
 
 def measure(scan: Scan, recipe: EelsRecipe) -> ScanResult:
@@ -105,6 +112,7 @@ def measure(scan: Scan, recipe: EelsRecipe) -> ScanResult:
         If no place has enough counts, a window or an edge lies outside the data, or the axis cannot be calibrated.
     """
     noise = _noise(scan)
+    scan, glitches = _mended(scan, noise)
     spectra = _spectra(scan, noise, recipe.background == "taken off")
     axis = as_in_file(scan.energy, recipe.axis_sigma_eV)
     if recipe.calibration is not None:
@@ -128,7 +136,7 @@ def measure(scan: Scan, recipe: EelsRecipe) -> ScanResult:
     )
     one = scan.measured
     named = name_flags(spectra.energy, scan.counts.sum(axis=0), one.title, one.source)
-    return ScanResult(scan, axis, noise, edges, (*flags, *named))
+    return ScanResult(scan, axis, noise, edges, (*flags, *named), glitches)
 
 
 def _noise(scan: Scan) -> PoissonScale:
@@ -143,6 +151,14 @@ def _noise(scan: Scan) -> PoissonScale:
             "no place has enough flat channels to tell its noise", hint="give the full range of the spectrum"
         )
     return mean_scale(found)
+
+
+def _mended(scan: Scan, noise: PoissonScale) -> tuple[Scan, dict[int, tuple[float, ...]]]:
+    """Return the scan without spikes, and where they were."""
+    smooth = uniform_filter1d(np.maximum(scan.counts, 0.0), SMOOTH, axis=1)
+    counts, spikes = mend(scan.counts, max(noise.variance, 0.0) * smooth)
+    where = {p.index: tuple(scan.energy[row]) for p, row in zip(scan.places, spikes, strict=True) if row.any()}
+    return replace(scan, counts=counts), where
 
 
 def _spectra(scan: Scan, noise: PoissonScale, taken_off: bool) -> Spectra:

@@ -60,6 +60,8 @@ class EelsPipeline(SeriesPipeline[Series]):
         for row, place in enumerate(result.scan.places):
             own = [(q, f) for quantities in found for q, f in quantities.get(row, ())]
             flags = [flag for _, flags in own for flag in flags]
+            if spoilt := result.glitches.get(place.index):
+                flags.append(f"GLITCH:{', '.join(f'{energy:.1f}' for energy in spoilt[:5])} eV")
             places.append(
                 context.record(
                     state=place.state(series),

@@ -202,3 +202,19 @@ def test_noise_has_no_maximum(case: Path) -> None:
     run = execute(recipe, case / "run", figures=False).run
     stated = [q for r in places(run) for q in r.quantities if q.component == "Fe L3" and q.name == "edge.maximum"]
     assert not stated
+
+
+def test_a_spike_is_replaced_and_named(case: Path) -> None:
+    clean = execute(case / "recipe.toml", case / "clean", figures=False).run
+    path = case / "place_06.msa"
+    lines = lines_of(path)
+    begin = next(k for k, line in enumerate(lines) if line.startswith("#SPECTRUM")) + 1
+    row = lines[begin + 30].split(", ")  # channel 150 of 1000, in the pre-peak
+    row[0] = f"{2 * float(row[0]):.0f}."
+    lines[begin + 30] = ", ".join(row)
+    path.write_text("\n".join(lines) + "\n")
+    run = execute(case / "recipe.toml", case / "run", figures=False).run
+    assert [flag for flag in places(run)[6].flags if flag.startswith("GLITCH")] == ["GLITCH:530.0 eV"]
+    before, after = (of(places(one)[6], "edge.share") for one in (clean, run))
+    assert before.value == pytest.approx(float(after.value or 0), abs=float(after.sigma or 0))
+    assert not [f for k, r in enumerate(places(run)) if k != 6 for f in r.flags if f.startswith("GLITCH")]
