@@ -21,6 +21,8 @@ __all__ = ["SURE", "Element", "Identification", "Unexplained", "identify"]
 
 MAX_SHIFT_EV, PRIOR_SHIFT_EV, STATE_EV = 12.0, 3.0, 1.2
 """Charging that is tried, its standard deviation before the data, and that of positions by chemical states."""
+UNLIKELY = 10.0
+"""How much worse the peaks may be explained with one shift than with another for it to count still (ln)."""
 SURE = 0.5
 """Probability from which an element counts as there."""
 UNSHARED = 0.3
@@ -73,8 +75,14 @@ def identify(
         strong peak where C 1s, O 1s or F 1s lies, and none.
     """
     survey = SurveyPeaks.of(search, photon_eV)
-    tried = [shift_eV] if shift_eV is not None else _shifts(survey, lines)
-    found = [_with_shift(survey, lines, shift, fixed=shift_eV is not None) for shift in tried]
+    shifts = [shift_eV] if shift_eV is not None else _shifts(survey, lines)
+    tried = [(shift, _accepted(survey, lines, shift)) for shift in shifts]
+    scores = [_together(accepted) - 0.5 * (shift / PRIOR_SHIFT_EV) ** 2 for shift, accepted in tried]
+    found = [
+        _with_shift(survey, lines, shift, accepted, score, fixed=shift_eV is not None)
+        for (shift, accepted), score in zip(tried, scores, strict=True)
+        if score > max(scores) - UNLIKELY
+    ]
     return _averaged(found)
 
 
@@ -110,12 +118,16 @@ def _shifts(survey: SurveyPeaks, lines: Mapping[str, Sequence[SurveyLine]]) -> l
 
 
 def _with_shift(
-    survey: SurveyPeaks, lines: Mapping[str, Sequence[SurveyLine]], shift: float, *, fixed: bool
+    survey: SurveyPeaks,
+    lines: Mapping[str, Sequence[SurveyLine]],
+    shift: float,
+    accepted: Mapping[str, Element],
+    score: float,
+    *,
+    fixed: bool,
 ) -> Identification:
-    """Return what explains the peaks with a given shift."""
-    accepted = _accepted(survey, lines, shift)
+    """Return what explains the peaks with a given shift, and how well."""
     judged = tuple(_by_strongest(survey, one, lines) for one in _rivalry(survey, lines, shift, accepted))
-    score = _together(accepted) - 0.5 * (shift / PRIOR_SHIFT_EV) ** 2
     refined, sigma = _refined([one for one in judged if one.symbol in accepted], shift)
     labels, left = _explained(survey, accepted, shift)
     if fixed:
