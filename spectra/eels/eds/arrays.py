@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layerscope.measured.series import MeasuredSeries
 from layerscope.runs.arrays import SeriesArrays, SeriesParameter
@@ -17,8 +16,6 @@ __all__ = ["SUM", "map_arrays", "scan_arrays"]
 
 SUM = "sum of all places"
 """What the arrays say that they are."""
-
-FloatArray = NDArray[np.float64]
 
 
 def scan_arrays(
