@@ -25,6 +25,8 @@ from .tables import BANDS, SERIES
 
 __all__ = ["feature_outputs", "range_of"]
 
+LEAST_SIGMA = 3.0
+"""Standard errors by which a band must be there in a sample that another one's is compared with."""
 _NAMES = {
     "position": ("peak.position", "eV"),
     "shift": ("edge.shift", "eV"),
@@ -99,7 +101,18 @@ def feature_outputs(
 
 
 def _quantities(fit: EdgeFit, sample: int, edge: Edge) -> tuple[Quantity, ...]:
-    return some(_quantity(feature, edge) for feature in fit.features if feature.sample == sample)
+    return some(
+        _quantity(feature, edge) for feature in fit.features if feature.sample == sample and _meant(fit, feature)
+    )
+
+
+def _meant(fit: EdgeFit, feature: Feature) -> bool:
+    """Tell whether a number means something: a ratio to a band that the other sample does not show does not."""
+    if feature.kind not in ("ratio", "shift") or feature.against is None:
+        return True
+    amounts = [fit.find("amount", feature.component, k) for k in (feature.sample, feature.against)]
+    needed = amounts if feature.kind == "shift" else amounts[1:]
+    return all(one.value > LEAST_SIGMA * one.sigma for one in needed)
 
 
 def _quantity(feature: Feature, edge: Edge) -> Quantity | None:

@@ -18,6 +18,7 @@ from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
 from .coordination_records import FOUR
+from .features import FURTHER
 from .model import STEP, find_bands
 from .tables import BANDS, COORDINATION, METHOD
 
@@ -96,7 +97,8 @@ def _drawn(run: Run) -> Iterator[_Drawn]:
         if record is not None and record.method in (METHOD, BANDS, COORDINATION):
             state = record.state
             label = state.series or state.sample
-            yield _Drawn(label if state.cycle is None else f"{label}, {state.cycle:g} cycles", lazy.load(), record)
+            told = state.cycle is None or "cycle" in label
+            yield _Drawn(label if told else f"{label}, {state.cycle:g} cycles", lazy.load(), record)
 
 
 def _order(one: _Drawn) -> tuple[bool, float, str]:
@@ -165,8 +167,13 @@ def _draw_parts(panel: Panel, samples: Sequence[_Drawn], unit: str = "1") -> Non
     draw_stack(panel, spectra, colours, layout, [printed(one.name) for one in samples])
     panel.axes.set_xlim(spectra[0].x[0], spectra[0].x[-1])
     panel.axes.set_xlabel(ENERGY.label)
-    handles = [*kind_handles(), *component_handles({words.get(name, printed(name)): colours[name] for name in names})]
+    handles = [*kind_handles(), *component_handles({words.get(name, _spoken(name)): colours[name] for name in names})]
     panel.axes.legend(handles=handles, loc="upper left", ncols=3, frameon=False, fontsize=4.5)
+
+
+def _spoken(name: str) -> str:
+    """Return what a reference, or a band that the table does not know, is called in a figure."""
+    return name.replace(f"{FURTHER}_", "further band ") if name.startswith(FURTHER) else printed(name)
 
 
 def _labels(one: _Drawn) -> dict[str, str]:
@@ -203,14 +210,14 @@ def _draw_budget(panel: Panel, samples: Sequence[_Drawn]) -> None:
     panel.axes.set_yticks(places, [_row(one, q) for one, q in rows])
     panel.axes.tick_params(axis="y", length=0, labelsize=5)
     panel.axes.set_xlim(0.0, 1.0)
-    panel.axes.set_ylim(-0.6, len(rows) + 0.3)
+    panel.axes.set_ylim(-0.6, len(rows) + 0.7)
     panel.axes.set_xlabel("Share of the variance")
-    panel.axes.legend(loc="upper center", ncols=len(parts), frameon=False, fontsize=4.5, handlelength=1.0)
+    panel.axes.legend(loc="upper center", ncols=3, frameon=False, fontsize=4.5, handlelength=1.0)
 
 
 def _row(one: _Drawn, quantity: Quantity) -> str:
     component = quantity.component or ""
-    what = _KINDS[quantity.name].format(_labels(one).get(component, printed(component)))
+    what = _KINDS[quantity.name].format(_labels(one).get(component, _spoken(component)))
     unit = "" if quantity.unit == "1" else f" {quantity.unit}"
     return f"{printed(one.name)}, {what}\n± {quantity.sigma:.2g}{unit}"
 
