@@ -163,7 +163,7 @@ def _draw_parts(panel: Panel, samples: Sequence[_Drawn], unit: str = "1") -> Non
         for one in samples
     ]
     spectra = [replace(one, unit=unit) for one in spectra]
-    layout = StackLayout(overlap=1.1, headroom=0.45)
+    layout = StackLayout(overlap=1.1, headroom=0.85)
     draw_stack(panel, spectra, colours, layout, [printed(one.name) for one in samples])
     panel.axes.set_xlim(spectra[0].x[0], spectra[0].x[-1])
     panel.axes.set_xlabel(ENERGY.label)
@@ -233,7 +233,7 @@ def _draw_shares(panel: Panel, samples: Sequence[_Drawn]) -> None:
         if not any(found):
             continue
         points = Points.of(found)
-        look = Look(PALETTE[k], marker="os"[k], line="-", width=0.5, bars=0.5, cap=1.2, open=bool(k))
+        look = Look(PALETTE[k], marker="os"[k], line="-", width=0.5, bars=0.5, cap=1.2, open=bool(k), edge=0.5 * k)
         draw_course(panel, x, points, component, (scale, Scale("share", "1")), look)
     panel.axes.axhline(0.0, color="#7F7F7F", linewidth=0.5, label=GUIDE)
     panel.axes.set_ylabel("Share of four-coordinate atoms")
