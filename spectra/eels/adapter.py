@@ -115,7 +115,7 @@ def hdf_root(raw: RawFile) -> frozenset[str]:
     try:
         with h5py.File(io.BytesIO(raw.data), "r") as file:
             return frozenset(file) | frozenset(file.attrs)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, KeyError, ValueError):  # h5py raises any of them on damaged bytes
         return frozenset()
 
 

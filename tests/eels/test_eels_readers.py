@@ -13,6 +13,8 @@ from layerscope.spectra.eels.readers import FORMATS
 
 from layerscope.errors import DataError, ReaderError
 
+from .simulated_xrays import write_hspy
+
 pytest.importorskip("rsciio")
 
 HEAD = """#FORMAT : EMSA/MAS Spectral Data File
@@ -107,28 +109,28 @@ def test_what_holds_no_spectrum_is_refused_by_name(shared_data: Path, name: str)
 
 
 def test_a_hyperspy_file_is_read_in_the_order_of_its_axes(tmp_path: Path) -> None:
-    from rsciio.hspy import file_writer
-
-    image = np.random.default_rng(1).poisson(5.0, (2, 3, 64)).astype("uint16")
-    nm = {"scale": 1.5, "offset": 0.0, "units": "nm", "navigate": True}
-    places = [{"name": name, "size": size, **nm} for name, size in (("y", 2), ("x", 3))]
-    energy = {"name": "Energy", "size": 64, "scale": 0.01, "offset": 0.1, "units": "keV", "navigate": False}
-    axes = [{**axis, "_type": "UniformDataAxis", "is_binned": False} for axis in (*places, energy)]
-    about = {"Signal": {"signal_type": "EDS_TEM"}, "General": {"title": "map"}}
-    signal = {"data": image, "axes": axes, "metadata": about, "original_metadata": {}, "learning_results": {}}
-    signal |= {
-        "package_info": {"name": "none", "version": "0"},
-        "attributes": {"_lazy": False},
-        "tmp_parameters": {},
-        "models": {},
-    }
-    file_writer(str(tmp_path / "map.hspy"), signal)
+    image = np.random.default_rng(1).poisson(5.0, (2, 3, 1000)).astype("uint16")
+    write_hspy(tmp_path / "map.hspy", image)
     (one,) = FORMATS.read(tmp_path / "map.hspy").measurements
     assert one.kind == "EDS"
     assert one.image is not None
     assert np.array_equal(one.image, image)
-    assert one.axis[0] == pytest.approx(100.0)
-    assert one.step_nm == (1.5, 1.5)
+    assert one.axis[0] == pytest.approx(5.0)
+    assert one.step_nm == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_files_give_an_error_that_names_them(tmp_path: Path, shared_data: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    write_hspy(tmp_path / "map.hspy", rng.poisson(5.0, (2, 3, 1000)).astype("uint16"))
+    (tmp_path / "scan.dm3").write_bytes((shared_data / "eels" / "TM+O_EELS_Spectrum_Image.dm3").read_bytes())
+    for path in (tmp_path / "map.hspy", tmp_path / "scan.dm3"):
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8).copy()
+        cut = data[: int(data.size * rng.uniform(0.05, 0.95))]
+        cut[rng.integers(0, min(3000, cut.size), 40)] = rng.integers(0, 256, 40)
+        path.write_bytes(cut.tobytes())
+        with pytest.raises((ReaderError, DataError), match=path.name):
+            FORMATS.read(path)
 
 
 def test_an_image_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
