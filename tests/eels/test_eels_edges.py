@@ -131,3 +131,12 @@ def test_a_window_outside_the_data_is_refused() -> None:
 def test_fewer_than_25_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="fewer than 25 windows"):
         EnsembleTable(gaps_eV=(5.0, 8.0))
+
+
+def test_the_oxygen_edge_of_a_garnet_has_the_exponent_and_the_maxima_that_were_measured(shared_data: Path) -> None:
+    energy, counts = of_file(shared_data, "eelsdb_YAG_O_K.msa")
+    laws = fit_power_laws(energy, counts[None], np.array([[510.0, 528.0]]))
+    assert laws.r[0, 0] == pytest.approx(1.99, abs=0.05)
+    net = Net.of(laws, spectra(counts[None], energy), (525.0, 570.0), 0.0)
+    for place, (low, high) in {537.5: (535.0, 539.5), 541.8: (540.0, 545.0), 558.0: (552.0, 563.0)}.items():
+        assert maximum(net, (low, high), 0.5, (0.0, 0.0)).value[0, 0] == pytest.approx(place, abs=0.4)
