@@ -1,8 +1,9 @@
-"""Where an edge has its maximum, with an error that knows noise, steps and the flatness of the top."""
+"""Where an edge has its maximum, with an error that knows noise, steps and the flatness of the top.
+
+Parts of the error: ``counting``, from draws or propagated; ``sampling``, steps of the scan and how flat the top is.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,35 +11,16 @@ from layerscope.errors import DataError
 
 from .align import Curve
 from .edges import Edge
+from .features import Estimate
 
-__all__ = ["Position", "centroid", "highest_point"]
+__all__ = ["centroid", "highest_point"]
 
 DRAWS = 200
 SEED = 11
 HALF = 0.5
 
 
-@dataclass(frozen=True)
-class Position:
-    """An energy with the parts of its error in eV.
-
-    Attributes
-    ----------
-    value : float
-    budget : dict of str to float
-        ``counting``: noise, from draws; ``sampling``: steps of the scan, and how flat the top is.
-    """
-
-    value: float
-    budget: dict[str, float]
-
-    @property
-    def sigma(self) -> float:
-        """Standard error."""
-        return float(np.sqrt(sum(part**2 for part in self.budget.values())))
-
-
-def highest_point(curve: Curve, edge: Edge) -> Position:
+def highest_point(curve: Curve, edge: Edge) -> Estimate:
     """Return the highest point where the edge's first strong maximum is looked for.
 
     Parabolas through three and five points about it say how far the true maximum may lie from it.
@@ -61,7 +43,7 @@ def highest_point(curve: Curve, edge: Edge) -> Position:
     tops = [top for half in (1, 2) if (top := _vertex(curve, k, half)) is not None]
     step = float(energy[min(k + 1, energy.size - 1)] - energy[k - 1]) / 2
     off = float(np.sqrt(np.mean((np.array(tops) - energy[k]) ** 2))) if tops else step
-    return Position(
+    return Estimate(
         float(energy[k]), {"counting": float(drawn.std()), "sampling": float(np.hypot(step / 12**0.5, off))}
     )
 
@@ -76,7 +58,7 @@ def _vertex(curve: Curve, k: int, half: int) -> float | None:
     return float(curve[0][k] + top) if abs(top) <= np.ptp(x) else None
 
 
-def centroid(curve: Curve, edge: Edge) -> Position:
+def centroid(curve: Curve, edge: Edge) -> Estimate:
     """Return the centroid of what rises above half the height, counted from the level before the edge.
 
     Only points of the maximum itself count: those beside the highest one that lie above half the height without a gap.
@@ -103,4 +85,4 @@ def centroid(curve: Curve, edge: Edge) -> Position:
     # one step more or less on either side
     ends = np.array([rise[part][0] * (energy[part][0] - value), rise[part][-1] * (energy[part][-1] - value)])
     sampling = float(np.sqrt((ends**2).sum()) * np.median(np.diff(energy[part])) / weight.sum() / 12**0.5)
-    return Position(value, {"counting": float(np.sqrt((slope**2) @ (known**2))), "sampling": sampling})
+    return Estimate(value, {"counting": float(np.sqrt((slope**2) @ (known**2))), "sampling": sampling})

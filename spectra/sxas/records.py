@@ -19,9 +19,10 @@ from layerscope.runs.pipeline import RunContext
 from .align import Curve
 from .assignments import assignments_at
 from .edges import Edge
+from .features import Estimate
 from .normalise import Definition, Normalised, edge_step, normalise
 from .options import EnergyTable
-from .positions import Position, centroid, highest_point
+from .positions import centroid, highest_point
 from .reduce import Reduced
 from .scan import SIGNALS, Scan
 from .second_opinion import BEYOND, Opinion
@@ -53,7 +54,7 @@ class Sample:
     reduced : Reduced
     edge : Edge
     normalised : Normalised or None
-    positions : mapping of str to Position
+    positions : mapping of str to Estimate
         By criterion.
     flags : tuple of str
     """
@@ -62,7 +63,7 @@ class Sample:
     reduced: Reduced
     edge: Edge
     normalised: Normalised | None
-    positions: Mapping[str, Position]
+    positions: Mapping[str, Estimate]
     flags: tuple[str, ...]
 
 
@@ -99,7 +100,7 @@ def sample_of(series: MeasuredSeries[Scan], reduced: Reduced, edge: Edge, defini
         normalised = normalised.with_shared(common[known])
     if normalised is not None and not known.all():
         normalised = _on_all(normalised, used[0], curve[0])
-    positions: dict[str, Position] = {}
+    positions: dict[str, Estimate] = {}
     criteria = {"maximum": highest_point} | ({"centroid": centroid} if edge.shell.startswith("L") else {})
     for name, criterion in criteria.items():
         try:
