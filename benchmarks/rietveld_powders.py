@@ -18,6 +18,7 @@ import numpy as np
 from layerscope.diffraction.radiation import tube_radiation
 from layerscope.diffraction.readers import read
 from layerscope.diffraction.rietveld.compare import compare, is_judged
+from layerscope.diffraction.rietveld.discrepancy import with_discrepancy
 from layerscope.diffraction.rietveld.divergent_beam.geometry_fit import GeometryFit, fit_geometry
 from layerscope.diffraction.rietveld.divergent_beam.unbias import refine_unbiased
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
@@ -104,7 +105,7 @@ MIXTURES = {
 
 
 def mixtures(engines: list[str]) -> None:
-    """Weighed mixtures: refined against weighed fractions, in wt%."""
+    """Weighed mixtures: refined less weighed fractions in wt%, with the engine's errors and as stated."""
     for path in sorted((DATA / "weighed_mixtures").glob("*.xrdml")):
         parts = re.findall(r"([A-Z][A-Za-z0-9]*?)_(\d+p\d+)", path.stem)
         weighed = {name: float(value.replace("p", ".")) for name, value in parts}
@@ -122,17 +123,18 @@ def mixtures(engines: list[str]) -> None:
             ("axial", ("sh_l",)),
         )
         for engine in engines:
-            found = run(engine, pattern, problem, plan)
+            raw = run(engine, pattern, problem, plan)
+            found = with_discrepancy(raw)
             print(f"{path.name}: {describe(found)}")
             for name, value in weighed.items():
                 members = [load_phase(p).name for p in MIXTURES[name]]
-                total_found = found.total_fraction(*members)
-                fraction, sigma = total_found.value, total_found.sigma or 0.0
                 wanted = value / total
-                print(
-                    f"    {name:7s} weighed {100 * wanted:6.2f} found {100 * fraction:6.2f}({100 * sigma:.2f})", end=""
-                )
-                print(f" difference {100 * (fraction - wanted):+.2f} wt%")
+                print(f"    {name:7s} weighed {100 * wanted:.2f} wt%", end="")
+                for what, one in (("engine", raw), ("stated", found)):
+                    stated = one.total_fraction(*members)
+                    off, sigma = stated.value - wanted, stated.sigma or math.nan
+                    print(f"  {what} {100 * off:+.2f}({100 * sigma:.2f}), {off / sigma:+.1f} sigma", end="")
+                print()
             for p in found.phases:
                 print(f"        {p.name}: {100 * p.weight_fraction.value:.2f} wt%, r {p.march.value:.3f}", flush=True)
 
