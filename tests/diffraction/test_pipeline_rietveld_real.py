@@ -39,7 +39,9 @@ def test_the_weighed_mixture_of_the_documentation_is_found_as_it_was_weighed(sha
     (record,) = run.records
     zinc_oxide = record.get("phase.fraction", "ZnO")
     assert zinc_oxide.value == pytest.approx(0.6010 / 1.0019, abs=0.01)
-    assert (zinc_oxide.sigma or 1) < 0.003
+    assert abs((zinc_oxide.value or 0) - 0.6010 / 1.0019) < 1.96 * (zinc_oxide.sigma or 0)
+    assert zinc_oxide.budget["counting"] < 0.003
+    assert (zinc_oxide.sigma or 1) < 0.01
     assert record.get("phase.fraction", "anatase").value == pytest.approx(1 - (zinc_oxide.value or 0))
     assert not any(f.startswith(("BROAD_PHASE", "POOR_FIT")) for f in flags_of(record))
 
