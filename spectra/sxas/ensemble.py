@@ -30,9 +30,19 @@ from .model import (
     series_of,
 )
 
-__all__ = ["Derived", "MemberFit", "default_members", "derive", "fit_members", "member_weights", "split_error"]
+__all__ = [
+    "CHOICE",
+    "Derived",
+    "MemberFit",
+    "default_members",
+    "derive",
+    "fit_members",
+    "member_weights",
+    "split_error",
+]
 
-QUICK = Tolerances(reduction=1e-6, step=1e-6, max_iterations=60, retries=False)
+QUICK = Tolerances(reduction=3e-5, step=1e-6, max_iterations=60, retries=False)
+CHOICE = Tolerances(reduction=1e-7, step=1e-7, max_iterations=150)
 GRID_STEP = 0.05  # eV; of the integrals
 NEGATIVE, MOST_SHARE = 3.0, 2.0  # errors below zero, and shares of the area, beyond which a band makes no sense
 BADLY = 1.3  # reduced chi2 over that of the best member beyond which a member does not describe the data
@@ -42,7 +52,6 @@ _L9 = np.array([(i, j, (i + j) % 3, (i + 2 * j) % 3) for i in range(3) for j in 
 SHAPES: tuple[tuple[StepShape, LineShape], ...] = (
     ("erf", "pseudo_voigt"),
     ("arctan", "pseudo_voigt"),
-    ("mixed", "pseudo_voigt"),
     ("erf", "voigt"),
 )
 _PRIORS = (1.0, 0.5, 2.0)
@@ -50,7 +59,7 @@ _ORDERS = (2, 3, 2)
 
 
 def default_members(bands: EdgeBands) -> tuple[Member, ...]:
-    """Return 36 members: nine of range, priors and order for each of four pairs of shapes, the first one the default.
+    """Return 27 members: nine of range, priors and order for each of three pairs of shapes, the first one the default.
 
     Parameters
     ----------
@@ -136,7 +145,7 @@ def fit_members(
     bands: EdgeBands,
     members: Sequence[Member],
     area_eV: tuple[float, float],
-    starts: Mapping[str, FloatArray] | None = None,
+    starts: Mapping[tuple[StepShape, LineShape], Mapping[str, FloatArray]] | None = None,
     tolerances: Tolerances | None = None,
     *,
     nonnegative: bool = False,
@@ -150,8 +159,8 @@ def fit_members(
     members : sequence of Member
     area_eV : (float, float)
         Range whose integral is the area that amounts are normalised to.
-    starts : mapping of str to ndarray, shape (L,), optional
-        Start values by parameter, as for `layerscope.fitting.fit_series`.
+    starts : mapping of shapes to mapping of str to ndarray, shape (L,), optional
+        Start values by parameter, for each pair of shapes, as for `layerscope.fitting.fit_series`.
     tolerances : Tolerances, optional
     nonnegative : bool
         Keep amounts at or above zero on the way.
@@ -166,7 +175,7 @@ def fit_members(
             series_of(data, bands, alike),
             weights="given",
             scopes=posed.scopes,
-            starts={k: v for k, v in (starts or {}).items() if k in posed.parameters},
+            starts={k: v for k, v in (starts or {}).get(shapes, {}).items() if k in posed.parameters},
             nonnegative=nonnegative,
             tolerances=tolerances,
         )

@@ -13,6 +13,7 @@ from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.shapes import FloatArray
 
 from .ensemble import (
+    CHOICE,
     QUICK,
     Derived,
     MemberFit,
@@ -22,15 +23,18 @@ from .ensemble import (
     pair,
     split_error,
 )
-from .model import BACKGROUND, STEP, Band, EdgeBands, EdgeData, Member
+from .model import BACKGROUND, STEP, Band, EdgeBands, EdgeData, LineShape, Member, StepShape
 
 __all__ = ["EdgeFit", "Estimate", "Feature", "fit_edge"]
 
+Starts = dict[tuple[StepShape, LineShape], dict[str, FloatArray]]
 #: Kinds of numbers of one sample, and what each is called against another sample.
 AGAINST = {"position": "shift", "amount": "ratio", "share": "share_change"}
 FURTHER = "further"  # bands that the table does not know
 FURTHER_WIDTHS = (1.2, 2.5, 4.5)  # eV
 MOST_FURTHER = 3
+PRESENT = 3.0  # errors by which an amount must lie above zero for a ratio to it
+LEAST_GAIN = 15.0  # fall of chi2, other coefficients adapting, below which a further band is not tried
 DECISIVE = 10.0  # difference of BIC from which a further band is taken
 
 
@@ -190,14 +194,15 @@ def fit_edge(
     if not 0 <= against < data.n_samples:
         raise DataError(f"there is no sample {against} to compare with")
     ensemble = tuple(members or default_members(bands))
-    chosen, choice, central = _choose(data, bands, [m for m in ensemble if m.window == ensemble[0].window], area_eV)
-    starts = _starts(central)
+    chosen, choice, central, starts = _choose(
+        data, bands, [m for m in ensemble if m.window == ensemble[0].window], area_eV
+    )
     fits = fit_members(data, chosen, ensemble, area_eV, starts, QUICK)
     ordered = tuple(m for f in fits for m in f.members)
     redchi = np.concatenate([f.redchi for f in fits])
     weight = member_weights(fits)
     saturated = _saturated(data, lost)
-    bent = None if saturated is None else fit_members(saturated, chosen, ensemble[:1], area_eV, starts, QUICK)[0]
+    bent = None if saturated is None else fit_members(saturated, chosen, fits[0].members[:1], area_eV, starts, QUICK)[0]
     features = _features(data, fits, weight, against, bent)
     area = central.numbers.area[0] * data.scale
     return EdgeFit(chosen, data, features, ordered, redchi, weight, choice, central.batch[0], area)
@@ -211,7 +216,7 @@ def _starts(fitted: MemberFit) -> dict[str, FloatArray]:
 
 def _choose(
     data: EdgeData, bands: EdgeBands, windows: Sequence[Member], area_eV: tuple[float, float]
-) -> tuple[EdgeBands, Comparison, MemberFit]:
+) -> tuple[EdgeBands, Comparison, MemberFit, Starts]:
     """Add bands as long as BIC wants them: those that the table calls optional first, then unknown ones.
 
     A band is an absorption: one whose amount would be negative is not taken. The shapes are those of the default window
@@ -219,7 +224,9 @@ def _choose(
     """
     now = bands.chosen([b.name for b in bands.band if not b.optional])
     pool = [b for b in bands.band if b.optional]
-    best = min(fit_members(data, now, windows, area_eV), key=lambda fit: float(fit.batch.chi2[0]))
+    first = fit_members(data, now, windows, area_eV, None, CHOICE)
+    starts = {fit.members[0].shapes: _starts(fit) for fit in first}
+    best = min(first, key=lambda fit: float(fit.batch.chi2[0]))
     tried = {_named(now): best.batch[0]}
     further = 0
     while further < MOST_FURTHER:
@@ -242,7 +249,8 @@ def _choose(
             pool = []
         else:
             break
-    return now, compare(tried), best
+    shapes, last = best.members[0].shapes, _starts(best)
+    return now, compare(tried), best, {key: last if key == shapes else last | own for key, own in starts.items()}
 
 
 def _there(fit: MemberFit, band: Band) -> bool:
@@ -253,7 +261,8 @@ def _there(fit: MemberFit, band: Band) -> bool:
 
 def _with_one_more(data: EdgeData, bands: EdgeBands, fitted: MemberFit, area_eV: tuple[float, float]) -> MemberFit:
     """Fit a further band from where the others stand; amounts stay above zero, or two bands may cancel each other."""
-    return fit_members(data, bands, fitted.members, area_eV, _starts(fitted), nonnegative=True)[0]
+    starts = {fitted.members[0].shapes: _starts(fitted)}
+    return fit_members(data, bands, fitted.members, area_eV, starts, CHOICE, nonnegative=True)[0]
 
 
 def _named(bands: EdgeBands) -> str:
@@ -283,9 +292,9 @@ def _further(bands: EdgeBands, fitted: MemberFit) -> list[Band]:
         overlap = (free @ fit.residual[..., None])[..., 0]
         gain = np.where(norm > 1e-3 * whole, overlap**2 / np.maximum(norm, 1e-300), 0.0).sum(axis=0)
         k = int(gain.argmax())
-        best = max(best, (float(gain[k]), float(places[k]), width))
+        best = max(best, (float(gain[k]) / max(float(fitted.redchi[0]), 1.0), float(places[k]), width))
     gained, place, width = best
-    if gained == 0.0:
+    if gained < LEAST_GAIN:
         return []
     number = sum(band.name.startswith(FURTHER) for band in bands.band) + 1
     reach = (place, max(place - 2.0, low), min(place + 2.0, high))
@@ -313,6 +322,7 @@ def _features(
     default window, and not to the mean of their variances, which would count it twice.
     """
     found: list[Feature] = []
+    alone: dict[tuple[str, str, int], Estimate] = {}
     members = [m for f in fits for m in f.members]
     usual = np.where([m.window == members[0].window for m in members], weight, 0.0)
     usual = usual / usual.sum() if usual.any() else weight  # unless the default window fits much worse than others
@@ -336,8 +346,16 @@ def _features(
                     common = data.common_sigma if other is None else 0.0
                     parts["energy_scale"] = float(np.sqrt((scales**2).sum() + common**2))
                 estimate = Estimate(float(mean[sample, k]), parts)
+                if other is None:
+                    alone[kind, component, sample] = estimate
+                elif kind == "amount" and _absent(alone[kind, component, other]):
+                    continue  # a ratio to what may not be there
                 found.append(Feature(kind if other is None else AGAINST[kind], component, sample, estimate, other))
     return tuple(found)
+
+
+def _absent(amount: Estimate) -> bool:
+    return amount.value < PRESENT * amount.sigma
 
 
 def _numbers_of(numbers: Derived, other: int | None) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -78,7 +78,7 @@ def test_all_members_are_recorded_and_vary_neither_area_nor_bands() -> None:
     assert len(set(members)) == len(members)
     assert fit.weight.sum() == pytest.approx(1.0)
     assert fit.weight.size == len(fit.members) == len(members)
-    assert {m.step for m in members} == {"erf", "arctan", "mixed"}
+    assert {m.shapes for m in members} == {("erf", "pseudo_voigt"), ("arctan", "pseudo_voigt"), ("erf", "voigt")}
     assert {m.order for m in members} == {2, 3}
 
 
