@@ -23,11 +23,11 @@ from .frames import FrameData
 from .model import LineModel
 from .stack_model import HELD, LINE, MIXED, StackModel
 
-__all__ = ["Range", "StackFit", "StackTask", "values_of_start"]
+__all__ = ["ROUGH", "Range", "StackFit", "StackTask", "values_of_start"]
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
-Range = Literal[1, 2]
+Range = Literal[1, 2, 3]
 """How far back the order of interlayers looks."""
 
 FEW = 12
@@ -48,14 +48,14 @@ ALIKE = 0.2
 UNEVEN = {"tail": (0.0, 0.01), "strain": (0.0, 0.0015)}
 """Tail (Å) and relative strain of spacings at full charge, and how well they are known."""
 
-LINE_SIGMA, MIXED_SIGMA = 0.2, 0.1
+LINE_SIGMA, MIXED_SIGMA = 0.2, 0.15
 """Relative amplitude of what the instrument's line and the mixed stack are beside their formulas."""
 
 SIZES = ("ln_layers_mixed", "ln_layers_alternating")
 STARTS = ((0.3, 0.3), (0.15, 0.75), (0.4, 0.1))
 """Orders that a fit starts from: none, blocks, empty layers that keep away from each other."""
 
-ORDER = ("p", "r", "mean_spacing")
+ORDER = ("p", "r", "p_after", "mean_spacing")
 BOUNDS = {
     "fwhm": (0.02, 0.6),
     "mixing": (0.0, 1.0),
@@ -64,6 +64,7 @@ BOUNDS = {
     "size_spread": (0.05, 0.8),
     "p": (0.01, 0.95),
     "r": (0.01, 0.97),
+    "p_after": (0.01, 0.97),
     "tail": (-0.03, 0.06),
     "strain": (-0.01, 0.01),
 }
@@ -131,6 +132,7 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
         "mean_spacing": mean_spacing,
         "p": STARTS[0][0],
         "r": STARTS[0][1],
+        "p_after": STARTS[0][0],
         "tail": 0.0,
         "strain": 0.0,
     }
@@ -195,7 +197,7 @@ class StackTask:
             Start of the shared parameters.
         present : ndarray of bool, shape (3, F)
             Stacks to fit in each frame.
-        reach : {1, 2}
+        reach : {1, 2, 3}
             Range of the order.
         again : bool
             Whether the instrument is to be found first; `values` are those of another fit otherwise.
@@ -252,6 +254,9 @@ class StackTask:
             priors["size_spread"] = known_once(SPREAD, SPREAD_SIGMA, count)
         for name in set(UNEVEN) & set(free):
             priors[name] = known_once(*UNEVEN[name], count)
+            if np.ptp(course[any_late]) > TREND_A:  # no law ties it to the charge
+                scopes[name] = Smooth(2)
+                priors[name][1][-1] = priors[name][1][0]
         for name in SIZES:  # sizes of the other stacks: known against that of the ordered ones
             more = name.replace("ln_layers", "more_layers")
             parameters.add(more, values[name] - values["ln_layers"], vary=name in free, min=-1.5, max=1.5)
@@ -263,8 +268,10 @@ class StackTask:
             parameters["mean_spacing"].set(vary=True, min=here - 0.12, max=here + 0.12)
             if np.ptp(course[any_late]) > TREND_A:  # it follows the filled one
                 scopes["mean_spacing"] = Smooth(2)
-        if reach == 1 and "p" in free:
+        if reach == 1:
             parameters["r"].set(expr="p")
+        if reach < 3:
+            parameters["p_after"].set(expr="p")
         variable = np.clip(course, course[any_late].min(), course[any_late].max()) if any_late.any() else course
         fit = fit_series(
             model,

@@ -45,7 +45,7 @@ CENTERS = 7
 
 HELD = ("center", "fwhm", "mixing")
 _SIZES = ("ln_layers", "ln_layers_mixed", "ln_layers_alternating", "size_spread")
-_SHARED = (*_SIZES, "p", "r", "mean_spacing", "filled_spacing", "tail", "strain", "charge")
+_SHARED = (*_SIZES, "p", "r", "p_after", "mean_spacing", "filled_spacing", "tail", "strain", "charge")
 LINE = tuple(f"line_{k}" for k in range(LINE_TERMS))
 MIXED = tuple(f"mixed_{k}" for k in range(MIXED_TERMS))
 """How far the instrument's line and the mixed stack differ from their formulas."""
@@ -220,10 +220,11 @@ class StackModel:
     def _stacks(self, q: FloatArray, on: FloatArray) -> list[tuple[IntArray, Stacked | None]]:
         """Return for each stack in which rows it is on, and its intensity in those."""
         sizes = [Sizes(float(np.exp(v)), float(q[0, 3])) for v in q[0, :3]]
-        p, r = float(q[0, 4]), float(q[0, 5])
-        filled = q[:, 7]
-        empty = 2.0 * q[:, 6] - filled
-        tail, strain = q[:, 8] * q[:, 10], q[:, 9] * q[:, 10]
+        p, r, p_after = (float(v) for v in q[0, 4:7])
+        after = None if p_after == p else p_after
+        filled = q[:, 8]
+        empty = 2.0 * q[:, 7] - filled
+        tail, strain = q[:, 9] * q[:, 11], q[:, 10] * q[:, 11]
         found: list[tuple[IntArray, Stacked | None]] = []
         for k in range(3):
             rows = np.flatnonzero(on[:, k] > 0.5)
@@ -234,7 +235,7 @@ class StackModel:
             elif k == 0:
                 stack = filled_only(self._layer, f, sizes[0], Uneven(tail[rows], strain[rows]))
             elif k == 1:
-                stack = mixed(self._layer, f, e, p, r, sizes[1])
+                stack = mixed(self._layer, f, e, p, r, sizes[1], after=after)
             else:
                 stack = alternating(self._layer, f, e, sizes[2], strain[rows])
             found.append((rows, stack))
@@ -245,10 +246,10 @@ class StackModel:
         rows, n = q.shape[0], self.axis.size
         columns = np.zeros((rows, len(self.linear_names), n))
         width = len(self._shape)
-        first_line = width + 14
+        first_line = width + len(_SHARED) + 3
         first_mixed = first_line + LINE_TERMS
         # of these all rows have one value
-        uniform = np.r_[: width + 6, first_line : first_mixed + MIXED_TERMS]
+        uniform = np.r_[: width + 7, first_line : first_mixed + MIXED_TERMS]
         groups = [np.arange(rows)] if (q[:, uniform] == q[0, uniform]).all() else [np.array([b]) for b in range(rows)]
         slots: dict[tuple[int, int], FloatArray] = {}
         for group in groups:
@@ -259,7 +260,7 @@ class StackModel:
             )
             more = np.einsum("k,kgn->gn", a, self._beside) if a.any() else 0.0
             seen = _Seen(seen.value + more, seen.slopes)
-            stacks = self._stacks(q[group, width : width + 11], q[group, width + 11 : width + 14])
+            stacks = self._stacks(q[group, width : first_line - 3], q[group, first_line - 3 : first_line])
             for k, (inside, stack) in enumerate(stacks):
                 if stack is None:
                     continue
@@ -274,7 +275,7 @@ class StackModel:
                 beside = (stack.value @ self._beside_wide).reshape(at.size, LINE_TERMS, n)
                 for j in range(LINE_TERMS):
                     slots.setdefault((first_line + j, k), np.zeros((rows, n)))[at] = beside[:, j]
-                for slot, values in self._slopes(k, stack, seen, q[at, width + 10]):
+                for slot, values in self._slopes(k, stack, seen, q[at, first_line - 4]):
                     slots.setdefault((slot, k), np.zeros((rows, n)))[at] = values
         for j in range(len(self.held)):
             first = first_mixed + MIXED_TERMS + 1 + len(HELD) * j
@@ -294,14 +295,15 @@ class StackModel:
         width = len(self._shape)
         found = [(i, stack.value @ slope) for i, slope in enumerate(seen.slopes)]
         found += [(width + k, stack.by_size[0] @ seen.value), (width + 3, stack.by_size[1] @ seen.value)]
-        found.append((width + 7, (stack.by_filled - stack.by_empty) @ seen.value))
+        found.append((width + 8, (stack.by_filled - stack.by_empty) @ seen.value))
         if k:
-            found.append((width + 6, 2.0 * (stack.by_empty @ seen.value)))
-        for slot, by in ((width + 8, stack.by_tail), (width + 9, stack.by_strain)):
+            found.append((width + 7, 2.0 * (stack.by_empty @ seen.value)))
+        for slot, by in ((width + 9, stack.by_tail), (width + 10, stack.by_strain)):
             if by is not None:
                 found.append((slot, charge[:, None] * (by @ seen.value)))
-        if stack.by_p is not None and stack.by_r is not None:
-            found += [(width + 4, stack.by_p @ seen.value), (width + 5, stack.by_r @ seen.value)]
+        for slot, by in ((width + 4, stack.by_p), (width + 5, stack.by_r), (width + 6, stack.by_after)):
+            if by is not None:
+                found.append((slot, by @ seen.value))
         return found
 
 

@@ -140,4 +140,5 @@ def _notes(read: StackSeries) -> tuple[str, ...]:
     ]
     single = int((~np.isin(np.arange(read.present.shape[1]), read.rows)).sum())
     missing = [] if single else ["no frames of one phase: instrument and disorder were told apart by their shape alone"]
-    return ("shares are of layers; the order of filled and empty interlayers has a range of two", *wrong, *missing)
+    order = next(w.name for w in read.compared if w.chosen).removeprefix("stacks, ")
+    return (f"shares are of layers; the order of filled and empty interlayers has a {order}", *wrong, *missing)

@@ -22,7 +22,7 @@ from .frames import FrameData
 from .line_series import LineSeries
 from .model import LineModel
 from .selection import keep_persistent
-from .stack_fit import Range, StackFit, StackTask, values_of_start
+from .stack_fit import ROUGH, Range, StackFit, StackTask, values_of_start
 from .stack_model import StackModel
 from .stacking import block_length, share_of_empty
 from .tracks import trajectory
@@ -108,18 +108,17 @@ class StackSeries:
     compared: tuple[Weighed, ...]
     events: tuple[PhaseEvent, ...]
 
-    def of_order(self, function: Callable[[float, float], float], law: float = 0.0) -> Reading:
-        """Return a function of the two probabilities, with errors; `law` is a further part of the whole one."""
-        values = self.fit.values
-        p, r = values["p"], values["r"]
-        step = 1e-5
-        slope = np.array([function(p + step, r) - function(p - step, r), function(p, r + step) - function(p, r - step)])
-        slope /= 2.0 * step
+    def of_order(self, function: Callable[[float, float, float], float], law: float = 0.0) -> Reading:
+        """Return a function of the probabilities, with errors; `law` is a further part of the whole one."""
+        names = ["p", "r", "p_after"]
+        at = np.array([self.fit.values[n] for n in names])
+        step = 1e-5 * np.eye(3)
+        slope = np.array([function(*(at + s)) - function(*(at - s)) for s in step]) / 2e-5
         sigmas = []
         for one in (self.plain, self.fit):
-            covariance = one.fit.covariance_within(["p", "r"])[-1]
+            covariance = one.fit.covariance_within(names)[-1]
             sigmas.append(float(np.sqrt(max(slope @ covariance @ slope, 0.0))))
-        return Reading(function(p, r), sigmas[0], float(np.hypot(sigmas[1], law)))
+        return Reading(function(*at), sigmas[0], float(np.hypot(sigmas[1], law)))
 
     @property
     def gain(self) -> float:
@@ -144,7 +143,8 @@ class StackSeries:
     @property
     def blocks(self) -> tuple[Reading, Reading]:
         """Mean layers of an alternating and of a filled block in the mixed stacks."""
-        return self.of_order(lambda p, r: block_length(p, r)[0]), self.of_order(lambda p, r: block_length(p, r)[1])
+        one, other = (self.of_order(lambda p, r, after, k=k: block_length(p, r, after)[k]) for k in (0, 1))  # type: ignore[misc]
+        return one, other
 
     def empty_in_all(self, frame: int) -> Reading:
         """Return the share of empty interlayers among all in a frame."""
@@ -197,16 +197,12 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
     present = _there(every, free / np.maximum(sigma, 1e-12), series.options.fit.guard.persistence)
     present[0] |= ~present.any(axis=0)
-    fits: dict[Range, StackFit] = {}
-    everything = np.arange(late.size)
-    fits[2] = task.fit(everything, asked.values, present, task.free, 2)
-    fits[1] = task.staged(fits[2].values, present, 1, again=False)
-    if fits[2].fit.chi2 > fits[1].fit.chi2:  # a range of one is a special case: another minimum was found
-        fits[2] = task.fit(everything, fits[1].values, present, task.free, 2)
+    fits = _orders(task, asked, present)
     compared = _compared(series, data, fits)
-    chosen: Range = 1 if compared[0].chosen else 2
+    chosen = next(n for n, w in zip(fits, compared, strict=False) if w.chosen)
     result, discrepancy = _with_discrepancies(fits[chosen])
     share, whole = fractions_of(*result.amounts(), np.ones(3))
+    whole = whole + _of_other_orders(fits, compared, chosen)
     absent = ~present & late
     free = np.where(absent, free, np.nan)
     limit = np.full(free.shape, np.nan)
@@ -236,6 +232,33 @@ _WAVELENGTH_OF_SETS = 1.5405929
 
 def _sd(covariance: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0)))
+
+
+def _orders(task: StackTask, asked: StackFit, present: BoolArray) -> dict[Range, StackFit]:
+    """Return the fits of orders of range one, two and three; each is a special case of the next."""
+    everything = np.arange(present.shape[1])
+    two = task.fit(everything, asked.values, present, task.free, 2)
+    one = task.staged(two.values, present, 1, again=False)
+    if two.fit.chi2 > one.fit.chi2:  # another minimum was found
+        two = task.fit(everything, one.values, present, task.free, 2)
+    apart = {**two.values, "p_after": 0.8 * two.values["p"]}
+    three = task.fit(everything, apart, present, task.free, 3, tolerances=ROUGH)
+    return {1: one, 2: two, 3: three}
+
+
+def _of_other_orders(fits: dict[Range, StackFit], compared: tuple[Weighed, ...], chosen: Range) -> FloatArray:
+    """Return what other orders change in the shares of each frame, as a covariance (F, 3, 3).
+
+    Longer ranges count in full, as no order of a finite range is the true one; shorter ones by their weight.
+    """
+    shares = {n: fractions_of(*one.amounts(), np.ones(3))[0] for n, one in fits.items()}
+    lost = {n: w.bic for n, w in zip(fits, compared, strict=False)}
+    total = np.zeros((shares[chosen].shape[1], 3, 3))
+    for n, share in shares.items():
+        weight = 1.0 if n > chosen else float(np.exp(-0.5 * (lost[n] - lost[chosen])))
+        change = (share - shares[chosen]).T
+        total += weight * change[:, :, None] * change[:, None] * (n != chosen)
+    return total
 
 
 def _beside(several: BoolArray) -> BoolArray:
@@ -284,14 +307,14 @@ def _with_discrepancies(fitted: StackFit) -> tuple[StackFit, dict[str, Discrepan
 
 
 def _compared(series: LineSeries, data: FrameData, fits: dict[Range, StackFit]) -> tuple[Weighed, ...]:
-    """Return orders of range one and two, and the lines, by BIC on the same points with the same weights."""
+    """Return orders of range one to three, and the lines, by BIC on the same points with the same weights."""
     count = int(data.use.sum())
     line = series.joint.fit
-    rows = [(f"stacks, range {n}", fits[n].fit.chi2, fits[n].fit.n_estimated) for n in (1, 2)]
+    rows = [(f"stacks, range {n}", fits[n].fit.chi2, fits[n].fit.n_estimated) for n in fits]
     misfit = float((((data.y - line.expected) * data.root_weight) ** 2).sum())
     rows.append((LINES, misfit, line.n_estimated))
     bic = [chi2 + free * float(np.log(count)) for _, chi2, free in rows]
-    best = int(np.argmin(bic[:2]))
+    best = int(np.argmin(bic[: len(fits)]))
     return tuple(Weighed(*row, bic[k], k == best) for k, row in enumerate(rows))
 
 

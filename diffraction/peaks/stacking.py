@@ -3,8 +3,8 @@
 Slabs lie one above the other; the interlayer above each is filled (spacing d_F, with guests half way up) or empty
 (d_E), and no two empty ones meet. The order has a range of two: what follows a filled interlayer depends on what came
 before it. The states are FF (filled after filled), EF (filled after empty) and E, and two probabilities rule them,
-``p = P(E | FF)`` and ``r = P(E | EF)``; r = p is a range of one. With the transitions P and the phases z_s = exp(i q
-d_s) a crystallite of N layers scatters, per layer,
+``p = P(E | FF)`` and ``r = P(E | EF)``; r = p is a range of one, a range of three tells FFF from EFF. With the
+transitions P and the phases z_s = exp(i q d_s) a crystallite of N layers scatters, per layer,
 
     I(q) = sum_s pi_s |A_s|^2 + 2 Re sum_n w_n  (pi A*) M^n A,     M = diag(z) P,     w_n = <1 - n/N>,
 
@@ -47,6 +47,12 @@ FORGOTTEN = -25.0
 
 POINTS = 16.0
 """Points of a table to the width of a peak."""
+
+SPLIT = 1e-6
+"""How far two probabilities are at least apart in a chain of range three."""
+
+DESCENT = 40
+"""Steps of the search for its eigenvalues."""
 
 NODES = 5
 """Sizes that stand for the log-normal distribution."""
@@ -150,22 +156,23 @@ class Stacked:
     by_size: FloatArray
     by_p: FloatArray | None = None
     by_r: FloatArray | None = None
+    by_after: FloatArray | None = None
     by_tail: FloatArray | None = None
     by_strain: FloatArray | None = None
 
 
-def share_of_empty(p: float, r: float) -> float:
-    """Return the share of empty interlayers of a mixed stack."""
-    return p / (2.0 * p + 1.0 - r)
+def share_of_empty(p: float, r: float, after: float | None = None) -> float:
+    """Return the share of empty interlayers of a mixed stack; see `mixed`."""
+    return 1.0 / (2.0 + (1.0 - r) * block_length(p, r, after)[1])
 
 
-def block_length(p: float, r: float) -> tuple[float, float]:
-    """Return the mean number of layers of an alternating block, and of a filled one.
+def block_length(p: float, r: float, after: float | None = None) -> tuple[float, float]:
+    """Return the mean number of layers of an alternating block, and of a filled one; see `mixed`.
 
     An alternating block is a row of pairs EF; it goes on with probability r. After it come filled layers until the
-    next empty one, with probability p each.
+    next empty one, with probability `after` for the first and p for each further one.
     """
-    return 2.0 / (1.0 - r), 1.0 / p
+    return 2.0 / (1.0 - r), 1.0 + (1.0 - (p if after is None else after)) / p
 
 
 @dataclass(frozen=True)
@@ -304,8 +311,41 @@ def alternating(
     )
 
 
-def mixed(layer: Layer, filled: FloatArray, empty: FloatArray, p: float, r: float, sizes: Sizes) -> Stacked:
-    """Return the intensity of stacks in the order that `p` and `r` (both between 0 and 1) rule.
+@dataclass(frozen=True)
+class _Chain:
+    """The order of interlayers: eigenvalues and eigenvectors of M, shares of the states, what a probability moves.
+
+    The states are FFF, EFF, EF and E (range three), or FF, EF and E.
+
+    Attributes
+    ----------
+    eigen : ndarray, shape (S, B, G)
+    right, left : ndarray, shape (S, S, B, G)
+        Component, eigenvalue; the last component is that of E.
+    shares : ndarray, shape (S,)
+    moves : dict of str to (int, int, ndarray)
+        For each probability: the state that it leads on from, the state that it leads to if not to E, and the slopes of
+        the shares.
+    """
+
+    eigen: ComplexArray
+    right: ComplexArray
+    left: ComplexArray
+    shares: FloatArray
+    moves: dict[str, tuple[int, int, FloatArray]]
+
+
+def mixed(
+    layer: Layer,
+    filled: FloatArray,
+    empty: FloatArray,
+    p: float,
+    r: float,
+    sizes: Sizes,
+    *,
+    after: float | None = None,
+) -> Stacked:
+    """Return the intensity of stacks in the order that probabilities rule, each between 0 and 1.
 
     Parameters
     ----------
@@ -315,23 +355,23 @@ def mixed(layer: Layer, filled: FloatArray, empty: FloatArray, p: float, r: floa
     p, r : float
         P(E | FF) and P(E | EF).
     sizes : Sizes
+    after : float, optional
+        P(E | EFF) where the order has a range of three; p is then P(E | FFF).
     """
     q, slab, (amplitude, slope) = layer.q, layer.slab, layer.filled(filled)
     z_f, z_e = np.exp(1j * q * filled[:, None]), np.exp(1j * q * empty[:, None])
-    eigen, right, left = _eigen(z_f, z_e / z_f, p, r)
+    chain = _range_two(z_f, z_e / z_f, p, r) if after is None else _range_three(z_f, z_e / z_f, (p, after, r))
+    eigen, right, left = chain.eigen, chain.right, chain.left
     f, f_slope, f_size = sizes.decay(eigen)
-    away = 2.0 * p + 1.0 - r
-    states = np.array([1.0 - r, p, p]) / away  # shares of FF, EF and E
-    by_p, by_r = np.array([-2.0 * (1.0 - r), 1.0 - r, 1.0 - r]) / away**2, np.array([-2.0 * p, p, p]) / away**2
 
     def onto(shares: FloatArray, above_filled: ComplexArray, above_empty: FloatArray | float) -> ComplexArray:
-        """Return (shares * amplitudes) . right for every eigenvalue, shape (3, B, G)."""
-        product: ComplexArray = above_filled * (shares[0] * right[0] + shares[1] * right[1])
-        product += (shares[2] * above_empty) * right[2]
+        """Return (shares * amplitudes) . right for every eigenvalue, shape (S, B, G)."""
+        product: ComplexArray = above_filled * np.tensordot(shares[:-1], right[:-1], 1)
+        product += (shares[-1] * above_empty) * right[-1]
         return product
 
-    conj = np.conj(amplitude)
-    begin, end = onto(states, conj, slab), amplitude * (left[0] + left[1]) + slab * left[2]
+    conj, of_filled = np.conj(amplitude), left[:-1].sum(axis=0)
+    begin, end = onto(chain.shares, conj, slab), amplitude * of_filled + slab * left[-1]
     through = f * end
     pairs = _divided(eigen, f, f_slope)
 
@@ -340,34 +380,30 @@ def mixed(layer: Layer, filled: FloatArray, empty: FloatArray, p: float, r: floa
         total: ComplexArray = (begin * x * (pairs * (end * y)).sum(axis=1)).sum(axis=0)
         return total
 
-    by_e = 1j * q * moved(left[2], eigen * right[2])
+    by_e = 1j * q * moved(left[-1], eigen * right[-1])
     by_f = 1j * q * (begin * f_slope * eigen * end).sum(axis=0) - by_e
-    by_f += (onto(states, np.conj(slope), 0.0) * through + begin * f * slope * (left[0] + left[1])).sum(axis=0)
-    step = z_f * (right[2] - right[0])
+    by_f += (onto(chain.shares, np.conj(slope), 0.0) * through + begin * f * slope * of_filled).sum(axis=0)
     square = np.abs(amplitude) ** 2
-    both = (square, square, np.broadcast_to(slab * slab, square.shape))
 
     def local(shares: FloatArray) -> FloatArray:
-        return np.asarray(sum(c * v for c, v in zip(shares, both, strict=True)))
+        return np.asarray(shares[:-1].sum() * square + shares[-1] * slab * slab)
 
-    def with_shares(change: FloatArray, x: ComplexArray) -> FloatArray:
-        chained = (onto(change, conj, slab) * through).sum(axis=0) + moved(x, step)
-        return np.asarray(local(change) + 2.0 * chained.real)
-
+    by = {}
+    for name, (state, stays, change) in chain.moves.items():
+        chained = (onto(change, conj, slab) * through).sum(axis=0)
+        chained += moved(left[state], z_f * (right[-1] - right[stays]))
+        by[name] = np.asarray(local(change) + 2.0 * chained.real)
     return Stacked(
-        local(states) + 2.0 * (begin * through).sum(axis=0).real,
-        (1.0 - states[2]) * 2.0 * (conj * slope).real + 2.0 * by_f.real,
+        local(chain.shares) + 2.0 * (begin * through).sum(axis=0).real,
+        (1.0 - chain.shares[-1]) * 2.0 * (conj * slope).real + 2.0 * by_f.real,
         2.0 * by_e.real,
         2.0 * (begin * f_size * end).sum(axis=1).real,
-        with_shares(by_p, left[0]),
-        with_shares(by_r, left[1]),
+        **by,
     )
 
 
-def _eigen(
-    z_f: ComplexArray, ratio: ComplexArray, p: float, r: float
-) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
-    """Return eigenvalues (3, B, G), right and left eigenvectors (component, eigenvalue, B, G) of the chain's matrix.
+def _range_two(z_f: ComplexArray, ratio: ComplexArray, p: float, r: float) -> _Chain:
+    """Return the chain of FF, EF and E.
 
     In units of z_f the eigenvalues m solve m^3 - (1 - p) m^2 - r t m + t (r - p) = 0 with t = z_e / z_f (Cardano).
     """
@@ -381,11 +417,57 @@ def _eigen(
     apart = m + a
     right = np.stack([np.full_like(m, p), m * apart / ratio, apart])
     left = np.stack([np.broadcast_to((1.0 - r) * ratio, m.shape), ratio * apart, m * apart])
-    return z_f * m, right, left / (left * right).sum(axis=0)
+    away = 2.0 * p + 1.0 - r
+    shares = np.array([1.0 - r, p, p]) / away
+    by_p, by_r = np.array([-2.0 * (1.0 - r), 1.0 - r, 1.0 - r]) / away**2, np.array([-2.0 * p, p, p]) / away**2
+    moves = {"by_p": (0, 0, by_p), "by_r": (1, 0, by_r)}
+    return _Chain(z_f * m, right, left / (left * right).sum(axis=0), shares, moves)
+
+
+def _range_three(z_f: ComplexArray, ratio: ComplexArray, chances: tuple[float, float, float]) -> _Chain:
+    """Return the chain of FFF, EFF, EF and E.
+
+    The eigenvalues are those of a quartic, found by Durand's and Kerner's simultaneous iteration.
+    """
+    p, after, r = chances
+    if abs(after - p) < SPLIT:  # the chain of range two has one eigenvalue less
+        after = p + SPLIT
+    go, goes, goes_1 = 1.0 - p, 1.0 - after, 1.0 - r
+    terms = (
+        -go + 0.0 * ratio,
+        -r * ratio,
+        -(goes_1 * after - r * go) * ratio,
+        -goes_1 * (goes * p - after * go) * ratio,
+    )
+    small = -terms[3] / terms[2]
+    m = np.concatenate([_range_two(np.ones_like(z_f), ratio, p, r).eigen, small[None]])
+    for _ in range(DESCENT):
+        value = (((m + terms[0]) * m + terms[1]) * m + terms[2]) * m + terms[3]
+        others = np.stack([np.prod([m[k] - m[j] for j in range(4) if j != k], axis=0) for k in range(4)])
+        change = value / np.where(np.abs(others) < 1e-14, 1e-14, others)
+        m = m - change
+        if np.abs(change).max() < 1e-13:
+            break
+    apart = m - go
+    right = np.stack([p * m, goes * p + after * apart, m * m * apart / ratio, m * apart])
+    ones = np.ones_like(m)
+    left = np.stack([goes * goes_1 * ratio * ones, goes_1 * ratio * apart, ratio * m * apart, m * m * apart])
+    runs = 2.0 + goes_1 * (1.0 + goes / p)
+    each = np.array([goes_1 * goes / p, goes_1, 1.0, 1.0])
+
+    def slope(of_each: list[float], of_runs: float) -> FloatArray:
+        return np.asarray(np.array(of_each) / runs - each * (of_runs / runs**2))
+
+    moves = {
+        "by_p": (0, 0, slope([-goes_1 * goes / p**2, 0.0, 0.0, 0.0], -goes_1 * goes / p**2)),
+        "by_after": (1, 0, slope([-goes_1 / p, 0.0, 0.0, 0.0], -goes_1 / p)),
+        "by_r": (2, 1, slope([-goes / p, -1.0, 0.0, 0.0], -(1.0 + goes / p))),
+    }
+    return _Chain(z_f * m, right, left / (left * right).sum(axis=0), each / runs, moves)
 
 
 def _divided(eigen: ComplexArray, f: ComplexArray, slope: ComplexArray) -> ComplexArray:
-    """Return the divided differences of f between eigenvalues, its slope on the diagonal, shape (3, 3, B, G)."""
+    """Return the divided differences of f between eigenvalues, its slope on the diagonal, shape (S, S, B, G)."""
     apart = eigen[:, None] - eigen[None]
     near = np.abs(apart) < 1e-7
     middle = np.broadcast_to(slope[:, None], apart.shape)

@@ -134,3 +134,37 @@ def test_uneven_stacks_scatter_as_the_mean_over_their_spacings() -> None:
     mean = filled_only(LAYER, drawn, SIZES).value.mean(axis=0)
     formula = filled_only(LAYER, FILLED[:1], SIZES, Uneven(np.array([0.012]), np.array([0.002]))).value[0]
     assert np.allclose(formula, mean, atol=0.04 * mean.max())
+
+
+def sampled_far(p: float, after: float, r: float, count: int, layers: int) -> NDArray[np.bool_]:
+    rng = np.random.default_rng(6)
+    empty = np.zeros((count, layers + 200), bool)
+    for j in range(3, empty.shape[1]):
+        chance = np.where(empty[:, j - 2], r, np.where(empty[:, j - 3], after, p))
+        empty[:, j] = rng.random(count) < np.where(empty[:, j - 1], 0.0, chance)
+    return empty[:, 200:]
+
+
+def test_an_order_of_range_three_is_that_of_stacks_drawn_layer_by_layer() -> None:
+    p, after, r = 0.3, 0.05, 0.6
+    stacks = sampled_far(p, after, r, 3000, 40)
+    each = amplitudes(stacks, FILLED[0], EMPTY[0])
+    formula = mixed(LAYER, FILLED, EMPTY, p, r, Sizes(40.0, 1e-9), after=after).value[0]
+    error = each.std(axis=0) / np.sqrt(len(each))
+    assert (np.abs(formula - each.mean(axis=0)) < 4.5 * error + 1e-3 * formula.max()).all()
+    assert stacks.mean() == pytest.approx(share_of_empty(p, r, after), abs=0.004)
+    two = mixed(LAYER, FILLED, EMPTY, 0.2, r, SIZES).value
+    assert np.allclose(mixed(LAYER, FILLED, EMPTY, 0.2, r, SIZES, after=0.2).value, two, rtol=1e-4)
+
+
+def test_derivatives_of_an_order_of_range_three_are_those_of_the_intensity() -> None:
+    def shape(filled: FloatArray, empty: FloatArray, p: float, r: float, after: float) -> Stacked:
+        return mixed(LAYER, filled, empty, p, r, SIZES, after=after)
+
+    at = (FILLED, EMPTY, 0.3, 0.6, 0.1)
+    found = shape(*at)
+    for k, analytic in enumerate((found.by_filled, found.by_empty, found.by_p, found.by_r, found.by_after)):
+        assert analytic is not None
+        up, down = ([v + s * 1e-6 * (i == k) for i, v in enumerate(at)] for s in (1, -1))
+        numeric = (shape(*up).value - shape(*down).value) / 2e-6
+        assert np.allclose(analytic, numeric, atol=2e-5 * np.abs(numeric).max()), k
