@@ -27,7 +27,7 @@ from .stack_model import StackModel
 from .stacking import block_length, share_of_empty
 from .tracks import trajectory
 
-__all__ = ["LINES", "Reading", "StackSeries", "Weighed", "read_stacks"]
+__all__ = ["LINES", "Reading", "StackSeries", "Weighed", "keep_likely", "read_stacks"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -195,7 +195,7 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     asked_gls, _ = _with_discrepancies(asked)
     free, covariance = fractions_of(*asked_gls.amounts(), np.ones(3))
     sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
-    present = _there(every, free / np.maximum(sigma, 1e-12), series.options.fit.guard.persistence)
+    present = keep_likely(every, free / np.maximum(sigma, 1e-12), series.options.fit.guard.persistence)
     present[0] |= ~present.any(axis=0)
     fits = _orders(task, asked, present)
     compared = _compared(series, data, fits)
@@ -267,7 +267,7 @@ def _beside(several: BoolArray) -> BoolArray:
     return np.asarray(np.convolve(several, np.ones(2 * by + 1))[by : by + several.size] > 0.5)
 
 
-def _there(every: BoolArray, significance: FloatArray, persistence: int) -> BoolArray:
+def keep_likely(every: BoolArray, significance: FloatArray, persistence: int) -> BoolArray:
     """Return where stacks are: beyond doubt in some frames that follow each other, and likely in those beside."""
     sure = keep_persistent(every & (significance > SIGNIFICANT), persistence)
     likely = every & (significance > LIKELY)

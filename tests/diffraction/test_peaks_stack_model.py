@@ -1,0 +1,81 @@
+"""Columns of the model of stacks: what may be added to line and order makes no intensity, and slopes are slopes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layerscope.diffraction.peaks.components import lco_003
+from layerscope.diffraction.peaks.lines import DiffractionLine
+from layerscope.diffraction.peaks.stack_freedom import LINE_TERMS, MIXED_TERMS
+from layerscope.diffraction.peaks.stack_model import LINE, MIXED, StackModel
+from layerscope.diffraction.peaks.stack_series import keep_likely
+from layerscope.diffraction.radiation import tube_radiation
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+AXIS = np.arange(16.8, 21.21, 0.04)
+VALUES = {
+    "fwhm": 0.08,
+    "mixing": 0.4,
+    "axial": 0.02,
+    "ln_layers": 5.0,
+    "ln_layers_mixed": 4.9,
+    "ln_layers_alternating": 4.8,
+    "size_spread": 0.3,
+    "p": 0.15,
+    "r": 0.7,
+    "p_after": 0.1,
+    "mean_spacing": 4.52,
+    "filled_spacing": 4.70,
+    "tail": 0.004,
+    "strain": 0.001,
+    "charge": 0.8,
+    "course": 4.701,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> StackModel:
+    stacking = lco_003().stacking
+    assert stacking is not None
+    return StackModel(stacking, DiffractionLine(tube_radiation("Cu")), AXIS, width=0.08, mixing=0.4)
+
+
+def columns(model: StackModel, changes: dict[str, float]) -> FloatArray:
+    values = {**VALUES, **dict.fromkeys((*LINE, *MIXED), 0.0), **changes}
+    q = np.array([[values.get(n, 1.0) for n in model.nonlinear_names]])
+    return model.basis(AXIS[None], q, derivatives=False).columns[0, :3]
+
+
+def test_what_is_added_to_the_line_and_to_the_order_makes_no_intensity(model: StackModel) -> None:
+    plain = columns(model, {})
+    for k in (0, 1, LINE_TERMS - 1):
+        changed = columns(model, {f"line_{k}": 0.2})
+        assert not np.allclose(changed, plain, rtol=1e-3)
+        assert changed.sum(axis=1) == pytest.approx(plain.sum(axis=1), rel=0.01)
+    for k in (0, MIXED_TERMS - 1):
+        changed = columns(model, {f"mixed_{k}": 0.1})
+        assert np.array_equal(changed[[0, 2]], plain[[0, 2]])
+        assert changed[1].sum() == pytest.approx(plain[1].sum(), rel=2e-3)
+
+
+def test_slopes_of_the_columns_are_those_of_the_columns(model: StackModel) -> None:
+    values = {**VALUES, **{n: 0.03 * (-1) ** k for k, n in enumerate((*LINE, *MIXED))}}
+    q = np.array([[values.get(n, 1.0) for n in model.nonlinear_names]])
+    looked_at = {"p", "p_after", "mean_spacing", "filled_spacing", "tail", "strain", "line_2", "mixed_3"}
+    for term in model.basis(AXIS[None], q).derivatives:
+        if model.nonlinear_names[term.parameter] not in looked_at:
+            continue
+        up, down = q.copy(), q.copy()
+        up[0, term.parameter] += 1e-6
+        down[0, term.parameter] -= 1e-6
+        ends = [model.basis(AXIS[None], one, derivatives=False).columns[0, term.column] for one in (up, down)]
+        numeric = (ends[0] - ends[1]) / 2e-6
+        name = model.nonlinear_names[term.parameter]
+        assert np.allclose(term.values[0], numeric, atol=0.01 * max(np.abs(numeric).max(), 1e-4)), (name, term.column)
+
+
+def test_a_stack_that_is_likely_is_kept_beside_frames_that_hold_it_for_sure_and_nowhere_else() -> None:
+    significance = np.array([[0.2, 1.5, 0.1, 1.4, 1.8, 5.0, 6.0, 2.0, 0.5, 2.0]])
+    every = np.ones(significance.shape, bool)
+    assert keep_likely(every, significance, 2)[0].tolist() == [False] * 3 + [True] * 5 + [False] * 2
