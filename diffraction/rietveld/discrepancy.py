@@ -23,7 +23,7 @@ from .result import Estimate, PhaseResult, RietveldResult
 
 __all__ = ["discrepancy_of", "with_discrepancy"]
 
-POOLED = 8
+POOLED = 4
 """Most patterns of a series that the discrepancy is taken from."""
 
 
