@@ -25,7 +25,7 @@ __all__ = ["LineErrors", "with_line_discrepancy"]
 
 IntArray = NDArray[np.intp]
 
-STRUCTURED = 2.5
+STRUCTURED = 3.0
 """Standard errors by which reduced chi-square, or products of neighbouring residuals, must exceed those of noise."""
 
 NEIGHBOURS = 4
