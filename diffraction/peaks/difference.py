@@ -38,9 +38,11 @@ class SampleDifference:
     mean_structure_sigma : float
         Error of the mean from the intensities per weight: the same in all frames, it does not average out.
     significance : float
-        Mean over its standard error, both parts together.
+        Mean over its standard error, all parts together.
     p_value : float
         Two-sided, of no difference.
+    model_sigma, mean_model_sigma : ndarray, shape (m,), float
+        Errors from wrong shapes of lines, of each frame and of the mean; 0 where nothing is known of any.
     """
 
     names: tuple[str, ...]
@@ -53,10 +55,35 @@ class SampleDifference:
     mean_structure_sigma: float
     significance: float
     p_value: float
+    model_sigma: FloatArray
+    mean_model_sigma: float
 
 
 def total_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
-    """Return the covariance of the summed weight fraction of some phases between all frames, shape (F, F)."""
+    """Return the covariance of the summed weight fraction of some phases between all frames, shape (F, F).
+
+    A wrong shape is wrong alike in all frames of a sample: means over frames do not make its part smaller.
+    """
+    counting, model = _covariance_parts(series, names)
+    return counting + np.multiply.outer(model, model)
+
+
+def _covariance_parts(series: LineSeries, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """Return the covariance that the counts bring to a total (F, F), and its errors from wrong shapes (F,)."""
+    covariance = _fitted_covariance(series, names)
+    if series.counting is None:
+        return covariance, np.zeros(len(covariance))
+    rows = series.rows_of(names).astype(float)
+    whole = np.nan_to_num(series.total(names)[1]) ** 2
+    counts = np.einsum("k,fkl,l->f", rows, np.nan_to_num(series.counting.weight_fraction), rows)
+    counts = np.clip(counts, 0.0, whole)
+    diagonal = np.diag(covariance)
+    scale = np.sqrt(np.where(diagonal > 0, counts / np.where(diagonal > 0, diagonal, 1.0), 0.0))
+    return scale[:, None] * covariance * scale, np.sqrt(whole - counts)
+
+
+def _fitted_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
+    """Return the covariance of a total between frames as the fit has it, shape (F, F)."""
     fit = series.joint.fit
     factor = series.factors
     chosen = series.rows_of(names).astype(float)
@@ -124,7 +151,10 @@ def compare_totals(
         mixer[i, order[j]] += t
     total_a, total_b = (np.nan_to_num(one.total(names)[0]) for one in (first, second))
     difference = total_a[at] - mixer @ total_b
-    covariance = total_covariance(first, names)[np.ix_(at, at)] + mixer @ total_covariance(second, names) @ mixer.T
+    (counts_a, model_a), (counts_b, model_b) = (_covariance_parts(one, names) for one in (first, second))
+    covariance = counts_a[np.ix_(at, at)] + mixer @ counts_b @ mixer.T
+    shapes = np.stack([model_a[at], mixer @ model_b])  # alike in all frames of a sample
+    model, mean_model = np.hypot(*shapes), float(np.hypot(*shapes.mean(axis=1)))
     mean, mean_sigma = float(difference.mean()), float(np.sqrt(max(covariance.mean(), 0.0)))
     slope = _factor_slope(first, names)[at] - mixer @ _factor_slope(second, names)
     components = first.options.components
@@ -132,7 +162,7 @@ def compare_totals(
     structure = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slope, relative, slope), 0.0))
     common = slope.mean(axis=0)
     mean_structure = float(np.sqrt(max(float(common @ relative @ common), 0.0)))
-    whole = float(np.hypot(mean_sigma, mean_structure))
+    whole = float(np.sqrt(mean_sigma**2 + mean_structure**2 + mean_model**2))
     z = mean / whole if whole > 0 else float("nan")
     return SampleDifference(
         tuple(names),
@@ -145,6 +175,8 @@ def compare_totals(
         mean_structure,
         z,
         float(2 * stats.norm.sf(abs(z))),
+        model,
+        mean_model,
     )
 
 

@@ -16,7 +16,7 @@ from layerscope.runs.pipeline import RunContext
 
 from ..frames import FrameSeries, FrameStack
 from .difference import SampleDifference, compare_totals
-from .quantities import COUNTING, STRUCTURE, label_of, namings, total_label
+from .quantities import COUNTING, MODEL, STRUCTURE, label_of, namings, total_label
 from .recipe import ComparisonTable
 from .series import LineSeries
 
@@ -55,13 +55,11 @@ def difference_record(table: ComparisonTable, context: RunContext, first: Analys
     _same_components(table, first, second)
     found = _compared(table, first.result, second.result)
     label = total_label(first.result, table.phases)
-    rows: list[Quantity | None] = [
-        _difference(found.mean, found.mean_sigma, found.mean_structure_sigma, f"{label}, mean")
-    ]
+    rows: list[Quantity | None] = [_mean(found, f"{label}, mean")]
     for k, volts in enumerate(found.voltage_V):
-        parts = float(found.difference[k]), float(found.sigma[k]), float(found.structure_sigma[k])
-        rows.append(_difference(*parts, f"{label} at {volts:.4f} V"))
-    spread = math.hypot(found.mean_sigma, found.mean_structure_sigma)
+        parts = float(found.sigma[k]), float(found.structure_sigma[k]), float(found.model_sigma[k])
+        rows.append(_difference(float(found.difference[k]), parts, f"{label} at {volts:.4f} V"))
+    spread = math.hypot(found.mean_sigma, found.mean_structure_sigma, found.mean_model_sigma)
     largest = int(np.abs(found.difference).argmax())
     low, high = float(found.voltage_V.min()), float(found.voltage_V.max())
     p_value = "p < 1e-300" if found.p_value < 1e-300 else f"p = {found.p_value:.2g}"
@@ -120,8 +118,8 @@ def _for_each_naming(table: ComparisonTable, context: RunContext, first: Analyse
             found = _compared(table, one, other)
             name = f"naming {i} of {first.series.sample}, {j} of {second.series.sample}"
             both = first.result.labellings[i - 1].probability * second.result.labellings[j - 1].probability
-            spread = math.hypot(found.mean_sigma, found.mean_structure_sigma)
-            rows.append(_difference(found.mean, found.mean_sigma, found.mean_structure_sigma, f"{label}, mean, {name}"))
+            spread = math.hypot(found.mean_sigma, found.mean_structure_sigma, found.mean_model_sigma)
+            rows.append(_mean(found, f"{label}, mean, {name}"))
             told.append(f"{found.mean:+.3f}({spread:.3f}) with a probability of {both:.2f}")
     notes = (
         "which phase some lines are is not certain: there is one mean for each pair of namings, and none is the result",
@@ -156,7 +154,11 @@ def _record(
     )
 
 
-def _difference(value: float, counting: float, structure: float, component: str) -> Quantity | None:
-    budget = {COUNTING: counting, STRUCTURE: structure}
+def _mean(found: SampleDifference, component: str) -> Quantity | None:
+    return _difference(found.mean, (found.mean_sigma, found.mean_structure_sigma, found.mean_model_sigma), component)
+
+
+def _difference(value: float, parts: tuple[float, float, float], component: str) -> Quantity | None:
+    budget = {n: part for n, part in zip((COUNTING, STRUCTURE, MODEL), parts, strict=True) if n != MODEL or part > 0}
     name = "phase.total_fraction_difference"
-    return measured(name, value, math.hypot(counting, structure), "1", component, budget=budget)
+    return measured(name, value, math.hypot(*parts), "1", component, budget=budget)

@@ -226,6 +226,7 @@ def _result(
     time: FloatArray,
     voltage: FloatArray | None,
 ) -> LineSeries:
+    found = replace(found, joint=_positive(found.joint))
     joint = found.joint
     fit, lines = joint.fit, joint.names
     state = replace(state, model=replace(state.model, shape=joint.shape))
@@ -315,6 +316,13 @@ def _errors(found: LineErrors, on: BoolArray) -> list[Counting]:
 def _rows_of(errors: Counting, k: NDArray[np.intp], on: BoolArray) -> Counting:
     area = errors.area[:, k][:, :, k] * on
     return Counting(area, errors.position[k], errors.fwhm[k], area, area)
+
+
+def _positive(joint: JointFit) -> JointFit:
+    """Return a fit without the lines whose amount is not positive in a frame that holds others."""
+    amount = np.stack([joint.fit.value(f"{n}_area") for n in joint.names])
+    present = joint.present & (amount > 0)
+    return replace(joint, present=np.where(present.any(axis=0), present, joint.present))
 
 
 def _phase_events(

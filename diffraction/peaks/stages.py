@@ -254,7 +254,6 @@ def settled_fit(
         empty = ~present.any(axis=0)
         present[:, empty] = joint.present[:, empty]
         joint = fit_final(state, names, present, courses, sets)
-    joint = replace(joint, present=joint.present & ~_indistinct(joint)[0])
     return joint, merged & ~joint.present
 
 

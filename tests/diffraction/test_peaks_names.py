@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from layerscope.diffraction.peaks.bragg import d_from_two_theta
 from layerscope.diffraction.peaks.components import ComponentSet, available_sets, component_set, lco_003, read_set
+from layerscope.diffraction.peaks.difference import compare_totals
 from layerscope.diffraction.peaks.frames import FrameData
 from layerscope.diffraction.peaks.joint import fit_joint
+from layerscope.diffraction.peaks.line_series import Counting
 from layerscope.diffraction.peaks.lines import DiffractionLine
 from layerscope.diffraction.peaks.model import LineModel, LineShape
 from layerscope.diffraction.peaks.names import CERTAIN_NAME, OTHER, LineCourse, name_lines
@@ -192,6 +194,18 @@ def test_an_amount_that_is_clear_and_yet_left_out_is_said(tailed):
     said = frame_flags(replace(found, free_fraction=free, free_sigma=sigma), frame)
     assert any(flag.startswith("PHASE_BY_PERSISTENCE") for flag in said)
     assert not any(flag.startswith("PHASE_BY_PERSISTENCE") for flag in frame_flags(found, 0))
+
+
+def test_what_a_wrong_shape_brings_to_a_difference_does_not_average_out(tailed):
+    """Half of the variance from shapes: of the mean over frames it is as large as of a frame, that of counts is not."""
+    found = tailed[1]
+    whole = found.weight_fraction_covariance
+    halved = Counting(found.area_covariance, found.position_sigma, found.fwhm_sigma, whole, 0.5 * whole)
+    parted = compare_totals(replace(found, counting=halved), replace(found, counting=halved), names=("IG", "H13"))
+    of_one = np.nan_to_num(found.total(("IG", "H13"))[1])
+    np.testing.assert_allclose(np.hypot(parted.sigma, parted.model_sigma), np.sqrt(2) * of_one, rtol=1e-6, atol=1e-9)
+    assert parted.mean_model_sigma == pytest.approx(of_one.mean(), rel=1e-6)  # sqrt(2) from two, sqrt(1/2) a part
+    assert parted.mean_model_sigma > 1.5 * parted.mean_sigma
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
