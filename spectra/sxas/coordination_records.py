@@ -29,6 +29,8 @@ __all__ = ["KnownReference", "coordination_outputs", "known_reference"]
 
 ELECTRON_YIELDS = ("tey", "aey", "pey")
 FOUR = "four-coordinate"
+SEEN = 3.0
+"""Standard errors by which saturation must be above zero for pi* over the total to be left out."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,14 @@ def _record(
     electron = sample.reduced.spectrum.mode in ELECTRON_YIELDS
     flags = (*fit.flags, *derived_flags({"": sample.flags}), *(("SURFACE_ONLY",) if electron else ()))
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in fit.weights.items())
+    saturates = fit.lost.value > SEEN * fit.lost.sigma
+    notes = [f"mixtures of references by AICc: {weights}"]
+    if saturates:
+        notes.append("the signal saturates: pi* over the total, which saturation bends, is not stated")
     quantities = [
         _quantity("coordination.fraction", fit.n4, FOUR),
         _quantity("coordination.saturation", fit.lost, None),
-        _by_ratio(sample, references, table),
+        None if saturates else _by_ratio(sample, references, table),
     ]
     found = quality_of(fit.best, ())
     return context.record(
@@ -113,7 +119,7 @@ def _record(
         method=COORDINATION,
         quantities=some(quantities),
         quality=found.model_copy(update={"flags": tuple(dict.fromkeys(flags))}),
-        notes=(f"mixtures of references by AICc: {weights}",),
+        notes=tuple(notes),
     )
 
 
