@@ -16,7 +16,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from layerscope.spectra.xps.choices import ambiguous, shape_doubted, with_choices
+from layerscope.spectra.xps.choices import ambiguous, shape_doubted, widths_doubted, with_choices
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.regionfit import fit_region
 from layerscope.spectra.xps.regionresult import RegionData
@@ -120,7 +120,7 @@ def judged(block: str, top: float, n: int, spread: float) -> tuple[np.ndarray, f
             print(f"{block}, {top:g} counts, profile {seed}: {error}")
             continue
         values, sigma = fit.shares[0], fit.share_sigma
-        warned = status_of(fit.fit.flags()) != "ok" or ambiguous(fit) or shape_doubted(fit)
+        warned = status_of(fit.fit.flags()) != "ok" or ambiguous(fit) or shape_doubted(fit) or widths_doubted(fit)
         found.append(np.stack([(values - SHARES).ravel(), sigma.ravel(), np.full(SHARES.size, float(warned))]))
     return np.concatenate(found, axis=1), (time.process_time() - clock) / n
 

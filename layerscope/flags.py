@@ -224,6 +224,14 @@ _LIST = (
         threshold=0.95,
         of_series=True,
     ),
+    Flag(
+        "OTHER_WIDTHS",
+        "widths that are less alike than stated fit better (probability above {threshold}) and change a share by more "
+        "than its error; that is part of the error, see the alternatives",
+        "state how alike the widths are (like_spread), or give each its own",
+        threshold=0.7,
+        of_series=True,
+    ),
     _note("NOT_DETECTED", "the amount is not above zero beyond its error: it has an upper limit", "use the limit"),
     _note("NOT_DETECTED_SHAPE_HELD", "too weak for a shape of its own, which was held", "nothing"),
     Flag("NEGATIVE_FRACTION", "the mean amount lies far below zero: the model is wrong", "check the components"),

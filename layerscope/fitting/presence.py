@@ -34,10 +34,12 @@ Priors = Mapping[str, tuple[FloatArray, FloatArray]]
 FALSE_ALARMS = 0.05  # share of profiles without the line in which it may be called present
 NEVER = 4.0  # fall of chi2 below which no line is called present: less than any threshold found
 ALWAYS = 60.0  # and above which one is: three times the highest threshold found
+CLEARLY = 120.0  # fall of chi2 from one start each above which no other start is tried
 FIRST = 20  # repetitions after which it may be clear
 #: A chi2 to a hundredth is enough.
 ROUGH = Tolerances(reduction=1e-5, step=1e-3, max_iterations=40, weights=1e-3, retries=False)
 ENOUGH = 8  # repetitions with a larger fall after which the line is called absent
+FAR = 10.0  # fall of chi2 above the largest of the first repetitions from which on it is called present
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def presence(
     -------
     Presence
     """
+    if smaller.chi2 - larger.chi2 > CLEARLY:
+        return Presence(smaller.chi2 - larger.chi2, 0.0, 0)
     own = known_priors(larger)
     gain = float(_gain(larger, smaller, places, smaller.y[None], own)[0])
     if gain < NEVER or gain > ALWAYS:
@@ -108,7 +112,7 @@ def presence(
         priors = {name: (known.get(name, value[None]), sigma) for name, (value, sigma) in own.items()}
         falls += list(_gain(larger, smaller, places, np.stack([y for y, _ in drawn]), priors))
         larger_falls = int(np.sum(np.array(falls) >= gain))
-        if larger_falls >= ENOUGH:
+        if larger_falls >= ENOUGH or gain > max(falls) + FAR:
             break
     return Presence(gain, (larger_falls + 1) / (len(falls) + 1), len(falls))
 

@@ -3,14 +3,13 @@
 Where lines overlap, amounts cannot be negative, or levels shift by an unknown amount, the misfit is no parabola within
 a standard error, and errors from its curvature do not cover. Here shared parameters are drawn from t distributions that
 adapt to what was found before, every draw weighted by the likelihood with amounts and the patterns' own parameter
-integrated (`marginal.py`); own parameters and amounts follow given each draw. A parameter of each pattern may have a
-prior of its own: normal about zero with a common width, which is drawn too.
+integrated (`marginal.py`); own parameters and amounts follow given each draw. How alike parameters are may be drawn too
+(`spreads.py`).
 
 References
 ----------
 Cappe, O. et al. (2004). J. Comput. Graph. Stat. 13, 907-929. doi:10.1198/106186004X12803 (population Monte Carlo)
 Cornuet, J.-M. et al. (2012). Scand. J. Stat. 39, 798-812. doi:10.1111/j.1467-9469.2011.00756.x (weights of all rounds)
-Chung, Y. et al. (2013). Psychometrika 78, 685-709. doi:10.1007/s11336-013-9328-2 (widths that are not zero)
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ from scipy.special import logsumexp, ndtr
 from layerscope.errors import FitError
 from layerscope.fitting.marginal import Marginal
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
+from layerscope.fitting.spreads import Alike, CommonWidth
 from layerscope.flags import threshold
 
-__all__ = ["CommonWidth", "SampledFit", "central", "normality", "sample"]
+__all__ = ["SampledFit", "central", "normality", "sample"]
 
 FloatArray = NDArray[np.float64]
 
@@ -48,41 +48,16 @@ FOLLOWS_TO = 5.0  # below the highest: common widths that do not count
 FOLLOWS = 0.05  # error of the logarithm of its integral, for each pattern, that is good enough
 LOWEST = -1e100  # logarithm of a likelihood that is no number
 AT_ONCE = 64  # draws that are worked out together
-WIDTHS = 24  # of the common prior that are weighed
-
-
-@dataclass(frozen=True)
-class CommonWidth:
-    """A parameter of each pattern that lies about zero with a width that all patterns share.
-
-    Attributes
-    ----------
-    name : str
-    scale : float
-        Of the prior of the width, in the parameter's unit: a Maxwell distribution, whose mean is 1.6 times this. It is
-        zero at zero: amounts can soak up what the parameter does, and then no width looks as likely as a real one.
-    reach : float
-        How far from zero it is looked for.
-    """
-
-    name: str
-    scale: float
-    reach: float
-
-    @cached_property
-    def widths(self) -> FloatArray:
-        """Widths that are weighed, evenly spaced in their logarithm."""
-        return np.geomspace(self.scale / 30.0, 6.0 * self.scale, WIDTHS)
-
-    @cached_property
-    def log_prior(self) -> FloatArray:
-        """Logarithm of their prior, up to a constant, a width for each step of the logarithm."""
-        return np.asarray(3.0 * np.log(self.widths) - 0.5 * (self.widths / self.scale) ** 2)
+TAIL = 0.99  # of draws that an interval of 2.58 errors to either side holds
+IN_TAIL = 2.5758  # errors at which that interval of a normal distribution ends
 
 
 @dataclass(frozen=True)
 class SampledFit(SeriesFit):
-    """A fit whose values and errors are means and scatter of draws.
+    """A fit whose values are means of draws, and whose errors are their scatter.
+
+    An error is the standard deviation; where draws have a tail to one side, what makes 2.58 errors reach as far as the
+    central 99 % of them.
 
     Attributes
     ----------
@@ -122,8 +97,8 @@ class SampledFit(SeriesFit):
         return self.draws[name].mean(axis=0) if name in self.draws else super().value(name)
 
     def sigma(self, name: str) -> FloatArray:
-        """Return its standard deviation in every pattern, shape (L,)."""
-        return self.draws[name].std(axis=0) if name in self.draws else super().sigma(name)
+        """Return its error in every pattern, shape (L,)."""
+        return self._errors(self.draws[name][None])[0] if name in self.draws else super().sigma(name)
 
     def interval(self, name: str, confidence: float = CONFIDENCE_68) -> tuple[FloatArray, FloatArray] | None:
         """Return the interval that leaves out as many draws on either side, each end of shape (L,)."""
@@ -135,8 +110,7 @@ class SampledFit(SeriesFit):
 
     def covariance_within(self, names: Sequence[str]) -> FloatArray:
         """Return the covariance of some parameters within each pattern, shape (L, K, K)."""
-        away = self._drawn(names)
-        away = away - away.mean(axis=1, keepdims=True)
+        away = self._away(self._drawn(names))
         return np.asarray(np.einsum("aml,bml->lab", away, away) / away.shape[1])
 
     def fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -166,9 +140,21 @@ class SampledFit(SeriesFit):
         held = (len(self.base), self.n_patterns)
         return np.stack([self.draws.get(n, np.broadcast_to(SeriesFit.value(self, n), held)) for n in names])
 
+    def _errors(self, drawn: FloatArray) -> FloatArray:
+        """Return the errors of (K, M, L) draws, shape (K, L)."""
+        ends = np.percentile(drawn, [50.0 * (1.0 - TAIL), 50.0 * (1.0 + TAIL)], axis=1)
+        reach = np.abs(ends - drawn.mean(axis=1)).max(axis=0) / IN_TAIL
+        return np.asarray(np.maximum(drawn.std(axis=1), reach))
+
+    def _away(self, drawn: FloatArray) -> FloatArray:
+        """Return (K, M, L) draws less their means, stretched so that their standard deviations are the errors."""
+        away, sd = drawn - drawn.mean(axis=1, keepdims=True), drawn.std(axis=1)
+        stretch = np.where(sd > 0, self._errors(drawn) / np.where(sd > 0, sd, 1.0), 1.0)
+        return np.asarray(away * stretch[:, None])
+
     def _covariance(self, drawn: FloatArray) -> FloatArray:
         """Return the covariance of (K, M, L) draws: patterns meet in what they share, the rest is each one's own."""
-        away = drawn - drawn.mean(axis=1, keepdims=True)
+        away = self._away(drawn)
         base = self.base - self.base.mean(axis=0)
         slope = np.linalg.lstsq(base, away.transpose(1, 0, 2).reshape(len(base), -1), rcond=None)[0]
         common = (base @ slope).reshape(len(base), *away[:, 0].shape).transpose(1, 0, 2)
@@ -195,7 +181,7 @@ def explained(causes: FloatArray, drawn: FloatArray) -> FloatArray:
     return np.asarray(np.clip(np.where(whole > 0, (fitted**2).sum(axis=1) / whole, 0.0), 0.0, 1.0))
 
 
-def normality(fit: SeriesFit, *, draws: int = 60, seed: int = 0) -> float:
+def normality(fit: SeriesFit, alike: Alike | None = None, *, draws: int = 60, seed: int = 0) -> float:
     """Return how nearly shared parameters are distributed as the covariance of a fit says, from 0 to 1.
 
     It is the share of effective draws when the normal distribution of that covariance is weighed by the likelihood.
@@ -206,7 +192,7 @@ def normality(fit: SeriesFit, *, draws: int = 60, seed: int = 0) -> float:
         As `sample` does.
     """
     _require_determined(fit)
-    own = _Own(fit, None)
+    own = _Own(fit, None, alike)
     spread = fit.batch.covariance.shared[fit.group]
     if not len(spread):
         return 1.0
@@ -226,7 +212,9 @@ def _require_determined(fit: SeriesFit) -> None:
         raise FitError("the data do not determine every free parameter: there is nothing to draw from")
 
 
-def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 600, seed: int = 0) -> SampledFit:
+def sample(
+    fit: SeriesFit, common: CommonWidth | None = None, alike: Alike | None = None, *, draws: int = 600, seed: int = 0
+) -> SampledFit:
     """Draw parameters and amounts of a fit from their distribution given the data.
 
     Nonlinear parameters have a flat prior within their bounds, and what the fit knows of them; for amounts see
@@ -238,6 +226,8 @@ def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 60
         Where the search starts.
     common : CommonWidth, optional
         The parameter of each pattern whose prior the patterns share, in place of what the fit knows of it.
+    alike : Alike, optional
+        Shared parameters that may be less alike than the fit knows.
     draws : int, optional
         Draws that are returned.
     seed : int, optional
@@ -250,7 +240,7 @@ def sample(fit: SeriesFit, common: CommonWidth | None = None, *, draws: int = 60
     """
     _require_determined(fit)
     rng = np.random.default_rng(seed)
-    own = _Own(fit, common)
+    own = _Own(fit, common, alike)
     shared, log_weight = _population(fit, own, rng)
     weight = _tempered(log_weight, 0.0)
     ess = float(1.0 / (weight**2).sum())
@@ -373,8 +363,8 @@ def _agreement(shared: FloatArray, weight: FloatArray) -> float:
 class _Own:
     """The parameter that each pattern has of its own, on a grid."""
 
-    def __init__(self, fit: SeriesFit, common: CommonWidth | None) -> None:
-        self.fit, self.common = fit, common
+    def __init__(self, fit: SeriesFit, common: CommonWidth | None, alike: Alike | None) -> None:
+        self.fit, self.common, self.alike = fit, common, alike
         self.marginal = Marginal(fit, () if common is None else (common.name,))
         self.shared = fit.batch.solution.shared[fit.group]
         self.nodes: FloatArray | None = None
@@ -417,9 +407,12 @@ class _Own:
     def log_likelihood(self, shared: FloatArray) -> FloatArray:
         """Return the log-likelihood of shared parameters (W, S), everything else integrated, shape (W,)."""
         if self.nodes is None:
-            return np.asarray(self.marginal(shared, None)[0].sum(axis=(1, 2)))
-        parts = [self._integrated(shared[k : k + AT_ONCE])[0] for k in range(0, len(shared), AT_ONCE)]
-        height = np.concatenate(parts)
+            height = self.marginal(shared, None)[0].sum(axis=(1, 2))
+        else:
+            parts = [self._integrated(shared[k : k + AT_ONCE])[0] for k in range(0, len(shared), AT_ONCE)]
+            height = np.concatenate(parts)
+        if self.alike is not None:
+            height = height + self.alike.log_ratio(self.fit, shared)
         return np.where(np.isfinite(height), height, LOWEST)
 
     def _integrated(self, shared: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

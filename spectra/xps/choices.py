@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from layerscope.fitting.compare import dispersion_of, model_weights
 from layerscope.fitting.expressions import Expression
 from layerscope.fitting.result import SeriesFit
+from layerscope.fitting.spreads import WIDER
 from layerscope.flags import threshold
 
 from .options import BackgroundTable, ParameterTable, RegionTable
@@ -25,11 +26,13 @@ from .quantify import QuantificationTable
 from .regionfit import GLANCE, refit
 from .regionresult import Choice, RegionData, RegionFit
 
-__all__ = ["ambiguous", "shape_doubted", "spread_of", "with_choices"]
+__all__ = ["ambiguous", "shape_doubted", "spread_of", "widths_doubted", "with_choices"]
 
 FloatArray = NDArray[np.float64]
 
-WIDER = 2.5  # times the spread that the recipe states: widths may be less alike than is thought
+WIDER_LABEL = f"widths alike within {WIDER:g} times the spread"
+APART = 0.35  # by which the logarithm of a width starts off the others, where these are less alike
+STEPS_APART = 10  # after which such a fit is near its minimum
 SYMMETRIC = {"pseudo_voigt": "fwhm", "gl_product": "fwhm", "voigt": "gaussian_fwhm"}  # shapes, and their width
 TAIL_LABEL = "lines with a tail to higher binding energy"
 TAIL = 0.05, 0.0, 0.25  # singularity index: start and bounds
@@ -65,10 +68,15 @@ def with_choices(
         ("background", {label: (result.region, background) for label, background in named.items()}, 0.0),
         ("line_shape", _tables(TAIL_LABEL, _with_tails(result), result), 0.0),
         ("width_course", _tables("widths along the series", _changing_widths(result), result), 0.0),
-        ("width_spread", _tables(f"widths alike within {WIDER:g} times the spread", wider, result), penalty),
+        ("width_spread", _tables(WIDER_LABEL, wider, result), penalty),
     ):
-        steps = STEPS_TO_A_TAIL if cause == "line_shape" else GLANCE
-        found = {label: refit(result, data, *asked, reference, steps=steps) for label, asked in tables.items()}
+        steps = {"line_shape": STEPS_TO_A_TAIL, "width_spread": STEPS_APART}.get(cause, GLANCE)
+        moved = (
+            [{name: by} for name in result.built.priors for by in (-APART, APART)] if cause == "width_spread" else []
+        )
+        found = {
+            label: refit(result, data, *asked, reference, steps=steps, moved=moved) for label, asked in tables.items()
+        }
         within = {label: other.fit for label, other in found.items() if other is not None}
         if found:
             beyond = [name for name in found if name not in within]
@@ -93,15 +101,25 @@ def ambiguous(result: RegionFit) -> bool:
 
 def shape_doubted(result: RegionFit) -> bool:
     """Tell whether lines with a tail fit so much better that shares of symmetric ones are to be doubted."""
-    choice = result.choices.get("line_shape")
-    if choice is None or TAIL_LABEL not in choice.fits or len(result.own) < 2:
+    return _doubted(result, "line_shape", TAIL_LABEL, threshold("OTHER_SHAPE"))
+
+
+def widths_doubted(result: RegionFit) -> bool:
+    """Tell whether widths that are less alike fit so much better that shares of those alike are to be doubted."""
+    return _doubted(result, "width_spread", WIDER_LABEL, threshold("OTHER_WIDTHS"))
+
+
+def _doubted(result: RegionFit, cause: str, label: str, least: float) -> bool:
+    """Tell whether a choice is likelier than `least` and changes a share by more than its error without it."""
+    choice = result.choices.get(cause)
+    if choice is None or label not in choice.fits or len(result.own) < 2:
         return False
-    probability, fit = choice.fits[TAIL_LABEL]
+    probability, fit = choice.fits[label]
     own = [f"{c.name}_area" for c in result.own]
     stated = result.fit.batch[result.fit.group].fractions(own)[0]
     sigma = np.sqrt(np.maximum(result.share_sigma**2 - choice.shares, 0.0))
     changed = (np.abs(fit.fractions(own)[0] - stated) > sigma)[:, result.detected].any()
-    return bool(probability > threshold("OTHER_SHAPE") and changed)
+    return bool(probability > least and changed)
 
 
 def _places(result: RegionFit, fit: SeriesFit) -> str:

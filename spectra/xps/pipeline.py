@@ -59,7 +59,7 @@ class XpsPipeline(FilesPipeline):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
-    version = "6"
+    version = "7"
     recipe_model = XpsRecipe
 
     def faults(self, recipe: XpsRecipe) -> Sequence[LayerscopeError]:

@@ -13,7 +13,7 @@ from layerscope.flags import threshold
 from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.build import held, measured, quality_of
 
-from .choices import ambiguous, shape_doubted
+from .choices import ambiguous, shape_doubted, widths_doubted
 from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .misfit import refusal
@@ -149,6 +149,7 @@ def _of_series(result: RegionFit) -> list[str]:
     found = [f"NO_DATA:{species}" for species in result.no_data]
     found += [f"OTHER_MINIMUM:{len(result.minima)}"] if ambiguous(result) else []
     found += ["OTHER_SHAPE"] if shape_doubted(result) else []
+    found += ["OTHER_WIDTHS"] if widths_doubted(result) else []
     found += ["SHIFT_NOT_IDENTIFIED"] if result.unidentified else []
     return found + [f"TIE_OUT_OF_BOUNDS:{name}" for name in tied_outside(result.built, result.fit.value)]
 

@@ -7,7 +7,7 @@ line could be there. Components are set free as soon as their area is significan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from layerscope.fitting.series import Series, fit_series, fit_setup, lowest_chi2
 from layerscope.fitting.solver import Tolerances
 
 from .options import BackgroundTable, ComponentTable, RegionTable
-from .peakmodel import BuiltModel, ShiftPolicy, build_model, static_column
+from .peakmodel import ACTIVE_STRENGTHS, BuiltModel, ShiftPolicy, build_model, static_column
 from .regionresult import LeftOut, RegionData, RegionFit
 from .shifts import common_prior, posterior, unidentified
 from .window import without_data
@@ -37,12 +37,14 @@ __all__ = ["GLANCE", "fit_region", "refit", "single_level_fits"]
 
 FloatArray = NDArray[np.float64]
 Starts = Mapping[str, ArrayLike]
+Staged = tuple[BuiltModel, SeriesFit, tuple[str, ...]]  # with the names of components that are held
 
 SIGNIFICANT = 5.0  # sigma of a component's area above which its shape is fitted
 BACKGROUND_SIGNIFICANT = 10.0  # and above which it can be asked for its inelastic background
-CERTAIN = 8.0  # sigma of an area above which nobody asks whether the line is there
+CERTAIN = 8.0  # sigma of an area above which nobody asks whether the line is there, if levels do not change their lines
 PLACES = 3  # inside its bounds at which a line in question starts
 REACH_EV = 12.0  # charging that the reference line is looked for at
+UNKNOWN = ("free", "spread")  # shifts that nothing tells: a level's lines may change places
 PINNED_EV = 1e-6
 GLANCE = 3  # steps that tell whether another background is within reach
 OUT_OF_REACH = 60.0  # of chi2 above the fit, after these steps
@@ -211,7 +213,16 @@ class _Question:
         places: list[float] = inside.tolist() if center.vary else []
         return presence(larger, smaller, [{center.name: place} for place in places])
 
-    def staged(self, shift: ShiftPolicy) -> tuple[BuiltModel, SeriesFit, tuple[str, ...]]:
+    def beside(self, c: ComponentTable, shift: ShiftPolicy, without: Staged) -> Staged:
+        """Fit with a component that is not shown, its shape and place held, from where the others stand without it."""
+        smaller, start, held = without
+        held = tuple(sorted({*held, c.name}))
+        strengths = [name for name in ACTIVE_STRENGTHS if name in smaller.parameters]
+        strong = all(smaller.parameters[name].vary for name in strengths)
+        problem = self.problem(shift, held, hold_background=not strong)
+        return problem.built, problem.fit(_values(start, problem.built.parameters)), held
+
+    def staged(self, shift: ShiftPolicy) -> Staged:
         """Fit from where the lines are, with the shapes of those held that do not stand out; until nothing changes."""
         fit, before = (self.placed_by_charge if shift == "charge" else self.placed).fit, None
         for _ in range(4):
@@ -221,7 +232,7 @@ class _Question:
             if (held, strong) == before:
                 break
             before = held, strong
-            policy: ShiftPolicy = "none" if shift in ("free", "spread") and held == self.include else shift
+            policy: ShiftPolicy = "none" if shift in UNKNOWN and held == self.include else shift
             problem = self.problem(policy, held, hold_background=not strong)
             declared = problem.built.parameters
             fit = problem.fit({n: value for n, value in _values(fit, declared).items() if declared[n].vary})
@@ -286,7 +297,7 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
     """
     everything = frozenset(c.name for c in region.components)
     asked = _Question(region, _for_reference(data, reference), region.background, everything, reference)
-    tried: dict[ShiftPolicy, tuple[BuiltModel, SeriesFit, tuple[str, ...]]] = {}
+    tried: dict[ShiftPolicy, Staged] = {}
     for policy in _policies(region, data, reference is not None):
         tried[policy] = asked.staged("charge" if reference is not None else policy)
     comparison = compare({f"shift {name}": fit for name, (_, fit, _) in tried.items()})
@@ -298,7 +309,8 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
     left_out: list[LeftOut] = []
     for c in (c for c in region.components if len(asked.include) > 1 and c.name != reference and not c.foreign):
         level, _ = asked.significance(fit)
-        if not c.optional and level[c.name] > CERTAIN:
+        certain = level[c.name] > CERTAIN
+        if not c.optional and certain and policy not in UNKNOWN:
             continue
         without = replace(asked, include=asked.include - {c.name})
         found = asked.presence(c, policy, fit, without)
@@ -306,6 +318,8 @@ def fit_region(region: RegionTable, data: RegionData, *, reference: str | None =
             continue
         tested[c.name] = found
         if not c.optional:
+            if certain and not found.present:  # it stands in another line's place
+                built, fit, held = asked.beside(c, policy, without.staged(policy))
             continue
         other = without.staged(policy)
         chosen = f"with{'' if found.present else 'out'} {c.species}"
@@ -349,10 +363,12 @@ def refit(
     reference: str | None,
     *,
     steps: int = GLANCE,
+    moved: Sequence[Mapping[str, float]] = (),
 ) -> RegionFit | None:
     """Fit the chosen components again, as another table or on another background, with the same weights of the points.
 
-    `steps` tell whether the other model is within reach; from a shape of another kind it takes more of them.
+    `steps` tell whether the other model is within reach; from a shape of another kind it takes more of them. It starts
+    where the model stands, or with parameters `moved` from there, if these steps end lower then.
 
     Returns
     -------
@@ -368,11 +384,14 @@ def refit(
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
     few = Tolerances(max_iterations=steps)
     setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)
+    others = ({name: starts[name] + by for name, by in one.items() if name in starts} for one in moved)
+    tried = [setup, *(replace(setup, starts={**starts, **other}) for other in others)]
     try:
-        excess = (float(lowest_chi2(setup)[0]) - fit.chi2) / max(fit.redchi, 1.0)
-        if not excess < OUT_OF_REACH:
+        lowest = [float(lowest_chi2(one)[0]) for one in tried]
+        best = int(np.argmin(lowest))
+        if not (lowest[best] - fit.chi2) / max(fit.redchi, 1.0) < OUT_OF_REACH:
             return None
-        again = fit_setup(replace(setup, tolerances=Tolerances()))[0]
+        again = fit_setup(replace(tried[best], tolerances=Tolerances()))[0]
     except FitError:
         return None
     if not again.converged or again.batch.covariance.undetermined[0]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.quality import gross_misfit
-from layerscope.fitting.sampling import CommonWidth, SampledFit, central, normality, sample
+from layerscope.fitting.sampling import SampledFit, central, normality, sample
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
+from layerscope.fitting.spreads import Alike, CommonWidth
 from layerscope.flags import threshold
 
 from .peakmodel import SPREAD_REACH_EV, BuiltModel, ShiftPolicy
@@ -51,8 +52,9 @@ def posterior(fit: SeriesFit, built: BuiltModel, shift: ShiftPolicy) -> SeriesFi
     common = CommonWidth("shift", SCALE_EV, SPREAD_REACH_EV) if shift == "spread" and "shift" in built.scopes else None
     if common is None and (shift == "free" or not _widths_matter(fit, built)):
         return fit
+    alike = Alike({name: sigma for name, (_, sigma) in built.priors.items()})
     try:
-        return fit if common is None and normality(fit) > NORMAL else sample(fit, common)
+        return fit if common is None and normality(fit, alike) > NORMAL else sample(fit, common, alike)
     except FitError:
         return fit
 

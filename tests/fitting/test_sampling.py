@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from layerscope.errors import FitError
 from layerscope.fitting import Component, PatternModel, Series, fit_series
 from layerscope.fitting.marginal import Amounts, Marginal
-from layerscope.fitting.sampling import CommonWidth, SampledFit, normality, sample
+from layerscope.fitting.sampling import SampledFit, normality, sample
 from layerscope.fitting.series_fit import SeriesFit
+from layerscope.fitting.spreads import WIDER, Alike, CommonWidth
 
 X = np.arange(184.0, 200.0, 0.2)
 PLACES = (190.0, 194.0)
@@ -138,3 +140,28 @@ def test_few_draws_are_flagged_and_make_errors_wider() -> None:
     assert not any(flag.startswith("FEW_DRAWS") for flag in drawn.flags())
     few = SampledFit(drawn.batch, drawn.group, drawn.draws, drawn.base, 12.0, 0.01, 0.1)
     assert "FEW_DRAWS:12" in few.flags()
+
+
+def test_the_prior_of_parameters_that_are_alike_is_as_often_a_wider_one() -> None:
+    fit = fitted(counts((400.0, 300.0), 1, np.zeros(2)))
+    names = [p.name for p in fit.batch.evaluator.layout.shared]
+    shared = np.zeros((3, len(names)))
+    shared[:, names.index("a_mixing")] = [0.0, 0.1, 0.4]
+    x = shared[:, names.index("a_mixing")] / 0.1
+    normal, wide = np.exp(-0.5 * x**2), np.exp(-0.5 * (x / WIDER) ** 2) / WIDER
+    found = Alike({"a_mixing": 0.1, "elsewhere": 1.0}).log_ratio(fit, shared)
+    np.testing.assert_allclose(found, np.log(0.5 * (normal + wide) / normal))
+    assert (Alike({}).log_ratio(fit, shared) == 0.0).all()
+
+
+def test_an_error_reaches_as_far_as_a_tail_of_the_draws() -> None:
+    drawn = shifted()
+    rng = np.random.default_rng(0)
+    shape = drawn.draws["a_area"].shape
+    draws = {"a_area": rng.exponential(1.0, shape), "b_area": rng.standard_normal(shape)}
+    drawn = replace(drawn, draws=draws)
+    np.testing.assert_allclose(drawn.sigma("b_area"), 1.0, atol=0.2)
+    reach = (np.log(1.0 / 0.005) - 1.0) / 2.58  # from the mean of an exponential distribution to its 99.5 % point
+    assert drawn.sigma("a_area").mean() == pytest.approx(reach, rel=0.1)
+    np.testing.assert_allclose(np.diag(drawn.covariance(["a_area"])[0, :, 0, :]), drawn.sigma("a_area") ** 2, rtol=0.01)
+    np.testing.assert_allclose(drawn.covariance_within(["a_area"])[:, 0, 0], drawn.sigma("a_area") ** 2, rtol=0.01)

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps.choices import ambiguous, shape_doubted, with_choices
+from layerscope.spectra.xps.choices import ambiguous, shape_doubted, widths_doubted, with_choices
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import BackgroundTable, RegionTable
 from layerscope.spectra.xps.quantify import QuantificationTable
@@ -234,6 +234,40 @@ def test_symmetric_lines_are_not_said_to_have_a_tail() -> None:
     result = tailed(0.0, 2)
     assert "line_shape" in result.choices
     assert not shape_doubted(result)
+
+
+@cache
+def of_widths(widths: tuple[float, float, float], seed: int) -> tuple[RegionFit, np.ndarray]:
+    shares = np.array([np.linspace(0.75, 0.35, 4), np.linspace(0.1, 0.5, 4), np.full(4, 0.15)])
+    places = (192.07, 191.17, 193.04)
+    shapes = np.array(
+        [
+            0.7 * np.exp(-4 * np.log(2) * ((X - at) / w) ** 2) * np.sqrt(4 * np.log(2) / np.pi) / w
+            + 0.3 * w / (2 * np.pi) / ((X - at) ** 2 + w**2 / 4)
+            for at, w in zip(places, widths, strict=True)
+        ]
+    )
+    curves = shares.T @ (shapes + 0.04 * np.cumsum(shapes, axis=1) * 0.1)
+    y = np.random.default_rng(seed).poisson(3000.0 * (curves / curves.max(axis=1, keepdims=True) + 0.15)).astype(float)
+    components = []
+    for name, at in zip("ABC", (192.0, 191.1, 193.0), strict=True):
+        place = {"value": at, "min": at - 0.4, "max": at + 0.4}
+        components.append(
+            {"species": name, "custom": True, "position_eV": place, **({"like": "A"} if name > "A" else {})}
+        )
+    region = RegionTable.model_validate({"region": "B 1s", "shift": "none", "components": components})
+    data = RegionData(X, y, np.ones(4), np.arange(4.0))
+    return with_choices(fit_region(region, data), data), shares
+
+
+def test_widths_far_less_alike_than_stated_are_told_and_shares_lie_within_the_error() -> None:
+    result, shares = of_widths((2.2, 1.28, 1.28), 0)
+    assert widths_doubted(result)
+    assert (np.abs(result.shares[0] - shares) < 3.0 * result.share_sigma).all()
+
+
+def test_widths_as_alike_as_stated_are_not_doubted() -> None:
+    assert not widths_doubted(of_widths((1.35, 1.25, 1.25), 0)[0])
 
 
 def test_a_place_tied_to_a_width_leaves_the_shape_as_the_recipe_says() -> None:

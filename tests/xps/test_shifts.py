@@ -92,3 +92,24 @@ def test_a_spread_small_beside_the_distance_of_the_lines_is_identified() -> None
     assert isinstance(result.fit, SampledFit)
     assert unidentified(result.fit, result.built, "spread") is result.unidentified
     assert not unidentified(result.fit, result.built, "charge")
+
+
+def test_an_absent_line_is_not_stated_where_a_level_shifts_so_that_it_could_be_another() -> None:
+    def at(place: float, fwhm: float) -> np.ndarray:
+        return line((X - place) * 1.3 / fwhm) * 1.3 / fwhm
+
+    shifts, first = (0.084, -0.088, -0.053, -0.207, 0.297, 0.034), np.linspace(0.7, 0.4, 6)
+    curves = np.stack(
+        [a * at(191.952 + s, 1.255) + (1 - a) * at(191.134 + s, 1.134) for a, s in zip(first, shifts, strict=True)]
+    )
+    counts = 560.0 * (curves / curves.max(axis=1, keepdims=True) + 0.15)
+    y = np.random.default_rng(5).poisson(counts).astype(float)
+    components: list[dict[str, object]] = []
+    for number, place in enumerate((192.0, 191.1, 193.4)):
+        tie = {"like": "line 0"} if number else {}
+        where = {"value": place, "min": place - 0.4, "max": place + 0.4}
+        components.append({"species": f"line {number}", "custom": True, "position_eV": where, **tie})
+    region = RegionTable.model_validate({"region": "B 1s", "components": components})
+    result = fit_region(region, RegionData(X, y, np.ones(6), np.arange(6.0)))
+    assert "line_2" in result.absent
+    assert (np.abs(result.shares[0][0] - first) < 3.0 * result.share_sigma[0]).all()
