@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from layerscope.fitting.compare import dispersion_of, model_weights
 from layerscope.fitting.expressions import Expression
 from layerscope.fitting.result import SeriesFit
+from layerscope.fitting.sampling import SampledFit
 from layerscope.fitting.spreads import WIDER
 from layerscope.flags import threshold
 
@@ -80,7 +81,12 @@ def with_choices(
         within = {label: other.fit for label, other in found.items() if other is not None}
         if found:
             beyond = [name for name in found if name not in within]
-            choices[cause] = spread_of(result, within, beyond, penalty=more, at_same_total=cause == "line_shape")
+            unsure = cause != "width_spread" or not isinstance(
+                result.fit, SampledFit
+            )  # draws hold how unsure these are
+            choices[cause] = spread_of(
+                result, within, beyond, penalty=more, unsure=unsure, at_same_total=cause == "line_shape"
+            )
     if result.minima:
         choices["alternatives"] = spread_of(result, {_places(result, fit): fit for fit in result.minima}, unsure=False)
     return replace(result, choices=choices)
