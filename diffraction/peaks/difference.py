@@ -59,17 +59,16 @@ class SampleDifference:
     mean_model_sigma: float
 
 
-def total_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
-    """Return the covariance of the summed weight fraction of some phases between all frames, shape (F, F).
+def total_covariance(series: LineSeries, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """Return what counts and wrong shapes bring to the summed weight fraction of some phases.
 
-    A wrong shape is wrong alike in all frames of a sample: means over frames do not make its part smaller.
+    Returns
+    -------
+    counting : ndarray, shape (F, F)
+        Covariance between all frames from the counts.
+    model : ndarray, shape (F,)
+        Error from wrong shapes. A shape is wrong alike in all frames: means over frames do not make this part smaller.
     """
-    counting, model = _covariance_parts(series, names)
-    return counting + np.multiply.outer(model, model)
-
-
-def _covariance_parts(series: LineSeries, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-    """Return the covariance that the counts bring to a total (F, F), and its errors from wrong shapes (F,)."""
     covariance = _fitted_covariance(series, names)
     if series.counting is None:
         return covariance, np.zeros(len(covariance))
@@ -151,7 +150,7 @@ def compare_totals(
         mixer[i, order[j]] += t
     total_a, total_b = (np.nan_to_num(one.total(names)[0]) for one in (first, second))
     difference = total_a[at] - mixer @ total_b
-    (counts_a, model_a), (counts_b, model_b) = (_covariance_parts(one, names) for one in (first, second))
+    (counts_a, model_a), (counts_b, model_b) = (total_covariance(one, names) for one in (first, second))
     covariance = counts_a[np.ix_(at, at)] + mixer @ counts_b @ mixer.T
     shapes = np.stack([model_a[at], mixer @ model_b])  # alike in all frames of a sample
     model, mean_model = np.hypot(*shapes), float(np.hypot(*shapes.mean(axis=1)))
