@@ -43,6 +43,12 @@ LIKELY = 1.0
 LINES = "lines of their own"
 """The alternative to stacks."""
 
+CLEARLY = 10.0
+"""By how much an order of range three has to win by BIC: what is beside the formula does much of the same."""
+
+EMPTY, EMPTY_SIGMA = 0.25, 0.065
+"""Share of empty interlayers that a mixed stack may have: with none or with half it is one of the other two."""
+
 LAW = 0.01
 """Error of the share of empty interlayers when the blocks follow another law, from simulated series of four laws."""
 
@@ -89,6 +95,8 @@ class StackSeries:
         What the residuals say about the shapes: of the instrument's line, and of the mixed stack.
     compared : tuple of Weighed
         Models of the same frames.
+    neighbour : (StackFit, float)
+        Another order of range two or three, and the weight of what it says of the order.
     events : tuple of PhaseEvent
         Onsets and ends, above the ghosts.
     """
@@ -106,6 +114,7 @@ class StackSeries:
     fit: StackFit
     discrepancy: dict[str, Discrepancy]
     compared: tuple[Weighed, ...]
+    neighbour: tuple[StackFit, float]
     events: tuple[PhaseEvent, ...]
 
     def of_order(self, function: Callable[[float, float, float], float], law: float = 0.0) -> Reading:
@@ -118,7 +127,9 @@ class StackSeries:
         for one in (self.plain, self.fit):
             covariance = one.fit.covariance_within(names)[-1]
             sigmas.append(float(np.sqrt(max(slope @ covariance @ slope, 0.0))))
-        return Reading(function(*at), sigmas[0], float(np.hypot(sigmas[1], law)))
+        other, weight = self.neighbour
+        apart = function(*(other.values[n] for n in names)) - function(*at)
+        return Reading(function(*at), sigmas[0], float(np.sqrt(sigmas[1] ** 2 + law**2 + weight * apart**2)))
 
     @property
     def gain(self) -> float:
@@ -129,8 +140,10 @@ class StackSeries:
     @property
     def doubts(self) -> tuple[str, ...]:
         """What a reader must know about the stacks beyond their fit, as flags."""
-        pulled = {name: z for name, z in self.fit.conflicts().items() if abs(z) > threshold("PRIOR_CONFLICT")}
+        away = {**self.fit.conflicts(), "empty": (self.empty.value - EMPTY) / EMPTY_SIGMA}
+        pulled = {name: z for name, z in away.items() if abs(z) > threshold("PRIOR_CONFLICT")}
         found = [f"PRIOR_CONFLICT:{name} {z:+.1f}" for name, z in pulled.items()]
+        found += [f"AT_BOUND:{name}" for name in ("p", "r") if name in self.fit.fit.at_bound()]
         if -self.gain > threshold("LINES_FIT_BETTER"):
             found.append(f"LINES_FIT_BETTER:{-self.gain:.0f}")
         return tuple(found)
@@ -199,6 +212,7 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     present[0] |= ~present.any(axis=0)
     fits = _orders(task, asked, present)
     compared = _compared(series, data, fits)
+    other = fits[2 if compared[2].chosen else 3]
     chosen = next(n for n, w in zip(fits, compared, strict=False) if w.chosen)
     result, discrepancy = _with_discrepancies(fits[chosen])
     share, whole = fractions_of(*result.amounts(), np.ones(3))
@@ -222,6 +236,7 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
         fit=result,
         discrepancy=discrepancy,
         compared=compared,
+        neighbour=(other, 1.0 if compared[2].chosen else _weight(compared)),
         events=_events(series, stacking, present, late, merged, np.where(absent, sigma, _sd(whole))),
     )
 
@@ -244,6 +259,11 @@ def _orders(task: StackTask, asked: StackFit, present: BoolArray) -> dict[Range,
     apart = {**two.values, "p_after": 0.8 * two.values["p"]}
     three = task.fit(everything, apart, present, task.free, 3, tolerances=ROUGH)
     return {1: one, 2: two, 3: three}
+
+
+def _weight(compared: tuple[Weighed, ...]) -> float:
+    """Return the weight of an order of range three beside that of range two."""
+    return float(np.exp(-0.5 * max(compared[2].bic - compared[1].bic, 0.0)))
 
 
 def _of_other_orders(fits: dict[Range, StackFit], compared: tuple[Weighed, ...], chosen: Range) -> FloatArray:
@@ -315,6 +335,8 @@ def _compared(series: LineSeries, data: FrameData, fits: dict[Range, StackFit]) 
     rows.append((LINES, misfit, line.n_estimated))
     bic = [chi2 + free * float(np.log(count)) for _, chi2, free in rows]
     best = int(np.argmin(bic[: len(fits)]))
+    if best == 2 and bic[2] > bic[1] - CLEARLY:
+        best = 1
     return tuple(Weighed(*row, bic[k], k == best) for k, row in enumerate(rows))
 
 
