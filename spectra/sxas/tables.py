@@ -12,7 +12,8 @@ __all__ = ["BANDS", "COORDINATION", "METHOD", "SERIES", "summary_tables"]
 METHOD, BANDS, SERIES, COORDINATION = "sxas.spectrum", "sxas.bands", "sxas.edge", "sxas.coordination"
 _ROWS = ("sample", "series", "cycle")
 FOUR = "shares of four-coordinate atoms"
-AGAINST = "shares over those of the first sample, and differences"
+SHARES = "shares of bands in the area of the edge"
+AGAINST = "against the first sample: shifts, ratios of shares, and differences"
 _EDGE = (
     Shown("edge.area", "{} area"),
     Shown("edge.step", "{} step"),
@@ -28,11 +29,22 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     spectra = [record for record in good if record.method == METHOD]
     bands = [record for record in good if record.method == BANDS]
     shares = [record for record in good if record.method == COORDINATION]
+    against = (
+        Shown("edge.shift", "{} shift"),
+        Shown("edge.share_ratio", "{}"),
+        Shown("edge.share_change", "{} change"),
+    )
     made = [
-        table(spectra, _ROWS, _EDGE, title="absorption edges", headline=True),
-        table(bands, _ROWS, (Shown("peak.position", "{}"), Shown("edge.shift", "{} shift")), title="places of bands"),
-        table(bands, _ROWS, (Shown("edge.share", "{}"),), title="shares of bands in the area of the edge"),
-        table(bands, _ROWS, (Shown("edge.share_ratio", "{}"), Shown("edge.share_change", "{} change")), title=AGAINST),
-        table(shares, _ROWS, (Shown("coordination.fraction", "{}"), Shown("coordination.saturation")), title=FOUR),
+        table(spectra, _ROWS, _EDGE, title="absorption edges", headline=not bands),
+        table(bands, _ROWS, (Shown("peak.position", "{}"),), title="places of bands"),
+        table(bands, _ROWS, (Shown("edge.share", "{}"),), title=SHARES, headline=len(bands) == 1 and not shares),
+        table(bands, _ROWS, against, title=AGAINST, headline=not shares),
+        table(
+            shares,
+            _ROWS,
+            (Shown("coordination.fraction", "{}"), Shown("coordination.saturation", "saturation")),
+            title=FOUR,
+            headline=True,
+        ),
     ]
     return [one for one in made if one.rows]
