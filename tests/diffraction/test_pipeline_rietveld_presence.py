@@ -76,10 +76,13 @@ def test_a_trace_of_a_phase_is_stated_as_an_amount_with_its_cell_held_or_refined
     assert "NOT_DETECTED:H1-3" not in flags_of(record)
 
 
-def test_show_prints_the_limit_and_the_held_cell_beside_each_other(tmp_path: Path) -> None:
+def test_show_prints_the_limit_and_the_held_cell_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     run = mixture(tmp_path, "rietx", 0.0, 1)
     limit = only(run).get("phase.fraction", "H1-3").text().partition("< ")[2].partition(" ")[0]
-    shown = CliRunner().invoke(app, ["show", str(run.folder)], terminal_width=200).output
+    shown = CliRunner().invoke(app, ["show", str(run.folder)]).output
     (row,) = (line for line in shown.splitlines() if line.startswith("H1-3"))
     assert f"< {limit}" in row
     assert "2.823 " in row
