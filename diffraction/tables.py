@@ -72,19 +72,9 @@ def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             own = [r for r in shifts if r.state.region == region]
             tables.append(table(own, _STATE, _SHIFTS, title=f"{sample}: {region}"))
         tables.append(long_table(of("xrd_peaks.reflection"), title=f"{sample}: reflections over the series"))
-        compared = of("xrd_peaks.difference")
-        tables.append(
-            table(
-                compared,
-                ("component",),
-                (
-                    Shown("phase.total_fraction_difference", "difference"),
-                    Shown("phase.total_fraction_difference", "in sigma", cell=_in_sigma),
-                ),
-                title=f"{sample}: difference between samples",
-                note=" ".join(note for record in compared for note in record.notes),
-            )
-        )
+        tables.append(_compared(of("xrd_peaks.difference"), "phase.total_fraction_difference", sample))
+        by_stacks = f"{sample}, shares of layers"
+        tables.append(_compared(of("xrd_peaks.stack_difference"), "phase.layer_fraction_difference", by_stacks))
     return [made for made in tables if made.rows]
 
 
@@ -140,6 +130,17 @@ def _events(records: Sequence[ResultRecord], name: str) -> SummaryTable:
     """Return when each phase appears and ends."""
     title = f"{name}: onset and end"
     return table(records, ("component",), _EVENTS, title=title, note=_NOTES["events"], headline=True)
+
+
+def _compared(records: Sequence[ResultRecord], quantity: str, name: str) -> SummaryTable:
+    """Return the difference between two samples, mean and at every voltage."""
+    return table(
+        records,
+        ("component",),
+        (Shown(quantity, "difference"), Shown(quantity, "in sigma", cell=_in_sigma)),
+        title=f"{name}: difference between samples",
+        note=" ".join(note for record in records for note in record.notes),
+    )
 
 
 def _in_sigma(quantity: Quantity) -> str | None:

@@ -12,11 +12,20 @@ from scipy import stats
 from layerscope.errors import DataError
 
 from ..radiation import FloatArray
-from .fractions import factor_covariance
+from .fractions import factor_covariance, slope_of_share
 from .line_series import factor_of
 from .series import LineSeries
+from .stack_series import StackSeries
 
-__all__ = ["SampleDifference", "compare_totals", "total_covariance"]
+__all__ = [
+    "Course",
+    "SampleDifference",
+    "compare_courses",
+    "compare_totals",
+    "course_of_lines",
+    "course_of_stacks",
+    "total_covariance",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,33 @@ class SampleDifference:
     mean_model_sigma: float
 
 
+@dataclass(frozen=True)
+class Course:
+    """The total of some phases along a series of F frames, with what its errors have in common.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Phases that are summed.
+    voltage_V : ndarray, shape (F,), or None
+    total : ndarray, shape (F,)
+        NaN where a frame tells nothing.
+    counting : ndarray, shape (F, F)
+        Covariance from the counts.
+    model : ndarray, shape (F,)
+        Errors from wrong shapes, alike in all frames.
+    slope : ndarray, shape (F, C)
+        Of the total by the logarithms of C intensities per weight.
+    """
+
+    names: tuple[str, ...]
+    voltage_V: FloatArray | None
+    total: FloatArray
+    counting: FloatArray
+    model: FloatArray
+    slope: FloatArray
+
+
 def total_covariance(series: LineSeries, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
     """Return what counts and wrong shapes bring to the summed weight fraction of some phases.
 
@@ -83,26 +119,13 @@ def total_covariance(series: LineSeries, names: Sequence[str]) -> tuple[FloatArr
 
 def _fitted_covariance(series: LineSeries, names: Sequence[str]) -> FloatArray:
     """Return the covariance of a total between frames as the fit has it, shape (F, F)."""
-    fit = series.joint.fit
     factor = series.factors
     chosen = series.rows_of(names).astype(float)
     counted = np.array([bool(p) for p in series.phases])
     amount = np.where(counted[:, None], series.area / factor[:, None], 0.0)
-    total = amount.sum(axis=0)
-    there = total > 0  # a frame can hold a line of no phase alone
-    total = np.where(there, total, 1.0)
-    share = (chosen[:, None] * amount).sum(axis=0) / total
-    shared, own = 0.0, 0.0
-    for k, line in enumerate(series.lines):
-        gradient = tuple(part[fit.group] for part in fit.batch.gradient(f"{line}_area"))
-        slope = np.where(series.present[k] & counted[k] & there, (chosen[k] - share) / (total * factor[k]), 0.0)[
-            :, None
-        ]
-        shared, own = shared + slope * gradient[0], own + slope * gradient[1]
-    c = fit.batch.covariance
-    result = shared @ c.shared[fit.group] @ np.transpose(shared)
-    result[np.diag_indices(len(result))] += np.einsum("fd,fde,fe->f", own, c.own[fit.group], own)
-    return np.asarray(result)
+    there = series.present & counted[:, None]
+    slope = slope_of_share(amount, there, chosen) / factor[:, None]
+    return series.joint.fit.covariance_of_sum([f"{line}_area" for line in series.lines], slope)
 
 
 def compare_totals(
@@ -131,6 +154,60 @@ def compare_totals(
     DataError
         If a voltage is missing or the ranges do not overlap.
     """
+    components = first.options.components
+    relative = factor_covariance(components, components.ids, {n: factor_of(first.options, n) for n in components.ids})
+    courses = course_of_lines(first, names), course_of_lines(second, names)
+    return compare_courses(*courses, relative, voltage=voltage, charge=charge)
+
+
+def course_of_lines(series: LineSeries, names: Sequence[str]) -> Course:
+    """Return the summed weight fraction of some phases along a series."""
+    known = np.isfinite(series.total(series.phases)[0])  # frames without a phase tell nothing
+    total = np.where(known, np.nan_to_num(series.total(names)[0]), np.nan)
+    return Course(tuple(names), series.voltage_V, total, *total_covariance(series, names), _factor_slope(series, names))
+
+
+def course_of_stacks(read: StackSeries, names: Sequence[str], voltage: FloatArray | None) -> Course:
+    """Return the summed share of layers of some stacks along a series; stacks need no structure factors.
+
+    Raises
+    ------
+    DataError
+        If a name is that of no stack.
+    """
+    strange = set(names) - set(read.stacking.names)
+    if strange:
+        raise DataError(f"{min(strange)} is no stack", hint=f"stacks: {', '.join(read.stacking.names)}")
+    chosen = np.isin(read.stacking.names, list(names)).astype(float)
+    counting, model = read.of_total(chosen)
+    total = np.asarray(chosen @ read.share)
+    return Course(tuple(names), voltage, total, counting, model, np.zeros((total.size, 0)))
+
+
+def compare_courses(
+    first: Course,
+    second: Course,
+    relative: FloatArray,
+    *,
+    voltage: tuple[float, float] | None = None,
+    charge: bool = True,
+) -> SampleDifference:
+    """Compare the courses of a total in two samples at equal voltages.
+
+    Parameters
+    ----------
+    first, second : Course
+        With voltages.
+    relative : ndarray, shape (C, C)
+        Covariance of the logarithms of the intensities per weight, which the samples share.
+    voltage, charge
+        As those of `compare_totals`.
+
+    Raises
+    ------
+    DataError
+        If a voltage is missing or the ranges do not overlap.
+    """
     a, b = _branch(first, charge), _branch(second, charge)
     va, vb = first.voltage_V, second.voltage_V
     assert va is not None and vb is not None  # noqa: S101, PT018 - checked by _branch
@@ -148,23 +225,19 @@ def compare_totals(
         t = 0.0 if span <= 0 else float(np.clip((v - vb[order[j - 1]]) / span, 0.0, 1.0))
         mixer[i, order[j - 1]] += 1 - t
         mixer[i, order[j]] += t
-    total_a, total_b = (np.nan_to_num(one.total(names)[0]) for one in (first, second))
-    difference = total_a[at] - mixer @ total_b
-    (counts_a, model_a), (counts_b, model_b) = (total_covariance(one, names) for one in (first, second))
-    covariance = counts_a[np.ix_(at, at)] + mixer @ counts_b @ mixer.T
-    shapes = np.stack([model_a[at], mixer @ model_b])  # alike in all frames of a sample
+    difference = first.total[at] - mixer @ np.nan_to_num(second.total)
+    covariance = first.counting[np.ix_(at, at)] + mixer @ second.counting @ mixer.T
+    shapes = np.stack([first.model[at], mixer @ second.model])  # alike in all frames of a sample
     model, mean_model = np.hypot(*shapes), float(np.hypot(*shapes.mean(axis=1)))
     mean, mean_sigma = float(difference.mean()), float(np.sqrt(max(covariance.mean(), 0.0)))
-    slope = _factor_slope(first, names)[at] - mixer @ _factor_slope(second, names)
-    components = first.options.components
-    relative = factor_covariance(components, components.ids, {n: factor_of(first.options, n) for n in components.ids})
+    slope = first.slope[at] - mixer @ second.slope
     structure = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slope, relative, slope), 0.0))
     common = slope.mean(axis=0)
     mean_structure = float(np.sqrt(max(float(common @ relative @ common), 0.0)))
     whole = float(np.sqrt(mean_sigma**2 + mean_structure**2 + mean_model**2))
     z = mean / whole if whole > 0 else float("nan")
     return SampleDifference(
-        tuple(names),
+        first.names,
         va[at],
         difference,
         np.sqrt(np.maximum(np.diag(covariance), 0.0)),
@@ -191,13 +264,13 @@ def _factor_slope(series: LineSeries, names: Sequence[str]) -> FloatArray:
     return slope
 
 
-def _branch(series: LineSeries, charge: bool) -> NDArray[np.intp]:
-    if series.voltage_V is None:
+def _branch(course: Course, charge: bool) -> NDArray[np.intp]:
+    if course.voltage_V is None:
         raise DataError("samples are compared at equal voltages", hint="give the voltage of every frame")
-    turn = int(series.voltage_V.argmax())
-    index = np.arange(series.voltage_V.size)
+    turn = int(course.voltage_V.argmax())
+    index = np.arange(course.voltage_V.size)
     branch = index[: turn + 1] if charge else index[turn:]
-    branch = branch[np.isfinite(series.total(series.phases)[0][branch])]  # frames without a phase tell nothing
+    branch = branch[np.isfinite(course.total[branch])]
     if branch.size == 0:
         raise DataError("no frame of this branch holds a phase")
     return branch

@@ -11,14 +11,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import DataError
 
 from ..radiation import FloatArray, lorentz_polarisation
 from .components import ComponentSet
 
-__all__ = ["factor_covariance", "fractions_of", "intensity_per_weight", "spread_of_factors"]
+__all__ = ["factor_covariance", "fractions_of", "intensity_per_weight", "slope_of_share", "spread_of_factors"]
 
 
 def intensity_per_weight(
@@ -82,6 +82,24 @@ def fractions_of(areas: FloatArray, covariance: FloatArray, factor: FloatArray) 
         # d f_a / d area_b = (delta_ab - f_a) / (total g_b)
         jacobian = (np.eye(k)[None] - fraction.T[:, :, None]) / (total[:, None, None] * g.T[:, None, :])
     return fraction, np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+
+
+def slope_of_share(amount: FloatArray, there: NDArray[np.bool_], chosen: FloatArray) -> FloatArray:
+    """Return how the share of some parts of a whole changes with the amount of each, shape (K, F).
+
+    Parameters
+    ----------
+    amount : ndarray, shape (K, F)
+    there : ndarray of bool, shape (K, F)
+        Amounts that are not 0 by decision.
+    chosen : ndarray, shape (K,)
+        1 for the parts that are summed, 0 for the others.
+    """
+    total = amount.sum(axis=0)
+    some = total > 0  # a frame can hold a line of no phase alone
+    total = np.where(some, total, 1.0)
+    share = chosen @ amount / total
+    return np.asarray(np.where(there & some, (chosen[:, None] - share) / total, 0.0))
 
 
 def factor_covariance(components: ComponentSet, names: Sequence[str], factors: Mapping[str, float]) -> FloatArray:

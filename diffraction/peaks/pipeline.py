@@ -45,7 +45,7 @@ from .quantities import (
 )
 from .readings import read_intergrowth
 from .recipe import PeaksRecipe
-from .sample_records import Analysed, difference_record
+from .sample_records import Analysed, difference_record, stack_difference_record
 from .series import LineSeries, SeriesOptions, analyse_series
 from .stack_records import stack_flags, stack_records
 from .stack_series import read_stacks
@@ -106,6 +106,9 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
             first, second = sorted(analysed, key=lambda a: comparison.samples.index(a.series.sample))
             with context.guard(method=f"{self.name}.difference"):
                 yield PipelineOutput((difference_record(comparison, context, first, second),))
+            if recipe.stacking:
+                with context.guard(method=f"{self.name}.stack_difference"):
+                    yield PipelineOutput((stack_difference_record(comparison, context, first, second),))
 
     def analyse(self, series: FrameSeries, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of the lines of the components, and of every reflection."""
@@ -289,6 +292,8 @@ def _analyse(recipe: PeaksRecipe, context: RunContext, series: FrameSeries, stac
     )
     arrays = _arrays(context, found, region, factor)
     read = () if stacks is None else stack_records(context, found, stacks)
+    if read and read[-1].quality is not None:
+        found = replace(found, stacks=stacks, stack_flags=read[-1].quality.flags)
     return _Output((*frames, whole, *read), {arrays.name: arrays}, analysed=found)
 
 

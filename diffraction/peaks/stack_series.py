@@ -17,7 +17,7 @@ from ..onset import PhaseEvent
 from ..radiation import FloatArray
 from .bragg import d_from_two_theta
 from .components import Stacking
-from .fractions import fractions_of
+from .fractions import fractions_of, slope_of_share
 from .frames import FrameData
 from .line_series import LineSeries
 from .model import LineModel
@@ -130,6 +130,21 @@ class StackSeries:
         other, weight = self.neighbour
         apart = function(*(other.values[n] for n in names)) - function(*at)
         return Reading(function(*at), sigmas[0], float(np.sqrt(sigmas[1] ** 2 + law**2 + weight * apart**2)))
+
+    def of_total(self, chosen: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what counts and wrong shapes bring to the summed share of some stacks; `chosen` is 1 for these.
+
+        Returns
+        -------
+        counting : ndarray, shape (F, F)
+            Covariance between all frames from the counts, and from what they tell of shapes that all frames share.
+        model : ndarray, shape (F,)
+            What is beyond that. A shape is wrong alike in all frames.
+        """
+        slope = slope_of_share(self.plain.amounts()[0], self.present, chosen)
+        counting = self.plain.fit.covariance_of_sum(self.plain.areas, slope)
+        whole = np.einsum("k,fkl,l->f", chosen, self.covariance, chosen)
+        return counting, np.sqrt(np.maximum(whole - np.diag(counting), 0.0))
 
     @property
     def gain(self) -> float:

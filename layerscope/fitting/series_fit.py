@@ -134,6 +134,25 @@ class SeriesFit:
         result = np.einsum("als,st,blt->lab", shared, c.shared[self.group], shared, optimize=True)
         return np.asarray(result + np.einsum("ald,lde,ble->lab", own, c.own[self.group], own, optimize=True))
 
+    def covariance_of_sum(self, names: Sequence[str], slope: FloatArray) -> FloatArray:
+        """Return the covariance between all patterns of a sum of parameters.
+
+        Parameters
+        ----------
+        names : sequence of str, length K
+        slope : ndarray, shape (K, L)
+            Of the sum by each parameter.
+
+        Returns
+        -------
+        ndarray, shape (L, L)
+        """
+        shared, own = (np.einsum("kl,kld->ld", slope, part) for part in self._gradients(names))
+        c = self.batch.covariance
+        result = shared @ c.shared[self.group] @ shared.T
+        result[np.diag_indices(len(result))] += np.einsum("ld,lde,le->l", own, c.own[self.group], own)
+        return np.asarray(result)
+
     def _gradients(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return the responses of `BatchFit.gradient` for some parameters, (K, L, S) and (K, L, d)."""
         gradients = [tuple(part[self.group] for part in self.batch.gradient(name)) for name in names]

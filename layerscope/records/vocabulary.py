@@ -145,6 +145,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("phase.total_fraction", "fraction", "weight share of several phases together, with their covariance"),
     ("phase.total_fraction_difference", "fraction", "difference of a total fraction between two samples"),
     ("phase.layer_fraction", "fraction", "share of layers: of a phase among all, or of one kind in an intergrowth"),
+    ("phase.layer_fraction_difference", "fraction", "difference of summed shares of layers between two samples"),
     ("phase.block_length", "dimensionless", "mean number of layers of a block of one kind in an intergrowth"),
     ("phase.onset_voltage", "potential", "cell voltage at which a phase appears"),
     ("phase.onset_time", "time", "time at which a phase appears"),
