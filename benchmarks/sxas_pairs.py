@@ -100,7 +100,7 @@ def drawn_pair(seed: int, block: Block) -> tuple[list[FloatArray], FloatArray, d
         tilt, bow, post = rng.normal(0.0, 0.05), rng.normal(0.0, 0.02), rng.normal(0.0, 0.03)
         edge = Edge(block, k, places, widths, areas, step_at, post)
         mu = 1.1 + tilt * u + bow * u**2 + edge.at(ENERGY, error[k])
-        whole.append(np.trapezoid(edge.at(fine, error[k]), fine))
+        whole.append(np.trapezoid(edge.at(fine, 0.0), fine))
         scans.append(mu * (1.0 + rng.normal(0.0, NOISE, mu.size)))
     truth = {"shift": SHIFT}
     for name, amounts in (("eg", EG), ("carbonate", CARBONATE)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,13 +37,14 @@ __all__ = [
     "MemberFit",
     "default_members",
     "derive",
+    "energy_error",
     "fit_members",
     "member_weights",
     "split_error",
 ]
 
-QUICK = Tolerances(reduction=3e-5, step=1e-6, max_iterations=60, retries=False)
-CHOICE = Tolerances(reduction=1e-7, step=1e-7, max_iterations=150)
+QUICK = Tolerances(reduction=3e-5, step=1e-6, max_iterations=15, retries=False)
+CHOICE = Tolerances(reduction=1e-6, step=1e-6, max_iterations=150)
 GRID_STEP = 0.05  # eV; of the integrals
 NEGATIVE, MOST_SHARE = 3.0, 2.0  # errors below zero, and shares of the area, beyond which a band makes no sense
 BADLY = 1.3  # reduced chi2 over that of the best member beyond which a member does not describe the data
@@ -91,6 +93,9 @@ class Derived:
         The same of the coefficients of the background.
     area : ndarray, shape (G, L)
         Area of the edge in steps times eV.
+    drift : ndarray, shape (G, L, K)
+        Change per eV by which a sample's energies are too high: places move, and limits that are fixed in absolute eV
+        cut another part of the edge.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -100,6 +105,7 @@ class Derived:
     background_shared: FloatArray
     background_own: FloatArray
     area: FloatArray
+    drift: FloatArray
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,19 @@ class MemberFit:
     ----------
     members : tuple of Member
     batch : BatchFit
-    numbers : Derived
+    posed : Posed
+    area_eV : (float, float)
     """
 
     members: tuple[Member, ...]
     batch: BatchFit
-    numbers: Derived
+    posed: Posed
+    area_eV: tuple[float, float]
+
+    @cached_property
+    def numbers(self) -> Derived:
+        """Numbers with their responses: of many fits that are tried nobody asks for them."""
+        return derive(self.batch, self.posed, self.area_eV)
 
     @property
     def redchi(self) -> FloatArray:
@@ -179,7 +192,7 @@ def fit_members(
             nonnegative=nonnegative,
             tolerances=tolerances,
         )
-        found.append(MemberFit(alike, batch, derive(batch, posed, area_eV)))
+        found.append(MemberFit(alike, batch, posed, area_eV))
     return found
 
 
@@ -207,6 +220,9 @@ def derive(batch: BatchFit, posed: Posed, area_eV: tuple[float, float]) -> Deriv
     for term in basis.derivatives:
         bend[:, term.parameter] += c[:, term.column, None] * (term.values @ weight.T)
     names, value, slopes = _numbers(bands, nonlinear, q, c, unit, bend)
+    ends = np.stack([_ends(grid, limits) for limits in ranges])
+    loss = np.concatenate([basis.columns @ ends.T, np.broadcast_to(ends @ slope, (rows, 1, len(ranges)))], axis=1)
+    drift = _drift(names, value, *(np.einsum("rm,rmk->rk", c, of) for of in (unit, loss)))
     every = (*linear, *nonlinear)
     root_shared, root_own = _roots(batch)
     shared, own = _whitened(batch, every, root_shared, root_own)
@@ -220,6 +236,7 @@ def derive(batch: BatchFit, posed: Posed, area_eV: tuple[float, float]) -> Deriv
         b_shared,
         b_own,
         np.einsum("rm,rm->r", c, unit[..., 0]).reshape(groups, n_samples),
+        drift.reshape(groups, n_samples, len(names)),
     )
 
 
@@ -230,6 +247,27 @@ def _trapezoid(grid: FloatArray, limits: tuple[float, float]) -> FloatArray:
     ends = np.flatnonzero(inside)[[0, -1]]
     weight[ends] *= 0.5
     return weight
+
+
+def _ends(grid: FloatArray, limits: tuple[float, float]) -> FloatArray:
+    """Return weights that give a curve at the lower less that at the upper limit: what its integral gains per eV."""
+    weight = np.zeros(grid.shape)
+    weight[np.abs(grid - limits[0]).argmin()] = 1.0
+    weight[np.abs(grid - limits[1]).argmin()] = -1.0
+    return weight
+
+
+def _drift(names: Sequence[tuple[str, str]], value: FloatArray, whole: FloatArray, gain: FloatArray) -> FloatArray:
+    """Return what each number (R, K) gains per eV, from the integrals (R, ranges) and what they gain."""
+    relative = gain / whole[:, :1]  # of the area
+    part = iter(range(1, whole.shape[1]))  # regions follow the area in the order of the names
+    rate = [
+        np.ones(len(value))
+        if kind == "position"
+        else (relative[:, next(part)] if kind == "share" else 0.0) - share * relative[:, 0]
+        for (kind, _), share in zip(names, value.T, strict=True)
+    ]
+    return np.stack(rate, axis=1)
 
 
 def _numbers(
@@ -332,18 +370,48 @@ def split_error(z: FloatArray, background_z: FloatArray) -> tuple[FloatArray, Fl
     return np.maximum((z**2).sum(axis=-1) - due, 0.0), due
 
 
+def _against(numbers: Derived, against: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return differences or ratios (G, L, K), and their derivatives by the number of the sample and of the other."""
+    ratio = np.array([kind == "amount" for kind, _ in numbers.names])
+    mine, other = numbers.value, numbers.value[:, against : against + 1]
+    with np.errstate(all="ignore"):
+        quotient = mine / other
+        return (
+            np.where(ratio, quotient, mine - other),
+            np.where(ratio, 1.0 / other, 1.0),
+            np.where(ratio, -quotient / other, -1.0),
+        )
+
+
+def energy_error(numbers: Derived, sigma: FloatArray, common: float, against: int | None) -> FloatArray:
+    """Return what the energy scales add to the error of each number, (G, L, K).
+
+    Parameters
+    ----------
+    numbers : Derived
+    sigma : ndarray, shape (L,)
+        Standard error of each sample's energies in eV.
+    common : float
+        Standard error in eV that all of them share.
+    against : int or None
+        The sample that others are compared with.
+    """
+    mine, other = numbers.drift, np.zeros(())
+    of_other = 0.0
+    if against is not None:
+        _, one, two = _against(numbers, against)
+        mine, other, of_other = one * mine, two * mine[:, against : against + 1], float(sigma[against])
+    own = (mine * sigma[:, None]) ** 2 + (other * of_other) ** 2
+    return np.asarray(np.sqrt(own + ((mine + other) * common) ** 2))
+
+
 def pair(numbers: Derived, against: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return each sample against one of them: values (G, L, K) and whitened responses (G, L, K and b, S + 2 d).
 
     Places and shares are subtracted, amounts divided.
     """
-    ratio = np.array([kind == "amount" for kind, _ in numbers.names])
-    mine, other = numbers.value, numbers.value[:, against : against + 1]
-    with np.errstate(all="ignore"):
-        quotient = mine / other
-        value = np.where(ratio, quotient, mine - other)
-        one = np.where(ratio, 1.0 / other, 1.0)[..., None]
-        two = np.where(ratio, -quotient / other, -1.0)[..., None]
+    value, one, two = _against(numbers, against)
+    one, two = one[..., None], two[..., None]
     base = slice(against, against + 1)
     own_two = np.broadcast_to(numbers.own[:, base], numbers.own.shape)
     z = np.concatenate(

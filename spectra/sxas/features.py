@@ -18,6 +18,7 @@ from .ensemble import (
     Derived,
     MemberFit,
     default_members,
+    energy_error,
     fit_members,
     member_weights,
     pair,
@@ -33,7 +34,9 @@ AGAINST = {"position": "shift", "amount": "ratio", "share": "share_change"}
 FURTHER = "further"  # bands that the table does not know
 FURTHER_WIDTHS = (1.2, 2.5, 4.5)  # eV
 MOST_FURTHER = 3
+ROOM = 1.5  # eV; beyond the table's ranges for places of broad bands and the step, once a further band is there
 PRESENT = 3.0  # errors by which an amount must lie above zero for a ratio to it
+PATIENT = 60  # iterations of a member where a further band is there: bands that overlap move slowly
 LEAST_GAIN = 15.0  # fall of chi2, other coefficients adapting, below which a further band is not tried
 DECISIVE = 10.0  # difference of BIC from which a further band is taken
 
@@ -46,7 +49,7 @@ class Estimate:
     ----------
     value : float
     budget : dict
-        ``counting``, ``background``, ``ensemble`` and, where it matters, ``energy_scale`` and ``saturation``.
+        ``counting``, ``background``, ``ensemble``, ``energy_scale`` and, where it matters, ``saturation``.
     """
 
     value: float
@@ -197,7 +200,10 @@ def fit_edge(
     chosen, choice, central, starts = _choose(
         data, bands, [m for m in ensemble if m.window == ensemble[0].window], area_eV
     )
-    fits = fit_members(data, chosen, ensemble, area_eV, starts, QUICK)
+    known = not any(band.name.startswith(FURTHER) for band in chosen.band)
+    fits = fit_members(
+        data, chosen, ensemble, area_eV, starts, QUICK if known else replace(QUICK, max_iterations=PATIENT)
+    )
     ordered = tuple(m for f in fits for m in f.members)
     redchi = np.concatenate([f.redchi for f in fits])
     weight = member_weights(fits)
@@ -224,14 +230,21 @@ def _choose(
     """
     now = bands.chosen([b.name for b in bands.band if not b.optional])
     pool = [b for b in bands.band if b.optional]
-    first = fit_members(data, now, windows, area_eV, None, CHOICE)
-    starts = {fit.members[0].shapes: _starts(fit) for fit in first}
+    first: list[MemberFit] = []
+    starts: Starts = {}
+    for member in windows:  # each shape starts where the one before stands
+        first += fit_members(
+            data, now, [member], area_eV, {member.shapes: _starts(first[-1])} if first else None, CHOICE
+        )
+        starts[member.shapes] = _starts(first[-1])
     best = min(first, key=lambda fit: float(fit.batch.chi2[0]))
     tried = {_named(now): best.batch[0]}
     further = 0
     while further < MOST_FURTHER:
         candidates = pool or _further(now, best)
-        wider = [now.with_band(band) for band in candidates]
+        # a band that the table knows may have stood in for the one that it lacks, and the new one then for the first
+        room = now if pool or further else now.loosened(ROOM)
+        wider = [room.with_band(band) for band in candidates]
         fits = [_with_one_more(data, more, best, area_eV) for more in wider]
         usable = [k for k, fit in enumerate(fits) if _there(fit, candidates[k])]
         if not usable and not pool:
@@ -249,8 +262,31 @@ def _choose(
             pool = []
         else:
             break
-    shapes, last = best.members[0].shapes, _starts(best)
-    return now, compare(tried), best, {key: last if key == shapes else last | own for key, own in starts.items()}
+    if len(tried) == 1:
+        return now, compare(tried), best, {key: _starts(best) | own for key, own in starts.items()}
+    found = _in_all_shapes(data, now, windows, area_eV, best, starts)
+    best = min(found, key=lambda fit: float(fit.batch.chi2[0]))
+    tried[_named(now)] = best.batch[0]
+    return now, compare(tried), best, {fit.members[0].shapes: _starts(fit) for fit in found}
+
+
+def _in_all_shapes(
+    data: EdgeData,
+    bands: EdgeBands,
+    windows: Sequence[Member],
+    area_eV: tuple[float, float],
+    fitted: MemberFit,
+    starts: Starts,
+) -> list[MemberFit]:
+    """Fit bands that were added in one shape in the others too: bands have moved from where they stood in for these."""
+    last, found = _starts(fitted), []
+    for member in windows:
+        own = starts[member.shapes]
+        added = {name: value for name, value in last.items() if name.startswith(FURTHER)}
+        begin = [own | last, last | own, added]
+        fits = [fit_members(data, bands, [member], area_eV, {member.shapes: at}, CHOICE)[0] for at in begin]
+        found.append(min(fits, key=lambda fit: (not fit.sound[0], float(fit.batch.chi2[0]))))
+    return found
 
 
 def _there(fit: MemberFit, band: Band) -> bool:
@@ -277,29 +313,34 @@ def _gain(without: MemberFit, fit: MemberFit) -> float:
 
 
 def _further(bands: EdgeBands, fitted: MemberFit) -> list[Band]:
-    """Return a band where one would take most of the residual, coefficients of the fit adapting; none if none would."""
+    """Return bands where one of each width would take most of the residual, coefficients of the fit adapting."""
     fit = fitted.batch[0]
     columns = fit.columns()
     weight = fit.root_weight
     direction = np.linalg.qr(np.swapaxes(columns * weight[:, None], -1, -2))[0]
     low, high = bands.further_eV
     places = np.arange(low, high + 0.1, 0.25)
-    best = (0.0, 0.0, 0.0)
+    found: dict[float, float] = {}
     for width in FURTHER_WIDTHS:
         shape = np.exp(-4.0 * np.log(2.0) * ((fit.x[:, None] - places[:, None]) / width) ** 2) * weight[:, None]
         free = shape - (shape @ direction) @ np.swapaxes(direction, -1, -2)
         norm, whole = (free**2).sum(axis=-1), (shape**2).sum(axis=-1)
-        overlap = (free @ fit.residual[..., None])[..., 0]
+        overlap = np.maximum((free @ fit.residual[..., None])[..., 0], 0.0)  # a band is an absorption
         gain = np.where(norm > 1e-3 * whole, overlap**2 / np.maximum(norm, 1e-300), 0.0).sum(axis=0)
         k = int(gain.argmax())
-        best = max(best, (float(gain[k]) / max(float(fitted.redchi[0]), 1.0), float(places[k]), width))
-    gained, place, width = best
-    if gained < LEAST_GAIN:
-        return []
+        if gain[k] >= LEAST_GAIN * max(float(fitted.redchi[0]), 1.0):
+            found.setdefault(float(places[k]), width)
     number = sum(band.name.startswith(FURTHER) for band in bands.band) + 1
-    reach = (place, max(place - 2.0, low), min(place + 2.0, high))
-    widths = (width, min(FURTHER_WIDTHS), max(FURTHER_WIDTHS) * 1.5)
-    return [Band(name=f"{FURTHER}_{number}", label="further band", family="broad", center_eV=reach, fwhm_eV=widths)]
+    return [
+        Band(
+            name=f"{FURTHER}_{number}",
+            label="further band",
+            family="broad",
+            center_eV=(place, max(place - 2.0, low), min(place + 2.0, high)),
+            fwhm_eV=(width, min(FURTHER_WIDTHS), max(FURTHER_WIDTHS) * 1.5),
+        )
+        for place, width in found.items()
+    ]
 
 
 def _saturated(data: EdgeData, lost: float) -> EdgeData | None:
@@ -334,6 +375,7 @@ def _features(
             "background": np.sqrt(np.einsum("g,glk->lk", usual, due)),
             "ensemble": np.sqrt(np.einsum("g,glk->lk", weight, (values - mean) ** 2)),
         }
+        budget["energy_scale"] = energy_error(fits[0].numbers, data.energy_sigma, data.common_sigma, other)[0]
         if bent is not None:
             budget["saturation"] = np.abs(_numbers_of(bent.numbers, other)[0][0] - values[0])
         for sample in range(data.n_samples):
@@ -341,10 +383,6 @@ def _features(
                 continue
             for k, (kind, component) in enumerate(fits[0].numbers.names):
                 parts = {name: float(part[sample, k]) for name, part in budget.items()}
-                if kind == "position":
-                    scales = data.energy_sigma[[sample] if other is None else [sample, other]]
-                    common = data.common_sigma if other is None else 0.0
-                    parts["energy_scale"] = float(np.sqrt((scales**2).sum() + common**2))
                 estimate = Estimate(float(mean[sample, k]), parts)
                 if other is None:
                     alone[kind, component, sample] = estimate

@@ -34,6 +34,7 @@ BACKGROUND = ("background_0", "background_1", "background_2", "background_3", "c
 
 REACH = 20.0  # eV; unit in which the background's powers are taken
 PINNED = 1e-4  # eV
+LOOSE = 0.6  # factor on limits of widths once a band is added that the table does not know
 ENERGY_PRIOR = 0.1  # eV; how far the bands of one sample may lie from those of the others, one standard deviation
 STEPS = {"erf": Gaussian(), "arctan": Lorentzian(), "mixed": PseudoVoigt()}
 BoolArray = NDArray[np.bool_]
@@ -51,6 +52,10 @@ Start = Annotated[tuple[float, float, float], AfterValidator(_start_within)]
 """Where a parameter starts, and the lowest and highest value that it may take."""
 
 
+def _wider(start: tuple[float, float, float], by: float) -> tuple[float, float, float]:
+    return start[0], start[1] - by, start[2] + by
+
+
 class Band(RecipeModel):
     """One band of an edge."""
 
@@ -61,6 +66,14 @@ class Band(RecipeModel):
     optional: bool = Field(default=False, description="whether it is there only if BIC wants it")
     center_eV: Start = Field(description="place: start, lowest, highest")
     fwhm_eV: Start = Field(description="width: start, lowest, highest")
+
+    def loosened(self, by_eV: float) -> Self:
+        """Return it with more room for its place and width, if it is broad and always there."""
+        if self.family == "sharp" or self.optional:
+            return self
+        width, narrow, wide = self.fwhm_eV
+        room = {"center_eV": _wider(self.center_eV, by_eV), "fwhm_eV": (width, narrow * LOOSE, wide / LOOSE)}
+        return self.model_copy(update=room)
 
 
 class Region(RecipeModel):
@@ -98,6 +111,11 @@ class EdgeBands(RecipeModel):
         """Return it with the bands of these names, none of them optional any more."""
         kept = tuple(band.model_copy(update={"optional": False}) for band in self.band if band.name in names)
         return self.model_copy(update={"band": kept})
+
+    def loosened(self, by_eV: float) -> Self:
+        """Return it with more room for the step and for broad bands that are always there."""
+        band = tuple(b.loosened(by_eV) for b in self.band)
+        return self.model_copy(update={"band": band, "step_eV": _wider(self.step_eV, by_eV)})
 
     def with_band(self, band: Band) -> Self:
         """Return it with one more band."""
@@ -261,17 +279,22 @@ class Posed:
 
 
 def pose(bands: EdgeBands, member: Member, n_samples: int) -> Posed:
-    """Return the model of an edge with the shapes of a member, parameters declared."""
-    parts = [Component(b.name, member.line, shifted=not b.own) for b in bands.band]
-    model = PatternModel([*parts, Component(STEP, EdgeStep(STEPS[member.step]))], polynomial=-1)
+    """Return the model of an edge with the shapes of a member, parameters declared: to read, never to change."""
+    return _posed(bands, *member.shapes, n_samples > 1)
+
+
+@lru_cache(maxsize=16)  # to read expressions of parameters takes as long as a third of a fit
+def _posed(bands: EdgeBands, step: StepShape, line: LineShape, several: bool) -> Posed:
+    parts = [Component(b.name, line, shifted=not b.own) for b in bands.band]
+    model = PatternModel([*parts, Component(STEP, EdgeStep(STEPS[step]))], polynomial=-1)
     p = model.make_parameters()
     first: dict[str, str] = {}
     for b in bands.band:
         p[f"{b.name}_center"].set(value=b.center_eV[0], min=b.center_eV[1], max=b.center_eV[2])
-        width = p[f"{b.name}_fwhm" if member.line == "pseudo_voigt" else f"{b.name}_gaussian_fwhm"]
+        width = p[f"{b.name}_fwhm" if line == "pseudo_voigt" else f"{b.name}_gaussian_fwhm"]
         width.set(value=b.fwhm_eV[0], min=b.fwhm_eV[1] / 2.0, max=b.fwhm_eV[2])
         start = 0.3 if b.family == "sharp" else 0.15
-        if member.line == "voigt":
+        if line == "voigt":
             ratio = f"{b.family}_lorentzian"
             if ratio not in p:
                 p.add(ratio, value=start, min=0.0, max=2.0)
@@ -281,14 +304,14 @@ def pose(bands: EdgeBands, member: Member, n_samples: int) -> Posed:
         else:
             p[f"{b.name}_mixing"].set(value=start)
             first[b.family] = f"{b.name}_mixing"
-        if member.line == "pseudo_voigt":
+        if line == "pseudo_voigt":
             width.set(min=b.fwhm_eV[1])
     for what, around in (("center", bands.step_eV), ("fwhm", bands.step_fwhm_eV)):
         p[f"{STEP}_{what}"].set(value=around[0], min=around[1], max=around[2])
-    if member.step == "mixed":
+    if step == "mixed":
         p[f"{STEP}_mixing"].set(value=0.5, vary=False)
     scopes: dict[str, Literal["per_pattern"]] = {f"{b.name}_center": "per_pattern" for b in bands.band if b.own}
-    if n_samples > 1:
+    if several:
         p["shift"].set(vary=True, min=-1.0, max=1.0)
         scopes["shift"] = "per_pattern"
     return Posed(bands, model, p, scopes)

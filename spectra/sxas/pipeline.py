@@ -40,7 +40,7 @@ class SxasPipeline(SeriesPipeline[Scans]):
     """Soft X-ray absorption from beamline file to record."""
 
     name = "sxas"
-    version = "1"
+    version = "2"
     technique = "sxas"
     recipe_model = SxasRecipe
     formats = FORMATS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -60,11 +61,20 @@ def test_a_pair_of_samples_gives_the_true_shift_and_ratio_within_their_errors() 
 
 def test_every_part_of_an_error_has_its_name_and_they_add_up() -> None:
     shift, place, amount = (pair().find(kind, "eg", 1) for kind in ("shift", "position", "amount"))
-    assert set(amount.budget) == {"counting", "background", "ensemble"}
-    assert set(shift.budget) == {*amount.budget, "energy_scale"}
+    assert set(amount.budget) == set(shift.budget) == {"counting", "background", "ensemble", "energy_scale"}
     assert shift.budget["energy_scale"] == pytest.approx(0.03)
     assert place.budget["energy_scale"] == pytest.approx(np.hypot(0.03, 0.1))
     assert shift.sigma == pytest.approx(np.sqrt(sum(part**2 for part in shift.budget.values())))
+
+
+def test_amounts_hold_what_an_error_of_the_energies_cuts_off_at_fixed_limits() -> None:
+    moved, bands = data(), find_bands("O K")
+    moved = replace(moved, energy=moved.energy + np.array([[0.0], [0.1]]))
+    before, after = (fit_edge(d, bands, AREA, members=default_members(bands)[:1]) for d in (data(), moved))
+    sigma = 0.03  # eV; of the second sample's energies, against 0.1 eV of move
+    for kind, component in (("ratio", "eg"), ("share_change", "535–545 eV")):
+        one, two = (fit.find(kind, component, 1) for fit in (before, after))
+        assert one.budget["energy_scale"] == pytest.approx(abs(two.value - one.value) * sigma / 0.1, rel=0.3)
 
 
 def test_the_error_of_a_shift_is_that_of_the_energy_scale_and_not_that_of_the_fit() -> None:
@@ -92,6 +102,14 @@ def test_a_band_that_the_table_lacks_is_added_and_told() -> None:
     fit = fit_edge(data(further=1.5), bands, AREA, members=default_members(bands)[:1])
     assert [b.name for b in fit.bands.band if b.name.startswith("further")]
     assert any(flag.startswith("FURTHER_BAND:further_1") for flag in fit.flags)
+
+
+def test_a_band_that_a_known_one_stood_in_for_is_found_where_the_residual_wants_less_and_not_more() -> None:
+    bands = find_bands("O K")
+    fit = fit_edge(data(further=1.2, seed=2), bands, AREA, members=default_members(bands)[:1])
+    assert [b.name for b in fit.bands.band if b.name.startswith("further")] == ["further_1"]
+    assert fit.central.redchi == pytest.approx(1.0, abs=0.2)
+    assert not any(flag.startswith("RESIDUAL_STRUCTURE") for flag in fit.flags)
 
 
 def test_saturation_has_a_part_of_its_own() -> None:
