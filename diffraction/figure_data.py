@@ -206,14 +206,14 @@ def _levels(series: PhaseSeries, arrays: SeriesArrays) -> NDArray[np.intp]:
 
 
 def phase_colours(views: Sequence[SeriesView]) -> dict[str, str]:
-    """Return a colour for each phase of a run: the one that its set of lines gives it, where there is one."""
+    """Return a colour for each phase or stack of a run: the one that its set of lines gives it, where there is one."""
     given = {
         key.partition(":")[2]: str(value)
         for view in views
         for key, value in view.arrays.metadata.items()
         if key.startswith("color:")
     }
-    return colours_apart([[phase for view in views for phase in view.series.phases]], _SPARE, {**_FIXED, **given})
+    return colours_apart([[phase for view in views for phase in view.series.parts]], _SPARE, {**_FIXED, **given})
 
 
 def provenance_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +31,55 @@ from .figure_parts import (
     draw_voltage,
     phase_handles,
 )
-from .phase_table import FRACTION, TOTAL
+from .phase_table import EMPTY_IN_ALL, FRACTION, LAYER_FRACTION, TOTAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.gridspec import SubplotSpec
     from matplotlib.lines import Line2D
 
-__all__ = ["MAX_SAMPLES", "amounts_figure", "map_figure"]
+__all__ = ["LAYERS", "MAX_SAMPLES", "WEIGHTS", "amounts_figure", "map_figure"]
 
 MAX_SAMPLES = 3
 """Samples beside each other in one figure."""
 SAMPLE_COLOURS = ("#000000", PALETTE[2], PALETTE[3], "#882255", PALETTE[5])
 WEIGHT = Scale("weight fraction", "1", "Weight fraction")
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What is drawn along the frames.
+
+    Attributes
+    ----------
+    name, total : str
+        Quantities: of the phases, and of what is drawn of all samples over each other.
+    scale, total_scale : Scale
+    whole : str
+        Component of the total, where it is a component of `name` too.
+    """
+
+    name: str
+    total: str
+    scale: Scale
+    total_scale: Scale
+    whole: str = ""
+
+    def totals(self, views: Sequence[SeriesView]) -> list[str]:
+        """Return the totals of some series that tell more than their parts."""
+        if self.whole:
+            return [self.whole] if len(views) > 1 else []
+        return [t for t in dict.fromkeys(t for v in views for t in v.totals) if len(views) > 1 or " + " in t]
+
+
+WEIGHTS = Amount(FRACTION, TOTAL, WEIGHT, Scale("total weight fraction", "1", "Weight fraction, total"))
+LAYERS = Amount(
+    LAYER_FRACTION,
+    LAYER_FRACTION,
+    Scale("share of layers", "1", "Shares of layers"),
+    Scale("share of interlayers", "1", "Share of empty interlayers"),
+    EMPTY_IN_ALL,
+)
 
 
 def map_figure(
@@ -106,7 +142,9 @@ def _upright_amounts(panel: Panel, view: SeriesView, colours: Mapping[str, str])
     panel.axes.legend(handles=phase_handles(view.series.phases, colours), loc="best", fontsize=5.5)
 
 
-def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:
+def amounts_figure(
+    views: Sequence[SeriesView], colours: Mapping[str, str], stem: Path, what: Amount = WEIGHTS
+) -> tuple[Path, ...]:
     """Draw the fractions of samples side by side, against voltage and time, and their totals over each other.
 
     Parameters
@@ -115,9 +153,11 @@ def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem
         Up to `MAX_SAMPLES` samples.
     colours : mapping of str to str
     stem : Path
+    what : Amount, optional
+        Fractions of the weight, or shares of layers.
     """
     scales: list[Against] = ["voltage", "time"] if all(view.voltage is not None for view in views) else ["time"]
-    totals = [t for t in dict.fromkeys(t for v in views for t in v.totals) if len(views) > 1 or " + " in t]
+    totals = what.totals(views)
     across = len(views) == 1 and not totals  # a single sample has its scales side by side, not above each other
     strip_height = 0.3 + 0.55 * max(len(view.events("time")) for view in views)
     with style("double") as sheet:
@@ -134,19 +174,21 @@ def amounts_figure(views: Sequence[SeriesView], colours: Mapping[str, str], stem
                 title = printed(view.series.sample) if line == 0 or across else ""
                 panel, strip = _strip_and_panel(page, cell, strip_height, title, first)
                 first = first or panel.axes
-                _amount_panel(panel, strip, view, against, colours)
+                _amount_panel(panel, strip, view, against, colours, what)
                 panel.axes.tick_params(labelleft=column == 0)
                 if column == 0:
-                    panel.axes.set_ylabel(WEIGHT.label)
+                    panel.axes.set_ylabel(what.scale.label)
                     if line == 0:
-                        panel.axes.legend(handles=_kinds(views, colours, against), loc="center left", fontsize=5.5)
+                        panel.axes.legend(
+                            handles=_kinds(views, colours, against, what), loc="center left", fontsize=5.5
+                        )
             if totals:
                 title = printed(totals[0]) if line == 0 else ""
                 panel, strip = _strip_and_panel(page, outer[line, -1], strip_height, title)
                 bare(strip)
-                _total_panel(panel, views, against, totals[0], named=line == 0)
+                _total_panel(panel, views, against, totals[0], what, named=line == 0)
         caption = (
-            "Weight fractions with bands of one standard error, which where none is seen is narrower than the line; "
+            f"{what.scale.label} with bands of one standard error, which where none is seen is narrower than the line; "
             "small triangles: upper limits (95 %) where a phase was not detected. Above the panels: onset (upward "
             "triangle) and end (downward triangle) of each phase with 68 % intervals. Solid: up to the highest "
             "voltage; dashed: after it."
@@ -164,10 +206,10 @@ def _strip_and_panel(
     return page.panel(axes, title, above=strip), strip
 
 
-def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], against: Against) -> list[Line2D]:
-    phases = dict.fromkeys(phase for view in views for phase in view.series.phases)
+def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], against: Against, what: Amount) -> list[Line2D]:
+    phases = dict.fromkeys(phase for view in views for phase in view.series.parts)
     handles = phase_handles(list(phases), colours)
-    if any(v.points(FRACTION, phase).limited.any() for v in views for phase in v.series.phases):
+    if any(v.points(what.name, phase).limited.any() for v in views for phase in v.series.parts):
         handles.append(limit_handle("limit (95 %)", caret=True))
     if any(len(view.branches(against)) > 1 for view in views):
         ways = line_handles({"charge": "#4D4D4D", "discharge": "#4D4D4D"}, linewidth=0.8)
@@ -176,10 +218,12 @@ def _kinds(views: Sequence[SeriesView], colours: Mapping[str, str], against: Aga
     return handles
 
 
-def _amount_panel(panel: Panel, strip: Axes, view: SeriesView, against: Against, colours: Mapping[str, str]) -> None:
-    for phase in view.series.phases:
+def _amount_panel(
+    panel: Panel, strip: Axes, view: SeriesView, against: Against, colours: Mapping[str, str], what: Amount
+) -> None:
+    for phase in view.series.parts:
         look = replace(AMOUNTS, colour=colours[phase])
-        draw_branches(panel, view, against, view.points(FRACTION, phase), primed(phase), WEIGHT, look)
+        draw_branches(panel, view, against, view.points(what.name, phase), primed(phase), what.scale, look)
     events, scale = view.events(against), view.axis(against)[1]
     draw_event_strip(panel, strip, events, colours, scale)
     event_guides(panel.axes, events, colours)
@@ -187,13 +231,15 @@ def _amount_panel(panel: Panel, strip: Axes, view: SeriesView, against: Against,
     panel.axes.set_xlabel(scale.label)
 
 
-def _total_panel(panel: Panel, views: Sequence[SeriesView], against: Against, total: str, *, named: bool) -> None:
-    axes, words = panel.axes, Scale("total weight fraction", "1", "Weight fraction, total")
+def _total_panel(
+    panel: Panel, views: Sequence[SeriesView], against: Against, total: str, what: Amount, *, named: bool
+) -> None:
+    axes, words = panel.axes, what.total_scale
     samples = {view.series.sample: SAMPLE_COLOURS[k % len(SAMPLE_COLOURS)] for k, view in enumerate(views)}
     for view in views:
         sample = view.series.sample
         look = replace(AMOUNTS, colour=samples[sample])
-        draw_branches(panel, view, against, view.points(TOTAL, total), sample, words, look, f"{sample}: ")
+        draw_branches(panel, view, against, view.points(what.total, total), sample, words, look, f"{sample}: ")
     axes.set_xlabel(views[0].axis(against)[1].label)
     axes.set_ylabel(words.label)
     if named:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameRow", "PhaseSeries", "collect_series", "number_columns"]
 
-FRACTION, TOTAL = "phase.fraction", "phase.total_fraction"
+FRACTION, TOTAL, LAYER_FRACTION = "phase.fraction", "phase.total_fraction", "phase.layer_fraction"
+EMPTY_IN_ALL = "empty in all"
+"""Component of the share of layers that is that of empty interlayers, and of no phase."""
 
 _SHORT = {
     FRACTION: "fraction",
     TOTAL: "total",
     "phase.area_fraction": "area_fraction",
-    "phase.layer_fraction": "layer_fraction",
+    LAYER_FRACTION: "layer_fraction",
     "lattice.a": "a",
     "lattice.b": "b",
     "lattice.c": "c",
@@ -108,6 +110,11 @@ class PhaseSeries:
     def phases(self) -> tuple[str, ...]:
         """Phases in the order of the records: those with fractions, or with cells where intensities were extracted."""
         return self.components(FRACTION) or self.components("lattice.a")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What there are amounts of: the phases, or the stacks of layers of a series that was read so."""
+        return self.phases or tuple(c for c in self.components(LAYER_FRACTION) if c != EMPTY_IN_ALL)
 
 
 def _stems(record: ResultRecord) -> tuple[str, ...]:

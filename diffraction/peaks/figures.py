@@ -14,7 +14,7 @@ from layerscope.figures.parts import component_handles, draw_residuals, draw_spe
 from layerscope.figures.words import figure_stem, legible, minus, primed, printed
 
 from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
-from ..figure_series import MAX_SAMPLES, amounts_figure, map_figure
+from ..figure_series import LAYERS, MAX_SAMPLES, WEIGHTS, amounts_figure, map_figure
 from ..phase_table import FRACTION
 from .reflection_figures import draw_reflections
 
@@ -43,9 +43,9 @@ def draw(run: Run, folder: Path) -> list[Path]:
         Only its records and arrays are used.
     folder : Path
         Where the figures go: for each series ``<series>_map``, ``<series>_waterfall`` and ``<series>_frames``; for up
-        to three samples together ``<series>_fractions``; of the reflections that were followed
-        ``<series>_reflections`` and ``<series>_reflections_map``, see `draw_reflections`. Each as pdf, svg, png, csv
-        and json.
+        to three samples together ``<series>_fractions``, and ``<series>_layers`` where they were read as stacks; of
+        the reflections that were followed ``<series>_reflections`` and ``<series>_reflections_map``, see
+        `draw_reflections`. Each as pdf, svg, png, csv and json.
 
     Returns
     -------
@@ -59,7 +59,8 @@ def draw(run: Run, folder: Path) -> list[Path]:
     """
     every = [view for view in collect_views(run) if len(view.series.rows) > 1]
     views = [view for view in every if view.series.components(FRACTION)]
-    colours = phase_colours(views)
+    stacks = [view for view in every if view.series.method == "xrd_peaks.stack_frame"]
+    colours = phase_colours([*views, *stacks])
     files: list[Path] = []
     for view in views:
         limits = _limits(view)
@@ -68,11 +69,13 @@ def draw(run: Run, folder: Path) -> list[Path]:
         files += _waterfall(view, colours, folder / f"{name}_waterfall", limits)
         files += _deconvolution(view, colours, folder / f"{name}_frames", limits)
     taken: set[str] = set()
-    for start in range(0, len(views), MAX_SAMPLES):
-        together = views[start : start + MAX_SAMPLES]
-        name = figure_stem([view.series.name for view in together], "fractions", taken)
-        files += amounts_figure(together, colours, folder / name)
-    return files + draw_reflections(every, views, colours, folder)
+    for what, of in ((WEIGHTS, views), (LAYERS, stacks)):
+        kind = "fractions" if what is WEIGHTS else "layers"
+        for start in range(0, len(of), MAX_SAMPLES):
+            together = of[start : start + MAX_SAMPLES]
+            name = figure_stem([view.series.name for view in together], kind, taken)
+            files += amounts_figure(together, colours, folder / name, what)
+    return files + draw_reflections([view for view in every if view not in stacks], views, colours, folder)
 
 
 def _limits(view: SeriesView) -> tuple[float, float]:

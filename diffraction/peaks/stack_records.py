@@ -13,6 +13,7 @@ from layerscope.runs.build import held, measured, quality_of, some
 from layerscope.runs.pipeline import RunContext
 
 from ..events import quantities_of_events
+from ..phase_table import EMPTY_IN_ALL
 from .quantities import COUNTING, label_of
 from .sample_records import Analysed
 from .stack_series import Reading, StackSeries
@@ -92,7 +93,7 @@ def _frame(read: StackSeries, f: int, labels: dict[str, str]) -> tuple[Quantity,
         else:
             counting, whole = (math.sqrt(max(float(c[f, k, k]), 0.0)) for c in (read.counting, read.covariance))
             found.append(_parts("phase.layer_fraction", Reading(value, counting, whole), label))
-    found.append(_parts("phase.layer_fraction", read.empty_in_all(f), "empty in all"))
+    found.append(_parts("phase.layer_fraction", read.empty_in_all(f), EMPTY_IN_ALL))
     d = (float(read.fit.fit.value("filled_spacing")[f]), float(read.fit.fit.sigma("filled_spacing")[f]))
     found.append(measured("lattice.d_spacing", *d, "angstrom", next(iter(labels.values())), role="refined"))
     return some(found)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from layerscope.diffraction.figure_data import collect_views, phase_colours
+from layerscope.diffraction.figure_series import LAYERS, amounts_figure
 from layerscope.diffraction.peaks import pipeline
 from layerscope.diffraction.peaks.line_series import LineSeries
 from layerscope.diffraction.peaks.recipe import ComparisonTable
@@ -223,3 +227,24 @@ def test_samples_that_do_not_hold_the_same_stacks_are_not_compared(run: Run) -> 
         )
         with pytest.raises(DataError, match=words):
             stack_difference_record(table, cast("Any", None), cast("Any", first), cast("Any", second))
+
+
+def test_shares_of_layers_are_drawn_with_their_errors_beside_the_share_of_empty_interlayers(
+    run: Run, tmp_path: Path
+) -> None:
+    stacks = [view for view in collect_views(run) if view.series.method == "xrd_peaks.stack_frame"]
+    files = amounts_figure(stacks, phase_colours(stacks), tmp_path / "layers", LAYERS)
+    (table,) = [path for path in files if path.suffix == ".csv"]
+    with table.open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    columns = {name: [row[k] for row in rows if row[k]] for k, name in enumerate(header)}
+    frames = [r for r in of_p(run) if r.method == "xrd_peaks.stack_frame"]
+    for component, name in (
+        ("O3'/H1-3", "a: O3′/H1-3: share of layers"),
+        ("empty in all", "c: P: share of interlayers"),
+    ):
+        found = [layer_shares(r).get(component) for r in frames]
+        there = [q for q in found if q is not None and q.upper_limit is None and q.value]
+        drawn = [float(v) for v in columns[f"{name} [1]"] if v != "nan"]
+        assert drawn == pytest.approx([q.value for q in there], rel=1e-4)
+    assert {"O3'", "O3'/H1-3", "H1-3"} == set(stacks[0].series.parts)
