@@ -116,6 +116,9 @@ def show(
         str | None,
         typer.Option("--quantity", "-q", help="A row a quantity, of this name, e.g. peak.position, or peak for all."),
     ] = None,
+    element: Annotated[
+        str | None, typer.Option("--element", "-e", help="One table of an element's species by all techniques, e.g. B.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Every quantity, every row.")] = False,
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown or latex.")
@@ -124,11 +127,14 @@ def show(
     """Print the results of a run as tables, values as 1.234(5)."""
     from layerscope.cli.render import print_failures, print_tables
     from layerscope.runs.load import load_run
-    from layerscope.runs.present import narrowed, quantity_tables, summary_tables
+    from layerscope.runs.present import element_table, narrowed, quantity_tables, summary_tables
 
     loaded = narrowed(load_run(folder), sample=sample, region=region, kinds=kinds or ())
-    single = everything or component is not None or quantity is not None
-    tables = quantity_tables(loaded, component=component, quantity=quantity) if single else summary_tables(loaded)
+    single = everything or any(asked is not None for asked in (component, quantity, element))
+    if element is not None:
+        tables = element_table(loaded.records, element)
+    else:
+        tables = quantity_tables(loaded, component=component, quantity=quantity) if single else summary_tables(loaded)
     print_tables(tables, whole=single or any((sample, region, kinds)), form=form)
     if not tables:
         typer.echo("no quantity matches" if single else "no record matches", err=True)

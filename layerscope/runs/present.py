@@ -12,14 +12,15 @@ from layerscope.errors import LayerscopeError
 from layerscope.flags import FLAGS
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
-from layerscope.runs.summary import NUMBERS, Shown, SummaryTable, failures_table, long_table, table
+from layerscope.runs.summary import NUMBERS, Shown, SummaryTable, failures_table, long_table, sorted_records, table
 from layerscope.runs.table_text import NO_BREAK, flag_names, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["narrowed", "overview", "quantity_tables", "summary_tables"]
+__all__ = ["element_table", "narrowed", "overview", "quantity_tables", "summary_tables"]
 
+_SHARES = ("species.fraction", "coordination.fraction")
 TABLES_GROUP = "layerscope.tables"
 """Entry points of pipelines' tables by the pipeline's name: to show a run, what made it need not be loaded."""
 
@@ -138,6 +139,42 @@ def quantity_tables(run: Run, *, component: str | None = None, quantity: str | N
         else:
             tables += [table(records, NUMBERS, [name], title=f"{title}: {name}") for name in names]
     return tables
+
+
+def element_table(records: Iterable[ResultRecord], element: str) -> list[SummaryTable]:
+    """Return what all techniques say of an element's atoms: one table, a row a technique and state of a sample.
+
+    Parameters
+    ----------
+    records : iterable of ResultRecord
+    element : str
+        Symbol, with which the names of its regions begin: ``B`` of ``B 1s`` and ``B K``.
+
+    Returns
+    -------
+    list of SummaryTable
+        Shares of its species and coordinations; of a series of levels or frames the first one. Empty if there are none.
+    """
+    chosen: dict[tuple[object, ...], ResultRecord] = {}
+    for record in sorted_records(records):
+        shares = tuple(q for q in record.quantities if q.name in _SHARES)
+        if shares and _plain((record.state.region or "").partition(" ")[0]) == _plain(element):
+            key = (record.technique, record.state.sample, record.state.series, record.state.cycle, record.state.region)
+            chosen.setdefault(key, record.model_copy(update={"quantities": shares}))
+    if not chosen:
+        return []
+    columns = (Shown(lambda record: record.technique, "technique", kind="text"), *_SHARES)
+    made = table(chosen.values(), ("sample", "region"), columns, title=f"{element} by technique")
+    heads = [column.head for column in made.fields]
+    met = made.cells
+    for head in ("sample", "cycle"):  # rows of one state stand together
+        at = heads.index(head) if head in heads else -1
+        met = tuple(sorted(met, key=lambda row, k=at: _ordered(row[k]))) if at >= 0 else met  # type: ignore[misc]
+    return [replace(made, cells=met)]
+
+
+def _ordered(cell: object) -> tuple[float, str]:
+    return (float(cell), "") if isinstance(cell, int | float) else (0.0, str(cell))
 
 
 # --- the short summary -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,12 @@ def test_four_coordinate_boron_of_three_states_is_right_and_that_of_the_pristine
         assert "SURFACE_ONLY" in record.flags
         # pi* over the total would say 0.03 for the pristine one: the yield saturates
         assert len([q for q in record.quantities if q.name == "coordination.fraction"]) == 1
+
+
+def test_states_of_one_cathode_are_named_alike_for_both_techniques_of_the_study(reference_data: Path) -> None:
+    cases = [
+        tomllib.loads((reference_data / c / "recipe.toml").read_text("utf-8")) for c in ("xps_b1s_lco_cei", CASES[1])
+    ]
+    by_xps, by_sxas = ({(s["sample"], s["name"], s["cycle"]) for s in case["series"]} for case in cases)
+    assert by_xps < by_sxas
+    assert cases[0]["sample"] == cases[1]["sample"]

@@ -16,7 +16,7 @@ from layerscope.runs.execute import execute
 from layerscope.runs.export import export_run, formats_of
 from layerscope.runs.hooks import Finding
 from layerscope.runs.load import Run
-from layerscope.runs.present import narrowed, quantity_tables, summary_tables
+from layerscope.runs.present import element_table, narrowed, quantity_tables, summary_tables
 from layerscope.runs.recipe import PipelineRecipe
 
 
@@ -86,6 +86,21 @@ def test_a_run_of_a_technique_that_is_not_installed_is_still_shown(run: Run, mon
     tables = summary_tables(run)
     assert "not installed" in tables[0].note
     assert "signal.total" in {row[tables[0].columns.index("quantity")] for row in tables[0].rows}
+
+
+def test_an_element_seen_by_two_techniques_stands_in_one_table_with_a_row_each(run: Run) -> None:
+    first = next(record for record in run.records if record.status != "failed")
+    quantity = next(q for q in first.quantities if q.name == "species.fraction")
+    four = quantity.model_copy(update={"name": "coordination.fraction", "component": "four-coordinate"})
+    state = first.state.model_copy(update={"region": "T K", "etch_time_s": None})
+    other = first.model_copy(update={"technique": "sxas", "state": state, "quantities": (four,)})
+    (table,) = element_table((*run.records, other), "t")
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    found = [(row["region"], row["technique"], bool(row["A"]), bool(row["four-coordinate"])) for row in rows]
+    assert len(found) == len({(r.state.sample, r.state.series) for r in run.records if r.status != "failed"}) + 1
+    assert found.count(("T K", "sxas", False, True)) == 1
+    assert set(found) == {("T K", "sxas", False, True), ("T 1s", "toy", True, False)}
+    assert element_table(run.records, "B") == []
 
 
 def test_filters_choose_components_quantities_and_regions(run: Run) -> None:
