@@ -14,7 +14,8 @@ and for each series
 
 empty    error of the share of empty interlayers in the intergrowth, mean and largest, and intervals that hold it
 onset    mV from the truth: median, share within 5 mV, share of 95 % intervals that hold it; onsets of what never comes
-P - B    intergrowth and H1-3 at the end of the charge: share with the right sign, mean and SD of the pull
+P - B    intergrowth and H1-3 at the end of the charge: share with the right sign, mean and SD of the pull; the same of
+         its mean over the charge
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 import time  # noqa: E402
+from dataclasses import replace  # noqa: E402
 
 import numpy as np  # noqa: E402
 import xrd_spread  # noqa: E402
 import xrd_stacks as sim  # noqa: E402
 from layerscope.diffraction.peaks.components import hardware_lines  # noqa: E402
+from layerscope.diffraction.peaks.difference import Course, compare_courses, course_of_stacks  # noqa: E402
 from layerscope.diffraction.peaks.series import LineSeries, SeriesOptions, analyse_series  # noqa: E402
 from layerscope.diffraction.peaks.stack_series import StackSeries, read_stacks  # noqa: E402
 from layerscope.diffraction.radiation import tube_radiation  # noqa: E402
@@ -57,6 +60,7 @@ class Tally:
         self.false = self.failed = 0
         self.lines: list[tuple[float, float, int]] = []
         self.end: dict[int, tuple[float, float, float]] = {}  # intergrowth and H1-3: found, error, truth
+        self.course: dict[int, tuple[Course, Course]] = {}  # the same along the frames, and the truth
         self.seconds: list[float] = []
 
     def add(self, sample: str, seed: int, truth: sim.Simulated, *, by_lines: bool) -> None:
@@ -76,6 +80,8 @@ class Tally:
         self.oracle.append((sim.oracle(truth, counts)[0] - truth.share)[:, frames])
         self._shares(seed, read, truth, frames)
         self._onsets(truth, read)
+        course = course_of_stacks(read, ("IG", "H13"), truth.voltage_V)
+        self.course[seed] = course, replace(course, total=truth.share[1:].sum(axis=0))
 
     def _shares(self, seed: int, read: StackSeries, truth: sim.Simulated, frames: sim.BoolArray) -> None:
         real = truth.share[:, frames]
@@ -163,8 +169,13 @@ def compare(first: Tally, second: Tally) -> None:
         return
     pulls = [((p[0] - b[0]) - (p[2] - b[2])) / max(np.hypot(p[1], b[1]), 1e-9) for p, b in pairs]
     right = np.mean([(p[0] > b[0]) == (p[2] > b[2]) for p, b in pairs])
-    spread = f"SD {np.std(pulls, ddof=1):.2f}" if len(pulls) > 1 else ""
-    print(f"  P - B: sign right {right:.2f}, pull {np.mean(pulls):+.2f} {spread}", flush=True)
+    means = []
+    for seed in sorted(first.course.keys() & second.course.keys()):
+        both = zip(first.course[seed], second.course[seed], strict=True)
+        found, truth = (compare_courses(p, b, np.zeros((0, 0))) for p, b in both)
+        means.append((found.mean - truth.mean) / np.hypot(found.mean_sigma, found.mean_model_sigma))
+    told = [f"{np.mean(x):+.2f}" + (f" SD {np.std(x, ddof=1):.2f}" if len(x) > 1 else "") for x in (pulls, means)]
+    print(f"  P - B: sign right {right:.2f}, pull {told[0]}; of the mean {told[1]}", flush=True)
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ KINK_REACH = 6
 BEFORE, AFTER = 10, 14
 """Frames outside and inside a run of presence that decide on its kink."""
 
+NEAR = 3
+"""Frames beside a kink that tell of the error that all have in common."""
+
 _KINDS: tuple[Literal["onset", "end"], ...] = ("onset", "end")
 _SCALES = (("voltage", "V"), ("time", "s"), ("frame", "1"))
 
@@ -41,6 +44,7 @@ def find_kinks(
     sigma: FloatArray,
     time: FloatArray,
     voltage: FloatArray | None,
+    common: FloatArray | None = None,
 ) -> list[tuple[PhaseEvent, int, tuple[int, int]]]:
     """Return onset and end of every run of presence, each with the index of its phase and the run (start, stop).
 
@@ -55,6 +59,8 @@ def find_kinks(
         Rising (s), or the numbers of the frames.
     voltage : ndarray, shape (F,), optional
         To translate (V).
+    common : ndarray, shape (K, F), optional
+        Part of the errors of the amounts that frames of the phase have in common.
     """
     events = []
     frames = time.size
@@ -70,8 +76,17 @@ def find_kinks(
                 at = at[usable[at]]
                 low, high = max(edge - KINK_REACH, 0), min(edge + KINK_REACH, frames - 1)
                 bounds = float(time[low]), float(time[high])
+                beside = np.arange(*run)[:NEAR] if kind == "onset" else np.arange(*run)[-NEAR:]
                 event = fit_kink(
-                    name, kind, time[at], fraction[k, at], sigma[k, at], bounds=bounds, frame_time=time, voltage=voltage
+                    name,
+                    kind,
+                    time[at],
+                    fraction[k, at],
+                    sigma[k, at],
+                    bounds=bounds,
+                    frame_time=time,
+                    voltage=voltage,
+                    common=0.0 if common is None else float(common[k, beside].mean()),
                 )
                 if event is not None:
                     events.append((event, k, run))

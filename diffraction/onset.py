@@ -87,6 +87,7 @@ def fit_kink(
     bounds: tuple[float, float],
     frame_time: FloatArray,
     voltage: FloatArray | None = None,
+    common: float = 0.0,
 ) -> PhaseEvent | None:
     """Locate the kink at which a fraction leaves zero (onset) or reaches it (end).
 
@@ -102,6 +103,9 @@ def fit_kink(
         Where the kink can lie (s).
     frame_time, voltage : ndarray, shape (F,)
         Time and voltage of all frames, to translate.
+    common : float
+        Standard error of the fraction near the kink that frames of the phase have in common. It moves the kink by as
+        much as the fraction takes to grow by it, however many frames there are.
 
     Returns
     -------
@@ -126,8 +130,15 @@ def fit_kink(
     inflation = max(1.0, float(chi2[at]) / dof)
     rise = (chi2 - chi2[at]) / inflation
     value = float(grid[at])
-    edges = [_edges(grid, rise, at, limit) for limit in (_RISE_68, _RISE_95)]
-    in_time = Interval(value, edges[0][0], edges[0][1], edges[1][0], edges[1][1])
+    _, rate = _one_term(np.clip(sign * (time - value), 0.0, None) / sigma, fraction / sigma, 0.0)
+    moved = common / float(rate) if common > 0 and rate > 0 else 0.0
+    ends: list[float | None] = []
+    for limit in (_RISE_68, _RISE_95):
+        low, high = _edges(grid, rise, at, limit)
+        more = moved * limit**0.5
+        ends += [None if low is None else value - float(np.hypot(value - low, more))]
+        ends += [None if high is None else value + float(np.hypot(high - value, more))]
+    in_time = Interval(value, *ends)
     frames = np.arange(frame_time.size, dtype=float)
     return PhaseEvent(
         phase,

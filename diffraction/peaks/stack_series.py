@@ -237,7 +237,7 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     limit = np.full(free.shape, np.nan)
     limit[absent] = feldman_cousins(np.maximum(free[absent], -5 * sigma[absent]), sigma[absent], 0.95).high
     merged = np.where(absent, free, share)
-    return StackSeries(
+    read = StackSeries(
         stacking=stacking,
         rows=np.flatnonzero(late),
         present=present,
@@ -252,8 +252,9 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
         discrepancy=discrepancy,
         compared=compared,
         neighbour=(other, 1.0 if compared[2].chosen else _weight(compared)),
-        events=_events(series, stacking, present, late, merged, np.where(absent, sigma, _sd(whole))),
+        events=(),
     )
+    return replace(read, events=_events(series, read, late, merged, np.where(absent, sigma, _sd(whole))))
 
 
 _WAVELENGTH_OF_SETS = 1.5405929
@@ -357,8 +358,7 @@ def _compared(series: LineSeries, data: FrameData, fits: dict[Range, StackFit]) 
 
 def _events(
     series: LineSeries,
-    stacking: Stacking,
-    present: BoolArray,
+    read: StackSeries,
     late: BoolArray,
     share: FloatArray,
     sigma: FloatArray,
@@ -366,8 +366,9 @@ def _events(
     """Return onsets and ends of mixed and alternating stacks.
 
     A wrong shape of the instrument's line leaves a ghost of them in frames of one phase. It is taken off, and its
-    scatter is part of the errors.
+    scatter is part of the errors. What is wrong alike in the other frames moves a kink however many they are.
     """
+    present = read.present
     alone = late & ~present[1:].any(axis=0)
     share, sigma = np.where(late, share, np.nan)[1:], sigma[1:].copy()
     if alone.sum() >= 3:
@@ -376,5 +377,7 @@ def _events(
         mean = (ghost * weight).sum(axis=1) / weight.sum(axis=1)
         more = np.maximum(ghost.var(axis=1, ddof=1) - 1.0 / weight.mean(axis=1), 0.0)
         share, sigma = share - mean[:, None], np.sqrt(sigma**2 + more[:, None])
-    events = find_kinks(stacking.names[1:], present[1:], share, sigma, series.time_s, series.voltage_V)
+    common = np.stack([read.of_total(chosen)[1] for chosen in np.eye(3)[1:]])
+    names = read.stacking.names[1:]
+    events = find_kinks(names, present[1:], share, sigma, series.time_s, series.voltage_V, common)
     return tuple(event for event, _, _ in events)

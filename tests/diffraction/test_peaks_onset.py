@@ -53,6 +53,21 @@ def test_intervals_cover_as_they_say():
     assert 0.90 <= inside95 / n <= 0.99
 
 
+def test_an_error_that_frames_of_the_phase_have_in_common_is_in_the_interval_however_many_they_are():
+    rng = np.random.default_rng(3)
+    start, inside, n, use = 9137.0, np.zeros(2), 150, slice(5, 26)
+    course = 4e-5 * np.clip(TIME - start, 0, None)
+    for _ in range(n):
+        noisy = course + 0.004 * rng.standard_normal(TIME.size) + 0.012 * rng.standard_normal() * (course > 0)
+        for k, common in enumerate((0.0, 0.012)):
+            data = TIME[use], noisy[use], np.full(21, 0.004)
+            event = fit_kink("IG", "onset", *data, bounds=(4800.0, 13000.0), frame_time=TIME, common=common)
+            t = event.time_s
+            inside[k] += (t.low_95 is None or t.low_95 <= start) and (t.high_95 is None or start <= t.high_95)
+    assert inside[0] / n < 0.85
+    assert inside[1] / n >= 0.93
+
+
 @pytest.mark.parametrize(
     "growth",
     [np.tanh, lambda u: u / (1 + u), lambda u: 1 - np.exp(-u), lambda u: np.sqrt(1 + u) - 1, lambda u: u],
