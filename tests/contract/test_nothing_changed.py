@@ -22,6 +22,8 @@ CASES = {
     "insitu_lco_003": "insitu_lco_003/recipe.toml",
     "insitu_lco_003_rietveld": "insitu_lco_003/recipe_rietveld.toml",
     "eels_line_lco": "eels_line_lco/recipe.toml",
+    "sxas_ok_lco": "sxas_ok_lco/recipe.toml",
+    "sxas_bk_cei": "sxas_bk_cei/recipe.toml",
 }
 REAL = {"casaxps_feo": "xps", "gan_o1s_series": "xps/gan_o1s_series"}
 
