@@ -38,6 +38,7 @@ ROOM = 1.5  # eV; beyond the table's ranges for places of broad bands and the st
 PRESENT = 3.0  # errors by which an amount must lie above zero for a ratio to it
 PATIENT = 60  # iterations of a member where a further band is there: bands that overlap move slowly
 LEAST_GAIN = 15.0  # fall of chi2, other coefficients adapting, below which a further band is not tried
+CANCEL, UNSURE = 0.1, 0.5  # negative amounts, and errors, in edges, from which on data do not tell bands apart
 DECISIVE = 10.0  # difference of BIC from which a further band is taken
 
 
@@ -239,6 +240,7 @@ def _choose(
         starts[member.shapes] = _starts(first[-1])
     best = min(first, key=lambda fit: float(fit.batch.chi2[0]))
     tried = {_named(now): best.batch[0]}
+    steps = [(now, best)]
     further = 0
     while further < MOST_FURTHER:
         candidates = pool or _further(now, best)
@@ -256,18 +258,32 @@ def _choose(
         tried[_named(wider[k])] = fits[k].batch[0]
         if _gain(best, fits[k]) > DECISIVE:
             now, best = wider[k], fits[k]
+            steps.append((now, best))
             further += not pool
             pool = [band for band in pool if band is not candidates[k]]
         elif pool:
             pool = []
         else:
             break
-    if len(tried) == 1:
-        return now, compare(tried), best, {key: _starts(best) | own for key, own in starts.items()}
-    found = _in_all_shapes(data, now, windows, area_eV, best, starts)
-    best = min(found, key=lambda fit: float(fit.batch.chi2[0]))
-    tried[_named(now)] = best.batch[0]
-    return now, compare(tried), best, {fit.members[0].shapes: _starts(fit) for fit in found}
+    # where amounts may have either sign, bands that overlap grow and cancel if the data do not tell them apart
+    for now, best in reversed(steps[1:]):
+        found = _in_all_shapes(data, now, windows, area_eV, best, starts)
+        best = min(found, key=lambda fit: float(fit.batch.chi2[0]))
+        if all(_determined(fit) for fit in found):
+            tried[_named(now)] = best.batch[0]
+            return now, compare(tried), best, {fit.members[0].shapes: _starts(fit) for fit in found}
+        tried.pop(_named(now), None)
+    now, best = steps[0]
+    return now, compare(tried), best, {key: _starts(best) | own for key, own in starts.items()}
+
+
+def _determined(fitted: MemberFit) -> bool:
+    """Return whether no bands cancel: negative amounts and the errors of all are small beside the edge."""
+    found = fitted.numbers
+    value, known, due = (part[0] for part in _numbers_of(found, None))
+    amounts = np.array([kind == "amount" for kind, _ in found.names])
+    below = np.minimum(value[:, amounts], 0.0).sum(axis=1)
+    return bool((below > -CANCEL).all() and (np.sqrt(known + due)[:, amounts] < UNSURE).all())
 
 
 def _in_all_shapes(

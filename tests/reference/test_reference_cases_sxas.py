@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.execute import execute
+from layerscope.runs.load import load_run
 
 CASES = ("sxas_ok_lco", "sxas_bk_cei")
 
@@ -88,3 +90,12 @@ def test_states_of_one_cathode_are_named_alike_for_both_techniques_of_the_study(
     by_xps, by_sxas = ({(s["sample"], s["name"], s["cycle"]) for s in case["series"]} for case in cases)
     assert by_xps < by_sxas
     assert cases[0]["sample"] == cases[1]["sample"]
+
+
+def test_no_bands_of_an_edge_grow_and_cancel_each_other(reference_run: Callable[[str], Path]) -> None:
+    records = load_run(reference_run("sxas_bk_cei/recipe.toml")).records
+    shares = [q for r in records if r.method == "sxas.bands" for q in r.quantities if q.name == "edge.share"]
+    assert len(shares) > 15
+    for q in shares:
+        assert -0.1 < (q.value or 0.0) < 1.0, q.label
+        assert (q.sigma or 0.0) < 0.5, q.label
