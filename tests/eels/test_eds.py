@@ -15,7 +15,7 @@ from layerscope.runs.plan import make_plan
 
 from .simulated_xrays import CHANNELS, ENERGY, mean_counts, write_hspy, write_msa
 
-pytest.importorskip("rsciio")
+pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
 
 LINES = {"C K": 400.0, "O K": 2000.0, "Co L": 800.0, "Al K": 300.0, "Co K": 1600.0, "Cu K": 400.0}
 NAMES = ["B K", *LINES]

@@ -14,7 +14,7 @@ from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
 from layerscope.runs.plan import make_plan
 
-pytest.importorskip("rsciio")
+pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
 
 CASE = Path(__file__).resolve().parents[2] / "reference_data" / "eels_line_lco"
 

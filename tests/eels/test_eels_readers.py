@@ -15,7 +15,7 @@ from layerscope.errors import DataError, ReaderError
 
 from .simulated_xrays import write_hspy
 
-pytest.importorskip("rsciio")
+pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
 
 HEAD = """#FORMAT : EMSA/MAS Spectral Data File
 #VERSION : 1.0
