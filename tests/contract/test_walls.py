@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WINGS = ("spectra", "diffraction")
+WINGS = ("spectra", "diffraction", "microscopy")
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WINGS = ("layerscope", "spectra", "diffraction")
+WINGS = ("layerscope", "spectra", "diffraction", "microscopy")
 
 
 def packages_in_tree() -> set[str]:
