@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,8 @@ class Contact:
     count: int
 
 
-def load_gemmi() -> Any:
-    """Return gemmi.
+def load_gemmi(*, source: Path | None = None) -> Any:
+    """Return gemmi; ``source`` names the file that needs it.
 
     Raises
     ------
@@ -75,7 +76,8 @@ def load_gemmi() -> Any:
     try:
         import gemmi
     except ImportError as error:
-        raise MissingDependencyError("gemmi is not installed", hint="pip install 'layerscope[xrd]'") from error
+        hint = "pip install 'layerscope[xrd]', or [em]"
+        raise MissingDependencyError("gemmi is not installed", source=source, hint=hint) from error
     return gemmi
 
 
