@@ -169,10 +169,12 @@ def add_field(
 
     Arrays are stored contiguous and uncompressed: one level can be read without the rest, and the bytes do not depend
     on the version of a compression library. A file has dozens of small fields, and HDF5's own functions make one in a
-    fifth of the time that h5py's shorter way takes.
+    third of the time that h5py's shorter way takes.
     """
     if isinstance(value, str):
-        dataset = _add_text(parent, name, value)
+        made = h5d.create(parent.id, name.encode(), _TEXT, _SCALAR, _NO_CLOCK, _UTF8_NAME)
+        made.write(h5s.ALL, h5s.ALL, np.array(value, h5py.string_dtype()))
+        dataset = h5py.Dataset(made)
     elif isinstance(value, np.ndarray) and value.dtype == np.float64:
         values = np.ascontiguousarray(value)
         made = h5d.create(parent.id, name.encode(), _FLOAT, h5s.create_simple(value.shape), _NO_CLOCK, _UTF8_NAME)
@@ -189,18 +191,6 @@ def add_field(
     for key, content in attributes.items():
         set_attribute(dataset, key, content)
     return dataset
-
-
-def _add_text(parent: h5py.Group, name: str, text: str) -> h5py.Dataset:
-    """Write one text, of the length that it has: a text of variable length would cost three times as much."""
-    content = text.encode()
-    kind = h5t.C_S1.copy()
-    kind.set_size(max(len(content), 1))
-    kind.set_strpad(h5t.STR_NULLPAD)
-    kind.set_cset(h5t.CSET_UTF8)
-    made = h5d.create(parent.id, name.encode(), kind, _SCALAR, _NO_CLOCK, _UTF8_NAME)
-    made.write(h5s.ALL, h5s.ALL, np.array(content, f"S{max(len(content), 1)}"), mtype=kind)
-    return h5py.Dataset(made)
 
 
 def add_link(parent: h5py.Group, name: str, dataset: h5py.Dataset) -> h5py.Dataset:
