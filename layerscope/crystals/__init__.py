@@ -14,16 +14,20 @@ from .adapter import (
 )
 from .checks import check_formula, check_phase
 from .library import available_phases, load_phase, phase_from_cif, phase_from_table, read_phase_table
-from .model import CELL, Phase, Site, SiteMixing, cell_volume
+from .model import CELL, CellRange, Phase, Site, SiteMixing, cell_volume
+from .zones import RingPattern, ZonePattern, rings, zone_pattern, zone_patterns
 
 __all__ = [
     "CELL",
     "FREE_CELL",
+    "CellRange",
     "Contact",
     "Phase",
     "Reflections",
+    "RingPattern",
     "Site",
     "SiteMixing",
+    "ZonePattern",
     "available_phases",
     "cell_atoms",
     "cell_content",
@@ -38,5 +42,8 @@ __all__ = [
     "phase_from_table",
     "read_phase_table",
     "reflections",
+    "rings",
     "scattering_power",
+    "zone_pattern",
+    "zone_patterns",
 ]

@@ -8,17 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import RecipeError
 
-__all__ = ["CELL", "FloatArray", "Phase", "Site", "SiteMixing", "cell_volume"]
+__all__ = ["CELL", "CellRange", "FloatArray", "IntArray", "Phase", "Site", "SiteMixing", "cell_volume"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
+
+UNSTATED_RANGE = 0.002
+"""Relative half range of a cell that states none: by so much sources differ (CoO 4.2612 and 4.2667 Å)."""
 
 
 def cell_volume(cell: Sequence[float]) -> float:
@@ -65,6 +69,16 @@ class SiteMixing:
 
 
 @dataclass(frozen=True)
+class CellRange:
+    """Where a length of the cell may lie, in Å, and why: charge, substitution, growth on another crystal."""
+
+    constant: Literal["a", "b", "c"]
+    low: float
+    high: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Phase:
     """One phase: symmetry, cell, sites, constraints and where its numbers come from.
 
@@ -77,11 +91,14 @@ class Phase:
     cell : tuple of 6 floats
         a, b, c in Å; alpha, beta, gamma in degrees.
     sites : tuple of Site
+        Empty where only symmetry and cell are known.
     mixing : tuple of SiteMixing
     texture_axis : tuple of 3 ints, optional
         Axis along which its grains like to lie (the normal of plates); None where they lie anyhow.
     source : str
         Citation of the numbers.
+    cell_range : tuple of CellRange
+        For the constants that its crystal system leaves free; those that follow from them follow here too.
     """
 
     name: str
@@ -91,6 +108,7 @@ class Phase:
     mixing: tuple[SiteMixing, ...] = ()
     texture_axis: tuple[int, int, int] | None = None
     source: str = ""
+    cell_range: tuple[CellRange, ...] = ()
 
     def site(self, label: str) -> Site:
         """Return the site called ``label``."""
@@ -98,6 +116,17 @@ class Phase:
             if site.label == label:
                 return site
         raise RecipeError(f"phase {self.name} has no site {label!r}", hint=f"sites: {[s.label for s in self.sites]}")
+
+    def log_range(self) -> FloatArray:
+        """Return the range of ln(a), ln(b), ln(c) about the phase's own cell, shape (3, 2): low and high.
+
+        A length without a stated range has that by which sources differ.
+        """
+        found = np.tile([-UNSTATED_RANGE, UNSTATED_RANGE], (3, 1))
+        for stated in self.cell_range:
+            k = CELL.index(stated.constant)
+            found[k] = np.log(np.array([stated.low, stated.high]) / self.cell[k])
+        return found
 
     def with_cell(self, **values: float) -> Self:
         """Return a copy with some cell constants replaced (``a=2.82, c=14.1``); equal ones by symmetry follow."""
