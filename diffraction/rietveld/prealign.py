@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layerscope.crystals import FREE_CELL, Phase, Reflections, crystal_system, reflections
-
 from ..radiation import lorentz_polarisation
-from .model import FloatArray, PowderPattern, PowderPhase, Problem
+from .crystal import FREE_CELL, Reflections, crystal_system, reflections
+from .model import FloatArray, Phase, PowderPattern, Problem
 
 __all__ = ["FREE_LENGTHS", "excess", "inverse_d_squared", "prealign", "smeared"]
 
@@ -109,7 +108,7 @@ def _score(
     return np.asarray((weight * height).sum(axis=1) / np.sqrt((weight**2).sum(axis=1) + 1e-30), dtype=np.float64)
 
 
-def _align_one(pattern: PowderPattern, signal: FloatArray, phase: PowderPhase, problem: Problem) -> PowderPhase:
+def _align_one(pattern: PowderPattern, signal: FloatArray, phase: Phase, problem: Problem) -> Phase:
     wavelength = problem.instrument.wavelengths[0]
     sticks = _sticks(phase, problem, float(pattern.two_theta[-1]))
     free = FREE_LENGTHS[crystal_system(phase)]

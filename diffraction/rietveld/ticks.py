@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.crystals import CELL, Phase, load_phase, reflections
 from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
 from ..phase_table import FRACTION
-from .model import FloatArray
+from .crystal import reflections
+from .library import load_phase
+from .model import CELL, FloatArray, Phase
 
 __all__ = ["cell_of", "structure_of", "tick_positions"]
 

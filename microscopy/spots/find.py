@@ -1,0 +1,188 @@
+"""Spots of the transform of one window: found at a stated probability of false alarm, placed, and told from streaks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import DataError
+
+from ..image import Image
+from .level import Level, noise_level, threshold
+from .model import Spots
+from .transform import Grid, Transform, default_band, prepared, search_grid, transform
+from .waves import hann_sigma, joint_waves, tapered_place
+
+__all__ = ["find_spots"]
+
+_INDEPENDENT = 0.9  # chance of a maximum among bins under a Hann taper over that among independent ones
+_FITTED = 48  # waves fitted together at most: what is left out leaks into the others
+_NEAR = 2.5  # bins within which a spot hides another
+_TAIL = 1.0  # power of the tail of a spot that fills half the window, k bins away: this over (π k)²
+_LINE = 1.5  # bins to either side of a streak
+_OWN = 5  # bins to either side that a spot itself may fill
+_LOCAL = 24  # bins of the streak to either side of a spot
+_STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
+_ABOVE = 4.0  # standard deviations of a streak's mean power above the level
+_WEAKER = 0.03  # power of a spot on the streak of another, over the other's
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+def find_spots(
+    image: Image,
+    *,
+    false_alarm: float = 0.01,
+    band: tuple[float, float] | None = None,
+    most: int = 24,
+    refine: bool = True,
+) -> Spots:
+    """Find the spots of the transform of a window and place them.
+
+    Parameters
+    ----------
+    image : Image
+        The window; what is not valid in it is left out of the fit and filled smoothly for the transform.
+    false_alarm : float
+        Probability that speckle or counting noise without any lattice shows a spot at all.
+    band : tuple of 2 floats, optional
+        Lengths searched, 1/nm; 1.6 to 9, less where the window is too small or its pixels too coarse, when not given.
+    most : int
+        Largest number of spots, strongest first.
+    refine : bool
+        Fit all waves together in the window without taper (`joint_waves`); otherwise places are those of the tapered
+        transform, whose errors are twice as large.
+
+    Returns
+    -------
+    Spots
+        None found is an answer.
+
+    Raises
+    ------
+    DataError
+        If the pixel size is unknown, a value is not finite, or the window shows no lattice whatever is in it: fewer
+        than 16 pixels along a side, pixels too coarse.
+    """
+    pixel = image.pixel()
+    if not min(pixel) > 0 or not np.isfinite(pixel).all():
+        raise DataError(f"a pixel of {pixel[0]} x {pixel[1]} nm", source=image.source, hint="give pixel_nm")
+    band = band or default_band(image.shape, pixel)
+    grid = search_grid(image.shape, pixel, band)
+    data = prepared(image)
+    seen = transform(data, grid)
+    extent = (image.shape[0] * pixel[0], image.shape[1] * pixel[1])
+    level = noise_level(seen.power, grid)
+    order = _maxima(seen, level, false_alarm)
+    place, modulus = tapered_place(seen, order)
+    keep = _not_in_a_tail(place, modulus**2)[:_FITTED]
+    place, modulus = place[keep], modulus[keep]
+    step = np.array([grid.step[1], grid.step[0]])
+    above = modulus**2 / np.maximum(level.at(*(place * step).T)[0], 1e-300) * (data.size / (4 * 1.5**2))
+    streak = _on_streaks(seen, level, place, above)
+    if refine and keep.size:
+        waves = joint_waves(data, place, image.valid, seen, level)
+        place, modulus, spread = waves.place, waves.amplitude, waves.covariance
+    else:
+        spread = np.eye(2) * (hann_sigma(above) ** 2)[:, None, None]
+    first = np.argsort(-modulus, kind="stable")[:most]
+    place = np.where((place[:, 1] < 0)[:, None] | ((place[:, 1] == 0) & (place[:, 0] < 0))[:, None], -place, place)
+    return Spots(
+        g=(place * step)[first],
+        covariance=(spread * np.outer(step, step))[first],
+        amplitude=modulus[first],
+        power=above[first],
+        band=band,
+        window_nm=extent,
+        false_alarm=false_alarm,
+        passband=_passband(level, seen),
+        on_streak=streak[first],
+    )
+
+
+def _maxima(seen: Transform, level: Level, false_alarm: float) -> IntArray:
+    """Orders (kx, ky) of local maxima that exceed the threshold."""
+    grid = seen.grid
+    bins = _INDEPENDENT * float(np.count_nonzero(grid.inside))
+    least = float(threshold(false_alarm, bins, np.array([1e9]))[0]) * 0.6
+    cut = level.cells[np.clip(grid.cell, 0, grid.cells - 1)]
+    y, x = np.nonzero(grid.inside & (seen.power > np.float32(least) * cut) & (seen.power > 0))
+    # neighbours; left of column 0 stands column 1 upside down
+    around = [
+        np.where(x + j < 0, seen.power[np.clip(2 * grid.top - y - i, 0, 2 * grid.top), 1], seen.power[y + i, x + j])
+        for i in (-1, 0, 1)
+        for j in (-1, 0, 1)
+    ]
+    top = seen.power[y, x] >= np.max(around, axis=0, initial=0.0)
+    y, x = y[top], x[top]
+    order = np.stack([x, y - grid.top], axis=1)
+    noise, support = level.at(order[:, 0] * grid.step[1], order[:, 1] * grid.step[0])
+    above = seen.power[y, x] / np.maximum(noise, 1e-300)
+    found = above > threshold(false_alarm, bins, support)
+    return np.asarray(order[found])
+
+
+def _not_in_a_tail(place: FloatArray, power: FloatArray) -> IntArray:
+    """Spots, strongest first, without those that the tail of a stronger one explains."""
+    kept: list[int] = []
+    for i in np.argsort(-power, kind="stable"):
+        others = place[kept].reshape(-1, 2)
+        apart = np.minimum(np.hypot(*(others - place[i]).T), np.hypot(*(others + place[i]).T))
+        tail = power[kept] * _TAIL / (np.pi * np.maximum(apart, 1e-3)) ** 2
+        if not ((apart < _NEAR) | (power[i] < tail)).any():
+            kept.append(int(i))
+    return np.array(kept, dtype=np.intp)
+
+
+def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatArray) -> NDArray[np.bool_]:
+    """Tell which spots lie on a line of raised power along gx or gy: through the origin, or through a stronger spot.
+
+    Lines of a scan that do not stand where they should, and the edges of an image, raise the power along a line. A
+    spot on it is evidence of a lattice only if it stands out from the line as others do from the level.
+    """
+    grid = seen.grid
+    cells = level.cells[np.clip(grid.cell, 0, grid.cells - 1)]
+    relative = np.where(grid.inside, seen.power / cells, np.nan)
+    sources = np.concatenate([np.zeros((1, 2)), place])
+    strength = np.concatenate([[np.inf], above])
+    hidden = np.zeros(len(place), bool)
+    for axis in (0, 1):
+        for through, strong in zip(sources[:, axis], strength, strict=True):
+            near = np.minimum(np.abs(place[:, axis] - through), np.abs(place[:, axis] + through)) < _LINE
+            for i in np.flatnonzero(near & (above < _WEAKER * strong) & ~hidden):
+                hidden[i] = _hidden(_along(relative, grid, axis, place[i]), above[i])
+    return hidden
+
+
+def _along(relative: NDArray[np.float32], grid: Grid, axis: int, place: FloatArray) -> NDArray[np.float32]:
+    """Relative power on a line of one bin to either side through a place, without the place itself: (lines, bins)."""
+    sign = -1.0 if place[0] < 0 else 1.0
+    column, row = round(sign * place[0]), grid.top + round(sign * place[1])
+    if axis == 0:
+        line = relative[:, max(0, column - 1) : column + 2].T.copy()
+        line[:, max(0, row - _OWN) : row + _OWN + 1] = np.nan
+        return line[:, max(0, row - _LOCAL) : row + _LOCAL + 1]
+    line = relative[max(0, row - 1) : row + 2].copy()
+    line[:, max(0, column - _OWN) : column + _OWN + 1] = np.nan
+    return line[:, max(0, column - _LOCAL) : column + _LOCAL + 1]
+
+
+def _hidden(line: NDArray[np.float32], above: float) -> bool:
+    """Whether a line is raised above the level, and a spot does not stand out from it; medians pass over spots."""
+    values = line[np.isfinite(line)]
+    if values.size < 12:
+        return False
+    mean = float(np.median(values)) / np.log(2.0)
+    return bool(mean > 1.0 + _ABOVE * np.sqrt(3.0 / values.size) and above < _STANDS_OUT * mean)
+
+
+def _passband(level: Level, seen: Transform) -> float:
+    """Largest length at which the level stands above counting noise; the end of the band where that is not known."""
+    low, high = seen.grid.band
+    if not np.isfinite(seen.floor):
+        return high
+    radius = np.linspace(low, high, 200)
+    value, support = level.at(radius, np.zeros_like(radius))
+    shown = radius[value > seen.floor * (1.0 + np.maximum(0.1, 3.0 / np.sqrt(support)))]
+    return float(shown[-1]) if shown.size else low

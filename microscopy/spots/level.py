@@ -1,0 +1,201 @@
+"""Noise level of a transform: robust to spots, and unbiased where there are none.
+
+The power of speckle is exponential over its level. The level is the mean of a generalized linear model with
+logarithmic link, smooth along the radius and of low order in the angle (astigmatism), over all bins that are no spot.
+It starts from a low quantile, which spots cannot hide behind; bins above `CUT` times the level and their neighbours
+are left out and the fit is repeated. In speckle that cuts a known share of the largest values, for which the level is
+corrected; what remains uncertain of it, much in a small window, widens the threshold (see `threshold`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .transform import SECTORS, Grid
+
+__all__ = ["Level", "noise_level", "threshold"]
+
+CUT = 6.0
+_CUT_BIAS = 0.955  # mean of what the cut leaves of speckle under a Hann taper, over its level
+_CORRELATED = 3.0  # variance of a sum of neighbouring bins under a Hann taper over that of independent ones
+_QUANTILE = 0.3
+_SAMPLE = 30000
+_ROUNDS = 6
+_ASTIGMATISM = 0.35  # prior standard deviation of the coefficients of the angle, in the logarithm
+_SMOOTH = 1.5  # prior standard deviation of the second differences along the radius, in the logarithm
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Noise level of the power of one transform.
+
+    Attributes
+    ----------
+    grid : Grid
+        Its bins.
+    coefficients : ndarray of float64, shape (p,)
+        Of the logarithm.
+    covariance : ndarray of float64, shape (p, p)
+        Of the coefficients.
+    cells : ndarray of float32, shape (cells,)
+        Level of each cell of the grid.
+    kept : ndarray of bool, shape (rows, columns)
+        Bins that it rests on: no spot, no neighbour of one.
+    """
+
+    grid: Grid
+    coefficients: FloatArray
+    covariance: FloatArray
+    cells: NDArray[np.float32]
+    kept: NDArray[np.bool_]
+
+    def at(self, gx: FloatArray, gy: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the level at reciprocal vectors, and the number of independent bins it rests on there."""
+        radius = np.hypot(gx, gy)
+        square = np.maximum(radius**2, 1e-12)
+        basis = _basis(self.grid, radius, (gx**2 - gy**2) / square, 2 * gx * gy / square)
+        variance = np.einsum("ij,jk,ik->i", basis, self.covariance, basis)
+        return np.exp(basis @ self.coefficients), 1.0 / np.maximum(variance, 1e-9)
+
+
+def threshold(false_alarm: float, bins: float, support: FloatArray) -> FloatArray:
+    """Return the power over its level that one of `bins` bins exceeds by chance with the stated probability.
+
+    Parameters
+    ----------
+    false_alarm : float
+        Probability for the whole family of bins.
+    bins : float
+        Number of independent bins.
+    support : ndarray of float64
+        Independent bins M that the level rests on: exponential power over the mean of M others exceeds t with the
+        probability (1 + t/M)^−M (the F distribution with 2 and 2M degrees of freedom).
+    """
+    excess: FloatArray = support * np.expm1(np.log(bins / false_alarm) / support)
+    return excess
+
+
+def noise_level(power: NDArray[np.float32], grid: Grid) -> Level:
+    """Estimate the noise level of the power inside a band.
+
+    Parameters
+    ----------
+    power : ndarray of float32, shape (rows, columns)
+        See `Transform`.
+    grid : Grid
+        Its bins.
+    """
+    cell = grid.cell[grid.inside]
+    radius, cos, sin = _cell_means(grid, cell)
+    used = radius > 0
+    basis = np.zeros((grid.cells, 0)) if not used.any() else _basis(grid, radius, cos, sin)
+    logarithm = _start(power[grid.inside], grid)[np.arange(grid.cells) // SECTORS]
+    penalty = _penalty(grid, basis.shape[1])
+    kept = grid.inside
+    coefficients, fisher = _smoothed(basis, np.bincount(cell, minlength=grid.cells), logarithm, penalty)
+    logarithm = np.where(used, basis @ coefficients, np.inf)
+    for _ in range(_ROUNDS):
+        level = np.exp(logarithm).astype(np.float32)
+        before, kept = kept, _without_spots(power, level, grid)
+        if np.array_equal(before, kept):
+            break
+        at = grid.cell[kept]
+        count = np.bincount(at, minlength=grid.cells).astype(float)
+        total = np.bincount(at, power[kept], grid.cells) / _CUT_BIAS
+        coefficients, fisher = _fit(basis, count, total, coefficients, penalty)
+        logarithm = np.where(used, basis @ coefficients, logarithm)
+    return Level(
+        grid, coefficients, np.asarray(np.linalg.inv(fisher), dtype=float), np.exp(logarithm).astype(np.float32), kept
+    )
+
+
+def _start(power: NDArray[np.float32], grid: Grid) -> FloatArray:
+    """Logarithm of the level of each ring from a low quantile of its bins."""
+    every = max(1, power.size // _SAMPLE)
+    rings = grid.cells // SECTORS
+    sample, ring = power[::every], grid.cell[grid.inside][::every] // SECTORS
+    order = np.lexsort((sample, ring))
+    count = np.bincount(ring, minlength=rings)
+    place = np.cumsum(count) - count + (_QUANTILE * count).astype(int)
+    quantile = sample[order][np.minimum(place, sample.size - 1)].astype(float)
+    good = (count >= 6) & (quantile > 0)
+    if not good.any():
+        return np.full(rings, -np.inf)
+    level = np.log(quantile[good] / -np.log1p(-_QUANTILE))
+    return np.asarray(np.interp(np.arange(rings), np.flatnonzero(good), level), dtype=float)
+
+
+def _without_spots(power: NDArray[np.float32], level: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
+    """Bins of the band that neither exceed the cut nor touch one that does."""
+    high = power > np.float32(CUT) * level[np.clip(grid.cell, 0, grid.cells - 1)]
+    high[:, 1:] |= high[:, :-1] | np.pad(high[:, 2:], ((0, 0), (0, 1)))
+    high[1:] |= high[:-1] | np.pad(high[2:], ((0, 1), (0, 0)))
+    return grid.inside & ~high
+
+
+def _cell_means(grid: Grid, cell: NDArray[np.int32]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean radius, and cosine and sine of twice the angle, of each cell."""
+    count = np.maximum(np.bincount(cell, minlength=grid.cells), 1)
+    cos, sin = grid.angles()
+    means = [np.bincount(cell, a[grid.inside], grid.cells) / count for a in (grid.radius, cos, sin)]
+    return means[0], means[1], means[2]
+
+
+def _nodes(grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Nodes along the radius, of the level and of its dependence on the angle."""
+    low, high = grid.band
+    fine = max(2, round((high - low) / grid.spacing) + 1)
+    return np.linspace(low, high, fine), np.linspace(low, high, max(2, fine // 3 + 1))
+
+
+def _basis(grid: Grid, radius: FloatArray, cos: FloatArray, sin: FloatArray) -> FloatArray:
+    """Linear interpolation between nodes, times one and the cosine and sine of twice the angle."""
+    fine, coarse = _nodes(grid)
+    along, across = (_hats(nodes, radius) for nodes in (fine, coarse))
+    return np.concatenate([along, across * cos[:, None], across * sin[:, None]], axis=1)
+
+
+def _hats(nodes: FloatArray, radius: FloatArray) -> FloatArray:
+    place = np.clip((radius - nodes[0]) / (nodes[1] - nodes[0]), 0.0, nodes.size - 1.0)
+    hats: FloatArray = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(nodes.size)))
+    return hats
+
+
+def _penalty(grid: Grid, size: int) -> FloatArray:
+    """Information that is there before the data: the level is smooth, the angle matters little."""
+    fine, _ = _nodes(grid)
+    penalty = np.zeros((size, size))
+    second = np.diff(np.eye(fine.size), 2, axis=0) / _SMOOTH
+    penalty[: fine.size, : fine.size] = second.T @ second + 1e-6 * np.eye(fine.size)
+    penalty[fine.size :, fine.size :] = np.eye(size - fine.size) / _ASTIGMATISM**2
+    return penalty
+
+
+def _smoothed(
+    basis: FloatArray, count: NDArray[np.intp], logarithm: FloatArray, penalty: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Fit the start by least squares of the logarithm; return coefficients and information."""
+    weight = np.where(np.isfinite(logarithm), count, 0) / _CORRELATED
+    fisher: FloatArray = (basis * weight[:, None]).T @ basis + penalty
+    known = np.where(np.isfinite(logarithm), logarithm, 0.0)
+    return np.asarray(np.linalg.solve(fisher, basis.T @ (weight * known)), dtype=float), fisher
+
+
+def _fit(
+    basis: FloatArray, count: FloatArray, total: FloatArray, start: FloatArray, penalty: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Maximise the likelihood of exponential power by Fisher scoring; return coefficients and information."""
+    fisher = (basis * (count / _CORRELATED)[:, None]).T @ basis + penalty
+    coefficients = start
+    for _ in range(15):
+        mean = np.exp(-basis @ coefficients)
+        step = np.linalg.solve(fisher, basis.T @ ((total * mean - count) / _CORRELATED) - penalty @ coefficients)
+        coefficients = coefficients + np.clip(step, -1.0, 1.0)
+        if np.abs(step).max() < 1e-3:
+            break
+    return coefficients, fisher
