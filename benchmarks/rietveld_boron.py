@@ -16,23 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from layerscope.diffraction.rietveld.checks import contrast_warnings
+from layerscope.diffraction.rietveld.contrast import contrast_warnings
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import (
-    Background,
-    FloatArray,
-    Instrument,
-    Phase,
-    PowderPattern,
-    Problem,
-    Site,
-    SiteMixing,
-)
+from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
+
+from layerscope.crystals import Phase, Site, SiteMixing, load_phase
 
 GRID = np.arange(16.0, 110.0, 0.03)
 # Library file, host and boron after Sun 2024. In Li2MnO3 Li1 (2b) is in the metal layer, Li2 (2c) and Li3 (4h) in the

@@ -23,12 +23,12 @@ from layerscope.diffraction.rietveld.divergent_beam.geometry_fit import Geometry
 from layerscope.diffraction.rietveld.divergent_beam.unbias import refine_unbiased
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.geometry import Geometry
-from layerscope.diffraction.rietveld.library import load_phase, phase_from_cif
-from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
+from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, PowderPhase, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan, full_plan
 from layerscope.diffraction.rietveld.refinement import refine
 from layerscope.diffraction.rietveld.result import RietveldResult
 
+from layerscope.crystals import load_phase, phase_from_cif
 from layerscope.measured.noise import noise_factor
 
 DATA = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "xrd"
@@ -110,7 +110,7 @@ def mixtures(engines: list[str]) -> None:
         parts = re.findall(r"([A-Z][A-Za-z0-9]*?)_(\d+p\d+)", path.stem)
         weighed = {name: float(value.replace("p", ".")) for name, value in parts}
         total = sum(weighed.values())
-        phases = tuple(replace(load_phase(p), size_nm=200.0) for name in weighed for p in MIXTURES[name])
+        phases = tuple(PowderPhase.of(load_phase(p), size_nm=200.0) for name in weighed for p in MIXTURES[name])
         pattern = load(path)
         limits = (max(15.0, float(pattern.two_theta[0])), float(pattern.two_theta[-1]))
         problem = Problem(phases, Instrument(), Background(terms=12), limits)
@@ -174,7 +174,7 @@ def lab6(engines: list[str]) -> None:
     geometry = STATED.model_copy(update={"tail_share": 0.03, "refine": FREE})
     pattern = load(NIST_660C)
     problem = Problem(
-        (replace(load_phase("LaB6"), size_nm=math.inf),),
+        (load_phase("LaB6"),),
         NIST_DBD.model_copy(update={"geometry": geometry}),
         Background(terms=8),
     )

@@ -16,17 +16,17 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOptions
 from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
+from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, PowderPhase, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.result import Estimate, RietveldResult
+
+from layerscope.crystals import load_phase
 
 GRID = np.arange(15.0, 75.005, 0.02)
 INSTRUMENT = Instrument(x=0.02, y=0.02, sh_l=0.02)
@@ -41,7 +41,7 @@ def truth_of(rng: np.random.Generator) -> Problem:
     o3 = load_phase("LiCoO2_O3_delithiated").with_cell(a=rng.uniform(2.808, 2.812), c=rng.uniform(14.17, 14.42))
     h13 = load_phase("LiCoO2_H1-3").with_cell(a=2.823, c=rng.uniform(26.95, 27.10))
     phases = [
-        replace(p, name=name, texture_axis=None, size_nm=1000.0, microstrain_ppm=1000.0)
+        PowderPhase.of(p, name=name, texture_axis=None, size_nm=1000.0, microstrain_ppm=1000.0)
         for p, name in ((o3, "O3"), (h13, "H1-3"))
     ]
     return Problem(tuple(phases), INSTRUMENT, Background(terms=6))

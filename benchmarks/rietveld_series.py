@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
-from layerscope.diffraction.rietveld.library import phase_from_cif
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.sequence import FrameResult, calibrate, refine_series
+
+from layerscope.crystals import phase_from_cif
 
 ROOT = Path(os.environ.get("LAYERSCOPE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CALIBRATION = RefinementPlan.of(

@@ -12,18 +12,18 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import rietveld_shapes_simulation as sim
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.registry import get_engine
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Background, Instrument, Phase, PowderPattern, Problem
+from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, PowderPhase, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.presence import refine_present
 
+from layerscope.crystals import load_phase
 from layerscope.errors import LayerscopeError
 
 LIBRARY = {"O3": "LiCoO2_O3_delithiated", "H1-3": "LiCoO2_H1-3", "Co3O4": "Co3O4"}
@@ -37,11 +37,11 @@ PLAN = RefinementPlan.of(
 )
 
 
-def phases() -> tuple[Phase, ...]:
+def phases() -> tuple[PowderPhase, ...]:
     """Atoms as in the simulation, cells a little off, sizes unknown."""
     found = []
     for name, crystal in sim.crystals().items():
-        phase = replace(load_phase(LIBRARY[name], name=name), texture_axis=None, size_nm=100.0)
+        phase = PowderPhase.of(load_phase(LIBRARY[name], name=name), texture_axis=None, size_nm=100.0)
         cubic = crystal.gamma == 90
         found.append(phase.with_cell(a=crystal.a) if cubic else phase.with_cell(a=crystal.a, c=crystal.c))
     return tuple(found)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layerscope.crystals import available_phases, read_phase_table
 from layerscope.runs.summary import Column, SummaryTable, words_table
-
-from .rietveld.library import available_phases, read_phase_table
 
 __all__ = ["phases"]
 

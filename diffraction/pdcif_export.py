@@ -23,7 +23,7 @@ from .phase_table import FRACTION, FrameRow
 from .rietveld.ticks import structure_of
 
 if TYPE_CHECKING:
-    from .rietveld.model import Phase, Site
+    from layerscope.crystals import Phase, Site
 
 __all__ = ["pdcif_text"]
 

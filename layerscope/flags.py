@@ -514,6 +514,22 @@ _LIST = (
     ),
     _note("INSTRUMENT_BIAS", "what was taken out of a value as the instrument's own bias", "nothing"),
     _note("GEOMETRY", "what a part of the instrument's geometry was refined to", "nothing"),
+    # --- images
+    _note("SCALE_BAR", "a burned-in scale bar was found; it and its letters are left out", "nothing"),
+    _note("PIXELS_LEFT_OUT", "pixels that are no image were left out", "nothing, if they are few"),
+    _note("PIXELS_OBLONG", "pixels are longer along one axis by the file", "check the file's units if that is news"),
+    _note("COLOURS_AVERAGED", "a picture in colours was turned into grey", "take the file of the microscope instead"),
+    _note(
+        "STACK_AVERAGED",
+        "so many frames were averaged as they stand: drift between them blurs lattices",
+        "name a frame, or align the stack first",
+    ),
+    Flag(
+        "SCALE_DISAGREES",
+        "another statement of the pixel size differs by more than {threshold}",
+        "find out which is right: everything in nm follows from it",
+        threshold=0.02,
+    ),
 )
 
 FLAGS: Mapping[str, Flag] = {flag.name: flag for flag in _LIST}

@@ -30,7 +30,7 @@ IntArray = NDArray[np.intp]
 Range = Literal[1, 2, 3]
 """How far back the order of interlayers looks."""
 
-FEW = 12
+FEW, FEWER = 12, 8
 """Frames that are enough for the instrument, and for a first look at the order."""
 
 TREND_A = 0.006
@@ -45,8 +45,8 @@ SPREAD, SPREAD_SIGMA = 0.3, 0.1
 ALIKE = 0.2
 """How alike the sizes of the three stacks are: standard deviation of the logarithm of their ratio."""
 
-UNEVEN = {"tail": (0.0, 0.01), "strain": (0.0, 0.0015)}
-"""Tail (Å) and relative strain of spacings at full charge, and how well they are known."""
+UNEVEN = {"tail": (0.0, 0.01), "variance": (0.0, 0.0015**2)}
+"""Tail (Å) and relative variance of spacings (squared strain) at full charge, and how well they are known."""
 
 LINE_SIGMA, MIXED_SIGMA = 0.2, 0.15
 """Relative amplitude of what the instrument's line and the mixed stack are beside their formulas."""
@@ -66,7 +66,7 @@ BOUNDS = {
     "r": (0.01, 0.97),
     "p_after": (0.01, 0.97),
     "tail": (-0.03, 0.06),
-    "strain": (-0.01, 0.01),
+    "variance": (-1e-6, 1e-4),
 }
 JOINT = Tolerances(reduction=2e-5, step=1e-5, max_iterations=25, retries=False)
 ROUGH = Tolerances(reduction=2e-4, step=1e-4, max_iterations=20, retries=False)
@@ -134,7 +134,7 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
         "r": STARTS[0][1],
         "p_after": STARTS[0][0],
         "tail": 0.0,
-        "strain": 0.0,
+        "variance": 0.0,
     }
     values |= dict.fromkeys((*LINE, *MIXED), 0.0)
     for h in lines.held:
@@ -142,11 +142,11 @@ def values_of_start(lines: LineModel, mean_spacing: float) -> dict[str, float]:
     return values
 
 
-def _few(rows: IntArray) -> IntArray:
+def _few(rows: IntArray, most: int) -> IntArray:
     """Return some of the rows, evenly spread."""
     if rows.size == 0:
         return rows
-    some: IntArray = rows[np.unique(np.linspace(0, rows.size - 1, min(FEW, rows.size)).round().astype(int))]
+    some: IntArray = rows[np.unique(np.linspace(0, rows.size - 1, min(most, rows.size)).round().astype(int))]
     return some
 
 
@@ -203,7 +203,7 @@ class StackTask:
             Whether the instrument is to be found first; `values` are those of another fit otherwise.
         """
         several = present[1:].any(axis=0)
-        single, late = _few(np.flatnonzero(~several)), _few(np.flatnonzero(several))
+        single, late = _few(np.flatnonzero(~several), FEW), _few(np.flatnonzero(several), FEWER)
         if single.size and again:
             values = {**values, **self.fit(single, values, present, self.instrument, reach, tolerances=ROUGH).values}
         tried = [
@@ -211,8 +211,6 @@ class StackTask:
             for p, r in (STARTS[:1] if reach == 1 else STARTS)
         ]
         values = {**values, **min(tried, key=lambda one: one.fit.chi2).values}
-        if again:
-            values |= {"tail": 2e-3, "strain": 5e-4}  # at zero a strain has no slope
         return self.fit(np.arange(several.size), values, present, self.free, reach, tolerances=ROUGH)
 
     def fit(

@@ -45,7 +45,7 @@ CENTERS = 7
 
 HELD = ("center", "fwhm", "mixing")
 _SIZES = ("ln_layers", "ln_layers_mixed", "ln_layers_alternating", "size_spread")
-_SHARED = (*_SIZES, "p", "r", "p_after", "mean_spacing", "filled_spacing", "tail", "strain", "charge")
+_SHARED = (*_SIZES, "p", "r", "p_after", "mean_spacing", "filled_spacing", "tail", "variance", "charge")
 LINE = tuple(f"line_{k}" for k in range(LINE_TERMS))
 MIXED = tuple(f"mixed_{k}" for k in range(MIXED_TERMS))
 """How far the instrument's line and the mixed stack differ from their formulas."""
@@ -224,7 +224,7 @@ class StackModel:
         after = None if p_after == p else p_after
         filled = q[:, 8]
         empty = 2.0 * q[:, 7] - filled
-        tail, strain = q[:, 9] * q[:, 11], q[:, 10] * q[:, 11]
+        tail, variance = q[:, 9] * q[:, 11], q[:, 10] * q[:, 11] ** 2
         found: list[tuple[IntArray, Stacked | None]] = []
         for k in range(3):
             rows = np.flatnonzero(on[:, k] > 0.5)
@@ -233,11 +233,11 @@ class StackModel:
             if rows.size == 0:
                 pass
             elif k == 0:
-                stack = filled_only(self._layer, f, sizes[0], Uneven(tail[rows], strain[rows]))
+                stack = filled_only(self._layer, f, sizes[0], Uneven(tail[rows], variance[rows]))
             elif k == 1:
                 stack = mixed(self._layer, f, e, p, r, sizes[1], after=after)
             else:
-                stack = alternating(self._layer, f, e, sizes[2], strain[rows])
+                stack = alternating(self._layer, f, e, sizes[2], variance[rows])
             found.append((rows, stack))
         return found
 
@@ -298,9 +298,9 @@ class StackModel:
         found.append((width + 8, (stack.by_filled - stack.by_empty) @ seen.value))
         if k:
             found.append((width + 7, 2.0 * (stack.by_empty @ seen.value)))
-        for slot, by in ((width + 9, stack.by_tail), (width + 10, stack.by_strain)):
+        for slot, by, power in ((width + 9, stack.by_tail, 1), (width + 10, stack.by_variance, 2)):
             if by is not None:
-                found.append((slot, charge[:, None] * (by @ seen.value)))
+                found.append((slot, charge[:, None] ** power * (by @ seen.value)))
         for slot, by in ((width + 4, stack.by_p), (width + 5, stack.by_r), (width + 6, stack.by_after)):
             if by is not None:
                 found.append((slot, by @ seen.value))

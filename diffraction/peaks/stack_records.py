@@ -105,9 +105,11 @@ def _series(read: StackSeries, labels: dict[str, str]) -> tuple[Quantity, ...]:
     blocks = zip(("alternating", "filled"), read.blocks, strict=True)
     found = [_parts("phase.layer_fraction", read.empty, f"empty in {mixed}")]
     found += [_parts("phase.block_length", reading, f"{kind} in {mixed}") for kind, reading in blocks]
-    for name, unit, what in (("tail", "angstrom", "lattice.d_spacing_tail"), ("strain", "1", "phase.microstrain")):
-        number = float(fit.value(name)[last]), float(fit.sigma(name)[last])
-        found.append(measured(what, abs(number[0]) if name == "strain" else number[0], number[1], unit, ordered))
+    tail = float(fit.value("tail")[last]), float(fit.sigma("tail")[last])
+    found.append(measured("lattice.d_spacing_tail", *tail, "angstrom", ordered))
+    variance, error = float(fit.value("variance")[last]), float(fit.sigma("variance")[last])
+    strain = math.sqrt(max(variance, 0.0))  # its root has an error also where nothing is seen
+    found.append(measured("phase.microstrain", strain, error / (strain + math.sqrt(strain**2 + error)), "1", ordered))
     mean = (float(fit.value("mean_spacing")[last]), float(fit.sigma("mean_spacing")[last]))
     found.append(measured("lattice.d_spacing", *mean, "angstrom", alternating, role="refined"))
     spacing = {ordered: float(fit.value("filled_spacing")[last]), mixed: mean[0], alternating: mean[0]}

@@ -21,6 +21,7 @@ Treacy, M. M. J., Newsam, J. M. & Deem, M. W. (1991). Proc. R. Soc. Lond. A 433,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,11 @@ ComplexArray = NDArray[np.complex128]
 FORGOTTEN = -25.0
 """Logarithm of what is left of the coherence over a crystallite below which it is nothing."""
 
-POINTS = 16.0
+POINTS = 8.0
 """Points of a table to the width of a peak."""
+
+COHERENT = 1e-7
+"""Coherence over a number of layers below which they are left out of a table."""
 
 SPLIT = 1e-6
 """How far two probabilities are at least apart in a chain of range three."""
@@ -95,6 +99,12 @@ class Sizes:
         """Points to a turn of the phase in tables, a power of two."""
         return int(2 ** np.ceil(np.log2(max(POINTS * self.layers * np.exp(self.spread), 256.0))))
 
+    def reach(self, longest: int) -> int:
+        """Return how many of the numbers 0 to `longest` - 1 of layers still interfere."""
+        some = np.arange(0, longest, max(longest // 64, 1))
+        there = np.flatnonzero(self.coherence(some.astype(float))[0] > COHERENT)
+        return int(min(some[there[-1]] + longest // 32, longest)) if there.size else longest
+
     def coherence(self, n: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return <1 - n/N> (0 for n = 0, where nothing interferes) and its slopes by ln(layers) and `spread`."""
         from scipy.special import ndtr
@@ -131,11 +141,11 @@ class Sizes:
         rest = 1.0 / (1.0 - damped)
         logarithm, geometric = np.log(damped), damped * rest
         value, slope = np.zeros(damped.shape, complex), np.zeros(damped.shape, complex)
-        by_size = np.zeros((2, *damped.shape), complex)
+        by_size, power = np.zeros((2, *damped.shape), complex), np.empty(damped.shape, complex)
         for node, w in zip(t, weights / weights.sum(), strict=True):
             n = self.layers * float(np.exp(self.spread * node))
-            power = np.zeros(damped.shape, complex)
-            np.exp(n * logarithm, out=power, where=n * logarithm.real > FORGOTTEN)
+            left, turned = np.exp(np.maximum(n * logarithm.real, FORGOTTEN)), n * logarithm.imag
+            power.real, power.imag = left * np.cos(turned), left * np.sin(turned)
             lost = (1.0 - power) * (rest / n)
             value += w * (1.0 - lost)
             # of geometric * (1 - lost): d geometric = rest^2
@@ -158,7 +168,7 @@ class Stacked:
     by_r: FloatArray | None = None
     by_after: FloatArray | None = None
     by_tail: FloatArray | None = None
-    by_strain: FloatArray | None = None
+    by_variance: FloatArray | None = None
 
 
 def share_of_empty(p: float, r: float, after: float | None = None) -> float:
@@ -183,24 +193,30 @@ class Uneven:
     ----------
     tail : ndarray
         Mean of an exponential distribution of spacings below the largest one (Å): layers that were charged further.
-    strain : ndarray
-        Relative standard deviation of all spacings (normal distribution).
+    variance : ndarray
+        Relative variance of all spacings (normal distribution); what is below zero sharpens as much as it would blur.
     """
 
     tail: FloatArray
-    strain: FloatArray
+    variance: FloatArray
 
     def dephasing(self, n: FloatArray, spacing: FloatArray) -> tuple[ComplexArray, ComplexArray, FloatArray]:
         """Return the mean of exp(i q (d - d_largest) n) over crystallites, (B, N), and its relative slopes.
 
         q is that at which layers of this spacing (B,) are in phase.
         """
-        q = (2.0 * np.pi / spacing)[:, None]
-        tail, strain = self.tail[:, None], self.strain[:, None]
-        below = 1.0 / (1.0 + 1j * q * n * tail)
-        turn = (2.0 * np.pi * n) ** 2
-        apart: ComplexArray = np.asarray(below * np.exp(-0.5 * turn * strain**2), complex)
-        return apart, np.asarray(-1j * q * n * below, complex), -turn * strain
+        qn = (2.0 * np.pi / spacing)[:, None] * n
+        below = np.asarray(1.0 / (1.0 + 1j * (qn * self.tail[:, None])), complex)
+        variance = self.variance[:, None]
+        turn = 0.5 * (2.0 * np.pi * n) ** 2
+        blurred = np.exp(-turn * np.abs(variance))
+        sharp = variance < 0
+        factor = np.where(sharp, 2.0 - blurred, blurred)
+        return (
+            np.asarray(below * factor, complex),
+            np.asarray(-1j * qn * below, complex),
+            -turn * np.where(sharp, blurred / factor, 1.0),
+        )
 
 
 @dataclass(frozen=True)
@@ -209,28 +225,28 @@ class _Sums:
 
     Attributes
     ----------
-    tables : ndarray, shape (B, S, K)
+    tables : sequence of ndarray, each of shape (B, S)
         Value, slope by the phase, and further derivatives.
     """
 
-    tables: NDArray[np.complex128] | FloatArray
+    tables: Sequence[NDArray[np.complex128] | FloatArray]
 
     def at(self, phase: FloatArray) -> list[NDArray[np.complex128] | FloatArray]:
-        """Return the K tables at phases (B, G); the value by cubic Hermite interpolation."""
-        rows, size, kinds = self.tables.shape
+        """Return the tables at phases (B, G); the value by cubic Hermite interpolation, the others by parabolas."""
+        rows, size = self.tables[0].shape
         along = phase * (size / (2.0 * np.pi))
         k = np.floor(along)
         t = along - k
         first = k.astype(np.intp) % size
         start = (np.arange(rows) * size)[:, None]
-        flat = self.tables.reshape(-1, kinds)
-        low, high = flat[start + first], flat[start + (first + 1) % size]
+        places = [start + (first + m) % size for m in range(3)]
+        (y0, y1, _), (s0, s1, _), *rest = (tuple(one.ravel()[place] for place in places) for one in self.tables)
         step = 2.0 * np.pi / size
-        y0, y1, s0, s1 = low[..., 0], high[..., 0], low[..., 1] * step, high[..., 1] * step
+        s0, s1 = s0 * step, s1 * step
         a, b = 2.0 * (y0 - y1) + s0 + s1, 3.0 * (y1 - y0) - 2.0 * s0 - s1
-        rest = low[..., 2:] + t[..., None] * (high[..., 2:] - low[..., 2:])
         value, slope = ((a * t + b) * t + s0) * t + y0, ((3.0 * a * t + 2.0 * b) * t + s0) / step
-        return [value, slope, *np.moveaxis(rest, -1, 0)]
+        half = 0.5 * t * (t - 1.0)
+        return [value, slope, *(u + t * (v - u) + half * (u - 2.0 * v + w) for u, v, w in rest)]
 
 
 def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven | None = None) -> Stacked:
@@ -245,17 +261,20 @@ def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven |
     uneven : Uneven, optional
         How spacings differ from crystallite to crystallite.
     """
+    from scipy import fft
+
     uneven = uneven or Uneven(np.zeros(filled.size), np.zeros(filled.size))
     turns = sizes.turns
-    n = np.arange(turns // 2 + 1, dtype=float)
+    n = np.arange(sizes.reach(turns // 2 + 1), dtype=float)
     weight, by_layers, by_spread = sizes.coherence(n)
-    apart, by_tail, by_strain = uneven.dephasing(n, filled)
-    kinds = (weight, 1j * n * weight, by_layers, by_spread, weight * by_tail, weight * by_strain)
-    tables = [np.fft.irfft(apart * kind, turns, axis=-1) * turns for kind in kinds]
-    f, by_phase, *rest = _Sums(np.stack(tables, axis=-1)).at(layer.q * filled[:, None])
+    apart, by_tail, by_variance = uneven.dephasing(n, filled)
+    whole = weight * apart
+    kinds = (whole, 1j * n * whole, by_layers * apart, by_spread * apart, whole * by_tail, whole * by_variance)
+    tables = [fft.irfft(kind, turns, norm="forward") for kind in kinds]
+    f, by_phase, *rest = _Sums(tables).at(layer.q * filled[:, None])
     amplitude, slope = layer.filled(filled)
     square, by_square = np.abs(amplitude) ** 2, 2.0 * (np.conj(amplitude) * slope).real
-    size_1, size_2, tail, strain = (square * r for r in rest)
+    size_1, size_2, tail, blurred = (square * r for r in rest)
     by_filled = by_square * (1.0 + f) + square * layer.q * by_phase
     by_filled -= tail * (uneven.tail / filled)[:, None]  # the same tail is less of a turn
     return Stacked(
@@ -264,12 +283,12 @@ def filled_only(layer: Layer, filled: FloatArray, sizes: Sizes, uneven: Uneven |
         np.zeros(square.shape),
         np.stack([size_1, size_2]),
         by_tail=tail,
-        by_strain=strain,
+        by_variance=blurred,
     )
 
 
 def alternating(
-    layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes, strain: FloatArray | None = None
+    layer: Layer, filled: FloatArray, empty: FloatArray, sizes: Sizes, variance: FloatArray | None = None
 ) -> Stacked:
     """Return the intensity of stacks whose interlayers are filled and empty in turn.
 
@@ -279,35 +298,38 @@ def alternating(
     filled, empty : ndarray, shape (B,)
         Spacings (Å).
     sizes : Sizes
-    strain : ndarray, shape (B,), optional
-        Relative standard deviation of all spacings.
+    variance : ndarray, shape (B,), optional
+        Relative variance of all spacings.
     """
+    from scipy import fft
+
     none = np.zeros(filled.size)
-    uneven = Uneven(none, none if strain is None else strain)
+    uneven = Uneven(none, none if variance is None else variance)
     turns = sizes.turns // 2
     q, s, (a, b) = layer.q, layer.slab, layer.filled(filled)
     z_f, z_e = np.exp(1j * q * filled[:, None]), np.exp(1j * q * empty[:, None])
-    m = np.arange(turns, dtype=float)
+    m = np.arange((sizes.reach(2 * turns) + 1) // 2, dtype=float)
     sums = []
     for more in (0, 1):  # f(M) = even + odd M with M^2 = z_f z_e
         n = 2.0 * m + more
         weight, by_layers, by_spread = sizes.coherence(n)
-        apart, _, by_strain = uneven.dephasing(n, filled)
-        kinds = (weight, 1j * m * weight, by_layers, by_spread, weight * by_strain)
-        tables = [np.fft.ifft(apart * kind, axis=-1) * turns for kind in kinds]
-        sums.append(_Sums(np.stack(tables, axis=-1)).at(q * (filled + empty)[:, None]))
+        apart, _, by_variance = uneven.dephasing(n, filled)
+        whole = weight * apart
+        kinds = (whole, 1j * m * whole, by_layers * apart, by_spread * apart, whole * by_variance)
+        tables = [fft.ifft(kind, turns, norm="forward") for kind in kinds]
+        sums.append(_Sums(tables).at(q * (filled + empty)[:, None]))
     square = np.abs(a) ** 2 + s * s
     cross = s * (np.conj(a) * z_f + z_e * a)
-    whole = [first * square + second * cross for first, second in zip(*sums, strict=True)]
+    both = [first * square + second * cross for first, second in zip(*sums, strict=True)]
     even, odd = sums[0][0], sums[1][0]
     amplitude = even * 2.0 * (np.conj(a) * b).real + odd * s * (np.conj(b) * z_f + z_e * b)
-    by_phase = q * whole[1]
+    by_phase = q * both[1]
     return Stacked(
-        0.5 * square + whole[0].real,
+        0.5 * square + both[0].real,
         (np.conj(a) * b + by_phase + amplitude + odd * s * np.conj(a) * 1j * q * z_f).real.copy(),
         (by_phase + odd * s * a * 1j * q * z_e).real.copy(),
-        np.stack([whole[2].real, whole[3].real]),
-        by_strain=whole[4].real.copy(),
+        np.stack([both[2].real, both[3].real]),
+        by_variance=both[4].real.copy(),
     )
 
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from layerscope.crystals import Phase, cell_content, load_phase, reflections
 from layerscope.errors import DataError
 
-from ..rietveld.crystal import cell_content, reflections
-from ..rietveld.library import load_phase
-from ..rietveld.model import Phase
 from .bragg import d_from_two_theta
 from .components import ComponentSet, LineComponent
 from .fractions import intensity_per_weight

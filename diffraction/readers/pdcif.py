@@ -1,6 +1,6 @@
 """Powder CIF: loops of measured or processed intensities, with their wavelength, temperature and weights.
 
-The CIF grammar is gemmi's, which is imported here only and only when a CIF is read.
+The CIF grammar is gemmi's, which is loaded only when a CIF is read.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from layerscope.errors import DataError, MissingDependencyError
+from layerscope.crystals import load_gemmi
+from layerscope.errors import DataError
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import IntensityUnit
 from layerscope.measured.text import decode, moment, number
@@ -67,12 +67,7 @@ def read(raw: RawFile) -> list[Pattern]:
 
 
 def _parse(raw: RawFile) -> list[Any]:
-    try:
-        cif = import_module("gemmi").cif
-    except ImportError as error:
-        raise MissingDependencyError(
-            "powder CIF needs gemmi", source=raw.path, hint="pip install 'layerscope[xrd]'"
-        ) from error
+    cif = load_gemmi(source=raw.path).cif
     text = decode(raw.data)
     if "\0" in text:
         raise raw.error("the file is binary, not a CIF")

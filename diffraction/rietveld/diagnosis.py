@@ -8,7 +8,7 @@ from layerscope.errors import DataError
 from layerscope.flags import threshold
 
 from ..frames import Frame
-from .checks import contrast_warnings
+from .contrast import contrast_warnings
 from .job import Job
 from .result import RietveldResult
 from .wavelength import likely_wavelength

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layerscope.crystals import CELL, cell_volume
 from layerscope.fitting.banded_discrepancy import LongPattern, pooled_discrepancy
 from layerscope.fitting.discrepancy import Discrepancy
 
-from .model import CELL, FloatArray, cell_volume
+from .model import FloatArray
 from .result import Estimate, PhaseResult, RietveldResult
 
 __all__ = ["discrepancy_of", "with_discrepancy"]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from layerscope.crystals import Phase, cell_content, reflections
 from layerscope.errors import DataError, FitError
 
 from ..radiation import lorentz_polarisation
-from .crystal import cell_content, reflections
 from .engines.interface import Engine, RefineOptions
-from .model import Instrument, Phase, PowderPattern, Problem
+from .model import Instrument, PowderPattern, Problem
 from .options import SeriesOptions
 from .plan import RefinementPlan
 from .prealign import prealign

@@ -7,6 +7,17 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from layerscope.crystals import (
+    CELL,
+    FREE_CELL,
+    Phase,
+    Site,
+    SiteMixing,
+    available_phases,
+    check_phase,
+    crystal_system,
+    load_phase,
+)
 from layerscope.errors import LayerscopeError, RecipeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.files import load
@@ -15,11 +26,8 @@ from layerscope.measured.text import decode
 
 from ..frames import Frame, FrameSeries
 from ..radiation import Radiation
-from .checks import check_phase
-from .crystal import FREE_CELL, crystal_system
 from .gsas_prm import is_prm, to_instprm
-from .library import available_phases, load_phase
-from .model import CELL, Diffractometer, Instrument, Phase, PowderPattern, Problem, Site, SiteMixing
+from .model import Diffractometer, Instrument, PowderPattern, PowderPhase, Problem
 from .recipe import GuestTable, InstrumentTable, PhaseTable, RietveldRecipe
 
 __all__ = ["check_probe", "powder_pattern", "problem_of", "resolved_phase", "with_instrument"]
@@ -103,7 +111,7 @@ def problem_of(recipe: RietveldRecipe, radiation: Radiation) -> Problem:
     )
 
 
-def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
+def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> PowderPhase:
     """Return a phase from the library or from a file, with what the recipe changes.
 
     Raises
@@ -134,7 +142,7 @@ def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> Phase:
         more["size_nm"] = table.size_nm
     if table.microstrain_ppm is not None:
         more["microstrain_ppm"] = table.microstrain_ppm
-    return replace(phase, sites=tuple(sites), texture_axis=axis, **more)  # type: ignore[arg-type]
+    return PowderPhase.of(replace(phase, sites=tuple(sites), texture_axis=axis), **more)
 
 
 def _with_guest(phase: Phase, guest: GuestTable) -> Phase:

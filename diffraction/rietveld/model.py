@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from layerscope.crystals import Phase
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import Positive, RecipeModel
 
@@ -31,31 +32,19 @@ if TYPE_CHECKING:
     from ..dataset import Pattern
 
 __all__ = [
-    "CELL",
     "EIGHT_LN2",
     "Background",
     "Diffractometer",
     "ExtraLine",
     "FloatArray",
     "Instrument",
-    "Phase",
     "PowderPattern",
+    "PowderPhase",
     "Problem",
-    "Site",
-    "SiteMixing",
-    "cell_volume",
 ]
 
 FloatArray = NDArray[np.float64]
 EIGHT_LN2 = 8.0 * math.log(2.0)
-CELL = ("a", "b", "c", "alpha", "beta", "gamma")
-
-
-def cell_volume(cell: Sequence[float]) -> float:
-    """Volume in Å³ of a cell (a, b, c, alpha, beta, gamma)."""
-    a, b, c = cell[:3]
-    p, q, r = (math.cos(math.radians(angle)) for angle in cell[3:])
-    return a * b * c * math.sqrt(1.0 - p * p - q * q - r * r + 2.0 * p * q * r)
 
 
 @dataclass(frozen=True)
@@ -142,98 +131,28 @@ class PowderPattern:
 
 
 @dataclass(frozen=True)
-class Site:
-    """One crystallographic site.
-
-    ``b_iso`` is in Å². The ``refine_*`` switches say what the plan's groups ``xyz``, ``occupancy`` and ``b_iso`` free;
-    coordinates fixed by symmetry stay fixed whatever the switch says.
-    """
-
-    label: str
-    element: str
-    x: float
-    y: float
-    z: float
-    occupancy: float = 1.0
-    b_iso: float = 0.5
-    refine_xyz: bool = True
-    refine_occupancy: bool = False
-    refine_b_iso: bool = True
-
-    @property
-    def xyz(self) -> tuple[float, float, float]:
-        """Fractional coordinates."""
-        return (self.x, self.y, self.z)
-
-
-@dataclass(frozen=True)
-class SiteMixing:
-    """Several species on one position: the occupancies add up to ``total``, Biso and coordinates are shared.
-
-    The first label is the host; its occupancy is what the others leave.
-    """
-
-    labels: tuple[str, ...]
-    total: float = 1.0
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One phase: symmetry, cell, sites, constraints and where its numbers come from.
+class PowderPhase(Phase):
+    """A phase and what a powder makes of its lines.
 
     Parameters
     ----------
-    name : str
-        Label, unique in a refinement.
-    space_group : str
-        Hermann–Mauguin symbol, e.g. ``"R -3 m"`` (hexagonal axes), ``"C 2/m"``.
-    cell : tuple of 6 floats
-        a, b, c in Å; alpha, beta, gamma in degrees.
-    sites : tuple of Site
-    mixing : tuple of SiteMixing
-    texture_axis : tuple of 3 ints, optional
-        March–Dollase axis; None switches the correction off.
     march : float
-        March coefficient to start from (1 = no texture).
+        March coefficient to start from (1 = no texture); the axis is that of the phase.
     size_nm, microstrain_ppm : float
         Lorentzian sample broadening to start from; ``inf`` and 0 switch it off.
     start_scale : float, optional
         Scale to start from, in the units of the engine that found it (warm start); None lets the engine choose.
-    source : str
-        Citation of the numbers.
     """
 
-    name: str
-    space_group: str
-    cell: tuple[float, ...]
-    sites: tuple[Site, ...]
-    mixing: tuple[SiteMixing, ...] = ()
-    texture_axis: tuple[int, int, int] | None = None
     march: float = 1.0
     size_nm: float = math.inf
     microstrain_ppm: float = 0.0
     start_scale: float | None = None
-    source: str = ""
 
-    def site(self, label: str) -> Site:
-        """Return the site called ``label``."""
-        for site in self.sites:
-            if site.label == label:
-                return site
-        raise RecipeError(f"phase {self.name} has no site {label!r}", hint=f"sites: {[s.label for s in self.sites]}")
-
-    def with_cell(self, **values: float) -> Phase:
-        """Return a copy with some cell constants replaced (``a=2.82, c=14.1``); equal ones by symmetry follow."""
-        unknown = set(values) - set(CELL)
-        if unknown:
-            raise RecipeError(f"unknown cell constant {sorted(unknown)}")
-        cell = dict(zip(CELL, self.cell, strict=True))
-        if "a" in values:
-            for other in ("b", "c"):
-                if other not in values and math.isclose(cell[other], cell["a"], rel_tol=1e-9):
-                    cell[other] = values["a"]
-        cell.update(values)
-        return replace(self, cell=tuple(cell[n] for n in CELL))
+    @classmethod
+    def of(cls, phase: Phase, **values: Any) -> PowderPhase:
+        """Take over a phase, of a powder or plain, with other values where given (``size_nm=200.0``)."""
+        return phase if isinstance(phase, cls) and not values else cls(**vars(phase) | values)
 
 
 class Diffractometer(RecipeModel):
@@ -331,10 +250,12 @@ class Background(RecipeModel):
 class Problem:
     """All that a refinement needs: phases, instrument, background, range and mode.
 
+    A plain `Phase` among the phases becomes a `PowderPhase` without broadening.
+
     ``background_start`` holds the coefficients of the background to start from (a warm start); empty starts from zero.
     """
 
-    phases: tuple[Phase, ...]
+    phases: tuple[PowderPhase, ...]
     instrument: Instrument
     background: Background = field(default_factory=Background)
     limits: tuple[float, float] | None = None
@@ -348,9 +269,10 @@ class Problem:
         if len(set(names)) != len(names):
             raise RecipeError(f"phase names are not unique: {names}")
         for phase in self.phases:
-            _check_mixing(phase)
+            phase.check_mixing()
+        object.__setattr__(self, "phases", tuple(map(PowderPhase.of, self.phases)))
 
-    def phase(self, name: str) -> Phase:
+    def phase(self, name: str) -> PowderPhase:
         """Return the phase called ``name``."""
         for phase in self.phases:
             if phase.name == name:
@@ -362,21 +284,6 @@ class Problem:
         wanted = set(names)
         return replace(self, phases=tuple(p for p in self.phases if p.name in wanted))
 
-    def with_phases(self, phases: Sequence[Phase]) -> Problem:
+    def with_phases(self, phases: Sequence[PowderPhase]) -> Problem:
         """Return a copy with other phases."""
         return replace(self, phases=tuple(phases))
-
-
-def _check_mixing(phase: Phase) -> None:
-    for rule in phase.mixing:
-        if len(rule.labels) < 2:
-            raise RecipeError(f"phase {phase.name}: a mixed site needs at least two labels, got {rule.labels}")
-        sites = [phase.site(label) for label in rule.labels]
-        for other in sites[1:]:
-            if max(abs(p - q) for p, q in zip(sites[0].xyz, other.xyz, strict=True)) > 1e-6:
-                raise RecipeError(f"phase {phase.name}: {rule.labels} share a site but not its coordinates")
-        total = sum(s.occupancy for s in sites)
-        if abs(total - rule.total) > 1e-6:
-            raise RecipeError(
-                f"phase {phase.name}: occupancies of {rule.labels} add up to {total:g}, not {rule.total:g}"
-            )

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from layerscope.crystals import FREE_CELL, Phase, Reflections, crystal_system, reflections
+
 from ..radiation import lorentz_polarisation
-from .crystal import FREE_CELL, Reflections, crystal_system, reflections
-from .model import FloatArray, Phase, PowderPattern, Problem
+from .model import FloatArray, PowderPattern, PowderPhase, Problem
 
 __all__ = ["FREE_LENGTHS", "excess", "inverse_d_squared", "prealign", "smeared"]
 
@@ -108,7 +109,7 @@ def _score(
     return np.asarray((weight * height).sum(axis=1) / np.sqrt((weight**2).sum(axis=1) + 1e-30), dtype=np.float64)
 
 
-def _align_one(pattern: PowderPattern, signal: FloatArray, phase: Phase, problem: Problem) -> Phase:
+def _align_one(pattern: PowderPattern, signal: FloatArray, phase: PowderPhase, problem: Problem) -> PowderPhase:
     wavelength = problem.instrument.wavelengths[0]
     sticks = _sticks(phase, problem, float(pattern.two_theta[-1]))
     free = FREE_LENGTHS[crystal_system(phase)]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.crystals import cell_content, reflections
+
 from ..radiation import lorentz_polarisation
 from ..widths import tch_width_and_mixing
-from .crystal import cell_content, reflections
-from .model import FloatArray, Instrument, Phase, Problem
+from .model import FloatArray, Instrument, PowderPhase, Problem
 from .result import RietveldResult
 
 __all__ = ["LinearTest", "absent_phase_test", "texture_factor", "unit_weight_pattern"]
@@ -33,7 +34,7 @@ class LinearTest:
     z: float
 
 
-def _widths(phase: Phase, instrument: Instrument, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _widths(phase: PowderPhase, instrument: Instrument, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """FWHM and mixing of the pseudo-Voigt at θ (radian)."""
     tan, cos = np.tan(theta), np.cos(theta)
     gauss = np.sqrt(np.maximum(instrument.u * tan**2 + instrument.v * tan + instrument.w, 1e-8))
@@ -42,7 +43,7 @@ def _widths(phase: Phase, instrument: Instrument, theta: FloatArray) -> tuple[Fl
     return tch_width_and_mixing(gauss, lorentz)[:2]
 
 
-def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatArray) -> FloatArray:
+def unit_weight_pattern(phase: PowderPhase, instrument: Instrument, two_theta: FloatArray) -> FloatArray:
     """Intensity of one unit of weight, shape (n,), in an arbitrary unit common to all phases."""
     wave = instrument.wavelengths[0]
     lines = reflections(phase, 0.999 * wave / (2.0 * math.sin(math.radians(float(two_theta[-1]) / 2.0))))
@@ -65,7 +66,7 @@ def unit_weight_pattern(phase: Phase, instrument: Instrument, two_theta: FloatAr
     return out
 
 
-def texture_factor(phase: Phase, hkl: FloatArray) -> FloatArray:
+def texture_factor(phase: PowderPhase, hkl: FloatArray) -> FloatArray:
     """Return the March–Dollase factor, shape (n,), for basal textures of uniaxial cells; 1 where it does not apply."""
     axis = phase.texture_axis
     if axis is None or phase.march == 1.0 or axis[:2] != (0, 0):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from layerscope.crystals import CELL, cell_volume
 from layerscope.fitting.quality import durbin_watson
 from layerscope.flags import dispersion_flag, gross_flag, threshold
 from layerscope.measured.series import times_of, voltages_of
@@ -17,7 +18,7 @@ from ..events import find_kinks, quantities_of_events, runs
 from ..frames import Frame
 from .compare import Comparison, Difference
 from .frame import Tested
-from .model import CELL, Phase, cell_volume
+from .model import PowderPhase
 from .result import Estimate, PhaseResult, RietveldResult
 from .sequence import SeriesResult
 
@@ -135,7 +136,7 @@ def absent_phases(tested: Mapping[str, Tested], present: Sequence[str]) -> list[
     return list(some(found))
 
 
-def held_phases(phases: Sequence[Phase]) -> list[Quantity]:
+def held_phases(phases: Sequence[PowderPhase]) -> list[Quantity]:
     """Return cell, size and strain at which phases were held that are not in a pattern."""
     found = []
     for phase in phases:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .checks import contrast_warnings
+from .contrast import contrast_warnings
 from .divergent_beam import refine_unbiased
 from .engines.interface import Engine, RefineOptions
 from .engines.registry import get_engine

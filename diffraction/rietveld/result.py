@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.crystals import CELL, Site
 from layerscope.errors import RecipeError
 from layerscope.fitting.discrepancy import Discrepancy
 
 from .agreement import Agreement
-from .model import CELL, FloatArray, Phase, Problem, Site
+from .model import FloatArray, PowderPhase, Problem
 
 __all__ = ["Curves", "Estimate", "Linearised", "PhaseResult", "RietveldResult", "Role", "update_problem"]
 
@@ -185,7 +186,7 @@ def _moved(site: Site, found: Mapping[str, Estimate]) -> Site:
 
 def update_problem(problem: Problem, result: RietveldResult) -> Problem:
     """Return the problem with every start value replaced by the refined one (the warm start of a series)."""
-    phases: list[Phase] = []
+    phases: list[PowderPhase] = []
     for phase in problem.phases:
         if not result.has_phase(phase.name):
             phases.append(phase)

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.crystals import CELL, Phase, load_phase, reflections
 from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
 from layerscope.runs.arrays import SeriesArrays
 
 from ..phase_table import FRACTION
-from .crystal import reflections
-from .library import load_phase
-from .model import CELL, FloatArray, Phase
+from .model import FloatArray
 
 __all__ = ["cell_of", "structure_of", "tick_positions"]
 

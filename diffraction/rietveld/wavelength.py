@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.crystals import reflections
+
 from ..radiation import TUBE_LINES, lorentz_polarisation
-from .crystal import reflections
 from .model import FloatArray, PowderPattern, Problem
 from .prealign import excess, smeared
 

@@ -33,6 +33,7 @@ R = TypeVar("R", bound="Recording[Any]")
 Getter = Callable[[str], RawFile]
 
 _DIGITS = re.compile(r"\d+")
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 
 class Reader(Protocol):
@@ -256,6 +257,9 @@ class Formats(Generic[R]):
         """Return the format of a file and what it holds."""
         if isinstance(file, ReaderError):
             raise file
+        if file.data.startswith(_APPLE_DOUBLE):
+            words = "it is a companion file that macOS leaves beside each file on other disks, without any measurement"
+            raise file.error(words, hint="take the file whose name has no '._' before it")
         name = format if format != "auto" else next(iter(self.sniffed(file)), "")
         if not name:
             hint = f"known: {', '.join(self.names)}; plain columns need a column map"

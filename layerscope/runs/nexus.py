@@ -21,7 +21,7 @@ from layerscope.version import __version__
 from .arrays import SeriesArrays
 from .hooks import NexusLayout
 from .nexus_fit import add_fit
-from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, unique_names
+from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, set_attribute, unique_names
 from .nexus_read import LazySeries, read_array, read_series
 
 __all__ = ["LazySeries", "read_array", "read_series", "write_series"]
@@ -79,12 +79,12 @@ def write_series(
 
 def _write(path: Path, series: SeriesArrays, names: SeriesNames, index: ArrayIndex, layout: NexusLayout | None) -> None:
     with h5py.File(path, "w", track_order=False) as file:
-        file.attrs["NX_class"] = "NXroot"
-        file.attrs["default"] = "entry"
-        file.attrs["creator"] = "layerscope"
-        file.attrs["creator_version"] = __version__
+        set_attribute(file, "NX_class", "NXroot")
+        set_attribute(file, "default", "entry")
+        set_attribute(file, "creator", "layerscope")
+        set_attribute(file, "creator_version", __version__)
         entry = add_group(file, "entry", "NXentry")
-        entry.attrs["default"] = "data"
+        set_attribute(entry, "default", "data")
         add_field(entry, "title", series.title)
         add_field(entry, "program_name", "layerscope", version=__version__)
         add_field(add_group(entry, "sample", "NXsample"), "name", series.sample)
@@ -98,10 +98,10 @@ def _write(path: Path, series: SeriesArrays, names: SeriesNames, index: ArrayInd
 def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
     """Write the default plot: counts with errors (the square root of the variance) and the two axes."""
     data = add_group(entry, "data", "NXdata")
-    data.attrs["signal"] = "data"
-    data.attrs["axes"] = [names.level, names.axis]
-    data.attrs[f"{names.level}_indices"] = 0
-    data.attrs[f"{names.axis}_indices"] = 1
+    set_attribute(data, "signal", "data")
+    set_attribute(data, "axes", [names.level, names.axis])
+    set_attribute(data, f"{names.level}_indices", 0)
+    set_attribute(data, f"{names.axis}_indices", 1)
     add_field(data, "title", series.title)
     unit = series.intensity_unit
     counts, sigma = np.asarray(series.counts, np.float64), np.sqrt(np.asarray(series.variance, np.float64))
@@ -138,7 +138,7 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
     marks = add_group(group, "marks", "NXcollection")
     for label, field in unique_names(sorted(series.marks)).items():
         one = add_group(marks, field, "NXcollection")
-        one.attrs["key"] = label
+        set_attribute(one, "key", label)
         stated = [at for at in series.marks[label] if at is not None]
         add_field(one, "positions", np.concatenate(stated) if stated else np.empty(0), series.axis_unit)
         counts = [-1 if at is None else at.size for at in series.marks[label]]

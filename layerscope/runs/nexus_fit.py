@@ -8,7 +8,7 @@ import numpy as np
 from layerscope.version import __version__
 
 from .arrays import SeriesArrays, SeriesParameter
-from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, add_link
+from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, add_link, set_attribute
 
 __all__ = ["add_fit"]
 
@@ -52,7 +52,7 @@ def add_fit(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: 
         Takes a reference to every array written.
     """
     fit = add_group(entry, "fit", "NXfit" if series.components else "NXprocess")
-    fit.attrs["default"] = "data"
+    set_attribute(fit, "default", "data")
     add_field(fit, "program", "layerscope")
     add_field(fit, "version", __version__)
     _add_curves(fit, entry["data"], series, names, index)
@@ -72,9 +72,9 @@ def _add_curves(
 ) -> None:
     unit = series.intensity_unit
     data = add_group(fit, "data", "NXdata")
-    data.attrs["signal"] = "input_dependent"
-    data.attrs["auxiliary_signals"] = ["fit_sum", "background"]
-    data.attrs["axes"] = [names.level, "input_independent"]
+    set_attribute(data, "signal", "input_dependent")
+    set_attribute(data, "auxiliary_signals", ["fit_sum", "background"])
+    set_attribute(data, "axes", [names.level, "input_independent"])
     add_link(data, "input_dependent", measured["data"])
     add_link(data, "input_dependent_errors", measured["data_errors"])
     add_field(data, "input_independent", np.asarray(series.axis, np.float64), series.axis_unit)
@@ -100,8 +100,8 @@ def _add_background(fit: h5py.Group, measured: h5py.Group, series: SeriesArrays,
 
 def _add_intensity_group(parent: h5py.Group, measured: h5py.Group, names: SeriesNames) -> h5py.Group:
     data = add_group(parent, "data", "NXdata")
-    data.attrs["signal"] = "intensity"
-    data.attrs["axes"] = [names.level, "position"]
+    set_attribute(data, "signal", "intensity")
+    set_attribute(data, "axes", [names.level, "position"])
     # a copy, not a link: the attribute @type of the energy axis is not defined here
     add_field(data, "position", measured[names.axis][()], measured[names.axis].attrs["units"])
     add_link(data, names.level, measured[names.level])
@@ -138,9 +138,9 @@ def _add_parameter(group: h5py.Group, field: str, name: str, parameter: SeriesPa
     for key in ("initial", "min", "max"):
         content = getattr(parameter, key)
         if content is not None:
-            dataset.attrs[key] = float(content)
+            set_attribute(dataset, key, float(content))
     if parameter.scope == "shared":
-        dataset.attrs["error"] = float(sigmas[0])
+        set_attribute(dataset, "error", float(sigmas[0]))
     errors = add_field(group, f"{field}_errors", sigmas, parameter.unit)
     index.add(f"parameter:{name}", dataset, values, parameter.unit)
     index.add(f"parameter_sigma:{name}", errors, sigmas, parameter.unit)

@@ -9,12 +9,23 @@ from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from layerscope.records.model import ArrayRef
 from layerscope.runs.arrays import SeriesArrays, array_sha256
 
-__all__ = ["ArrayIndex", "SeriesNames", "Value", "add_field", "add_group", "add_link", "safe_name", "unique_names"]
+__all__ = [
+    "ArrayIndex",
+    "SeriesNames",
+    "Value",
+    "add_field",
+    "add_group",
+    "add_link",
+    "safe_name",
+    "set_attribute",
+    "unique_names",
+]
 
 Value: TypeAlias = str | bool | int | float | NDArray[Any] | Iterable[str]
 
@@ -45,6 +56,17 @@ _TAKEN = {
     "title",
 }
 _RESERVED_STARTS = ("BLUESKY_", "DECTRIS_", "IDF_", "NDAttr", "NX", "PDBX_", "SAS_", "SILX_")
+
+
+_SCALAR = h5s.create(h5s.SCALAR)
+_FLOAT, _INTEGER = h5t.IEEE_F64LE, h5t.STD_I64LE
+_TEXT = h5t.C_S1.copy()
+_TEXT.set_size(h5t.VARIABLE)
+_TEXT.set_cset(h5t.CSET_UTF8)
+_NO_CLOCK = h5p.create(h5p.DATASET_CREATE)
+_NO_CLOCK.set_obj_track_times(False)
+_UTF8_NAME = h5p.create(h5p.LINK_CREATE)
+_UTF8_NAME.set_char_encoding(h5t.CSET_UTF8)
 
 
 def safe_name(name: str) -> str:
@@ -121,10 +143,22 @@ class ArrayIndex:
         )
 
 
+def set_attribute(node: h5py.Group | h5py.Dataset, name: str, value: str | bool | int | float | list[str]) -> None:
+    """Set an attribute that is not there yet: text as UTF-8 of variable length, numbers as they are."""
+    if isinstance(value, str):
+        made = h5a.create(node.id, name.encode(), _TEXT, _SCALAR)
+        made.write(np.array(value, h5py.string_dtype()))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        kind = _FLOAT if isinstance(value, float) else _INTEGER
+        h5a.create(node.id, name.encode(), kind, _SCALAR).write(np.array(value), mtype=kind)
+    else:
+        node.attrs[name] = np.bool_(value) if isinstance(value, bool) else value
+
+
 def add_group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
     """Make a group of a NeXus class."""
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = nx_class
+    group = h5py.Group(h5g.create(parent.id, name.encode(), lcpl=_UTF8_NAME))
+    set_attribute(group, "NX_class", nx_class)
     return group
 
 
@@ -134,24 +168,34 @@ def add_field(
     """Write one field: text as UTF-8, numbers as they are, with unit and further attributes.
 
     Arrays are stored contiguous and uncompressed: one level can be read without the rest, and the bytes do not depend
-    on the version of a compression library.
+    on the version of a compression library. A file has dozens of small fields, and HDF5's own functions make one in a
+    third of the time that h5py's shorter way takes.
     """
     if isinstance(value, str):
-        dataset = parent.create_dataset(name, data=value, dtype=h5py.string_dtype())
+        made = h5d.create(parent.id, name.encode(), _TEXT, _SCALAR, _NO_CLOCK, _UTF8_NAME)
+        made.write(h5s.ALL, h5s.ALL, np.array(value, h5py.string_dtype()))
+        dataset = h5py.Dataset(made)
+    elif isinstance(value, np.ndarray) and value.dtype == np.float64:
+        values = np.ascontiguousarray(value)
+        made = h5d.create(parent.id, name.encode(), _FLOAT, h5s.create_simple(value.shape), _NO_CLOCK, _UTF8_NAME)
+        if values.size:
+            made.write(h5s.ALL, h5s.ALL, values, mtype=_FLOAT)
+        dataset = h5py.Dataset(made)
     elif isinstance(value, (bool, int, float, np.ndarray)):
         dataset = parent.create_dataset(name, data=value)
     else:
         words = list(value)
         dataset = parent.create_dataset(name, shape=(len(words),), data=words or None, dtype=h5py.string_dtype())
     if unit is not None:
-        dataset.attrs["units"] = unit
+        set_attribute(dataset, "units", unit)
     for key, content in attributes.items():
-        dataset.attrs[key] = np.bool_(content) if isinstance(content, bool) else content
+        set_attribute(dataset, key, content)
     return dataset
 
 
 def add_link(parent: h5py.Group, name: str, dataset: h5py.Dataset) -> h5py.Dataset:
     """Give a dataset a second name (a hard link, marked with ``@target`` as NeXus asks)."""
     parent[name] = dataset
-    dataset.attrs["target"] = dataset.attrs.get("target", dataset.name)
+    if "target" not in dataset.attrs:
+        set_attribute(dataset, "target", dataset.name)
     return dataset

@@ -1,1 +1,5 @@
-"""Which phases and zone axes explain the spots or rings, with which probability, and what would decide between them."""
+"""From the spots of a window to the phases that explain them, with probabilities."""
+
+from .model import NO_LATTICE, OTHER_LATTICE, Candidate, Kind, Ranking
+
+__all__ = ["NO_LATTICE", "OTHER_LATTICE", "Candidate", "Kind", "Ranking"]

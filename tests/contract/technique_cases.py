@@ -113,8 +113,9 @@ def _xrd_peaks(folder: Path) -> None:
 
 def _rietveld(folder: Path) -> None:
     from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-    from layerscope.diffraction.rietveld.library import load_phase
     from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
+
+    from layerscope.crystals import load_phase
 
     axis = np.arange(17.0, 46.5, 0.05)
     problem = Problem((load_phase("LiCoO2_O3"),), Instrument(sh_l=0.01, x=0.03, y=0.03), Background(terms=4))

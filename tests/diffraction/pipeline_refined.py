@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Background, Instrument, Phase, Problem
+from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
 from numpy.typing import NDArray
 
 import layerscope
+from layerscope.crystals import Phase, load_phase
 from layerscope.records import ResultRecord
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run

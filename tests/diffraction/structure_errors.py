@@ -13,9 +13,8 @@ from importlib.resources import files
 
 from layerscope.diffraction.peaks.components import ComponentSet
 from layerscope.diffraction.peaks.structure import intensity_of
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Phase, Site
 
+from layerscope.crystals import Phase, Site, load_phase
 from layerscope.errors import DataError
 
 

@@ -110,21 +110,22 @@ def test_a_range_of_one_has_one_probability_and_blocks_have_the_length_of_their_
 
 
 def test_derivatives_of_uneven_spacings_are_those_of_the_intensity() -> None:
-    def shape(kind: str, filled: FloatArray, empty: FloatArray, tail: float, strain: float) -> Stacked:
-        uneven = Uneven(np.full(2, tail), np.full(2, strain))
+    def shape(kind: str, filled: FloatArray, empty: FloatArray, tail: float, variance: float) -> Stacked:
+        uneven = Uneven(np.full(2, tail), np.full(2, 1e-6 * variance))
         if kind == "filled":
             return filled_only(LAYER, filled, SIZES, uneven)
-        return alternating(LAYER, filled, empty, SIZES, uneven.strain)
+        return alternating(LAYER, filled, empty, SIZES, uneven.variance)
 
-    for kind in ("filled", "turns"):
-        at = (FILLED, EMPTY, 0.01, 0.002)
+    for kind, variance in (("filled", 4.0), ("turns", 4.0), ("filled", -0.5), ("turns", -0.5)):
+        at = (FILLED, EMPTY, 0.01, variance)
         found = shape(kind, *at)
-        for k, analytic in enumerate((found.by_filled, found.by_empty, found.by_tail, found.by_strain)):
+        assert found.by_variance is not None
+        for k, analytic in enumerate((found.by_filled, found.by_empty, found.by_tail, 1e-6 * found.by_variance)):
             if analytic is None:
                 continue
             up, down = ([v + s * 1e-6 * (i == k) for i, v in enumerate(at)] for s in (1, -1))
             numeric = (shape(kind, *up).value - shape(kind, *down).value) / 2e-6
-            near = 1e-5 if k < 2 else 5e-3  # slopes by tail and strain are read from tables
+            near = 1e-5 if k < 2 else 5e-3  # slopes by tail and variance are read from tables
             assert np.allclose(analytic, numeric, atol=near * max(np.abs(numeric).max(), 1e-6)), (kind, k)
 
 
@@ -132,7 +133,7 @@ def test_uneven_stacks_scatter_as_the_mean_over_their_spacings() -> None:
     rng = np.random.default_rng(2)
     drawn = (FILLED[0] - rng.exponential(0.012, 4000)) * (1 + 0.002 * rng.standard_normal(4000))
     mean = filled_only(LAYER, drawn, SIZES).value.mean(axis=0)
-    formula = filled_only(LAYER, FILLED[:1], SIZES, Uneven(np.array([0.012]), np.array([0.002]))).value[0]
+    formula = filled_only(LAYER, FILLED[:1], SIZES, Uneven(np.array([0.012]), np.array([0.002**2]))).value[0]
     assert np.allclose(formula, mean, atol=0.04 * mean.max())
 
 

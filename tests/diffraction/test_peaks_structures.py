@@ -14,10 +14,9 @@ from layerscope.errors import DataError
 pytest.importorskip("gemmi")
 
 from layerscope.diffraction.peaks.structure import calculated_factors
-from layerscope.diffraction.rietveld.checks import check_phase
-from layerscope.diffraction.rietveld.crystal import contacts, scattering_power
-from layerscope.diffraction.rietveld.library import load_phase
 from structure_errors import factor_errors, perturbed, structure_errors
+
+from layerscope.crystals import check_phase, contacts, load_phase, scattering_power
 
 CU = 1.5405929
 MASS = {"Li": 6.94, "Co": 58.933, "O": 15.999}

@@ -13,10 +13,10 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
 
 import layerscope
+from layerscope.crystals import load_phase
 from layerscope.records import ResultRecord
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run

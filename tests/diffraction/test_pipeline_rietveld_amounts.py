@@ -16,11 +16,10 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 
 from layerscope.diffraction.exports import FORMATS
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Phase, Site, SiteMixing
 from pipeline_refined import H13, PLAN, WIDE, columns, counts, flags_of, pull, run_of, write_recipe
 
 from layerscope.cli.app import app
+from layerscope.crystals import Phase, Site, SiteMixing, load_phase
 from layerscope.errors import RecipeError
 from layerscope.records.formatting import parse_value
 from layerscope.runs.export import FORMATS as CORE_FORMATS

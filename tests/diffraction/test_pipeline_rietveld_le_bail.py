@@ -11,9 +11,9 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 
 from layerscope.diffraction.exports import FORMATS
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
-from layerscope.diffraction.rietveld.library import load_phase
 from pipeline_refined import ONE, WIDE, columns, counts, pull, run_of, write_recipe
 
+from layerscope.crystals import load_phase
 from layerscope.errors import RecipeError
 from layerscope.runs.export import FORMATS as CORE_FORMATS
 from layerscope.runs.load import Run

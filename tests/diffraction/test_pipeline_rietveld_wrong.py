@@ -12,7 +12,6 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 
 from layerscope.diffraction.rietveld.compare import compare
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
-from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.refinement import refine
@@ -35,6 +34,7 @@ from pipeline_refined import (
     write_series,
 )
 
+from layerscope.crystals import load_phase
 from layerscope.records import Problem as RecordProblem
 from layerscope.runs.load import Run
 

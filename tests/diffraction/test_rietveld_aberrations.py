@@ -21,12 +21,19 @@ from layerscope.diffraction.rietveld.divergent_beam.unbias import fundamental_pa
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.geometry import Geometry
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
+from layerscope.diffraction.rietveld.model import (
+    Background,
+    FloatArray,
+    Instrument,
+    PowderPattern,
+    PowderPhase,
+    Problem,
+)
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.recipe import InstrumentTable
 from layerscope.diffraction.rietveld.refinement import refine
 
+from layerscope.crystals import load_phase
 from layerscope.errors import RecipeError
 from layerscope.runs.recipe import parse_recipe
 
@@ -213,7 +220,7 @@ def test_a_geometry_that_cannot_be_is_refused(change: dict[str, object]) -> None
 
 TRUE_A = 4.156
 DISPLACEMENT = -0.08
-LAB6 = replace(load_phase("LaB6"), size_nm=math.inf)
+LAB6 = PowderPhase.of(load_phase("LaB6"))
 
 
 def instrument(geometry: Geometry | None = None) -> Instrument:

@@ -19,9 +19,10 @@ from layerscope.diffraction.rietveld.engines.gsas2_engine import Gsas2Engine, fi
 from layerscope.diffraction.rietveld.engines.gsas2_result import _converged
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.registry import get_engine
-from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, FloatArray, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
+
+from layerscope.crystals import load_phase
 
 PYTHON = find_interpreter()
 needs_gsas2 = pytest.mark.skipif(PYTHON is None, reason="GSAS-II is not installed on this machine")

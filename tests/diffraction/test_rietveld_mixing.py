@@ -13,18 +13,11 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
 from layerscope.diffraction.rietveld.engines.interface import RefineOptions
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
-from layerscope.diffraction.rietveld.model import (
-    Background,
-    Instrument,
-    Phase,
-    PowderPattern,
-    Problem,
-    Site,
-    SiteMixing,
-)
+from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.refinement import refine
+
+from layerscope.crystals import Phase, Site, SiteMixing, load_phase
 
 GRID = np.arange(16.0, 80.0, 0.04)
 PLAN = RefinementPlan.of(("s", ("scale", "background")), ("c", ("cell",)), ("o", ("occupancy",)), ("b", ("b_iso",)))

@@ -10,37 +10,31 @@ import numpy as np
 import pytest
 from layerscope.diffraction.rietveld.agreement import agreement, serial_correlation_factor, strong_correlations
 from layerscope.diffraction.rietveld.gsas_prm import is_prm, to_instprm
-from layerscope.diffraction.rietveld.model import (
-    EIGHT_LN2,
-    Instrument,
-    Phase,
-    PowderPattern,
-    Problem,
-    Site,
-    SiteMixing,
-)
+from layerscope.diffraction.rietveld.model import EIGHT_LN2, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.plan import PlanTable, full_plan
 
+from layerscope.crystals import (
+    Phase,
+    Site,
+    SiteMixing,
+    available_phases,
+    cell_content,
+    check_phase,
+    contacts,
+    load_phase,
+    phase_from_cif,
+    phase_from_table,
+    read_phase_table,
+    reflections,
+    scattering_power,
+)
 from layerscope.errors import DataError, ReaderError, RecipeError
 from layerscope.runs.recipe import parse_recipe
 
 gemmi = pytest.importorskip("gemmi", reason="gemmi is not installed")
 
-from layerscope.diffraction.rietveld.checks import check_phase, contrast_warnings  # noqa: E402
-from layerscope.diffraction.rietveld.crystal import (  # noqa: E402
-    cell_content,
-    contacts,
-    reflections,
-    scattering_power,
-)
+from layerscope.diffraction.rietveld.contrast import contrast_warnings  # noqa: E402
 from layerscope.diffraction.rietveld.frame import intensity_per_weight  # noqa: E402
-from layerscope.diffraction.rietveld.library import (  # noqa: E402
-    available_phases,
-    load_phase,
-    phase_from_cif,
-    phase_from_table,
-    read_phase_table,
-)
 from layerscope.diffraction.rietveld.prealign import prealign  # noqa: E402
 
 O3_CIF = """data_LCO

@@ -18,12 +18,12 @@ from layerscope.diffraction.rietveld.engines.interface import Engine, RefineOpti
 from layerscope.diffraction.rietveld.engines.registry import get_engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.frame import SeriesState, fit_frame
-from layerscope.diffraction.rietveld.library import load_phase, phase_from_cif
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.sequence import SeriesResult, calibrate, persistent, refine_series
 
+from layerscope.crystals import load_phase, phase_from_cif
 from layerscope.errors import FitError
 
 GRID = np.arange(17.0, 46.5, 0.05)

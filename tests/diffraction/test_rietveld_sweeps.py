@@ -16,11 +16,11 @@ from layerscope.diffraction.rietveld import sweeps
 from layerscope.diffraction.rietveld.engines.interface import Engine
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
 from layerscope.diffraction.rietveld.frame import FrameFit, SeriesState
-from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, PowderPattern, Problem
 from layerscope.diffraction.rietveld.options import SeriesOptions
 from layerscope.diffraction.rietveld.sequence import refine_series
 
+from layerscope.crystals import load_phase
 from layerscope.errors import DataError
 from layerscope.runs.pool import Crew
 

@@ -108,7 +108,7 @@ from pathlib import Path
 spec = importlib.util.spec_from_file_location("builder", sys.argv[1])
 builder = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(builder)
-import h5py
+import layerscope.runs.nexus_layout as nexus_layout
 import layerscope.runs.nexus as nexus
 from layerscope.spectra.xps.nexus import LAYOUT
 
@@ -117,14 +117,14 @@ def die(*_, **__):
 
 moment = sys.argv[3] if len(sys.argv) > 3 else "never"
 if moment.isdigit():
-    original, left = h5py.Group.create_dataset, [int(moment)]
-    def create(*args, **kwargs):
+    original, left = nexus_layout.set_attribute, [int(moment)]
+    def set_attribute(*args):
         left[0] -= 1
         if left[0] < 0:
             args[0].file.flush()
             die()
-        return original(*args, **kwargs)
-    h5py.Group.create_dataset = create
+        return original(*args)
+    nexus_layout.set_attribute = set_attribute
 elif moment == "fsync":
     os.fsync = die
 elif moment == "replace":

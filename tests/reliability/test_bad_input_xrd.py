@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.engines.rietx_engine import simulate
-from layerscope.diffraction.rietveld.library import load_phase
 from layerscope.diffraction.rietveld.model import Background, Instrument, Problem
 
 import layerscope
+from layerscope.crystals import load_phase
 from layerscope.errors import LayerscopeError
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.crystals import Phase, crystal_system, reflections
 from layerscope.errors import DataError, FitError, RecipeError
 
 from ..agreement import agreement
-from ..crystal import crystal_system, reflections
 from ..geometry import REFINABLE, Geometry
-from ..model import FloatArray, Instrument, Phase, PowderPattern
+from ..model import FloatArray, Instrument, PowderPattern
 from ..prealign import FREE_LENGTHS, inverse_d_squared
 from .aberrations import line_profile
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.crystals import CELL, cell_volume, reflections
 from layerscope.errors import DataError, RecipeError
 
 from ...radiation import lorentz_polarisation
-from ..crystal import reflections
 from ..geometry import Geometry
-from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem, cell_volume
+from ..model import FloatArray, Instrument, PowderPattern, PowderPhase, Problem
 from ..profile import texture_factor
 from ..result import Estimate, RietveldResult, update_problem
 from .aberrations import line_profile
@@ -65,7 +65,7 @@ class Unbiased:
 
 
 def fundamental_pattern(
-    two_theta: FloatArray, phase: Phase, instrument: Instrument, geometry: Geometry, *, size_nm: float
+    two_theta: FloatArray, phase: PowderPhase, instrument: Instrument, geometry: Geometry, *, size_nm: float
 ) -> FloatArray:
     """Calculate the lines of a phase as a divergent-beam diffractometer shows them.
 
@@ -73,7 +73,7 @@ def fundamental_pattern(
     ----------
     two_theta : ndarray, shape (n,)
         Degrees.
-    phase : Phase
+    phase : PowderPhase
         Cell, sites, texture and strain.
     instrument : Instrument
         Wavelengths for the range only; radius, displacement, zero and polarisation.
@@ -156,7 +156,7 @@ def _checked(problem: Problem) -> Geometry:
     return geometry
 
 
-def _size(raw: RietveldResult, phase: Phase) -> float:
+def _size(raw: RietveldResult, phase: PowderPhase) -> float:
     """Crystallite size of a sample on a known instrument; a size the plan holds stays what it is."""
     return raw.phase(phase.name).size_nm.value if raw.has_phase(phase.name) else phase.size_nm
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from layerscope.errors import FitError, MissingDependencyError, RecipeError
 
-from ..model import EIGHT_LN2, ExtraLine, Phase, PowderPattern, Problem
+from ..model import EIGHT_LN2, ExtraLine, PowderPattern, PowderPhase, Problem
 from ..plan import RefinementPlan
 from ..result import RietveldResult
 from .gsas2_result import read_result
@@ -290,7 +290,7 @@ def write_job(folder: Path, pattern: PowderPattern, problem: Problem, plan: Refi
     (folder / "job.json").write_text(json.dumps(spec, indent=1))
 
 
-def _phase_spec(phase: Phase) -> dict[str, Any]:
+def _phase_spec(phase: PowderPhase) -> dict[str, Any]:
     symbol, _, setting = phase.space_group.partition(":")
     if setting.strip() not in ("", "H", "2"):
         raise RecipeError(f"phase {phase.name}: GSAS-II takes hexagonal axes and origin 2, not {phase.space_group!r}")

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.crystals import CELL, FREE_CELL, Phase, Site, cell_content, crystal_system
 from layerscope.errors import FitError
 
 from ..agreement import agreement, serial_correlation_factor, strong_correlations
-from ..crystal import FREE_CELL, cell_content, crystal_system
-from ..model import CELL, EIGHT_LN2, FloatArray, Phase, PowderPattern, Problem, Site
+from ..model import EIGHT_LN2, FloatArray, PowderPattern, PowderPhase, Problem
 from ..result import Curves, Estimate, Linearised, PhaseResult, RietveldResult, Role
 from .gsas2_units import line_images
 
@@ -210,7 +210,7 @@ def _refined(phase: Phase, found: Mapping[str, Any]) -> Phase:
 
 
 def _phase(
-    index: int, phase: Phase, found: Mapping[str, Any], sigmas: _Sigmas, weight: Estimate, problem: Problem
+    index: int, phase: PowderPhase, found: Mapping[str, Any], sigmas: _Sigmas, weight: Estimate, problem: Problem
 ) -> PhaseResult:
     cell: dict[str, Estimate] = {}
     for name, value, sigma, start in zip(

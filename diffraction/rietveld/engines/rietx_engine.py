@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.crystals import CELL, cell_content
 from layerscope.errors import FitError, MissingDependencyError
 from layerscope.runs.pool import one_blas_thread
 
-from ..crystal import cell_content
-from ..model import CELL, FloatArray, Phase, PowderPattern, Problem
+from ..model import FloatArray, PowderPattern, PowderPhase, Problem
 from ..plan import RefinementPlan
 from ..result import RietveldResult, update_problem
 from .interface import EngineStatus, RefineOptions
@@ -237,7 +237,7 @@ class _Job:
 
     # ---- translation into rietx ------------------------------------------------------------------------------------
 
-    def _phase(self, phase: Phase, plan: RefinementPlan) -> Any:
+    def _phase(self, phase: PowderPhase, plan: RefinementPlan) -> Any:
         rx = self.rx
         p = rx.Parameter
         wavelength = self.problem.instrument.wavelengths[0]
@@ -314,7 +314,7 @@ class _Job:
         smear = 0.5 * value**2 * _DEGREE * abs(math.cos(lowest) / math.sin(lowest))
         return 0.0 if smear < _NEGLIGIBLE_SMEAR * float(np.median(np.diff(x))) else value
 
-    def _constrain(self, index: int, phase: Phase) -> None:
+    def _constrain(self, index: int, phase: PowderPhase) -> None:
         """Tie Biso, coordinates and occupancies of mixed sites."""
         number = {s.label: k for k, s in enumerate(phase.sites)}
         for rule in phase.mixing:
@@ -380,7 +380,7 @@ def _plan(rx: Any, stages: list[Any]) -> Any:
     return WarmPlan(stages=stages)
 
 
-def _phase_globs(group: str, index: int, phase: Phase) -> list[str]:
+def _phase_globs(group: str, index: int, phase: PowderPhase) -> list[str]:
     base = f"phases.{index}"
     if group == "texture":
         return [] if phase.texture_axis is None else [f"{base}.preferred_orientation.r"]

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from layerscope.crystals import CELL, cell_volume
+
 from ..agreement import strong_correlations
-from ..model import CELL, FloatArray, Instrument, Phase, PowderPattern, Problem, cell_volume
+from ..model import FloatArray, Instrument, PowderPattern, PowderPhase, Problem
 from ..result import Curves, Estimate, Linearised, PhaseResult, RietveldResult, Role
 
 __all__ = ["INSTRUMENT_PATHS", "RietxAnswer"]
@@ -105,7 +107,7 @@ class RietxAnswer:
         out["sh_l"] = _scaled(out["sh_l"], 2.0)
         return out
 
-    def _read_phase(self, index: int, phase: Phase, reader: _Reader) -> PhaseResult:
+    def _read_phase(self, index: int, phase: PowderPhase, reader: _Reader) -> PhaseResult:
         base = f"phases.{index}"
         cell = {k: reader.get(f"{base}.cell.{k}") for k in CELL}
         cell["volume"] = self._volume(index, cell, reader.factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.rosetta import is_digital_micrograph
 
 from ..adapter import load_spectra
 from ..spectrum import SpectrumImage
@@ -12,10 +13,7 @@ __all__ = ["read", "sniff"]
 
 def sniff(raw: RawFile) -> bool:
     """Tell by version and byte order, with which such a file begins."""
-    head = raw.data[:12]
-    version = int.from_bytes(head[:4], "big")
-    order = head[8:12] if version == 3 else raw.data[12:16]
-    return version in (3, 4) and order in (b"\0\0\0\0", b"\0\0\0\1")
+    return is_digital_micrograph(raw)
 
 
 def read(raw: RawFile) -> list[SpectrumImage]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from layerscope.measured.files import RawFile
+from layerscope.measured.rosetta import hdf_root
 
-from ..adapter import hdf_root, load_spectra
+from ..adapter import load_spectra
 from ..spectrum import SpectrumImage
 
 __all__ = ["read", "sniff"]

@@ -1,16 +1,18 @@
-"""Crystallography through gemmi, the only file that imports it: symmetry, reflections, bonds, masses."""
+"""Crystallography through gemmi, the only file that imports it: symmetry, reflections, zones, bonds, masses."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from layerscope.errors import MissingDependencyError, RecipeError
 
-from .model import CELL, FloatArray, Phase
+from .model import CELL, FloatArray, IntArray, Phase
 
 __all__ = [
     "FREE_CELL",
@@ -20,6 +22,9 @@ __all__ = [
     "cell_content",
     "contacts",
     "crystal_system",
+    "equivalent_zones",
+    "equivalents",
+    "lattice_vectors",
     "load_gemmi",
     "reflections",
     "scattering_power",
@@ -38,10 +43,13 @@ FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
 }
 """Cell constants that a crystal system leaves free, and what the others follow from."""
 
+_ROTATION = 24
+"""Denominator of gemmi's matrices of rotation."""
+
 
 @dataclass(frozen=True)
 class Reflections:
-    """Symmetry-unique reflections: ``hkl`` (n, 3), ``d`` in Å (n,), multiplicity (n,), |F|² in electron² (n,)."""
+    """Symmetry-unique reflections: ``hkl`` (n, 3), ``d`` in Å (n,), multiplicity (n,), |F|² in electron² or Å² (n,)."""
 
     hkl: FloatArray
     d: FloatArray
@@ -64,8 +72,8 @@ class Contact:
     count: int
 
 
-def load_gemmi() -> Any:
-    """Return gemmi.
+def load_gemmi(*, source: Path | None = None) -> Any:
+    """Return gemmi; ``source`` names the file that needs it.
 
     Raises
     ------
@@ -75,7 +83,8 @@ def load_gemmi() -> Any:
     try:
         import gemmi
     except ImportError as error:
-        raise MissingDependencyError("gemmi is not installed", hint="pip install 'layerscope[xrd]'") from error
+        hint = "pip install 'layerscope[xrd]', or [em]"
+        raise MissingDependencyError("gemmi is not installed", source=source, hint=hint) from error
     return gemmi
 
 
@@ -116,10 +125,12 @@ def _bare(species: str) -> str:
     return species.rstrip("0123456789+-")
 
 
-def reflections(phase: Phase, d_min: float) -> Reflections:
-    """List unique reflections down to ``d_min`` in Å with kinematic |F|² (IT92 form factors, no dispersion).
+def reflections(phase: Phase, d_min: float, probe: Literal["x-ray", "electron"] = "x-ray") -> Reflections:
+    """List unique reflections down to ``d_min`` in Å with kinematic |F|².
 
-    Friedel mates are merged, so the multiplicity is that of the powder line's own orbit.
+    X-rays see it in electron² (form factors IT92, no dispersion), electrons in Å² (form factors of International
+    Tables C, table 4.3.2.2). It is 1 throughout where a phase has no sites. Friedel mates are merged, so the
+    multiplicity is that of the powder line's own orbit.
     """
     gemmi = load_gemmi()
     small = _structure(phase)
@@ -129,17 +140,57 @@ def reflections(phase: Phase, d_min: float) -> Reflections:
     if hkl.size == 0:
         raise RecipeError(f"phase {phase.name} has no reflection above d = {d_min:g} Å")
     d = np.asarray(small.cell.calculate_d_array(hkl), dtype=np.float64)
-    calculator = gemmi.StructureFactorCalculatorX(small.cell)
+    kind = gemmi.StructureFactorCalculatorX if probe == "x-ray" else gemmi.StructureFactorCalculatorE
+    calculator = kind(small.cell)
     ops = group.operations()
-    f2 = np.empty(len(hkl))
+    f2 = np.ones(len(hkl))
     mult = np.empty(len(hkl))
     for k, index in enumerate(hkl.tolist()):
-        amplitude = calculator.calculate_sf_from_small_structure(small, index)
-        f2[k] = abs(amplitude) ** 2
-        orbit = {tuple(op.apply_to_hkl(index)) for op in ops.sym_ops}
-        mult[k] = len(orbit | {(-h, -j, -m) for h, j, m in orbit})
+        if phase.sites:
+            amplitude = calculator.calculate_sf_from_small_structure(small, index)
+            f2[k] = abs(amplitude) ** 2
+        mult[k] = len(_orbit(ops, index))
     order = np.argsort(-d)
     return Reflections(hkl[order].astype(np.float64), d[order], mult[order], f2[order])
+
+
+def _orbit(ops: Any, index: Sequence[int]) -> set[tuple[int, ...]]:
+    """Return all reflections equivalent to one, Friedel mates included."""
+    orbit = {tuple(op.apply_to_hkl(index)) for op in ops.sym_ops}
+    return orbit | {(-h, -k, -m) for h, k, m in orbit}
+
+
+def equivalents(phase: Phase, hkl: FloatArray | IntArray) -> tuple[IntArray, IntArray]:
+    """Return all reflections that symmetry and Friedel's law make of unique ones.
+
+    Parameters
+    ----------
+    phase : Phase
+    hkl : ndarray, shape (n, 3)
+        Unique reflections.
+
+    Returns
+    -------
+    all : ndarray of int, shape (m, 3)
+    origin : ndarray of int, shape (m,)
+        Row of ``hkl`` that each comes from.
+    """
+    ops = _space_group(phase).operations()
+    orbits = [sorted(_orbit(ops, index)) for index in hkl.astype(int).tolist()]
+    origin = np.repeat(np.arange(len(orbits)), [len(orbit) for orbit in orbits])
+    return np.array([index for orbit in orbits for index in orbit], dtype=np.int64).reshape(-1, 3), origin
+
+
+def equivalent_zones(phase: Phase, zone: Sequence[int]) -> set[tuple[int, ...]]:
+    """Return the directions [uvw] that symmetry makes of one, opposite ones included."""
+    rotations = {tuple(map(tuple, op.rot)) for op in _space_group(phase).operations().sym_ops}
+    found = {tuple((np.array(r) @ np.array(zone) // _ROTATION).tolist()) for r in rotations}
+    return found | {(-u, -v, -w) for u, v, w in found}
+
+
+def lattice_vectors(phase: Phase) -> FloatArray:
+    """Return the vectors a, b, c in Å as columns of a matrix, in the Cartesian frame with a along x, shape (3, 3)."""
+    return np.asarray(load_gemmi().UnitCell(*phase.cell).orth.mat.tolist(), dtype=np.float64)
 
 
 def cell_content(phase: Phase) -> tuple[float, float]:
@@ -174,10 +225,9 @@ def contacts(phase: Phase, max_distance: float = 3.2) -> tuple[Contact, ...]:
     """Distances between sites up to ``max_distance`` Å, shortest first; mixed sites do not see each other."""
     small = _structure(phase)
     ops = list(small.spacegroup.operations())
-    cell = small.cell
     mates = {frozenset((a, b)) for rule in phase.mixing for a in rule.labels for b in rule.labels if a != b}
     shifts = [np.array([i, j, k], dtype=float) for i in range(-2, 3) for j in range(-2, 3) for k in range(-2, 3)]
-    lattice = np.asarray(cell.orth.mat.tolist(), dtype=np.float64)
+    lattice = lattice_vectors(phase)
     found: dict[tuple[str, str, float], int] = {}
     for first in phase.sites:
         for second in phase.sites:

@@ -12,8 +12,8 @@ from layerscope.errors import DataError, ReaderError, RecipeError
 from layerscope.measured.files import load
 from layerscope.measured.text import decode
 
+from .adapter import load_gemmi
 from .checks import check_formula, check_phase
-from .crystal import load_gemmi
 from .model import Phase, Site, SiteMixing
 
 __all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table", "read_phase_table"]
@@ -44,7 +44,7 @@ def load_phase(what: str, *, folder: Path | None = None, name: str | None = None
     RecipeError
         Neither a library name nor a file.
     DataError
-        The structure does not stand up to :func:`layerscope.diffraction.rietveld.checks.check_phase`.
+        The structure does not stand up to :func:`layerscope.crystals.check_phase`.
     """
     if what in available_phases():
         return phase_from_table(read_phase_table(what), source=what, name=name)

@@ -1,16 +1,15 @@
-"""Is a structure model sensible: bond lengths, overlapping atoms, occupancies, and what X-rays cannot tell."""
+"""Is a structure model sensible: bond lengths, overlapping atoms, occupancies, formula."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from layerscope.errors import DataError
 
-from .crystal import cell_atoms, contacts, scattering_power
+from .adapter import cell_atoms, contacts
 from .model import Phase
 
-__all__ = ["ContrastWarning", "check_formula", "check_phase", "contrast_warnings"]
+__all__ = ["check_formula", "check_phase"]
 
 # Shortest and longest metal–oxygen (or –fluorine) contact of the first shell, Å; Shannon 1976 radii (CN 4–6) ± 0.25 Å.
 _BOND = {
@@ -25,19 +24,8 @@ _BOND = {
     ("Li", "F"): (1.75, 2.30),
 }
 _TOO_CLOSE = 0.9
-_MIN_CONTRAST = 0.03
 _FORMULA_TOLERANCE = 0.1
 """Relative: a formula is rounded, occupancies too; a site that is missing or counted twice is farther off."""
-
-
-@dataclass(frozen=True)
-class ContrastWarning:
-    """An occupancy that X-rays hardly see: what, how much of the scattering it moves, and what it trades against."""
-
-    phase: str
-    site: str
-    contrast: float
-    message: str
 
 
 def check_phase(phase: Phase, *, source: str | None = None, bonds: bool = True) -> None:
@@ -130,44 +118,3 @@ def _check_bonds(phase: Phase, close: tuple, where: str) -> None:  # type: ignor
 
 def _is(phase: Phase, label: str, element: str) -> bool:
     return phase.site(label).element.rstrip("0123456789+-") == element
-
-
-def contrast_warnings(phase: Phase) -> tuple[ContrastWarning, ...]:
-    """Say which refinable occupancies X-rays can hardly tell.
-
-    For each guest of a mixed site the change of the structure factor per unit of occupancy, averaged over
-    ``sinθ/λ`` from 0.1 to 0.6 1/Å, is compared with the scattering of the whole cell's strongest site. Boron (5
-    electrons) against lithium (3) moves little, and mostly at low angle; a vacancy or a heavy atom on the same site
-    does the same to the pattern (``benchmarks/rietveld_boron.py`` puts numbers to it).
-    """
-    out = []
-    points = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-    total = max(sum(scattering_power(s.element, p) for p in points) for s in phase.sites)
-    for rule in phase.mixing:
-        host = phase.site(rule.labels[0])
-        for label in rule.labels[1:]:
-            guest = phase.site(label)
-            change = sum(abs(scattering_power(guest.element, p) - scattering_power(host.element, p)) for p in points)
-            contrast = change / total
-            if contrast < 5 * _MIN_CONTRAST:
-                out.append(
-                    ContrastWarning(
-                        phase.name,
-                        label,
-                        contrast,
-                        f"{guest.element} on the {host.element} site {host.label} changes the scattering by only "
-                        f"{100 * contrast:.1f} % of {phase.name}'s strongest atom per unit of occupancy, mostly at low "
-                        f"angle; {_mimics(phase, host.element, guest.element)}. The error quoted holds only if the "
-                        "site is full, holds nothing else, and its Biso is right",
-                    )
-                )
-    return tuple(out)
-
-
-def _mimics(phase: Phase, host: str, guest: str, s: float = 0.1) -> str:
-    """Say what else changes the electrons of a mixed site, at the ``sinθ/λ`` where light atoms differ most."""
-    heavy = max((site.element for site in phase.sites), key=lambda e: scattering_power(e, s))
-    base = scattering_power(host, s)
-    unit = scattering_power(guest, s) - base
-    metal = f", 1 % {heavy} on it like {(scattering_power(heavy, s) - base) / unit:+.0f} %" if heavy != host else ""
-    return f"1 % of the site empty looks like {-base / unit:+.1f} % {guest}{metal}"

@@ -1,0 +1,21 @@
+"""HyperSpy's .hspy and its older .hdf5."""
+
+from __future__ import annotations
+
+from layerscope.measured.files import RawFile
+from layerscope.measured.rosetta import hdf_root
+
+from .adapter import load_images
+from .micrograph import Micrograph
+
+__all__ = ["read", "sniff"]
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell by what is at the root of the HDF5 file."""
+    return "Experiments" in hdf_root(raw)
+
+
+def read(raw: RawFile) -> list[Micrograph]:
+    """Read its images."""
+    return load_images(raw, "hspy")

@@ -1,0 +1,21 @@
+"""TIA (FEI): .ser, and the .emi that names those beside it."""
+
+from __future__ import annotations
+
+from layerscope.measured.files import RawFile
+
+from .adapter import load_images
+from .micrograph import Micrograph
+
+__all__ = ["read", "sniff"]
+
+
+def sniff(raw: RawFile) -> bool:
+    """Tell by byte order and series; an .emi only where it is named itself: of a folder its .ser are read already."""
+    is_emi = not raw.member and raw.data[:1] != b"<" and b"<ObjectInfo>" in raw.data
+    return raw.data.startswith(b"II\x97\x01") or is_emi
+
+
+def read(raw: RawFile) -> list[Micrograph]:
+    """Read its images."""
+    return load_images(raw, "tia")
