@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -23,12 +23,13 @@ GUIDE = "_guide"
 Points: TypeAlias = NDArray[np.float64]
 
 
-def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
-    """Name the lines, markers and bands of a figure that have points which the table does not hold.
+def unlisted_artists(figure: Figure, table: FigureTable, arrays: Collection[str] = ()) -> tuple[str, ...]:
+    """Name the lines, markers, bands and images of a figure that have points which the table does not hold.
 
     A point counts as listed when one row of the table holds its x and its y, exactly. Looked up are lines, scatter
     markers and filled bands in data coordinates; left out are artists whose label starts with :data:`GUIDE`, lines
-    across the whole axes (``axhline``), error bars (they follow from the low and high columns), images and text.
+    across the whole axes (``axhline``), error bars (they follow from the low and high columns) and text. Of an image
+    every value must stand in the table, or its label must be that of one of `arrays`.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
         The finished figure.
     table : FigureTable
         The numbers that go beside it.
+    arrays : collection of str, optional
+        Labels of images that are arrays of the run.
 
     Returns
     -------
@@ -51,7 +54,26 @@ def unlisted_artists(figure: Figure, table: FigureTable) -> tuple[str, ...]:
             if not listed.all():
                 x, y = (float(value) for value in finite[np.argmin(listed)])
                 missing.append(f"panel {number}, {label!r} at x = {x!r}, y = {y!r}")
+        missing += [
+            f"panel {number}, image {label!r} of {values.size} values that name no array of the run"
+            for label, values in _images(axes)
+            if label not in arrays and not rows.holds_all(values)
+        ]
     return tuple(missing)
+
+
+def _images(axes: Axes) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield label and finite values of every image that shows data; the scale of its colours does not."""
+    from matplotlib.collections import QuadMesh
+
+    if axes.get_label() == "<colorbar>":
+        return
+    meshes = [collection for collection in axes.collections if isinstance(collection, QuadMesh)]
+    for image in (*axes.images, *meshes):
+        label, values = str(image.get_label()), image.get_array()
+        if values is not None and not label.startswith(GUIDE):
+            numbers = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan).ravel()
+            yield label, numbers[np.isfinite(numbers)]
 
 
 def _drawn(axes: Axes) -> Iterator[tuple[str, Points]]:
@@ -99,6 +121,10 @@ class _Rows:
         rows = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(len(column)) for column in columns)])
         self.values, places = np.unique(numbers, return_inverse=True)
         self.cells = np.unique(places * self.count + rows)
+
+    def holds_all(self, numbers: Points) -> bool:
+        """Tell whether every number stands anywhere in the table, shape (n,)."""
+        return bool(np.isin(numbers, self.values).all())
 
     def hold(self, points: Points) -> NDArray[np.bool_]:
         """Return whether a row holds both numbers of each point, shape (n,), of points of shape (n, 2)."""

@@ -54,6 +54,8 @@ class FigureProvenance:
         Text for below the figure.
     notes : tuple of str
         Anything a reader must know, e.g. what a band means.
+    arrays : mapping of str to str
+        Label of an image to the array of the run that it shows, ``arrays/a.grids.nxs#/entry/map/data``.
     """
 
     title: str
@@ -62,6 +64,7 @@ class FigureProvenance:
     software: Mapping[str, str] = field(default_factory=dict)
     caption: str = ""
     notes: tuple[str, ...] = ()
+    arrays: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: FigureProvenance) -> tuple[Path, ...]:
@@ -94,12 +97,12 @@ def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: Figu
         When a file cannot be written.
     """
     stem = Path(stem)
-    unlisted = unlisted_artists(figure, table)
+    unlisted = unlisted_artists(figure, table, provenance.arrays)
     if unlisted:
         raise DataError(
             f"plotted points are missing from the figure table: {unlisted[0]} ({len(unlisted)} artists in all)",
             source=stem,
-            hint="add the column as plotted, or start the label of a mere guide to the eye with '_guide'",
+            hint="add the column as plotted, name the array of an image, or start the label of a guide with '_guide'",
         )
     for path in provenance.inputs:
         if PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute():
@@ -200,13 +203,14 @@ def _describe(
     import matplotlib
 
     width, height = millimetres(figure)
-    document = {
+    document: dict[str, Any] = {
         "figure": name,
         "title": provenance.title,
         "caption": provenance.caption,
         "notes": list(provenance.notes),
         "records": list(provenance.record_ids),
         "inputs": dict(provenance.inputs),
+        **({"arrays": dict(provenance.arrays)} if provenance.arrays else {}),
         "software": {
             **provenance.software,
             "layerscope": __version__,

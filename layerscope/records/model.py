@@ -147,6 +147,10 @@ class Alternative(FrozenModel):
     chi2: float | None = Field(default=None, ge=0, description="its weighted sum of squared residuals")
     n_free: int | None = Field(default=None, ge=0, description="its number of free parameters")
     probability: float | None = Field(default=None, ge=0, le=1, description="that it is right, where one is known")
+    in_set: bool | None = Field(
+        default=None,
+        description="whether it is in the smallest set that holds 95 % of the probability",
+    )
     chosen: bool = Field(default=False, description="whether the record rests on it")
 
 

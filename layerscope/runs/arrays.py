@@ -16,7 +16,7 @@ from layerscope.errors import DataError
 if TYPE_CHECKING:
     from layerscope.fitting import SeriesFit
 
-__all__ = ["IntArray", "Marks", "SeriesArrays", "SeriesParameter", "array_sha256"]
+__all__ = ["IntArray", "Marks", "SeriesArrays", "SeriesParameter", "array_sha256", "check_file_name"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -30,17 +30,32 @@ def array_sha256(array: np.ndarray) -> str:
     Parameters
     ----------
     array : ndarray
-        Any shape; taken as C-ordered little-endian float64, preceded by its shape.
+        Any shape; taken as C-ordered and little-endian, preceded by its shape, and by its type if that is not float64.
 
     Returns
     -------
     str
         64 hexadecimal digits.
     """
-    values = np.ascontiguousarray(array, dtype="<f8")
-    digest = hashlib.sha256(repr(tuple(int(size) for size in np.shape(array))).encode())
+    array = np.asarray(array)
+    kind = array.dtype.newbyteorder("<")
+    values = np.ascontiguousarray(array, dtype=kind)
+    digest = hashlib.sha256(repr(tuple(int(size) for size in array.shape)).encode())
+    if kind != np.dtype("<f8"):
+        digest.update(kind.str.encode())
     digest.update(values.tobytes())
     return digest.hexdigest()
+
+
+def check_file_name(name: str) -> None:
+    """Refuse the name of arrays that cannot be that of a file, on any system.
+
+    Raises
+    ------
+    DataError
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise DataError(f"series name {name!r} cannot be a file name", hint="use letters, digits, _ . -")
 
 
 @dataclass(frozen=True)
@@ -175,8 +190,7 @@ class SeriesArrays:
         return cls(**{**found, **fields})
 
     def __post_init__(self) -> None:
-        if not _SAFE_NAME.fullmatch(self.name):
-            raise DataError(f"series name {self.name!r} cannot be a file name", hint="use letters, digits, _ . -")
+        check_file_name(self.name)
         axis, levels = np.asarray(self.axis), np.asarray(self.levels)
         if axis.ndim != 1 or levels.ndim != 1 or axis.size == 0 or levels.size == 0:
             raise DataError("axis and levels must each be a non-empty one-dimensional array", source=self.name)

@@ -201,10 +201,9 @@ def _sheet_name(title: str, taken: set[str]) -> str:
 
 
 def export_nexus(run: Run, folder: Path) -> list[Path]:
-    """Copy the NeXus file of each series of the run."""
+    """Copy the NeXus files of the run, of each series and of what is no series."""
     written = []
-    for name in run.arrays:
-        source = run.arrays.folder / f"{name}.nxs"
+    for source in (*map(run.arrays.file, run.arrays), *map(run.grids.file, run.grids)):
         try:
             content = source.read_bytes()
         except OSError as error:

@@ -3,50 +3,65 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from layerscope.errors import StoreError
 from layerscope.records import ResultRecord
+from layerscope.runs.grids import GRIDS
 from layerscope.runs.pipeline import pipeline_of
 from layerscope.runs.store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from layerscope.runs.nexus import LazySeries
+    from layerscope.runs.nexus import LazyGrids, LazySeries
 
 __all__ = ["Run", "RunArrays", "load_run"]
 
 
-class RunArrays(Mapping[str, "LazySeries"]):
-    """The series of a run by name; a file is opened when its series is asked for, an array when it is used.
+T = TypeVar("T")
+
+
+class RunArrays(Mapping[str, T]):
+    """Files of arrays of a run by name; one is opened when it is asked for, an array is read when it is used.
 
     Parameters
     ----------
     folder : Path
         The ``arrays`` folder of a run.
     names : tuple of str, optional
-        Series to show; every file in the folder when not given.
+        Those to show; every file in the folder when not given.
+    grids : bool, optional
+        Whether they are grids; series otherwise.
     """
 
-    def __init__(self, folder: Path, names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...] | None = None, *, grids: bool = False) -> None:
         self.folder = folder
-        self._names = names
+        self._grids = grids
+        self._names = None if names is None else self._own(names)
+
+    def _own(self, stems: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(stem.removesuffix(GRIDS) for stem in stems if stem.endswith(GRIDS) is self._grids))
 
     def _all(self) -> tuple[str, ...]:
         if self._names is not None:
             return self._names
-        return tuple(sorted(path.stem for path in self.folder.glob("*.nxs") if not path.name.startswith(".")))
+        return self._own(path.stem for path in self.folder.glob("*.nxs") if not path.name.startswith("."))
 
-    def __getitem__(self, name: str) -> LazySeries:
+    def file(self, name: str) -> Path:
+        """Return the file of one of them."""
+        return self.folder / f"{name}{GRIDS if self._grids else ''}.nxs"
+
+    def __getitem__(self, name: str) -> T:
         if name not in self._all():
             raise KeyError(name)
-        from layerscope.runs.nexus import read_series
+        from layerscope.runs.nexus import read_grids, read_series
 
-        return read_series(self.folder / f"{name}.nxs")
+        found: Any = read_grids(self.file(name)) if self._grids else read_series(self.file(name))
+        return cast("T", found)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -99,11 +114,20 @@ class Run:
         return table_frame(self.records)
 
     @cached_property
-    def arrays(self) -> RunArrays:
+    def arrays(self) -> RunArrays[LazySeries]:
         """Series by name, loaded on demand; only those that the records refer to, when this is a selection."""
+        return RunArrays(self.folder / "arrays", self._referred)
+
+    @cached_property
+    def grids(self) -> RunArrays[LazyGrids]:
+        """Arrays that are no series by name, such as those of an image; as `arrays` else."""
+        return RunArrays(self.folder / "arrays", self._referred, grids=True)
+
+    @property
+    def _referred(self) -> tuple[str, ...] | None:
         names = {Path(reference.file).stem for record in self.records for reference in record.arrays}
         whole = len(self.records) == self.info.get("counts", {}).get("records")
-        return RunArrays(self.folder / "arrays", None if whole else tuple(sorted(names)))
+        return None if whole else tuple(sorted(names))
 
     @property
     def figures(self) -> tuple[Path, ...]:
@@ -171,7 +195,7 @@ class Run:
             ("records", f"{len(self.records)} ({len(self.failed)} failed)"),
             ("techniques", ", ".join(techniques) or "none"),
             ("samples", ", ".join(samples[:6]) + (f" and {len(samples) - 6} more" if len(samples) > 6 else "")),
-            ("series", ", ".join(self.arrays) or "none"),
+            ("series", ", ".join((*self.arrays, *self.grids)) or "none"),
             ("figures", str(len(self.figures))),
         ]
 

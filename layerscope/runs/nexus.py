@@ -16,24 +16,39 @@ import numpy as np
 from layerscope.errors import StoreError, WriteError
 from layerscope.measured.files import replacing, writing
 from layerscope.records.model import ArrayRef
-from layerscope.version import __version__
 
 from .arrays import SeriesArrays
+from .grids import GRIDS, GridArrays
 from .hooks import NexusLayout
 from .nexus_fit import add_fit
-from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, set_attribute, unique_names
+from .nexus_grids import LazyGrids, read_grids, write_grids
+from .nexus_layout import (
+    ArrayIndex,
+    SeriesNames,
+    add_entry,
+    add_field,
+    add_group,
+    add_metadata,
+    set_attribute,
+    unique_names,
+)
 from .nexus_read import LazySeries, read_array, read_series
 
-__all__ = ["LazySeries", "read_array", "read_series", "write_series"]
+__all__ = ["LazyGrids", "LazySeries", "file_of", "read_array", "read_grids", "read_series", "write_series"]
 
 FORMAT = 1
 """Version of the layout; raised when a reader of the old one would go wrong."""
 
 
+def file_of(series: SeriesArrays | GridArrays) -> str:
+    """Return the name of the file of a series or of grids."""
+    return f"{series.name}{GRIDS if isinstance(series, GridArrays) else ''}.nxs"
+
+
 def write_series(
-    path: Path, series: SeriesArrays, *, layout: NexusLayout | None = None, run_folder: Path | None = None
+    path: Path, series: SeriesArrays | GridArrays, *, layout: NexusLayout | None = None, run_folder: Path | None = None
 ) -> dict[str, ArrayRef]:
-    """Write a series to one NeXus file, replacing an older one in a single step.
+    """Write a series, or grids, to one NeXus file, replacing an older one in a single step.
 
     The file is written beside its place, flushed to disk and renamed: a killed run leaves the old file or the new one.
     It holds no time stamp, so that the same series gives the same bytes.
@@ -42,7 +57,7 @@ def write_series(
     ----------
     path : Path
         File to write, ``<run>/arrays/<series.name>.nxs``; its folder is made when it is missing.
-    series : SeriesArrays
+    series : SeriesArrays or GridArrays
         What to store.
     layout : NexusLayout, optional
         What the application definition of the technique adds, see `layerscope.runs.pipeline.Pipeline`.
@@ -54,7 +69,7 @@ def write_series(
     dict of str to ArrayRef
         ``counts``, ``counts_sigma``, ``axis``, ``levels``, ``fit``, ``background``, ``residual`` (in sigma), and per
         component or parameter ``component:<label>``, ``area:<label>``, ``area_sigma:<label>``, ``parameter:<name>``,
-        ``parameter_sigma:<name>``.
+        ``parameter_sigma:<name>``; of grids ``grid:<name>``.
 
     Raises
     ------
@@ -66,33 +81,28 @@ def write_series(
     if not path.is_relative_to(folder) or ".." in path.relative_to(folder).parts:
         raise StoreError(f"the file does not lie in the run folder {folder}", source=path)
     index = ArrayIndex(file=path.relative_to(folder).as_posix())
-    names = SeriesNames.of(series, None if layout is None else layout.axis_field)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         try:
-            _write(temporary, series, names, index, layout)
+            with h5py.File(temporary, "w", track_order=False) as file:
+                if isinstance(series, GridArrays):
+                    write_grids(file, series, index)
+                else:
+                    _write(file, series, index, layout)
         except RuntimeError as error:  # HDF5 reports a full disk as this or as OSError
             raise WriteError(f"cannot be written: {error}", source=path) from error
     return index.refs
 
 
-def _write(path: Path, series: SeriesArrays, names: SeriesNames, index: ArrayIndex, layout: NexusLayout | None) -> None:
-    with h5py.File(path, "w", track_order=False) as file:
-        set_attribute(file, "NX_class", "NXroot")
-        set_attribute(file, "default", "entry")
-        set_attribute(file, "creator", "layerscope")
-        set_attribute(file, "creator_version", __version__)
-        entry = add_group(file, "entry", "NXentry")
-        set_attribute(entry, "default", "data")
-        add_field(entry, "title", series.title)
-        add_field(entry, "program_name", "layerscope", version=__version__)
-        add_field(add_group(entry, "sample", "NXsample"), "name", series.sample)
-        _add_data(entry, series, names, index)
-        add_fit(entry, series, names, index)
-        if layout is not None:
-            layout.add(entry, series)
-        _add_series(entry, series, names)
+def _write(file: h5py.File, series: SeriesArrays, index: ArrayIndex, layout: NexusLayout | None) -> None:
+    names = SeriesNames.of(series, None if layout is None else layout.axis_field)
+    entry = add_entry(file, series.title, series.sample, "data")
+    _add_data(entry, series, names, index)
+    add_fit(entry, series, names, index)
+    if layout is not None:
+        layout.add(entry, series)
+    _add_series(entry, series, names)
 
 
 def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
@@ -143,7 +153,4 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
         add_field(one, "positions", np.concatenate(stated) if stated else np.empty(0), series.axis_unit)
         counts = [-1 if at is None else at.size for at in series.marks[label]]
         add_field(one, "counts", np.array(counts, np.int64), description="marks of each level; -1: nothing is stated")
-    metadata = add_group(group, "metadata", "NXcollection")
-    known = {key: value for key, value in sorted(series.metadata.items()) if value is not None}
-    for key, field in unique_names(known).items():
-        add_field(metadata, field, known[key], key=key)
+    add_metadata(group, series.metadata)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from layerscope.records.model import ArrayRef
 from layerscope.runs.arrays import SeriesArrays, array_sha256
+from layerscope.version import __version__
 
 __all__ = [
     "ArrayIndex",
@@ -137,9 +138,10 @@ class ArrayIndex:
     refs: dict[str, ArrayRef] = field(default_factory=dict)
 
     def add(self, key: str, dataset: h5py.Dataset, values: NDArray[Any], unit: str) -> None:
-        """Note an array under its key."""
+        """Note an array under its key; what it was stored as counts."""
+        stored = np.asarray(values, dataset.dtype)
         self.refs[key] = ArrayRef(
-            file=self.file, path=dataset.name, shape=np.shape(values), unit=unit, sha256=array_sha256(values)
+            file=self.file, path=dataset.name, shape=stored.shape, unit=unit, sha256=array_sha256(stored)
         )
 
 
@@ -191,6 +193,28 @@ def add_field(
     for key, content in attributes.items():
         set_attribute(dataset, key, content)
     return dataset
+
+
+def add_entry(file: h5py.File, title: str, sample: str, default: str) -> h5py.Group:
+    """Begin a file: its root, and the entry with title and sample; `default` is the group of the default plot."""
+    set_attribute(file, "NX_class", "NXroot")
+    set_attribute(file, "default", "entry")
+    set_attribute(file, "creator", "layerscope")
+    set_attribute(file, "creator_version", __version__)
+    entry = add_group(file, "entry", "NXentry")
+    set_attribute(entry, "default", default)
+    add_field(entry, "title", title)
+    add_field(entry, "program_name", "layerscope", version=__version__)
+    add_field(add_group(entry, "sample", "NXsample"), "name", sample)
+    return entry
+
+
+def add_metadata(parent: h5py.Group, settings: Mapping[str, str | int | float | bool | None]) -> None:
+    """Write settings under their own names; those that are None are left out."""
+    metadata = add_group(parent, "metadata", "NXcollection")
+    known = {key: value for key, value in sorted(settings.items()) if value is not None}
+    for key, name in unique_names(known).items():
+        add_field(metadata, name, known[key], key=key)
 
 
 def add_link(parent: h5py.Group, name: str, dataset: h5py.Dataset) -> h5py.Dataset:

@@ -16,7 +16,18 @@ from layerscope.records.model import ArrayRef
 
 from .arrays import IntArray, Marks, SeriesArrays, SeriesParameter, array_sha256
 
-__all__ = ["LazySeries", "read_array", "read_series"]
+__all__ = [
+    "LazySeries",
+    "metadata_of",
+    "names_of",
+    "opened",
+    "read_array",
+    "read_series",
+    "stored",
+    "text_of",
+    "unit_of",
+    "words_of",
+]
 
 FloatArray = NDArray[np.float64]
 T = TypeVar("T")
@@ -47,7 +58,7 @@ def read_series(path: Path) -> LazySeries:
     return LazySeries(Path(path))
 
 
-def read_array(run_folder: Path, reference: ArrayRef) -> FloatArray:
+def read_array(run_folder: Path, reference: ArrayRef) -> NDArray[Any]:
     """Read one array of a record and check that it is the one the record speaks of.
 
     Parameters
@@ -70,8 +81,8 @@ def read_array(run_folder: Path, reference: ArrayRef) -> FloatArray:
     path = Path(run_folder) / reference.file
     if not path.resolve().is_relative_to(Path(run_folder).resolve()):
         raise StoreError("the array lies outside the run folder", source=reference.file)
-    with _opened(path) as file:
-        values = _array(file, reference.path, path)
+    with opened(path) as file:
+        values = stored(file, reference.path, path)
     if values.shape != reference.shape or array_sha256(values) != reference.sha256:
         raise StoreError(
             f"the array {reference.path} is not the one of the record", source=path, hint="run the recipe again"
@@ -94,24 +105,26 @@ class LazySeries:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _opened(path) as file:
-            if _text(file, "entry/series/format", path, kind="int") != "1":
+        with opened(path) as file:
+            if text_of(file, "entry/series/format", path, kind="int") != "1":
                 raise StoreError("the file has a newer layout", source=path, hint="update layerscope")
-            head = {key: _text(file, f"entry/series/{key}", path) for key in _HEAD}
-            self.title = _text(file, "entry/title", path)
-            self.sample = _text(file, "entry/sample/name", path)
-            self._components = _names(file, "component", path)
-            self._parameters = _names(file, "parameter", path)
-            self._scopes = dict(zip(self._parameters, _words(file, "entry/series/parameter_scopes", path), strict=True))
-            self.intensity_unit = _unit(file, "entry/data/data", path)
-            self.axis_unit = _unit(file, f"entry/data/{head['axis_field']}", path)
-            self.level_unit = _unit(file, f"entry/data/{head['level_field']}", path)
+            head = {key: text_of(file, f"entry/series/{key}", path) for key in _HEAD}
+            self.title = text_of(file, "entry/title", path)
+            self.sample = text_of(file, "entry/sample/name", path)
+            self._components = names_of(file, "entry/series/component", path)
+            self._parameters = names_of(file, "entry/series/parameter", path)
+            self._scopes = dict(
+                zip(self._parameters, words_of(file, "entry/series/parameter_scopes", path), strict=True)
+            )
+            self.intensity_unit = unit_of(file, "entry/data/data", path)
+            self.axis_unit = unit_of(file, f"entry/data/{head['axis_field']}", path)
+            self.level_unit = unit_of(file, f"entry/data/{head['level_field']}", path)
             self.shape: tuple[int, int] = _dataset(file, "entry/data/data", path).shape
-            self.metadata = _metadata(file, path)
+            self.metadata = metadata_of(file, "entry/series/metadata", path)
             self._marks = _marks(file, path)
             self._has_frames = "entry/series/frames" in file
             # files of version 1.0 have neither base nor frames nor marks
-            self.base = _text(file, "entry/series/base", path) if "entry/series/base" in file else ""
+            self.base = text_of(file, "entry/series/base", path) if "entry/series/base" in file else ""
         self.name, self.technique = head["name"], head["technique"]
         self.axis_name, self.level_name, self.area_unit = head["axis_name"], head["level_name"], head["area_unit"]
         self._axis_field, self._level_field = head["axis_field"], head["level_field"]
@@ -205,7 +218,7 @@ class LazySeries:
         return SeriesArrays(**texts, **arrays, **mappings, metadata=dict(self.metadata))
 
     def _read(self, name: str) -> FloatArray:
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             return _array(file, name, self.path)
 
     def _mark(self, label: str) -> Marks:
@@ -223,19 +236,19 @@ class LazySeries:
         return f"{_FIT}/peak_{self._components[label]}"
 
     def _with_area(self) -> tuple[str, ...]:
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             return tuple(label for label in self._components if f"{self._peak(label)}/total_area" in file)
 
     def _parameter(self, name: str) -> SeriesParameter:
         function = f"{_FIT}/global_fit_function" if self._components else _FIT
         field = f"{function}/fit_parameters/{self._parameters[name]}"
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             dataset = _dataset(file, field, self.path)
             limits = {key: float(dataset.attrs[key]) for key in ("initial", "min", "max") if key in dataset.attrs}
             return SeriesParameter(
                 values=_array(file, field, self.path),
                 sigmas=_array(file, f"{field}_errors", self.path),
-                unit=_unit(file, field, self.path),
+                unit=unit_of(file, field, self.path),
                 scope=cast(Literal["shared", "pattern", "smooth", "fixed"], self._scopes[name]),
                 **limits,
             )
@@ -282,7 +295,7 @@ class _OnDemand(Mapping[str, T], Generic[T]):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path) -> Iterator[h5py.File]:
     """Open a file for reading; what HDF5 says about a broken one becomes a StoreError."""
     if not path.is_file():
         raise StoreError("the file does not exist", source=path)
@@ -311,37 +324,45 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     return here
 
 
-def _array(file: h5py.File, name: str, path: Path) -> FloatArray:
+def stored(file: h5py.File, name: str, path: Path) -> NDArray[Any]:
+    """Return a dataset of numbers or truth values in the type that it has."""
     dataset = _dataset(file, name, path)
-    if dataset.dtype.kind not in "fiu":
+    if dataset.dtype.kind not in "biuf":
         raise StoreError(f"{name} does not hold numbers", source=path)
-    return np.asarray(dataset[()], dtype=np.float64)
+    return np.asarray(dataset[()])
 
 
-def _text(file: h5py.File, name: str, path: Path, kind: Literal["str", "int"] = "str") -> str:
+def _array(file: h5py.File, name: str, path: Path) -> FloatArray:
+    return np.asarray(stored(file, name, path), dtype=np.float64)
+
+
+def text_of(file: h5py.File, name: str, path: Path, kind: Literal["str", "int"] = "str") -> str:
+    """Return a single text, or a single whole number as text."""
     dataset = _dataset(file, name, path)
     if dataset.shape != () or (h5py.check_string_dtype(dataset.dtype) is None) != (kind == "int"):
         raise StoreError(f"{name} is not a single {'number' if kind == 'int' else 'text'}", source=path)
     return str(dataset[()]) if kind == "int" else str(dataset.asstr()[()])
 
 
-def _words(file: h5py.File, name: str, path: Path) -> list[str]:
+def words_of(file: h5py.File, name: str, path: Path) -> list[str]:
+    """Return a list of texts."""
     dataset = _dataset(file, name, path)
     if len(dataset.shape) != 1 or h5py.check_string_dtype(dataset.dtype) is None:
         raise StoreError(f"{name} is not a list of texts", source=path)
     return [str(word) for word in dataset.asstr()[()]] if dataset.size else []
 
 
-def _names(file: h5py.File, kind: str, path: Path) -> dict[str, str]:
-    """Return names as given and as stored, in their order."""
-    names = _words(file, f"entry/series/{kind}_names", path)
-    fields = _words(file, f"entry/series/{kind}_fields", path)
+def names_of(file: h5py.File, kind: str, path: Path) -> dict[str, str]:
+    """Return names as given and as stored, in their order; `kind` is the path of both lists without their ending."""
+    names = words_of(file, f"{kind}_names", path)
+    fields = words_of(file, f"{kind}_fields", path)
     if len(names) != len(fields) or any("/" in field or field in (".", "..") for field in fields):
-        raise StoreError(f"the list of {kind} names is damaged", source=path)
+        raise StoreError(f"the list of {kind.rpartition('/')[2]} names is damaged", source=path)
     return dict(zip(names, fields, strict=True))
 
 
-def _unit(file: h5py.File, name: str, path: Path) -> str:
+def unit_of(file: h5py.File, name: str, path: Path) -> str:
+    """Return the unit of a dataset."""
     unit = _dataset(file, name, path).attrs.get("units")
     if not isinstance(unit, str):
         raise StoreError(f"{name} has no unit", source=path)
@@ -359,11 +380,11 @@ def _marks(file: h5py.File, path: Path) -> dict[str, str]:
     return found
 
 
-def _metadata(file: h5py.File, path: Path) -> dict[str, str | int | float | bool]:
+def metadata_of(file: h5py.File, group: str, path: Path) -> dict[str, str | int | float | bool]:
     """Return the settings with the Python types they were written from."""
     settings: dict[str, str | int | float | bool] = {}
-    for field in file["entry/series/metadata"]:
-        dataset = _dataset(file, f"entry/series/metadata/{field}", path)
+    for field in file[group]:
+        dataset = _dataset(file, f"{group}/{field}", path)
         key = str(dataset.attrs["key"])
         settings[key] = str(dataset.asstr()[()]) if h5py.check_string_dtype(dataset.dtype) else dataset[()].item()
     return settings

@@ -27,6 +27,7 @@ from layerscope.runs.summary import SummaryTable, long_table
 
 if TYPE_CHECKING:
     from layerscope.runs.arrays import SeriesArrays
+    from layerscope.runs.grids import GridArrays
     from layerscope.runs.hooks import Finding, NexusLayout
     from layerscope.runs.load import Run
 
@@ -55,12 +56,12 @@ Exporter: TypeAlias = "Callable[[Run, Path], list[Path]]"
 class PipelineOutput:
     """What a pipeline yields: records, and the arrays of the series that they rest on.
 
-    The arrays are written to ``arrays/<series>.nxs``, and every record of the same output that has no arrays of its own
-    gets references to them. Yield one output for each series.
+    The arrays are written to ``arrays/<series>.nxs``, grids to ``arrays/<name>.grids.nxs``, and every record of the
+    same output that has no arrays of its own gets references to them. Yield one output for each series.
     """
 
     records: tuple[ResultRecord, ...] = ()
-    arrays: Mapping[str, SeriesArrays] = field(default_factory=dict)
+    arrays: Mapping[str, SeriesArrays | GridArrays] = field(default_factory=dict)
 
 
 class Pipeline(Protocol):

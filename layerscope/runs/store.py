@@ -19,6 +19,7 @@ from layerscope.runs.summary import sorted_records
 
 if TYPE_CHECKING:
     from layerscope.runs.arrays import SeriesArrays
+    from layerscope.runs.grids import GridArrays
     from layerscope.runs.hooks import NexusLayout
 
 __all__ = ["FORMAT", "RunStore", "read_json", "write_atomic"]
@@ -247,11 +248,17 @@ class RunStore:
                 self.record_path(record_id).replace(self.superseded_folder / f"{record_id}.json")
         return stale
 
-    def write_series(self, series: SeriesArrays, layout: NexusLayout | None = None) -> dict[str, ArrayRef]:
-        """Write the arrays of a series to ``arrays/<name>.nxs`` and return references to them."""
+    def series_file(self, series: SeriesArrays | GridArrays) -> Path:
+        """Return the file of a series, ``arrays/<name>.nxs``, or of grids."""
+        from layerscope.runs.nexus import file_of
+
+        return self.arrays_folder / file_of(series)
+
+    def write_series(self, series: SeriesArrays | GridArrays, layout: NexusLayout | None = None) -> dict[str, ArrayRef]:
+        """Write the arrays of a series, or grids, to their file and return references to them."""
         from layerscope.runs.nexus import write_series
 
-        return write_series(self.arrays_folder / f"{series.name}.nxs", series, layout=layout, run_folder=self.folder)
+        return write_series(self.series_file(series), series, layout=layout, run_folder=self.folder)
 
     def write_quarantine(self, records: Iterable[ResultRecord]) -> bool:
         """Write ``quarantine.json``: what failed and why; return whether it changed."""

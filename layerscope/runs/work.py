@@ -62,7 +62,7 @@ class _Collector:
     def add_output(self, output: PipelineOutput) -> None:
         references: dict[tuple[str, str], ArrayRef] = {}
         for series in output.arrays.values():
-            file = self.store.arrays_folder / f"{series.name}.nxs"
+            file = self.store.series_file(series)
             before = file_sha256(file) if file.is_file() else None
             found = self.store.write_series(series, self.pipeline.nexus_layout())
             references |= {(series.name, key): reference for key, reference in found.items()}
@@ -73,7 +73,9 @@ class _Collector:
             self.arrays[relative] = after
             self.changed |= before != after
         referred = tuple(
-            reference for (_, key), reference in references.items() if key in _REFERRED or key.startswith("component:")
+            reference
+            for (_, key), reference in references.items()
+            if key in _REFERRED or key.startswith(("component:", "grid:"))
         )
         for record in output.records:
             # of failed records those that rest on a fit: its curves say why it was refused

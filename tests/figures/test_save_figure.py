@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -338,6 +339,35 @@ def test_the_first_point_that_is_missing_is_named_of_every_artist():
         "panel 1, 'one' at x = 3.0, y = 10.0",
         "panel 1, 'two' at x = 7.0, y = 1.0",
     )
+
+
+@pytest.mark.parametrize("how", ["imshow", "pcolorfast", "pcolormesh"])
+def test_an_image_names_its_array_or_has_every_value_in_the_table(how):
+    values = np.array([[1.0, 2.0], [3.0, np.nan]])
+    listed = FigureTable((Column.numbers("map", "1", [1.0, 2.0, 3.0]),))
+    part = FigureTable((Column.numbers("map", "1", [1.0, 2.0]),))
+    with style("single") as sheet:
+        figure = sheet.figure(40)
+        axes = figure.subplots()
+        edges = np.arange(3.0)
+        image = getattr(axes, how)(values) if how == "imshow" else getattr(axes, how)(edges, edges, values)
+        image.set_label("map of phases")
+    assert unlisted_artists(figure, listed) == ()
+    (missing,) = unlisted_artists(figure, part)
+    assert "'map of phases' of 3 values that name no array" in missing
+    assert unlisted_artists(figure, part, {"map of phases": "arrays/a.grids.nxs#/entry/map/data"}) == ()
+    image.set_label("_guide scale")
+    assert unlisted_artists(figure, part) == ()
+
+
+def test_the_json_names_the_arrays_that_images_show(tmp_path, draw):
+    figure, table = draw()
+    figure.axes[0].imshow(np.zeros((2, 2)) + 0.125, extent=(190.0, 194.0, 0.0, 1.0), aspect="auto").set_label("map")
+    with pytest.raises(DataError, match="name no array"):
+        save_figure(figure, tmp_path / "fig", table, PROVENANCE)
+    arrays = {"map": "arrays/a.grids.nxs#/entry/map/data"}
+    save_figure(figure, tmp_path / "fig", table, replace(PROVENANCE, arrays=arrays))
+    assert json.loads((tmp_path / "fig.json").read_text())["arrays"] == arrays
 
 
 def test_guides_and_lines_across_the_axes_need_no_table(draw):
