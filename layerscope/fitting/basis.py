@@ -23,7 +23,7 @@ class Derivative(NamedTuple):
 
     parameter: int
     column: int
-    values: FloatArray  # shape (B, n)
+    values: FloatArray  # shape (B, n), or (1, n) where it is the same in all rows
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ class Expression:
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
 
+    @property
+    def same_as(self) -> str | None:
+        """Name of the one quantity that this is, where it is nothing else."""
+        return self._tree.id if isinstance(self._tree, ast.Name) and self._tree.id in self.names else None
+
     def _refuse(self, what: str) -> RecipeError:
         return RecipeError(
             f"{what} is not allowed in a constraint",

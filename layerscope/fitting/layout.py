@@ -160,6 +160,11 @@ class Layout:
         self.is_plain = self.n_shared == len(self.shared) and not any(isinstance(b.scope, Smooth) for b in self.shared)
         self.free_names = tuple(b.name for b in (*self.shared, *self.local))
         self.all_names = tuple(b.name for b in self.bases) + tuple(self.expressions)
+        #: where each parameter that is free, or the same as one that is, stands in the free vector
+        self.plain_routes = {name: i for i, name in enumerate(self.free_names)}
+        for name, expression in self.expressions.items():
+            if expression.same_as in self.plain_routes:
+                self.plain_routes[name] = self.plain_routes[expression.same_as]
 
     def start(self) -> tuple[FloatArray, FloatArray]:
         """Return the start vector: shared part (S,) and local part (L, T)."""
@@ -201,13 +206,21 @@ class Layout:
         shape = (shared.shape[0], self.n_patterns)
         values = {b.name: np.broadcast_to(b.start, shape) for b in self.fixed}
         for v, base in enumerate(self.shared):
-            values[base.name] = shared @ self.spread[:, v].T
+            if self.is_plain:
+                values[base.name] = np.broadcast_to(shared[:, v, None], shape)
+            else:
+                values[base.name] = shared @ self.spread[:, v].T
         for t, base in enumerate(self.local):
             values[base.name] = local[..., t]
         free = set(self.free_names)
         slopes: dict[str, dict[str, FloatArray]] = {}
+        one = np.broadcast_to(1.0, shape)
         with np.errstate(all="ignore"):
             for name, expression in self.expressions.items():
+                if (same := expression.same_as) is not None:
+                    values[name] = values[same]
+                    slopes[name] = {same: one} if same in free else slopes.get(same, {})
+                    continue
                 dual = expression.gradient(values)
                 values[name] = np.broadcast_to(np.asarray(dual.value, float), shape)
                 slope: dict[str, FloatArray] = {}

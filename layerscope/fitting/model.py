@@ -35,6 +35,7 @@ ActiveBackground = Literal["none", "shirley", "tougaard_u2", "tougaard_u3"]
 
 SHIFT = "shift"
 UNIVERSAL_C = 1643.0  # eV^2, Tougaard (1987), doi:10.1016/0038-1098(87)90166-9
+FEW_VALUES = 1 << 12  # points up to which lines of one shape are worked out together: more would leave the cache
 MAX_OPERATORS = 64  # an operator of a 200-point axis takes 1 MB
 
 
@@ -118,6 +119,7 @@ class PatternModel:
             own = [c.parameter(p) for p in c.line.parameters]
             self._slots.append(tuple(range(len(nonlinear), len(nonlinear) + len(own))))
             nonlinear += own
+        self._alike = _alike([c.line for c in self.components])
         self._shift = len(nonlinear)
         nonlinear.append(SHIFT)
         self._background = len(nonlinear)
@@ -132,6 +134,7 @@ class PatternModel:
             f"background_{i}" for i in range(polynomial + 1)
         )
         self._operator_cache: dict[tuple[bytes, bytes], TougaardOperator] = {}
+        self._last_legendre: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def nonlinear_names(self) -> tuple[str, ...]:
@@ -170,14 +173,29 @@ class PatternModel:
         return parameters
 
     def evaluate_lines(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> list[ShapeValues]:
-        """Return the bare line of every component at `x` (B, n) for parameters `q` (B, Q)."""
-        values = []
-        for c, slots in zip(self.components, self._slots, strict=True):
-            p = q[:, slots]
+        """Return the bare line of every component at `x` (B or 1, n) for parameters `q` (B, Q).
+
+        A line that is the same in all rows, on one axis, is worked out once: its arrays then have a first axis of 1.
+        """
+        own = [q[:, slots] for slots in self._slots]
+        for c, p in zip(self.components, own, strict=True):
             if c.shifted:
                 p[:, 0] += q[:, self._shift]
-            values.append(c.line.evaluate(x, p, derivatives=derivatives, integral=self.active == "shirley"))
-        return values
+        if x.shape[0] == 1 and not self.active.startswith("tougaard"):
+            own = [_once(p) for p in own]
+        asked = {"derivatives": derivatives, "integral": self.active == "shirley"}
+        values: list[ShapeValues | None] = [None] * len(own)
+        for together in self._alike:
+            rows = [own[j] for j in together]
+            if x.shape[0] > 1 or len(together) == 1 or sum(map(len, rows)) * x.shape[-1] > FEW_VALUES:
+                for j, p in zip(together, rows, strict=True):
+                    values[j] = self.components[j].line.evaluate(x, p, **asked)
+                continue
+            one = self.components[together[0]].line.evaluate(x, np.concatenate(rows), **asked)
+            ends = np.cumsum([len(p) for p in rows])
+            for j, p, end in zip(together, rows, ends, strict=True):
+                values[j] = one.rows(slice(end - len(p), end))
+        return [one for one in values if one is not None]
 
     def basis(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
         """Return the columns of all components and of the polynomial at `x` of shape (B, n) or (1, n)."""
@@ -194,8 +212,16 @@ class PatternModel:
                 terms.append(Derivative(self._shift, j, jacobian[:, 0]))
             terms += [Derivative(self._background + i, j, d) for i, d in enumerate(extra)]
         if self.polynomial >= 0:
-            columns[:, len(self.components) :] = legendre(x, self.polynomial)
+            columns[:, len(self.components) :] = self._legendre(x)
         return BasisValues(columns, terms)
+
+    def _legendre(self, x: FloatArray) -> FloatArray:
+        """Return the polynomials on an axis, which a fit asks for again and again."""
+        if x.shape[0] > 1:
+            return legendre(x, self.polynomial)
+        if self._last_legendre is None or not np.array_equal(self._last_legendre[0], x):
+            self._last_legendre = (x.copy(), legendre(x, self.polynomial))
+        return self._last_legendre[1]
 
     def _with_background(
         self, x: FloatArray, q: FloatArray, line: ShapeValues, derivatives: bool
@@ -205,6 +231,8 @@ class PatternModel:
             return line.value, line.jac, []
         strength = q[:, self._background, None]
         if self.active == "shirley":
+            if len(line.value) == 1:
+                strength = _once(strength)
             assert line.integral is not None  # noqa: S101 - asked for in evaluate_lines
             column = line.value + strength * line.integral
             if not derivatives:
@@ -274,6 +302,19 @@ class PatternModel:
             )
         }
         return lines, total - sum(lines.values(), np.zeros_like(total))
+
+
+def _once(p: FloatArray) -> FloatArray:
+    """Return the first row alone where all rows are equal."""
+    return p[:1] if len(p) > 1 and (p == p[0]).all() else p
+
+
+def _alike(lines: Sequence[Shape]) -> list[list[int]]:
+    """Return the places of lines of one shape, shape by shape: they are worked out as rows of one array."""
+    groups: dict[object, list[int]] = {}
+    for place, line in enumerate(lines):
+        groups.setdefault(id(line) if vars(line) else type(line), []).append(place)
+    return list(groups.values())
 
 
 def _padded_operator(x: FloatArray, kernel: TougaardKernel) -> TougaardOperator:

@@ -122,7 +122,7 @@ class RowEvaluator:
         values, slopes = layout.local_values(shared, local)
         rows = shared.shape[0] * layout.n_patterns
         q = np.empty((rows, len(self.names)))
-        index = {name: i for i, name in enumerate(layout.free_names)}
+        index = layout.plain_routes
         routes: list[list[tuple[int, FloatArray | None]]] = []
         for i, name in enumerate(self.names):
             q[:, i] = values[name].reshape(rows)

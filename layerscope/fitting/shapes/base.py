@@ -79,6 +79,15 @@ class ShapeValues:
     integral: FloatArray | None = None
     integral_jac: FloatArray | None = None
 
+    def rows(self, part: slice) -> ShapeValues:
+        """Return some of the rows, as views."""
+        return ShapeValues(
+            self.value[part],
+            self.jac[part],
+            None if self.integral is None else self.integral[part],
+            None if self.integral_jac is None else self.integral_jac[part],
+        )
+
 
 @runtime_checkable
 class Shape(Protocol):

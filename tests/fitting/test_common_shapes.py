@@ -1,0 +1,52 @@
+"""Lines that are the same in all patterns, and lines of one shape, are worked out once or together: same numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from layerscope.fitting import Component, PatternModel
+
+X = np.linspace(186.0, 198.0, 121)
+
+
+@pytest.mark.parametrize("active", ["none", "shirley"])
+@pytest.mark.parametrize("equal", [True, False], ids=["equal rows", "rows of their own"])
+def test_one_axis_for_all_rows_gives_what_an_axis_a_row_gives(active, equal):
+    model = PatternModel([Component("a"), Component("b"), Component("c", "gaussian")], active=active)
+    names, rows = model.nonlinear_names, 4
+    start = {n: p.value for n, p in model.make_parameters().items()}
+    start |= {"a_center": 191.0, "b_center": 192.5, "c_center": 194.0}
+    q = np.tile([start[n] for n in names], (rows, 1))
+    if not equal:
+        q += np.random.default_rng(1).uniform(0.0, 0.05, q.shape)
+    together = model.basis(X[None], q.copy())
+    apart = model.basis(np.tile(X, (rows, 1)), q.copy())
+    assert np.array_equal(together.columns, apart.columns)
+    assert [(d.parameter, d.column) for d in together.derivatives] == [
+        (d.parameter, d.column) for d in apart.derivatives
+    ]
+    for one, other in zip(together.derivatives, apart.derivatives, strict=True):
+        assert np.array_equal(np.broadcast_to(one.values, other.values.shape), other.values)
+
+
+def test_a_parameter_that_is_another_has_its_slope_wherever_that_one_runs():
+    from layerscope.fitting import Series, fit_series
+
+    model = PatternModel([Component("a"), Component("b")])
+    truth = {"a_center": 191.0, "b_center": 193.5}
+    q = np.array(
+        [[{**truth, "a_fwhm": 1.3, "b_fwhm": 1.3}.get(n, 0.3 if "mixing" in n else 0.0) for n in model.nonlinear_names]]
+    )
+    y = np.array([[1000.0, 400.0, 50.0, 0.0]]) @ model.basis(X[None], q).columns[0]
+    fits = []
+    for tie in ("a_fwhm", "1.0 * a_fwhm + 0.0"):
+        parameters = model.make_parameters()
+        for name, value in truth.items():
+            parameters[name].set(value=value + 0.1)
+        parameters["b_fwhm"].set(expr=tie)
+        fits.append(fit_series(model, parameters, Series(X, y, variance=np.ones_like(y)), weights="given"))
+    plain, reckoned = fits
+    assert float(plain.value("b_fwhm")[0]) == pytest.approx(1.3, abs=1e-8)
+    for name in ("a_fwhm", "b_fwhm", "a_area"):
+        assert float(plain.sigma(name)[0]) == pytest.approx(float(reckoned.sigma(name)[0]), rel=1e-9)
