@@ -265,6 +265,8 @@ def _structure(frame: FrameRow, structure: Phase, pattern: str, block: str) -> l
         elif name != "volume":
             lines.append(_item(f"_cell_{key}", _number(structure.cell[_CELL_NAMES.index(name)])))
     heads = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy", "U_iso_or_equiv")
+    if not structure.sites:
+        return lines
     rows = [_site(frame, phase, site) for site in structure.sites]
     return [*lines, *_loop(tuple(f"_atom_site_{head}" for head in heads), rows)]
 

@@ -54,7 +54,15 @@ def calculated_factors(components: ComponentSet, wavelength: float) -> dict[str,
 
 
 def intensity_of(phase: Phase, component: LineComponent, wavelength: float) -> float:
-    """Return the intensity per weight of the reflection of a structure that is the declared line."""
+    """Return the intensity per weight of the reflection of a structure that is the declared line.
+
+    Raises
+    ------
+    DataError
+        If the structure has no atoms, or no reflection near the line.
+    """
+    if not phase.sites:
+        raise DataError(f"{phase.name} has no atoms: its intensities are not known", source=component.id)
     wanted = float(d_from_two_theta([component.two_theta_deg], wavelength)[0][0])
     found = reflections(phase, 0.9 * wanted)
     at = int(np.abs(found.d / wanted - 1.0).argmin())

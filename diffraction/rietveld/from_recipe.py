@@ -169,12 +169,11 @@ def _with_guest(phase: Phase, guest: GuestTable) -> Phase:
 
 
 def _bare(table: PhaseTable) -> Phase:
-    """Return a phase without atoms, for Le Bail: the carbon atom only stands in, its intensities are not used."""
+    """Return a phase without atoms, for Le Bail."""
     where = f"phases.{table.name}"
-    dummy = (Site("none", "C", 0.0, 0.0, 0.0),)
     symbol = str(table.space_group).strip()
     symbol = f"{symbol}:H" if symbol.startswith("R") and ":" not in symbol else symbol
-    phase = Phase(table.name, symbol, (1.0, 1.0, 1.0, 90.0, 90.0, 120.0), dummy, source="the recipe")
+    phase = Phase(table.name, symbol, (1.0, 1.0, 1.0, 90.0, 90.0, 120.0), (), source="the recipe")
     system = crystal_system(phase)  # the angle of 120 degrees chooses hexagonal axes for R groups
     needed, tied = FREE_CELL[system]
     missing = [key for key in needed if getattr(table, key) is None]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from layerscope.crystals import Phase
+from layerscope.crystals import Phase, Site
 from layerscope.errors import DataError, RecipeError
 from layerscope.options import Positive, RecipeModel
 
@@ -246,11 +246,16 @@ class Background(RecipeModel):
     )
 
 
+_STAND_IN = (Site("none", "C", 0.0, 0.0, 0.0),)
+"""For engines that want an atom; Le Bail does not use its intensities."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """All that a refinement needs: phases, instrument, background, range and mode.
 
-    A plain `Phase` among the phases becomes a `PowderPhase` without broadening.
+    A plain `Phase` among the phases becomes a `PowderPhase` without broadening. Only Le Bail takes a phase without
+    atoms.
 
     ``background_start`` holds the coefficients of the background to start from (a warm start); empty starts from zero.
     """
@@ -270,7 +275,17 @@ class Problem:
             raise RecipeError(f"phase names are not unique: {names}")
         for phase in self.phases:
             phase.check_mixing()
-        object.__setattr__(self, "phases", tuple(map(PowderPhase.of, self.phases)))
+        object.__setattr__(self, "phases", tuple(self._powder(phase) for phase in self.phases))
+
+    def _powder(self, phase: Phase) -> PowderPhase:
+        if phase.sites:
+            return PowderPhase.of(phase)
+        if not self.le_bail:
+            raise RecipeError(
+                f"phase {phase.name} has a cell and a space group, but no atoms: its intensities are not known",
+                hint="le_bail = true refines its cell; else take a .cif or .toml file with the atoms",
+            )
+        return PowderPhase.of(phase, sites=_STAND_IN)
 
     def phase(self, name: str) -> PowderPhase:
         """Return the phase called ``name``."""

@@ -14,12 +14,13 @@ from .adapter import (
 )
 from .checks import check_formula, check_phase
 from .library import available_phases, load_phase, phase_from_cif, phase_from_table, read_phase_table
-from .model import CELL, CellRange, Phase, Site, SiteMixing, cell_volume
+from .model import CELL, Bond, CellRange, Phase, Site, SiteMixing, cell_volume
 from .zones import RingPattern, ZonePattern, rings, zone_pattern, zone_patterns
 
 __all__ = [
     "CELL",
     "FREE_CELL",
+    "Bond",
     "CellRange",
     "Contact",
     "Phase",

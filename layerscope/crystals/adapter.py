@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "FREE_CELL",
     "Contact",
     "Reflections",
+    "bare_element",
     "cell_atoms",
     "cell_content",
     "contacts",
@@ -28,6 +30,7 @@ __all__ = [
     "load_gemmi",
     "reflections",
     "scattering_power",
+    "space_group_number",
 ]
 
 _RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
@@ -100,6 +103,11 @@ def crystal_system(phase: Phase) -> str:
     return str(_space_group(phase).crystal_system_str())
 
 
+def space_group_number(phase: Phase) -> int:
+    """Return the number of the space group in International Tables A."""
+    return int(_space_group(phase).number)
+
+
 def _structure(phase: Phase) -> Any:
     gemmi = load_gemmi()
     small = gemmi.SmallStructure()
@@ -109,7 +117,7 @@ def _structure(phase: Phase) -> Any:
         atom = gemmi.SmallStructure.Site()
         atom.label = site.label
         atom.type_symbol = site.element
-        atom.element = gemmi.Element(_bare(site.element))
+        atom.element = gemmi.Element(bare_element(site.element))
         if atom.element.atomic_number == 0:
             raise RecipeError(f"phase {phase.name}: {site.element!r} is no element")
         atom.fract = gemmi.Fractional(*site.xyz)
@@ -120,8 +128,8 @@ def _structure(phase: Phase) -> Any:
     return small
 
 
-def _bare(species: str) -> str:
-    """Element of a species such as ``Co3+``."""
+def bare_element(species: str) -> str:
+    """Return the element of a species such as ``Co3+``."""
     return species.rstrip("0123456789+-")
 
 
@@ -207,7 +215,7 @@ def cell_atoms(phase: Phase) -> dict[str, float]:
     order = len(list(small.spacegroup.operations()))
     found: dict[str, float] = {}
     for site in phase.sites:
-        name = _bare(site.element)
+        name = bare_element(site.element)
         stabiliser = small.cell.is_special_position(gemmi.Fractional(*site.xyz), 0.05) + 1
         found[name] = found.get(name, 0.0) + site.occupancy * order / stabiliser
     return found
@@ -215,7 +223,7 @@ def cell_atoms(phase: Phase) -> dict[str, float]:
 
 def scattering_power(element: str, s: float) -> float:
     """X-ray form factor (electrons) at ``s = sinθ/λ`` in 1/Å, International Tables coefficients."""
-    coefficients = load_gemmi().Element(_bare(element)).it92
+    coefficients = load_gemmi().Element(bare_element(element)).it92
     if coefficients is None:
         raise RecipeError(f"no X-ray form factor for {element!r}")
     return float(coefficients.calculate_sf(s * s))
@@ -226,7 +234,7 @@ def contacts(phase: Phase, max_distance: float = 3.2) -> tuple[Contact, ...]:
     small = _structure(phase)
     ops = list(small.spacegroup.operations())
     mates = {frozenset((a, b)) for rule in phase.mixing for a in rule.labels for b in rule.labels if a != b}
-    shifts = [np.array([i, j, k], dtype=float) for i in range(-2, 3) for j in range(-2, 3) for k in range(-2, 3)]
+    shifts = np.array(list(product(range(-2, 3), repeat=3)), dtype=float)
     lattice = lattice_vectors(phase)
     found: dict[tuple[str, str, float], int] = {}
     for first in phase.sites:
@@ -236,12 +244,10 @@ def contacts(phase: Phase, max_distance: float = 3.2) -> tuple[Contact, ...]:
             images = {
                 tuple(np.round(np.mod(np.array(op.apply_to_xyz(list(second.xyz))) + 1e-9, 1.0) - 1e-9, 5)) for op in ops
             }
-            for image in images:
-                for shift in shifts:
-                    delta = lattice @ (np.array(image) + shift - np.mod(np.array(first.xyz), 1.0))
-                    distance = float(np.linalg.norm(delta))
-                    if 1e-3 < distance <= max_distance or (distance <= 1e-3 and first.label != second.label):
-                        key = (first.label, second.label, round(distance, 3))
-                        found[key] = found.get(key, 0) + 1
+            apart = np.array(list(images))[:, None] + shifts - np.mod(np.array(first.xyz), 1.0)
+            for distance in np.linalg.norm(apart @ lattice.T, axis=2).ravel().tolist():
+                if 1e-3 < distance <= max_distance or (distance <= 1e-3 and first.label != second.label):
+                    key = (first.label, second.label, round(distance, 3))
+                    found[key] = found.get(key, 0) + 1
     rows = (Contact(a, b, d, n) for (a, b, d), n in found.items())
     return tuple(sorted(rows, key=lambda c: (c.distance, c.first, c.second)))

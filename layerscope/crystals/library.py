@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ from layerscope.errors import DataError, ReaderError, RecipeError
 from layerscope.measured.files import load
 from layerscope.measured.text import decode
 
-from .adapter import load_gemmi
-from .checks import check_formula, check_phase
-from .model import Phase, Site, SiteMixing
+from .adapter import cell_atoms, load_gemmi, space_group_number
+from .checks import check_alike, check_formula, check_phase, composition, differing
+from .model import CELL, Bond, CellRange, Phase, Site, SiteMixing
 
 __all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table", "read_phase_table"]
 
 _MAX_CIF_BYTES = 20_000_000
-_PHASE_KEYS = {"name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing"}
+_PHASE_KEYS = {
+    *("name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing"),
+    *("bonds", "cell_range", "zones"),
+}
+_SAME_CELL = 0.03
+"""Relative: lengths of cells of one compound; its charge changes them by that much."""
 
 
 def _folder() -> Any:
@@ -71,18 +77,54 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
             name=name or str(table["name"]),
             space_group=str(table["space_group"]),
             cell=tuple(float(v) for v in table["cell"]),
-            sites=tuple(Site(**row) for row in table["sites"]),
+            sites=tuple(Site(**row) for row in table.get("sites", ())),
             mixing=tuple(SiteMixing(tuple(m["labels"]), float(m.get("total", 1.0))) for m in table.get("mixing", ())),
             texture_axis=None if axis is None else tuple(int(v) for v in axis),  # type: ignore[arg-type]
             source=str(table.get("source", "")),
+            cell_range=tuple(CellRange(**row) for row in table.get("cell_range", ())),
+            bonds=tuple(_bond(pair, lengths) for pair, lengths in table.get("bonds", {}).items()),
+            zones=tuple((int(u), int(v), int(w)) for u, v, w in table.get("zones", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"incomplete phase: {error!r}", source=source) from error
     if len(phase.cell) != 6:
         raise RecipeError("a cell has six constants", source=source)
+    for stated in phase.cell_range:
+        own = phase.cell[CELL.index(stated.constant)]
+        if not stated.low <= own <= stated.high:
+            raise RecipeError(
+                f"{stated.constant} is {own:g} Å, outside its range {stated.low:g} to {stated.high:g} Å", source=source
+            )
+    return _checked(phase, str(table.get("formula", "")), source)
+
+
+def _bond(pair: str, lengths: Sequence[float]) -> Bond:
+    first, second = pair.split("-")
+    return Bond(first, second, tuple(sorted(float(v) for v in lengths)))
+
+
+def _checked(phase: Phase, formula: str, source: str) -> Phase:
+    """Return the phase if it stands up to all checks; one that states no bonds is held to those of its compound."""
+    check_formula(phase, formula, source=source)
     check_phase(phase, source=source)
-    check_formula(phase, str(table.get("formula", "")), source=source)
+    if phase.sites and not phase.bonds:
+        for known in _same_compound(phase):
+            check_alike(phase, known, source=source)
     return phase
+
+
+def _same_compound(phase: Phase) -> Iterator[Phase]:
+    """Yield structures of the library with the atoms and the space group of a phase, and about its cell."""
+    atoms, group = cell_atoms(phase), space_group_number(phase)
+    for name in available_phases():
+        table = read_phase_table(name)
+        stated = composition(str(table.get("formula", "")))
+        if "bonds" not in table or set(stated) != set(atoms) or differing(stated, atoms):
+            continue
+        known = phase_from_table(table, source=name)
+        near = all(abs(a / b - 1.0) < _SAME_CELL for a, b in zip(phase.cell, known.cell, strict=True))
+        if near and space_group_number(known) == group:
+            yield known
 
 
 def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Phase:
@@ -117,10 +159,8 @@ def phase_from_cif(path: Path, *, name: str | None = None, block: int = 0) -> Ph
         raise DataError("the CIF has no atom sites", source=path)
     sites = tuple(_site_from_cif(s, k, path) for k, s in enumerate(small.sites))
     phase = Phase(name or table.name or path.stem, symbol, cell, sites, source=path.name)
-    check_phase(phase, source=str(path))
     formula = table.find_value("_chemical_formula_sum")
-    check_formula(phase, "" if formula is None else str(gemmi.cif.as_string(formula)), source=str(path))
-    return phase
+    return _checked(phase, "" if formula is None else str(gemmi.cif.as_string(formula)), str(path))
 
 
 def _declared_symmetry(table: Any, small: Any) -> str | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import RecipeError
 
-__all__ = ["CELL", "CellRange", "FloatArray", "IntArray", "Phase", "Site", "SiteMixing", "cell_volume"]
+__all__ = ["CELL", "Bond", "CellRange", "FloatArray", "IntArray", "Phase", "Site", "SiteMixing", "cell_volume"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -77,6 +77,19 @@ class CellRange:
     high: float
     reason: str
 
+    def __post_init__(self) -> None:
+        if self.constant not in CELL[:3] or not 0.0 < self.low < self.high or not self.reason.strip():
+            raise ValueError(f"a range needs a constant a, b or c, low < high and a reason, not {self}")
+
+
+@dataclass(frozen=True)
+class Bond:
+    """First-shell distances in Å between two sites, by their labels, shortest first."""
+
+    first: str
+    second: str
+    lengths: tuple[float, ...]
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -99,6 +112,10 @@ class Phase:
         Citation of the numbers.
     cell_range : tuple of CellRange
         For the constants that its crystal system leaves free; those that follow from them follow here too.
+    bonds : tuple of Bond
+        What its bonds are known to be; `check_phase` holds the coordinates to them.
+    zones : tuple of 3 ints each
+        The only zone axes that mean something (the normal of a single sheet); empty: all do.
     """
 
     name: str
@@ -109,6 +126,8 @@ class Phase:
     texture_axis: tuple[int, int, int] | None = None
     source: str = ""
     cell_range: tuple[CellRange, ...] = ()
+    bonds: tuple[Bond, ...] = ()
+    zones: tuple[tuple[int, int, int], ...] = ()
 
     def site(self, label: str) -> Site:
         """Return the site called ``label``."""

@@ -6,7 +6,7 @@ Amplitudes are kinematic |F| for electrons in Å. Reciprocal lengths are 1/d in 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -169,7 +169,8 @@ def zone_patterns(
 ) -> tuple[ZonePattern, ...]:
     """Return the patterns of a phase's main zones, the richest first.
 
-    Only one of the zones that symmetry makes equal is there: that with the smallest indices. Rich means many
+    Only one of the zones that symmetry makes equal is there: that with the smallest indices; and only those that the
+    phase itself names, if it names any. Rich means many
     reflections within 7.5 1/nm: such zones are low-indexed, near to more directions than others, and the ones that an
     operator looks for.
 
@@ -188,7 +189,7 @@ def zone_patterns(
     lattice = _Lattice.of(phase, g_max)
     found: list[tuple[int, float, ZonePattern]] = []
     done: set[tuple[int, ...]] = set()
-    every = product(range(-u_max, u_max + 1), repeat=3)
+    every: Iterable[tuple[int, ...]] = phase.zones or product(range(-u_max, u_max + 1), repeat=3)
     for u, v, w in sorted(every, key=lambda u: (sum(map(abs, u)), [-v for v in u])):
         zone = (u, v, w)
         if math.gcd(*zone) != 1 or zone in done:
@@ -213,6 +214,8 @@ def rings(phase: Phase, g_max: float = 10.0) -> RingPattern:
     """
     unique = reflections(phase, 10.0 / g_max, probe="electron")
     seen = unique.f2 > 1e-6 * unique.f2.max()
+    if phase.zones:
+        seen &= (unique.hkl @ np.array(phase.zones).T == 0.0).any(axis=1)
     hkl, d = unique.hkl[seen].astype(np.int64), unique.d[seen]
     strength = (unique.multiplicity * unique.f2)[seen]
     first = np.flatnonzero(np.diff(d, prepend=np.inf) < -_SAME_RING * d)
