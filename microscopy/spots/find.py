@@ -11,14 +11,17 @@ from ..image import Image
 from .level import Level, noise_level, threshold
 from .model import Spots
 from .transform import Grid, Transform, default_band, prepared, search_grid, transform
-from .waves import hann_sigma, joint_waves, tapered_place
+from .waves import Places, hann_sigma, joint_waves, tapered_places
 
 __all__ = ["find_spots"]
 
 _INDEPENDENT = 0.9  # chance of a maximum among bins under a Hann taper over that among independent ones
 _FITTED = 48  # waves fitted together at most: what is left out leaks into the others
 _NEAR = 2.5  # bins within which a spot hides another
-_TAIL = 1.0  # power of the tail of a spot that fills half the window, k bins away: this over (π k)²
+_TAIL = 1.0  # power of the tail of a spot k bins away over (π s k)^−2
+_PART, _SLAB = 0.7, 0.12  # part of the window below which a lattice counts as a slab, and the thinnest slab
+_SIDE = 0.08  # power of the first side maximum of a slab, over the main one, at most
+_ALONG = 0.9  # cosine of the angle to a spot's axis within which its tail lies
 _LINE = 1.5  # bins to either side of a streak
 _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
@@ -75,17 +78,19 @@ def find_spots(
     extent = (image.shape[0] * pixel[0], image.shape[1] * pixel[1])
     level = noise_level(seen.power, grid)
     order = _maxima(seen, level, false_alarm)
-    place, modulus = tapered_place(seen, order)
-    keep = _not_in_a_tail(place, modulus**2)[:_FITTED]
-    place, modulus = place[keep], modulus[keep]
+    places = tapered_places(seen, order)
+    places = places.take(_not_in_a_tail(places)[:_FITTED])
+    place, modulus = places.place, places.amplitude
     step = np.array([grid.step[1], grid.step[0]])
-    above = modulus**2 / np.maximum(level.at(*(place * step).T)[0], 1e-300) * (data.size / (4 * 1.5**2))
+    noise = np.maximum(level.at(*(place * step).T)[0], 1e-300)
+    power = modulus**2 * (data.size / (4 * 1.5**2))
+    above = power / noise
     streak = _on_streaks(seen, level, place, above)
-    if refine and keep.size:
+    if refine and len(place):
         waves = joint_waves(data, place, image.valid, seen, level)
         place, modulus, spread = waves.place, waves.amplitude, waves.covariance
     else:
-        spread = np.eye(2) * (hann_sigma(above) ** 2)[:, None, None]
+        spread = np.eye(2) * (hann_sigma(power / np.maximum(noise, places.rest)) ** 2)[:, None, None]
     first = np.argsort(-modulus, kind="stable")[:most]
     place = np.where((place[:, 1] < 0)[:, None] | ((place[:, 1] == 0) & (place[:, 0] < 0))[:, None], -place, place)
     return Spots(
@@ -106,7 +111,7 @@ def _maxima(seen: Transform, level: Level, false_alarm: float) -> IntArray:
     grid = seen.grid
     bins = _INDEPENDENT * float(np.count_nonzero(grid.inside))
     least = float(threshold(false_alarm, bins, np.array([1e9]))[0]) * 0.6
-    cut = level.cells[np.clip(grid.cell, 0, grid.cells - 1)]
+    cut = level.cells[grid.cell]
     y, x = np.nonzero(grid.inside & (seen.power > np.float32(least) * cut) & (seen.power > 0))
     # neighbours; left of column 0 stands column 1 upside down
     around = [
@@ -123,14 +128,25 @@ def _maxima(seen: Transform, level: Level, false_alarm: float) -> IntArray:
     return np.asarray(order[found])
 
 
-def _not_in_a_tail(place: FloatArray, power: FloatArray) -> IntArray:
-    """Spots, strongest first, without those that the tail of a stronger one explains."""
+def _not_in_a_tail(spots: Places) -> IntArray:
+    """Spots, strongest first, without those that the tail of a stronger one explains.
+
+    A lattice that fills the part s of the window, with an edge, has a tail (π s k)^−2 normal to the edge. The part is
+    known only to be small, where the spot is wider than a wave's.
+    """
     kept: list[int] = []
+    power = spots.amplitude**2
     for i in np.argsort(-power, kind="stable"):
-        others = place[kept].reshape(-1, 2)
-        apart = np.minimum(np.hypot(*(others - place[i]).T), np.hypot(*(others + place[i]).T))
-        tail = power[kept] * _TAIL / (np.pi * np.maximum(apart, 1e-3)) ** 2
-        if not ((apart < _NEAR) | (power[i] < tail)).any():
+        explained = False
+        for sign in (1.0, -1.0):
+            offset = sign * spots.place[i] - spots.place[kept]
+            apart = np.maximum(np.hypot(*offset.T), 1e-3)
+            along = np.abs(np.einsum("ij,ij->i", offset, spots.axis[kept])) > _ALONG * apart
+            tail = (
+                _TAIL * power[kept] / (np.pi * apart * np.where(along & (spots.share[kept] < _PART), _SLAB, 1.0)) ** 2
+            )
+            explained |= bool(((apart < _NEAR) | (power[i] < np.minimum(tail, _SIDE * power[kept]))).any())
+        if not explained:
             kept.append(int(i))
     return np.array(kept, dtype=np.intp)
 
@@ -142,7 +158,7 @@ def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatAr
     spot on it is evidence of a lattice only if it stands out from the line as others do from the level.
     """
     grid = seen.grid
-    cells = level.cells[np.clip(grid.cell, 0, grid.cells - 1)]
+    cells = level.cells[grid.cell]
     relative = np.where(grid.inside, seen.power / cells, np.nan)
     sources = np.concatenate([np.zeros((1, 2)), place])
     strength = np.concatenate([[np.inf], above])

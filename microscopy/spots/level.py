@@ -24,6 +24,7 @@ _CORRELATED = 3.0  # variance of a sum of neighbouring bins under a Hann taper o
 _QUANTILE = 0.3
 _SAMPLE = 30000
 _ROUNDS = 6
+_SETTLED = 1e-5  # share of the bins that change, below which the rounds end
 _ASTIGMATISM = 0.35  # prior standard deviation of the coefficients of the angle, in the logarithm
 _SMOOTH = 1.5  # prior standard deviation of the second differences along the radius, in the logarithm
 
@@ -42,8 +43,8 @@ class Level:
         Of the logarithm.
     covariance : ndarray of float64, shape (p, p)
         Of the coefficients.
-    cells : ndarray of float32, shape (cells,)
-        Level of each cell of the grid.
+    cells : ndarray of float32, shape (cells + 1,)
+        Level of each cell of the grid, infinite outside the band.
     kept : ndarray of bool, shape (rows, columns)
         Bins that it rests on: no spot, no neighbour of one.
     """
@@ -90,35 +91,35 @@ def noise_level(power: NDArray[np.float32], grid: Grid) -> Level:
     grid : Grid
         Its bins.
     """
-    cell = grid.cell[grid.inside]
-    radius, cos, sin = _cell_means(grid, cell)
-    used = radius > 0
-    basis = np.zeros((grid.cells, 0)) if not used.any() else _basis(grid, radius, cos, sin)
-    logarithm = _start(power[grid.inside], grid)[np.arange(grid.cells) // SECTORS]
+    used = grid.members > 0
+    basis = _basis(grid, *grid.centres)
+    logarithm = _start(power, grid)[np.arange(grid.cells) // SECTORS]
     penalty = _penalty(grid, basis.shape[1])
-    kept = grid.inside
-    coefficients, fisher = _smoothed(basis, np.bincount(cell, minlength=grid.cells), logarithm, penalty)
-    logarithm = np.where(used, basis @ coefficients, np.inf)
+    coefficients, fisher = _smoothed(basis, grid.members, logarithm, penalty)
+    spots = ~grid.inside
     for _ in range(_ROUNDS):
-        level = np.exp(logarithm).astype(np.float32)
-        before, kept = kept, _without_spots(power, level, grid)
-        if np.array_equal(before, kept):
+        before, spots = spots, _spots(power, _cells(basis @ coefficients, used), grid)
+        if np.count_nonzero(before != spots) <= _SETTLED * power.size:
             break
-        at = grid.cell[kept]
-        count = np.bincount(at, minlength=grid.cells).astype(float)
-        total = np.bincount(at, power[kept], grid.cells) / _CUT_BIAS
+        at = np.where(spots, grid.cells, grid.cell).ravel()
+        count = np.bincount(at, minlength=grid.cells + 1)[:-1].astype(float)
+        total = np.bincount(at, power.ravel(), grid.cells + 1)[:-1] / _CUT_BIAS
         coefficients, fisher = _fit(basis, count, total, coefficients, penalty)
-        logarithm = np.where(used, basis @ coefficients, logarithm)
-    return Level(
-        grid, coefficients, np.asarray(np.linalg.inv(fisher), dtype=float), np.exp(logarithm).astype(np.float32), kept
-    )
+    covariance: FloatArray = np.asarray(np.linalg.inv(fisher), dtype=float)
+    return Level(grid, coefficients, covariance, _cells(basis @ coefficients, used), grid.inside & ~spots)
+
+
+def _cells(logarithm: FloatArray, used: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Level of each cell, and of what belongs to none: nothing exceeds it."""
+    return np.append(np.where(used, np.exp(logarithm), np.inf), np.inf).astype(np.float32)
 
 
 def _start(power: NDArray[np.float32], grid: Grid) -> FloatArray:
     """Logarithm of the level of each ring from a low quantile of its bins."""
     every = max(1, power.size // _SAMPLE)
     rings = grid.cells // SECTORS
-    sample, ring = power[::every], grid.cell[grid.inside][::every] // SECTORS
+    sample, ring = power.ravel()[::every], grid.cell.ravel()[::every] // SECTORS
+    sample, ring = sample[ring < rings], ring[ring < rings]
     order = np.lexsort((sample, ring))
     count = np.bincount(ring, minlength=rings)
     place = np.cumsum(count) - count + (_QUANTILE * count).astype(int)
@@ -130,20 +131,16 @@ def _start(power: NDArray[np.float32], grid: Grid) -> FloatArray:
     return np.asarray(np.interp(np.arange(rings), np.flatnonzero(good), level), dtype=float)
 
 
-def _without_spots(power: NDArray[np.float32], level: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
-    """Bins of the band that neither exceed the cut nor touch one that does."""
-    high = power > np.float32(CUT) * level[np.clip(grid.cell, 0, grid.cells - 1)]
-    high[:, 1:] |= high[:, :-1] | np.pad(high[:, 2:], ((0, 0), (0, 1)))
-    high[1:] |= high[:-1] | np.pad(high[2:], ((0, 1), (0, 0)))
-    return grid.inside & ~high
-
-
-def _cell_means(grid: Grid, cell: NDArray[np.int32]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean radius, and cosine and sine of twice the angle, of each cell."""
-    count = np.maximum(np.bincount(cell, minlength=grid.cells), 1)
-    cos, sin = grid.angles()
-    means = [np.bincount(cell, a[grid.inside], grid.cells) / count for a in (grid.radius, cos, sin)]
-    return means[0], means[1], means[2]
+def _spots(power: NDArray[np.float32], cells: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
+    """Bins that exceed the cut or touch one that does."""
+    high = power > np.float32(CUT) * cells[grid.cell]
+    wide = high.copy()
+    wide[:, 1:] |= high[:, :-1]
+    wide[:, :-1] |= high[:, 1:]
+    high = wide.copy()
+    high[1:] |= wide[:-1]
+    high[:-1] |= wide[1:]
+    return high
 
 
 def _nodes(grid: Grid) -> tuple[FloatArray, FloatArray]:

@@ -50,11 +50,15 @@ class Grid:
     inside : ndarray of bool
         Bins of the band; of column 0 its upper half only.
     cell : ndarray of int32
-        Number of the cell, ring by ring of `SECTORS` sectors of the half turn.
+        Number of the cell, ring by ring of `SECTORS` sectors of the half turn; `cells` outside the band.
     spacing : float
         Distance of nodes of the noise level along the radius, 1/nm; rings are half as wide.
     cells : int
         Number of cells.
+    members : ndarray of int, shape (cells,)
+        Bins of each cell.
+    centres : ndarray of float64, shape (3, cells)
+        Mean over each cell of the radius, and of the cosine and the sine of twice the angle.
     """
 
     shape: tuple[int, int]
@@ -67,13 +71,8 @@ class Grid:
     cell: NDArray[np.int32]
     spacing: float
     cells: int
-
-    def angles(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosine and sine of twice the angle of each bin."""
-        gy = (np.arange(-self.top, self.top + 1, dtype=np.float32) * np.float32(self.step[0]))[:, None]
-        gx = (np.arange(self.right + 1, dtype=np.float32) * np.float32(self.step[1]))[None]
-        square = np.maximum(self.radius * self.radius, np.float32(1e-12))
-        return (gx * gx - gy * gy) / square, 2.0 * gx * gy / square
+    members: NDArray[np.intp]
+    centres: FloatArray
 
 
 def default_band(shape: tuple[int, int], pixel: tuple[float, float]) -> tuple[float, float]:
@@ -112,10 +111,18 @@ def search_grid(shape: tuple[int, int], pixel: tuple[float, float], band: tuple[
     inside[0] = inside[-1] = False
     inside[:, -1] = False
     spacing = min(max(1.5 * max(step), 0.15), (band[1] - band[0]) / 3)
-    cell = ((radius - np.float32(band[0])) * np.float32(2.0 / spacing)).astype(np.int32) * SECTORS
-    cell += _sector(gx, gy)
-    cells = (int(cell[inside].max(initial=0)) // SECTORS + 1) * SECTORS
-    return Grid(shape, step, band, top, right, radius, inside, cell, spacing, cells)
+    ring = ((radius - np.float32(band[0])) * np.float32(2.0 / spacing)).astype(np.int32)
+    cells = (int(ring[inside].max(initial=0)) + 1) * SECTORS
+    cell = np.where(inside, ring * SECTORS + _sector(gx, gy), cells).astype(np.int32)
+    square = np.maximum(radius * radius, np.float32(1e-12))
+    flat = cell.ravel()
+    members = np.bincount(flat, minlength=cells + 1)[:cells]
+    sums = [
+        np.bincount(flat, values.ravel(), cells + 1)[:cells]
+        for values in (radius, (gx * gx - gy * gy) / square, 2.0 * gx * gy / square)
+    ]
+    centres = np.array(sums) / np.maximum(members, 1)
+    return Grid(shape, step, band, top, right, radius, inside, cell, spacing, cells, members, centres)
 
 
 def _sector(gx: NDArray[np.float32], gy: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from .level import Level
 from .transform import Transform, transform
 
-__all__ = ["Waves", "hann_sigma", "joint_waves", "tapered_place"]
+__all__ = ["Places", "Waves", "hann_sigma", "joint_waves", "tapered_places"]
 
 _REACH = 5  # bins on either side from which the tapered transform between bins is put together
 _ROUNDS = 8
 _FURTHEST = 1.0  # bins that the fit may move a wave from its place on the tapered transform
 _LOW_MODES = 14  # smooth modes along each side at most
-_BLOCK = 200_000
+_LEFT_OVER = 2.0  # power over the level, mean of nine bins, from which on it is what waves leave over
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -61,7 +61,37 @@ def hann_sigma(above: FloatArray) -> FloatArray:
     return sigma
 
 
-def tapered_place(seen: Transform, order: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Spots on the tapered transform.
+
+    Attributes
+    ----------
+    place : ndarray of float64, shape (m, 2)
+        Orders (κx, κy) of the maxima of its modulus.
+    amplitude : ndarray of float64, shape (m,)
+        Of the wave that the maximum stands for, in the unit of the image.
+    rest : ndarray of float64, shape (m,)
+        Mean power of the bins around a spot without taper that one wave all over the window leaves over, over the
+        variance of white noise of power 1: the noise where there is one wave, more where the lattice varies.
+    share : ndarray of float64, shape (m,)
+        Part of the power around a spot that is one wave's: about the part of the window that the lattice fills.
+    axis : ndarray of float64, shape (m, 2)
+        Unit vector along which the spot is longest, in bins.
+    """
+
+    place: FloatArray
+    amplitude: FloatArray
+    rest: FloatArray
+    share: FloatArray
+    axis: FloatArray
+
+    def take(self, keep: NDArray[np.intp]) -> Places:
+        """Return some of the spots."""
+        return Places(self.place[keep], self.amplitude[keep], self.rest[keep], self.share[keep], self.axis[keep])
+
+
+def tapered_places(seen: Transform, order: NDArray[np.intp]) -> Places:
     """Maximise the modulus of the Hann-tapered transform between its bins, near given orders.
 
     Parameters
@@ -70,57 +100,63 @@ def tapered_place(seen: Transform, order: NDArray[np.intp]) -> tuple[FloatArray,
         Of the window.
     order : ndarray of int, shape (m, 2)
         Orders (kx, ky) of local maxima of the power.
-
-    Returns
-    -------
-    place : ndarray of float64, shape (m, 2)
-        Orders (κx, κy) of the maxima.
-    amplitude : ndarray of float64, shape (m,)
-        Of the wave that the maximum stands for, in the unit of the image.
     """
-    if len(order) == 0:
-        return np.zeros((0, 2)), np.zeros(0)
-    grid = seen.grid
-    offset = np.arange(-_REACH, _REACH + 1)
-    kx = order[:, 0, None] + offset
-    ky = order[:, 1, None] + offset
-    row, column = np.where(kx[:, None] < 0, -ky[..., None], ky[..., None]) + grid.top, np.abs(kx)[:, None]
-    there = (row >= 0) & (row <= 2 * grid.top) & (column <= grid.right)
-    near = seen.plain[np.clip(row, 0, 2 * grid.top), np.clip(column, 0, grid.right)]
-    near = np.where(kx[:, None] < 0, near.conj(), near) * there
+    near, offset = _patches(seen, order), np.arange(-_REACH, _REACH + 1)
     delta = np.zeros((len(order), 2))
-    reach, h = 0.6, 0.1
+    h, around = 0.1, np.array([-0.1, 0.0, 0.1])
     for _ in range(5):
-        trial = delta[:, :, None] + h * np.array([-1.0, 0.0, 1.0])
-        value = np.abs(np.einsum("mip,mpq,mjq->mij", _hann(trial[:, 1], offset), near, _hann(trial[:, 0], offset)))
-        q = np.log(value + 1e-300)
-        slope = np.stack([q[:, 1, 2] - q[:, 1, 0], q[:, 2, 1] - q[:, 0, 1]], 1) / (2 * h)
-        xx = (q[:, 1, 2] - 2 * q[:, 1, 1] + q[:, 1, 0]) / h**2
-        yy = (q[:, 2, 1] - 2 * q[:, 1, 1] + q[:, 0, 1]) / h**2
+        x, y = (_hann(delta[:, a, None] + around, offset) for a in (0, 1))
+        q = np.log(np.abs(np.einsum("mip,mpq,mjq->mij", y, near, x)) + 1e-300)
+        slope = np.stack([q[:, 1, 2] - q[:, 1, 0], q[:, 2, 1] - q[:, 0, 1]], axis=1) / (2 * h)
+        bend = np.stack([q[:, 1, 2] + q[:, 1, 0], q[:, 2, 1] + q[:, 0, 1]], axis=1) - 2 * q[:, 1, 1, None]
+        xx, yy = bend.T / h**2
         xy = (q[:, 2, 2] - q[:, 2, 0] - q[:, 0, 2] + q[:, 0, 0]) / (4 * h**2)
         det = xx * yy - xy**2
-        good = (det > 0) & (xx < 0)
-        det = np.where(good, det, 1.0)
-        step = np.stack([yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]], 1) / det[:, None]
-        step = np.where(good[:, None], -step, 0.3 * np.sign(slope) * h)
-        delta = np.clip(delta + np.clip(step, -0.3, 0.3), -reach, reach)
-    weight_x, weight_y = (_hann(delta[:, a, None], offset)[:, 0] for a in (0, 1))
-    peak = np.einsum("mp,mpq,mq->m", weight_y, near, weight_x)
-    return order + delta, 4.0 * 2.0 * np.abs(peak) / float(np.prod(grid.shape))
+        good = ((det > 0) & (xx < 0))[:, None]
+        newton = np.stack([xy * slope[:, 1] - yy * slope[:, 0], xy * slope[:, 0] - xx * slope[:, 1]], axis=1)
+        step = np.where(good, newton / np.where(good, det[:, None], 1.0), h * np.sign(slope))
+        delta = np.clip(delta + np.clip(step, -0.3, 0.3), -0.6, 0.6)
+    x, y = (_hann(delta[:, a, None], offset)[:, 0] for a in (0, 1))
+    peak = 4.0 * np.einsum("mp,mpq,mq->m", y, near, x)
+    kernel_x, kernel_y = (_plain(offset - delta[:, a, None]).conj() for a in (0, 1))
+    wave = peak[:, None, None] * kernel_y[:, :, None] * kernel_x[:, None]
+    rest, both = np.abs(near - wave) ** 2, np.abs(near) ** 2
+    core = slice(_REACH - 2, _REACH + 3)
+    size = float(np.prod(seen.grid.shape))
+    total = both.sum(axis=(1, 2))
+    moments = [np.einsum("mpq,p,q->m", both, offset**a, offset**b) for a, b in ((0, 2), (2, 0), (1, 1))]
+    angle = 0.5 * np.arctan2(2 * moments[2], moments[0] - moments[1])
+    return Places(
+        place=order + delta,
+        amplitude=2.0 * np.abs(peak) / size,
+        rest=rest[:, core, core].mean(axis=(1, 2)) / size,
+        share=np.minimum(np.abs(peak) ** 2 / np.maximum(total, 1e-300), 1.0),
+        axis=np.stack([np.cos(angle), np.sin(angle)], axis=1),
+    )
+
+
+def _patches(seen: Transform, order: NDArray[np.intp]) -> ComplexArray:
+    """Bins without taper around given orders, zero outside the band: shape (m, 2 reach + 1, 2 reach + 1)."""
+    grid, offset = seen.grid, np.arange(-_REACH, _REACH + 1)
+    kx = (order[:, 0, None] + offset)[:, None]
+    ky = (order[:, 1, None] + offset)[..., None]
+    row, column = np.where(kx < 0, -ky, ky) + grid.top, np.abs(kx) + 0 * ky
+    there = (row >= 0) & (row <= 2 * grid.top) & (column <= grid.right)
+    near = seen.plain[np.clip(row, 0, 2 * grid.top), np.clip(column, 0, grid.right)]
+    patches: ComplexArray = np.where(kx < 0, near.conj(), near).astype(complex) * there
+    return patches
+
+
+def _plain(u: FloatArray) -> ComplexArray:
+    """Dirichlet kernel for many pixels: sinc, with the phase of the window's corner."""
+    kernel: ComplexArray = np.sinc(u) * np.exp(1j * np.pi * u)
+    return kernel
 
 
 def _hann(delta: FloatArray, offset: NDArray[np.intp]) -> ComplexArray:
-    """Weights of plain bins for the Hann-tapered transform at fractions of a bin, shape (m, trials, offsets).
-
-    The Dirichlet kernel for many pixels, sinc with the phase of the corner; Hann is its sum over three neighbours.
-    """
-
-    def plain(u: FloatArray) -> ComplexArray:
-        kernel: ComplexArray = np.sinc(u) * np.exp(1j * np.pi * u)
-        return kernel
-
+    """Weights of plain bins for the Hann-tapered transform at fractions of a bin, shape (m, trials, offsets)."""
     u = offset - delta[..., None]
-    return 0.5 * plain(u) - 0.25 * (plain(u + 1) + plain(u - 1))
+    return 0.5 * _plain(u) - 0.25 * (_plain(u + 1) + _plain(u - 1))
 
 
 def joint_waves(
@@ -199,8 +235,8 @@ def _noise(rest: FloatArray, place: FloatArray, seen: Transform, level: Level) -
     grid = seen.grid
     left = transform(rest.astype(np.float32), grid).power
     smooth = sum(np.roll(left, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)) / 9.0
-    noise = level.cells[np.clip(grid.cell, 0, grid.cells - 1)]
-    power = np.where(grid.inside & (smooth < 3.0 * noise), noise, smooth)
+    noise = level.cells[grid.cell]
+    power = np.where(grid.inside & (smooth < _LEFT_OVER * noise), noise, smooth)
     power[: grid.top + 1, 0] = power[grid.top :, 0][::-1]
     power = np.concatenate([power[::-1, :0:-1], power], axis=1)
     beyond = float(np.median(power[0]))

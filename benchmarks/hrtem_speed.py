@@ -1,0 +1,63 @@
+"""Print how long the steps of an image take, as ratios to the bare transform of the same image in the same run.
+
+    python benchmarks/hrtem_speed.py [REPEATS] [ROW ...]
+
+One core. The unit is `scipy.fft.rfft2` of the image in float32. Each row is the shortest of REPEATS runs (default 5)
+over the shortest of as many transforms, taken in turns.
+
+`spots_4k`     spots of 4096 x 4096 pixels of 0.02 nm, found and placed on the transform; wanted at most 3
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402
+import scipy.fft  # noqa: E402
+from layerscope.microscopy.image import Image  # noqa: E402
+from layerscope.microscopy.spots import find_spots  # noqa: E402
+
+PIXEL = 0.02
+
+
+def lattice(n: int) -> Image:
+    """Draw a square lattice of two orders over white noise."""
+    rng = np.random.default_rng(1)
+    y, x = np.arange(n, dtype=np.float32)[:, None] * PIXEL, np.arange(n, dtype=np.float32) * PIXEL
+    data = rng.normal(size=(n, n)).astype(np.float32)
+    for gx, gy, amplitude in ((1.1, 2.2, 0.3), (-2.2, 1.1, 0.3), (2.2, 4.4, 0.1), (-1.1, 3.3, 0.2), (3.3, 1.1, 0.2)):
+        data += np.float32(amplitude) * np.cos(np.float32(2 * np.pi) * (np.float32(gx) * x + np.float32(gy) * y))
+    return Image(data, (PIXEL, PIXEL))
+
+
+def ratio(step: Callable[[], object], bare: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Shortest time of the step, s, and over that of the bare transforms."""
+    times = np.empty((repeats, 2))
+    for k in range(repeats):
+        for j, run in enumerate((step, bare)):
+            start = time.perf_counter()
+            run()
+            times[k, j] = time.perf_counter() - start
+    best = times.min(axis=0)
+    return float(best[0]), float(best[0] / best[1])
+
+
+def spots_4k(repeats: int) -> None:
+    image = lattice(4096)
+    found = find_spots(image, refine=False).size
+    seconds, over = ratio(lambda: find_spots(image, refine=False), lambda: scipy.fft.rfft2(image.intensity), repeats)
+    print(f"spots of a 4k image ({found} found)            {seconds:7.3f} s   {over:5.2f} x the transform   (<= 3)")
+
+
+ROWS: dict[str, Callable[[int], None]] = {"spots_4k": spots_4k}
+
+if __name__ == "__main__":
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    for row in sys.argv[2:] or ROWS:
+        ROWS[row](number)
