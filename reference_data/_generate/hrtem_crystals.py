@@ -160,11 +160,13 @@ class Boundary:
     extent: tuple[float, float]
 
     @staticmethod
-    def draw(rng: np.random.Generator, mean: float, rms: float, length: float, extent: tuple[float, float]) -> Boundary:
-        """Return one with deviations of a given rms and correlation length (Å) over an extent in y and z (Å)."""
+    def draw(
+        rng: np.random.Generator, mean: float, rms: float, lengths: tuple[float, float], extent: tuple[float, float]
+    ) -> Boundary:
+        """Return one with deviations of a given rms and correlation lengths (Å) over an extent in y and z (Å)."""
         shape = (max(8, int(extent[0] / 2.0)), max(8, int(extent[1] / 2.0)))
         fy, fz = (np.fft.fftfreq(n, e / n) for n, e in zip(shape, extent, strict=True))
-        smooth = np.exp(-((np.pi * length) ** 2) * (fy[:, None] ** 2 + fz[None, :] ** 2))
+        smooth = np.exp(-(np.pi**2) * ((lengths[0] * fy[:, None]) ** 2 + (lengths[1] * fz[None, :]) ** 2))
         field = np.fft.ifft2(np.fft.fft2(rng.normal(size=shape)) * smooth).real
         field -= field.mean()
         spread = field.std()

@@ -23,7 +23,7 @@ STATES = {
 }
 """Where each layer ends, nm of true length."""
 
-ROUGH = {"vacuum": 0.25, "amorphous": 0.20, "CoO": 0.25}
+ROUGH = {"vacuum": 0.20, "amorphous": 0.15, "CoO": 0.20}
 
 
 def build() -> dict[str, bytes]:

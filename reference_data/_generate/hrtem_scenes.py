@@ -28,8 +28,11 @@ from numpy.typing import NDArray
 PADDING_NM = 1.0
 """Of the simulation around the image, so that what is continued periodically stays outside."""
 
-ROUGH_LENGTH_NM = 1.5
-"""Correlation length of boundaries."""
+ROUGH_NM = (1.5, 2.5)
+"""Correlation lengths of boundaries along the surface and along the beam.
+
+Along the beam they are long: where crystals interleave within the thickness, each reflection has another edge.
+"""
 
 
 @dataclass(frozen=True)
@@ -100,13 +103,13 @@ def stack(rng: np.random.Generator, view: View, layers: Sequence[Layer]) -> tupl
     """Return the atoms of layers between rough boundaries, and what is true of each layer."""
     width, height, depth = view.size
     film = 10.0 * view.film_nm
-    length = 10.0 * ROUGH_LENGTH_NM
+    lengths = (10.0 * ROUGH_NM[0], 10.0 * ROUGH_NM[1])
     bounds: list[Boundary | None] = [None]
     for layer in layers:
         last = not np.isfinite(layer.end_nm)
         mean = 0.0 if last else view.inside(layer.end_nm)
         rough = 10.0 * layer.rough_nm
-        bounds.append(None if last else Boundary.draw(rng, mean, rough, length, (height, depth)))
+        bounds.append(None if last else Boundary.draw(rng, mean, rough, lengths, (height, depth)))
     total, truth = Atoms(np.zeros((0, 3)), np.zeros(0, dtype="<U2")), []
     rows = (np.arange(view.shape[0]) + view.margin) * view.grid.pixel
     for layer, left, right in zip(layers, bounds[:-1], bounds[1:], strict=True):
