@@ -30,6 +30,7 @@ __all__ = [
     "load_gemmi",
     "reflections",
     "scattering_power",
+    "short_directions",
     "space_group_number",
 ]
 
@@ -46,8 +47,8 @@ FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
 }
 """Cell constants that a crystal system leaves free, and what the others follow from."""
 
-_ROTATION = 24
-"""Denominator of gemmi's matrices of rotation."""
+_FRACTION = 24
+"""Denominator of gemmi's rotations and translations."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,24 @@ def equivalents(phase: Phase, hkl: FloatArray | IntArray) -> tuple[IntArray, Int
 def equivalent_zones(phase: Phase, zone: Sequence[int]) -> set[tuple[int, ...]]:
     """Return the directions [uvw] that symmetry makes of one, opposite ones included."""
     rotations = {tuple(map(tuple, op.rot)) for op in _space_group(phase).operations().sym_ops}
-    found = {tuple((np.array(r) @ np.array(zone) // _ROTATION).tolist()) for r in rotations}
+    found = {tuple((np.array(r) @ np.array(zone) // _FRACTION).tolist()) for r in rotations}
     return found | {(-u, -v, -w) for u, v, w in found}
+
+
+def short_directions(phase: Phase, u_max: int) -> dict[tuple[int, ...], float]:
+    """Return directions [uvw] of vectors of the lattice, centring included, up to ``u_max`` cells each way.
+
+    Each with the length of the shortest vector along it, as a multiple of [uvw].
+    """
+    cells = np.array(list(product(range(-u_max, u_max + 1), repeat=3)))
+    translations = np.array(_space_group(phase).operations().cen_ops)
+    vectors = (_FRACTION * cells[:, None] + translations).reshape(-1, 3)
+    vectors = vectors[vectors.any(axis=1)]
+    common = np.gcd.reduce(vectors, axis=1)
+    found: dict[tuple[int, ...], float] = {}
+    for zone, length in zip(map(tuple, (vectors // common[:, None]).tolist()), common.tolist(), strict=True):
+        found[zone] = min(length / _FRACTION, found.get(zone, math.inf))
+    return found
 
 
 def lattice_vectors(phase: Phase) -> FloatArray:

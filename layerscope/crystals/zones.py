@@ -6,13 +6,20 @@ Amplitudes are kinematic |F| for electrons in Å. Reciprocal lengths are 1/d in 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
-from .adapter import FREE_CELL, crystal_system, equivalent_zones, equivalents, lattice_vectors, reflections
+from .adapter import (
+    FREE_CELL,
+    crystal_system,
+    equivalent_zones,
+    equivalents,
+    lattice_vectors,
+    reflections,
+    short_directions,
+)
 from .model import CELL, FloatArray, IntArray, Phase
 
 __all__ = ["RingPattern", "ZonePattern", "rings", "zone_pattern", "zone_patterns"]
@@ -167,18 +174,18 @@ def zone_pattern(phase: Phase, zone: Sequence[int], *, g_max: float = 10.0, min_
 def zone_patterns(
     phase: Phase, *, u_max: int = 2, g_max: float = 10.0, most: int = 8, min_amplitude: float = 0.03
 ) -> tuple[ZonePattern, ...]:
-    """Return the patterns of a phase's main zones, the richest first.
+    """Return the patterns of a phase's main zones: the axes of its cell, then along its shortest lattice vectors.
 
-    Only one of the zones that symmetry makes equal is there: that with the smallest indices; and only those that the
-    phase itself names, if it names any. Rich means many
-    reflections within 7.5 1/nm: such zones are low-indexed, near to more directions than others, and the ones that an
-    operator looks for.
+    Short vectors are near to more directions than others, and their zones show most reflections. Vectors of the
+    centring count: [4 -4 -1] of a layered oxide is [001] of the rock salt that it resembles. Of the zones that symmetry
+    makes equal one is there, that with the smallest indices; and only those that the phase itself names, if it names
+    any. A zone needs two directions of reflections within 7.5 1/nm.
 
     Parameters
     ----------
     phase : Phase
     u_max : int
-        Largest index of a zone.
+        Cells along a, b and c within which lattice vectors are looked for.
     g_max : float
         Radius in 1/nm.
     most : int
@@ -187,12 +194,12 @@ def zone_patterns(
         See `zone_pattern`.
     """
     lattice = _Lattice.of(phase, g_max)
-    found: list[tuple[int, float, ZonePattern]] = []
+    found: list[tuple[bool, float, ZonePattern]] = []
     done: set[tuple[int, ...]] = set()
-    every: Iterable[tuple[int, ...]] = phase.zones or product(range(-u_max, u_max + 1), repeat=3)
-    for u, v, w in sorted(every, key=lambda u: (sum(map(abs, u)), [-v for v in u])):
+    every = short_directions(phase, u_max)
+    for u, v, w in sorted(phase.zones or every, key=lambda u: (sum(map(abs, u)), [-v for v in u])):
         zone = (u, v, w)
-        if math.gcd(*zone) != 1 or zone in done:
+        if zone in done:
             continue
         done |= equivalent_zones(phase, zone)
         pattern = _pattern(lattice, zone, min_amplitude)
@@ -200,7 +207,8 @@ def zone_patterns(
             continue
         near = pattern.g[np.linalg.norm(pattern.g, axis=1) < _NEAR]
         if len(near) > 1 and np.linalg.matrix_rank(near, tol=1e-3) == 2:
-            found.append((-len(near), float(np.linalg.norm(lattice.direct @ np.array(zone))), pattern))
+            length = every[zone] * float(np.linalg.norm(lattice.direct @ np.array(zone)))
+            found.append((sum(map(abs, zone)) > 1, length, pattern))
     return tuple(pattern for *_, pattern in sorted(found, key=lambda row: row[:2])[:most])
 
 
