@@ -8,7 +8,7 @@ lithium contents (`xrd_spread.py`: cells "uneven", "broad"). Over the frames wit
 
 68, 95   share of intervals that hold the truth (an absent stack has [0, limit] and counts for 95)
 rms      error of the share of layers, and that of one who knows the mean pattern of each stack
-off      shares off by more than 0.05 and by three of their errors; in brackets those of series without a flag
+off      shares off by more than 0.05 and by three of their errors; in brackets those in records without a flag
 
 and for each series
 
@@ -94,6 +94,8 @@ class Tally:
         self.inside_95.append(np.where(absent, real <= limit, np.abs(error) <= 1.96 * sigma + 1e-12))
         beyond = np.where(absent, real - limit, np.abs(error) - 3.0 * sigma)
         self.off.append((np.abs(error) > 0.05) & (beyond > 0))
+        alike = [bool(read.alike(int(f))) for f in np.flatnonzero(frames)]
+        self.off[-1] = np.stack([self.off[-1], self.off[-1] & ~np.array(alike) & (not read.doubts)])
         self.flagged.append(bool(read.doubts))
         empty = float(truth.empty[frames].mean())
         if truth.share[1].any():
@@ -123,15 +125,14 @@ class Tally:
         if not self.error:
             return
         stacked = [np.concatenate(x, axis=1) for x in (self.error, self.oracle, self.inside, self.inside_95)]
-        free = np.array([x for x, flagged in zip(self.off, self.flagged, strict=True) if not flagged])
-        off = np.concatenate(self.off, axis=1)
+        off, silent = np.concatenate(self.off, axis=2)
         for k in (*range(3), slice(None)):
             error, oracle, inside, inside_95 = (x[k] for x in stacked)
             print(
                 f"  {'all' if isinstance(k, slice) else LABELS[k]:5s} 68 {np.nanmean(inside):.2f}  "
                 f"95 {inside_95.mean():.2f}  rms {np.sqrt(np.mean(error**2)):.4f} "
                 f"oracle {np.sqrt(np.mean(oracle**2)):.4f}  bias {error.mean():+.4f}  "
-                f"off {int(off[k].sum())} ({int(free[:, k].sum()) if len(free) else 0})"
+                f"off {int(off[k].sum())} ({int(silent[k].sum())})"
             )
         print(f"  flagged {np.mean(self.flagged):.2f}", end="  ")
         if self.empty:

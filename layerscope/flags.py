@@ -487,6 +487,13 @@ _LIST = (
         of_series=True,
     ),
     Flag(
+        "STACKS_ALIKE",
+        "the amounts of two kinds of stacks trade places in this frame, with a correlation, as given, beyond "
+        "±{threshold}: how much is which rests on the law of their order, and may be off by several of its errors",
+        "take the sum of the two",
+        threshold=0.75,
+    ),
+    Flag(
         "LINES_FIT_BETTER",
         "lines of their own have a BIC that is lower than that of stacks of filled and empty layers, by as much as "
         "given, more than {threshold}: shares of layers may be off by several of their errors",

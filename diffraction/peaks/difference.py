@@ -81,8 +81,8 @@ class Course:
         NaN where a frame tells nothing.
     counting : ndarray, shape (F, F)
         Covariance from the counts.
-    model : ndarray, shape (F,)
-        Errors from wrong shapes, alike in all frames.
+    model : ndarray, shape (F, F)
+        Covariance from wrong shapes.
     slope : ndarray, shape (F, C)
         Of the total by the logarithms of C intensities per weight.
     """
@@ -164,7 +164,9 @@ def course_of_lines(series: LineSeries, names: Sequence[str]) -> Course:
     """Return the summed weight fraction of some phases along a series."""
     known = np.isfinite(series.total(series.phases)[0])  # frames without a phase tell nothing
     total = np.where(known, np.nan_to_num(series.total(names)[0]), np.nan)
-    return Course(tuple(names), series.voltage_V, total, *total_covariance(series, names), _factor_slope(series, names))
+    counting, model = total_covariance(series, names)
+    whole = counting, np.outer(model, model)
+    return Course(tuple(names), series.voltage_V, total, *whole, _factor_slope(series, names))
 
 
 def course_of_stacks(read: StackSeries, names: Sequence[str], voltage: FloatArray | None) -> Course:
@@ -227,8 +229,8 @@ def compare_courses(
         mixer[i, order[j]] += t
     difference = first.total[at] - mixer @ np.nan_to_num(second.total)
     covariance = first.counting[np.ix_(at, at)] + mixer @ second.counting @ mixer.T
-    shapes = np.stack([first.model[at], mixer @ second.model])  # alike in all frames of a sample
-    model, mean_model = np.hypot(*shapes), float(np.hypot(*shapes.mean(axis=1)))
+    shapes = first.model[np.ix_(at, at)] + mixer @ second.model @ mixer.T
+    model, mean_model = np.sqrt(np.maximum(np.diag(shapes), 0.0)), float(np.sqrt(max(shapes.mean(), 0.0)))
     mean, mean_sigma = float(difference.mean()), float(np.sqrt(max(covariance.mean(), 0.0)))
     slope = first.slope[at] - mixer @ second.slope
     structure = np.sqrt(np.maximum(np.einsum("mi,ij,mj->m", slope, relative, slope), 0.0))

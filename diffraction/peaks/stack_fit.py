@@ -48,7 +48,7 @@ ALIKE = 0.2
 UNEVEN = {"tail": (0.0, 0.01), "variance": (0.0, 0.0015**2)}
 """Tail (Å) and relative variance of spacings (squared strain) at full charge, and how well they are known."""
 
-LINE_SIGMA, MIXED_SIGMA = 0.2, 0.15
+BESIDE = {LINE: 0.2, MIXED: 0.15}
 """Relative amplitude of what the instrument's line and the mixed stack are beside their formulas."""
 
 SIZES = ("ln_layers_mixed", "ln_layers_alternating")
@@ -102,9 +102,12 @@ class StackFit:
         return tuple(f"{n}_area" for n in self.model.names)
 
     def conflicts(self) -> dict[str, float]:
-        """Return by how many standard errors the sizes lie from what was known of them."""
-        known = {"ln_layers": (float(np.log(LAYERS)), LAYERS_SIGMA), "size_spread": (SPREAD, SPREAD_SIGMA)}
-        known |= UNEVEN
+        """Return by how many standard errors sizes and spacings lie from what was known of them.
+
+        The spread of sizes is not among them: the tails of the instrument do the same, and pull it where they are
+        others than a pseudo-Voigt's.
+        """
+        known = {"ln_layers": (float(np.log(LAYERS)), LAYERS_SIGMA), **UNEVEN}
         known |= {name.replace("ln_layers", "more_layers"): (0.0, ALIKE) for name in SIZES}
         return {name: (float(self.fit.value(name)[0]) - value) / sigma for name, (value, sigma) in known.items()}
 
@@ -186,7 +189,7 @@ class StackTask:
     @property
     def free(self) -> tuple[str, ...]:
         """All parameters that the frames share."""
-        return ("ln_layers", *LINE, *self.cell, *SIZES, *ORDER, *UNEVEN, *MIXED)
+        return ("ln_layers", "size_spread", *LINE, *self.cell, *SIZES, *ORDER, *UNEVEN, *MIXED)
 
     def staged(self, values: Mapping[str, float], present: BoolArray, reach: Range, *, again: bool = True) -> StackFit:
         """Fit the series stage by stage.
@@ -235,7 +238,7 @@ class StackTask:
         for name, there in zip(model.names, on, strict=True):
             if not there.all():
                 priors[f"{name}_area"] = (np.zeros(count), np.where(there, np.inf, _OFF_SIGMA))
-        for names, sigma in ((LINE, LINE_SIGMA), (MIXED, MIXED_SIGMA)):
+        for names, sigma in BESIDE.items():
             for name in set(names) & set(free):
                 parameters[name].set(vary=True, min=-8.0 * sigma, max=8.0 * sigma)
                 priors[name] = known_once(0.0, sigma, count)

@@ -245,40 +245,36 @@ class StackModel:
         """Return the columns at the model's own axis for parameters `q` of shape (B, Q)."""
         rows, n = q.shape[0], self.axis.size
         columns = np.zeros((rows, len(self.linear_names), n))
-        width = len(self._shape)
-        first_line = width + len(_SHARED) + 3
-        first_mixed = first_line + LINE_TERMS
+        width, at_line = len(self._shape), len(self._shape) + len(_SHARED) + 3
+        at_mixed, at_course = at_line + LINE_TERMS, at_line + LINE_TERMS + MIXED_TERMS
         # of these all rows have one value
-        uniform = np.r_[: width + 7, first_line : first_mixed + MIXED_TERMS]
+        uniform = np.r_[: width + 7, at_line:at_course]
         groups = [np.arange(rows)] if (q[:, uniform] == q[0, uniform]).all() else [np.array([b]) for b in range(rows)]
         slots: dict[tuple[int, int], FloatArray] = {}
         for group in groups:
-            seen = self._instrument(tuple(q[group[0], :width]), derivatives=derivatives)
-            a, b = (
-                q[group[0], first_line : first_line + LINE_TERMS],
-                q[group[0], first_mixed : first_mixed + MIXED_TERMS],
-            )
-            more = np.einsum("k,kgn->gn", a, self._beside) if a.any() else 0.0
+            one = q[group[0]]
+            seen = self._instrument(tuple(one[:width]), derivatives=derivatives)
+            more = np.einsum("k,kgn->gn", one[at_line:at_mixed], self._beside)
             seen = _Seen(seen.value + more, seen.slopes)
-            stacks = self._stacks(q[group, width : first_line - 3], q[group, first_line - 3 : first_line])
+            stacks = self._stacks(q[group, width : at_line - 3], q[group, at_line - 3 : at_line])
             for k, (inside, stack) in enumerate(stacks):
                 if stack is None:
                     continue
                 at = group[inside]
                 if k == 1:
-                    stack, by_term = _beside_formula(stack, self._terms(q[at, first_mixed + MIXED_TERMS]), b)
+                    stack, by_term = _beside_formula(stack, self._terms(q[at, at_course]), one[at_mixed:at_course])
                     for j, by in enumerate(by_term if derivatives else ()):
-                        slots.setdefault((first_mixed + j, k), np.zeros((rows, n)))[at] = by @ seen.value
+                        slots.setdefault((at_mixed + j, k), np.zeros((rows, n)))[at] = by @ seen.value
                 columns[at, k] = stack.value @ seen.value
                 if not derivatives:
                     continue
                 beside = (stack.value @ self._beside_wide).reshape(at.size, LINE_TERMS, n)
                 for j in range(LINE_TERMS):
-                    slots.setdefault((first_line + j, k), np.zeros((rows, n)))[at] = beside[:, j]
-                for slot, values in self._slopes(k, stack, seen, q[at, first_line - 4]):
+                    slots.setdefault((at_line + j, k), np.zeros((rows, n)))[at] = beside[:, j]
+                for slot, values in self._slopes(k, stack, seen, q[at, at_line - 4]):
                     slots.setdefault((slot, k), np.zeros((rows, n)))[at] = values
         for j in range(len(self.held)):
-            first = first_mixed + MIXED_TERMS + 1 + len(HELD) * j
+            first = at_course + 1 + len(HELD) * j
             p = np.column_stack([q[:, first : first + len(HELD)], np.tile(self._axial, (rows, 1))])
             p = p[:1] if (p == p[0]).all() else p
             drawn = self.line.evaluate(x, p, derivatives=derivatives)

@@ -16,7 +16,7 @@ from ..events import quantities_of_events
 from ..phase_table import EMPTY_IN_ALL
 from .quantities import COUNTING, label_of
 from .sample_records import Analysed
-from .stack_series import Reading, StackSeries
+from .stack_series import STRANGE, Reading, StackSeries
 
 __all__ = ["stack_flags", "stack_records"]
 
@@ -54,7 +54,7 @@ def stack_records(context: RunContext, found: Analysed, read: StackSeries) -> tu
                 inputs=series.inputs(f"{region}@stacks", frame),
                 method="xrd_peaks.stack_frame",
                 quantities=_frame(read, int(f), labels),
-                quality=quality_of(fit, (*shared, *doubts, *frame.flags), int(f), r_factors=True),
+                quality=quality_of(fit, (*shared, *doubts, *read.alike(int(f)), *frame.flags), int(f), r_factors=True),
             )
         )
     timed = times_of(found.stack.levels) is not None
@@ -142,6 +142,13 @@ def _notes(read: StackSeries) -> tuple[str, ...]:
         for key, d in read.discrepancy.items()
     ]
     single = int((~np.isin(np.arange(read.present.shape[1]), read.rows)).sum())
+    beside = [h for h in read.fit.model.held if h.startswith(STRANGE)]
+    strange = [f"the line at {read.fit.values[f'{h}_center']:.2f} degrees belongs to no stack" for h in beside]
     missing = [] if single else ["no frames of one phase: instrument and disorder were told apart by their shape alone"]
     order = next(w.name for w in read.compared if w.chosen).removeprefix("stacks, ")
-    return (f"shares are of layers; the order of filled and empty interlayers has a {order}", *wrong, *missing)
+    return (
+        f"shares are of layers; the order of filled and empty interlayers has a {order}",
+        *wrong,
+        *strange,
+        *missing,
+    )

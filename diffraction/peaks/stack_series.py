@@ -20,14 +20,14 @@ from .components import Stacking
 from .fractions import fractions_of, slope_of_share
 from .frames import FrameData
 from .line_series import LineSeries
-from .model import LineModel
+from .model import HeldLine, LineModel
 from .selection import keep_persistent
 from .stack_fit import ROUGH, Range, StackFit, StackTask, values_of_start
 from .stack_model import StackModel
 from .stacking import block_length, share_of_empty
 from .tracks import trajectory
 
-__all__ = ["LINES", "Reading", "StackSeries", "Weighed", "keep_likely", "read_stacks"]
+__all__ = ["LINES", "STRANGE", "Reading", "StackSeries", "Weighed", "keep_likely", "read_stacks", "strange_lines"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -42,6 +42,9 @@ LIKELY = 1.0
 
 LINES = "lines of their own"
 """The alternative to stacks."""
+
+STRANGE = "beside_"
+"""What the name of a line begins with that belongs to nothing."""
 
 CLEARLY = 10.0
 """By how much an order of range three has to win by BIC: what is beside the formula does much of the same."""
@@ -138,13 +141,19 @@ class StackSeries:
         -------
         counting : ndarray, shape (F, F)
             Covariance between all frames from the counts, and from what they tell of shapes that all frames share.
-        model : ndarray, shape (F,)
-            What is beyond that. A shape is wrong alike in all frames.
+        model : ndarray, shape (F, F)
+            What is beyond that. Few crystallites make each frame's shape wrong in a way of its own; that makes shared
+            shapes less well known, too, and that, like another law of the order, is alike in all frames.
         """
-        slope = slope_of_share(self.plain.amounts()[0], self.present, chosen)
-        counting = self.plain.fit.covariance_of_sum(self.plain.areas, slope)
+        parts = []
+        for one in (self.plain, self.fit):
+            slope = slope_of_share(one.amounts()[0], self.present, chosen)
+            parts.append(one.fit.covariance_of_sum(one.areas, slope))
+        counting, fitted = parts
+        model = fitted - counting
         whole = np.einsum("k,fkl,l->f", chosen, self.covariance, chosen)
-        return counting, np.sqrt(np.maximum(whole - np.diag(counting), 0.0))
+        alike = np.sqrt(np.maximum(whole - np.diag(fitted), 0.0))
+        return counting, model + np.outer(alike, alike)
 
     @property
     def gain(self) -> float:
@@ -162,6 +171,15 @@ class StackSeries:
         if -self.gain > threshold("LINES_FIT_BETTER"):
             found.append(f"LINES_FIT_BETTER:{-self.gain:.0f}")
         return tuple(found)
+
+    def alike(self, frame: int) -> tuple[str, ...]:
+        """Return which stacks of a frame cannot be told apart well, as flags."""
+        covariance = self.fit.fit.covariance_within(self.fit.areas)[frame]
+        sigma = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+        correlation = covariance / sigma / sigma[:, None] * np.outer(self.present[:, frame], self.present[:, frame])
+        names, limit = self.stacking.names, threshold("STACKS_ALIKE")
+        pairs = [(a, b) for a in range(3) for b in range(a) if abs(correlation[a, b]) > limit]
+        return tuple(f"STACKS_ALIKE:{names[b]}~{names[a]} {correlation[a, b]:.2f}" for a, b in pairs)
 
     @property
     def empty(self) -> Reading:
@@ -195,13 +213,15 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
         Whose first line gives the course of the filled spacing, and whose lines tell where several phases are.
     """
     stacking, joint = series.options.components.stacking, series.joint
-    late = _beside(np.asarray(joint.present[1:].any(axis=0)))
+    strange = strange_lines(series)
+    late = _beside(np.asarray(joint.present[1:][~strange[1:]].any(axis=0)))
     if stacking is None or not late.any():
         return None
     fit, y = joint.fit, joint.fit.y
     variance = series.options.noise_factor * np.maximum(fit.expected, 0.5)
     data = FrameData(series.two_theta, y, variance, fit.root_weight > 0)
-    lines = LineModel(joint.model.line, joint.shape, series.hardware, joint.model.polynomial)
+    beside = (*series.hardware, *(_held(series, int(k)) for k in np.flatnonzero(strange)))
+    lines = LineModel(joint.model.line, joint.shape, beside, joint.model.polynomial)
     typical = series.options.components[stacking.alternating].two_theta_deg
     mean_spacing = float(d_from_two_theta([typical], _WAVELENGTH_OF_SETS)[0][0])
     start = values_of_start(lines, mean_spacing)
@@ -297,6 +317,30 @@ def _of_other_orders(fits: dict[Range, StackFit], compared: tuple[Weighed, ...],
     return total
 
 
+def strange_lines(series: LineSeries) -> BoolArray:
+    """Return which fitted lines belong to nothing: of no phase, and there before a second phase is, shape (K,).
+
+    Such a line has a place and a width of its own, and an area in every frame. One that comes with a further phase is
+    the shape of a mixed stack, which lines of their own describe by several.
+    """
+    joint = series.joint
+    unnamed = np.array([not phase for phase in series.labellings[0].phases])
+    unnamed[0] = False
+    alone = ~joint.present[1:][~unnamed[1:]].any(axis=0)
+    seen = joint.present[:, alone].sum(axis=1)
+    return np.asarray(unnamed & (seen >= 3) & (2 * seen >= alone.sum()))
+
+
+def _held(series: LineSeries, k: int) -> HeldLine:
+    """Return a fitted line as one that does not move."""
+    joint, name = series.joint, series.joint.names[k]
+    seen = joint.present[k]
+    center = float(np.median(joint.fit.value(f"{name}_center")[seen]))
+    return HeldLine(
+        STRANGE + name, center, joint.shape.width(name), float(np.median(joint.fit.value(f"{name}_area")[seen]))
+    )
+
+
 def _beside(several: BoolArray) -> BoolArray:
     """Return frames of several phases and those beside them, but no more than a third of those of one phase."""
     by = min(BESIDE, int((~several).sum()) // 3)
@@ -377,7 +421,7 @@ def _events(
         mean = (ghost * weight).sum(axis=1) / weight.sum(axis=1)
         more = np.maximum(ghost.var(axis=1, ddof=1) - 1.0 / weight.mean(axis=1), 0.0)
         share, sigma = share - mean[:, None], np.sqrt(sigma**2 + more[:, None])
-    common = np.stack([read.of_total(chosen)[1] for chosen in np.eye(3)[1:]])
+    common = np.stack([np.sqrt(np.maximum(np.diag(read.of_total(chosen)[1]), 0.0)) for chosen in np.eye(3)[1:]])
     names = read.stacking.names[1:]
     events = find_kinks(names, present[1:], share, sigma, series.time_s, series.voltage_V, common)
     return tuple(event for event, _, _ in events)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from layerscope.diffraction.peaks.components import lco_003
 from layerscope.diffraction.peaks.lines import DiffractionLine
 from layerscope.diffraction.peaks.stack_freedom import LINE_TERMS, MIXED_TERMS
 from layerscope.diffraction.peaks.stack_model import LINE, MIXED, StackModel
-from layerscope.diffraction.peaks.stack_series import keep_likely
+from layerscope.diffraction.peaks.stack_series import StackSeries, keep_likely, strange_lines
 from layerscope.diffraction.radiation import tube_radiation
 from numpy.typing import NDArray
 
@@ -79,3 +82,25 @@ def test_a_stack_that_is_likely_is_kept_beside_frames_that_hold_it_for_sure_and_
     significance = np.array([[0.2, 1.5, 0.1, 1.4, 1.8, 5.0, 6.0, 2.0, 0.5, 2.0]])
     every = np.ones(significance.shape, bool)
     assert keep_likely(every, significance, 2)[0].tolist() == [False] * 3 + [True] * 5 + [False] * 2
+
+
+def test_a_line_belongs_to_nothing_if_it_has_no_phase_and_is_there_before_a_second_phase_is() -> None:
+    frames = np.arange(20)
+    joint = SimpleNamespace(present=np.stack([frames >= 0, frames >= 9, frames > 1, frames > 10, frames > 5]))
+    names = SimpleNamespace(phases=("O3p", "IG", "", "", ""))
+    series = cast("Any", SimpleNamespace(joint=joint, labellings=(names,)))
+    # the third is seen in 7 of 9 frames of one phase, the fourth comes with the intergrowth, the last in 3 of 9
+    assert strange_lines(series).tolist() == [False, False, True, False, False]
+
+
+def test_stacks_whose_amounts_trade_places_are_said_to_be_alike() -> None:
+    covariance = np.diag([4.0, 1.0, 1.0])[None] + 0.0
+    covariance[0, 1, 2] = covariance[0, 2, 1] = -0.8
+    fit = SimpleNamespace(covariance_within=lambda _: covariance)
+    for there, said in ((True, ("STACKS_ALIKE:IG~H13 -0.80",)), (False, ())):
+        read = SimpleNamespace(
+            fit=SimpleNamespace(fit=fit, areas=()),
+            present=np.array([[True], [True], [there]]),
+            stacking=SimpleNamespace(names=("O3p", "IG", "H13")),
+        )
+        assert StackSeries.alike(cast("Any", read), 0) == said

@@ -192,7 +192,9 @@ def test_samples_are_compared_by_their_shares_of_layers(run: Run) -> None:
         assert q.budget.keys() == {"counting", "model"}
         assert abs(q.value - true) < 3 * q.sigma
         assert q.sigma < 0.3 * q.value
-    assert mean.budget["model"] == pytest.approx(np.mean([q.budget["model"] for q in rows]), rel=0.1)
+    # what a frame's few crystallites do to its shape is its own, what they do to shared shapes is not
+    each = float(np.mean([q.budget["model"] for q in rows]))
+    assert each / np.sqrt(len(rows)) < mean.budget["model"] < each
     assert "shares are of layers" in record.notes[1]
 
 
@@ -214,7 +216,8 @@ def test_frames_share_what_counts_tell_of_a_total(run: Run) -> None:
     slope = np.where(read.present, (chosen[:, None] - chosen @ amount / amount.sum(axis=0)) / amount.sum(axis=0), 0.0)
     np.testing.assert_allclose(counting, np.einsum("kf,kflg,lg->fg", slope, areas, slope), atol=1e-12)
     whole = np.einsum("k,fkl,l->f", chosen, read.covariance, chosen)
-    assert (np.diag(counting) + model**2 >= whole * (1 - 1e-9)).all()
+    np.testing.assert_allclose(np.diag(counting + model), np.maximum(whole, np.diag(counting)), rtol=1e-6, atol=1e-9)
+    assert np.linalg.eigvalsh(model).min() > -1e-3 * np.linalg.eigvalsh(model).max()
 
 
 def test_samples_that_do_not_hold_the_same_stacks_are_not_compared(run: Run) -> None:
