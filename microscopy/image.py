@@ -38,12 +38,16 @@ class Scale:
         Standard deviation of the two components of the traceless symmetric distortion.
     source : str
         Where the knowledge comes from, for people.
+    shear : tuple of 2 floats
+        What is known of that distortion: anisotropy along the image's axes and shear, so that a true vector z = gx +
+        i gy shows as z + (e1 + i e2) z*.
     """
 
     factor: float = 1.0
     sd: float = UNVERIFIED_SCALE
     shear_sd: float = UNVERIFIED_SHEAR
     source: str = "the file's pixel size, unverified"
+    shear: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

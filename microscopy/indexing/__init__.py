@@ -1,5 +1,17 @@
 """From the spots of a window to the phases that explain them, with probabilities."""
 
+from .index import UNKNOWN_SCALE, index_spots
+from .library import Library, library_of
 from .model import NO_LATTICE, OTHER_LATTICE, Candidate, Kind, Ranking
 
-__all__ = ["NO_LATTICE", "OTHER_LATTICE", "Candidate", "Kind", "Ranking"]
+__all__ = [
+    "NO_LATTICE",
+    "OTHER_LATTICE",
+    "UNKNOWN_SCALE",
+    "Candidate",
+    "Kind",
+    "Library",
+    "Ranking",
+    "index_spots",
+    "library_of",
+]

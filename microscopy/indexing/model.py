@@ -40,8 +40,6 @@ class Candidate:
         Whether it belongs to the smallest set of at least 95 %.
     scale, scale_sigma : float
         True length over length by the stated pixel size, and its standard deviation.
-    cell_strain : tuple of 3 floats
-        log(a, b, c) over those of the library's cell, within the phase's own range.
     rotation_deg : float
         From the x axis of the image to the first axis of the pattern (towards y, which runs down).
     mirror : bool
@@ -54,7 +52,13 @@ class Candidate:
     hkl : ndarray of int, shape (n, 3)
         Of every spot of the window; (0, 0, 0) where the spot is not a reflection of the zone.
     role : tuple of str
-        Of every spot: "reflection", "forbidden" (absent, of the next Laue zone, or doubly diffracted) or "clutter".
+        Of every spot: "reflection", "forbidden" (absent, of the next Laue zone, or doubly diffracted), "clutter",
+        "ring" or "streak".
+    pattern_scale : float
+        Scale of the pattern against the library's cell: of image and cell together.
+    distortion : tuple of (ndarray (3,), ndarray (3, 3), float), optional
+        Posterior mean and covariance of the image's own (ln scale, anisotropy, shear) in the frame of the pattern, and
+        the rotation of that frame in radians.
     """
 
     phase: str
@@ -65,13 +69,14 @@ class Candidate:
     in_set: bool = False
     scale: float = 1.0
     scale_sigma: float = float("nan")
-    cell_strain: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rotation_deg: float = float("nan")
     mirror: bool = False
     matrix: FloatArray | None = None
     lattice: FloatArray | None = None
     hkl: IntArray | None = None
     role: tuple[str, ...] = ()
+    pattern_scale: float = 1.0
+    distortion: tuple[FloatArray, FloatArray, float] | None = None
 
     @property
     def name(self) -> str:

@@ -1,0 +1,288 @@
+"""Marks of the point process: how strong a reflection, a forbidden point and clutter show up, or that they do not.
+
+The mark of a spot is the logarithm of its amplitude over the noise, ``½ ln(power)``. A reflection's is normal about its
+structure factor times the envelope of the microscope; below the threshold of detection it is missed. The gain and
+the envelope are unknown and are summed over a grid, and because the transfer function has zeros no miss costs more
+than the probability of meeting one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from ..spots.model import Spots
+
+__all__ = ["Marks", "log_sum", "marks_of", "reflection_marks", "unmatched_marks", "unmatched_of_net"]
+
+FloatArray = NDArray[np.float64]
+
+THIN, THICK = 0.7, 0.3
+"""Share of crystals whose amplitudes follow the structure factors, and of those where scattering again and again
+evens them out and lights up forbidden points."""
+EVENED = 0.4
+"""Power of the structure factor that a thick crystal's amplitudes follow."""
+SPREAD = (0.8, 1.1)
+"""Standard deviation of the log amplitude of a reflection about that, thin and thick."""
+SPREAD_UNKNOWN = 1.2
+"""The same where the structure factor is not known."""
+ZERO = 0.15
+"""Probability that a reflection falls in a zero of the transfer function."""
+ZERO_UNKNOWN = (0.15, 0.5)
+"""The same where the structure factors are not known: nets that are all occupied, and such that are half empty."""
+GAINS = np.linspace(-1.0, 7.0, 9)
+"""Log amplitude of the strongest reflection over the threshold."""
+CUTS = np.array([3.5, 5.0, 7.0, 30.0])
+"""Envelope of the microscope: it falls as exp(-(g / cut)⁴), 1/nm."""
+GHOST_SPREAD = 1.0
+GHOSTS = (((0.7, 0.0, 0.0), (0.15, 0.05, 0.05), (0.15, 0.2, 0.2)), ((0.5, 0.5, 0.05), (0.5, 0.2, 0.2)))
+"""Forbidden points: share of thin and of thick crystals, and what part of the forbidden points of the zone and of
+those of the next Laue zone shows."""
+GHOST_LEVELS = np.log([[0.05, 0.05], [0.25, 0.05]])
+"""Log amplitude of both over the strongest reflection, in thin and thick crystals."""
+CLUTTER_CRYSTAL = ((0.6, 0.0, 0.0), (0.25, 0.5, 0.0), (0.1, 3.0, 0.0), (0.05, 0.0, 1.5))
+CLUTTER_ALONE = ((0.88, 0.0, 0.0), (0.05, 0.5, 0.0), (0.02, 3.0, 0.0), (0.05, 0.0, 1.5))
+"""Share of windows, and their mean number of spots that are neither lattice nor noise, anywhere and on the axes of the
+transform (scanning), with and without a crystal."""
+AXIS = 0.75
+"""Half width, in bins of the transform, of the line on which scanning leaves spots."""
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """The spots of one window as the likelihood takes them.
+
+    Attributes
+    ----------
+    z : ndarray of complex, shape (n,)
+        Place, 1/nm.
+    sigma : ndarray of float64, shape (n,)
+        Standard deviation of each coordinate (mean of both).
+    mark : ndarray of float64, shape (n,)
+        Half the log of the power.
+    threshold : float
+        Mark from which on a spot is found.
+    area : float
+        Of the half plane that was searched, 1/nm².
+    low, high : float
+        Band, 1/nm.
+    noise : float
+        Expected number of false spots from noise.
+    axial : ndarray of bool, shape (n,)
+        Whether a spot lies on an axis of the transform.
+    axial_area : float
+        Of the strips along the axes, 1/nm².
+    """
+
+    z: NDArray[np.complex128]
+    sigma: FloatArray
+    mark: FloatArray
+    threshold: float
+    area: float
+    low: float
+    high: float
+    noise: float
+    axial: NDArray[np.bool_]
+    axial_area: float
+
+    @property
+    def size(self) -> int:
+        """Number of spots."""
+        return int(self.z.size)
+
+    def clutter(self, kinds: tuple[tuple[float, float, float], ...]) -> tuple[FloatArray, FloatArray]:
+        """Log share of each kind of window with the cost of what it leaves out, and log density of each spot.
+
+        Returns
+        -------
+        weight : ndarray, shape (k,)
+            ln(share) less the expected number of spots.
+        density : ndarray, shape (k, n)
+            ln of the intensity at each spot, per 1/nm² and unit of mark.
+        """
+        excess = np.maximum(np.exp(2 * self.mark) - np.exp(2 * self.threshold), 0.0)
+        noise = np.log(2.0) + 2 * self.mark - np.minimum(excess, 500.0)
+        broad = self.threshold - self.mark
+        share, mean, scanned = np.array(kinds).T
+        with np.errstate(divide="ignore"):
+            anywhere = np.logaddexp(np.log(self.noise) + noise, np.log(mean)[:, None] + broad) - np.log(self.area)
+            on_axis = np.where(self.axial, np.log(scanned)[:, None] + broad - np.log(self.axial_area), -np.inf)
+        return np.log(share) - mean - scanned - self.noise, np.logaddexp(anywhere, on_axis)
+
+    def only(self, keep: NDArray[np.bool_]) -> Marks:
+        """Return some of the spots alone."""
+        return replace(self, z=self.z[keep], sigma=self.sigma[keep], mark=self.mark[keep], axial=self.axial[keep])
+
+
+def marks_of(spots: Spots, systematic: float) -> Marks:
+    """Take spots as marks; those on a streak are left out.
+
+    Parameters
+    ----------
+    spots : Spots
+        Of one window.
+    systematic : float
+        Relative error of a place that is not counting, such as bending of the lattice.
+    """
+    use = ~spots.on_streak
+    g = spots.g[use]
+    low, high = spots.band
+    variance = np.trace(spots.covariance[use], axis1=1, axis2=2) / 2 + (systematic * np.hypot(g[:, 0], g[:, 1])) ** 2
+    area = np.pi / 2 * (high**2 - low**2)
+    mark = 0.5 * np.log(np.maximum(spots.power[use], 1e-12))
+    ny, nx = spots.window_nm
+    if np.isfinite(ny) and np.isfinite(nx):
+        threshold = 0.5 * np.log(np.log(max(area * ny * nx, 2.0) / spots.false_alarm))
+        threshold = min(threshold, float(mark.min(initial=np.inf)))
+        axial = (np.abs(g[:, 0]) < AXIS / nx) | (np.abs(g[:, 1]) < AXIS / ny)
+        strips = 2 * AXIS * (high - low) * (1 / nx + 1 / ny)
+    else:  # a list of vectors: nothing is known of how strong they are
+        threshold = float(mark.min(initial=1.0)) - 1.0
+        axial, strips = np.zeros(len(g), dtype=bool), 1.0
+    return Marks(
+        z=g[:, 0] + 1j * g[:, 1],
+        sigma=np.sqrt(variance),
+        mark=mark,
+        threshold=float(threshold),
+        area=float(area),
+        low=low,
+        high=high,
+        noise=spots.false_alarm,
+        axial=axial,
+        axial_area=float(strips),
+    )
+
+
+def log_sum(values: FloatArray, axis: int | tuple[int, ...]) -> FloatArray:
+    """Ln Σ exp along some axes (plain: the arrays here are small and many)."""
+    top = values.max(axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.exp(values - top).sum(axis=axis)) + np.squeeze(top, axis=axis))
+
+
+def _missed_table(spread: float, zero: float) -> FloatArray:
+    return np.asarray(np.logaddexp(np.log(zero), np.log1p(-zero) + log_ndtr(-_ABOVE / spread)))
+
+
+_ABOVE = np.arange(-14.0, 8.0, 0.02)
+_KINDS = {
+    True: tuple(zip((1.0, EVENED), SPREAD, (ZERO, ZERO), strict=True)),
+    False: tuple((1.0, SPREAD_UNKNOWN, zero) for zero in ZERO_UNKNOWN),
+}
+_TABLES = {kind[1:]: _missed_table(*kind[1:]) for kinds in _KINDS.values() for kind in kinds}
+
+
+def reflection_marks(
+    marks: Marks,
+    log_amplitude: FloatArray,
+    radius: FloatArray,
+    assigned: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+) -> FloatArray:
+    """Log probability of the marks of the matched and of the absence of the missed reflections.
+
+    Parameters
+    ----------
+    marks : Marks
+        The spots.
+    log_amplitude : ndarray, shape (k, n)
+        Of the structure factors over the largest.
+    radius : ndarray, shape (k, n)
+        |g| of each reflection in each match.
+    assigned : ndarray of int, shape (k, n)
+        Spot of each reflection, -1 for none.
+    seen : ndarray of bool, shape (k, n)
+        Whether the reflection lies in the band.
+    known : ndarray of bool, shape (k,)
+        Whether the structure factors are known.
+
+    Returns
+    -------
+    ndarray, shape (k, 2, gains, cuts)
+        For thin and thick crystals; where the structure factors are unknown, for full and half empty nets.
+    """
+    total = np.zeros((len(radius), 2, GAINS.size, CUTS.size))
+    for sure, kinds in _KINDS.items():
+        rows = np.flatnonzero(known == sure)
+        if rows.size:
+            for j, (power, *kind) in enumerate(kinds):
+                args = (marks, power * log_amplitude[rows], radius[rows], assigned[rows], seen[rows])
+                total[rows, j] = _of_kind(*args, *kind)
+    return np.asarray(total - np.log(GAINS.size * CUTS.size))
+
+
+def _of_kind(
+    marks: Marks,
+    log_amplitude: FloatArray,
+    radius: FloatArray,
+    assigned: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    spread: float,
+    zero: float,
+) -> FloatArray:
+    """Log probability by gain and cut for one spread of the amplitudes and one share of zeros."""
+    total = np.zeros((len(radius), GAINS.size, CUTS.size))
+    matched = assigned >= 0
+    k, n = np.nonzero(matched | seen)
+    hit = matched[k, n]
+    above = (log_amplitude[k, n][:, None] - (radius[k, n][:, None] / CUTS) ** 4)[:, None, :] + GAINS[:, None]
+    column = ((above - _ABOVE[0]) * 50.0).clip(0, _ABOVE.size - 1).astype(np.int64)
+    each = _TABLES[spread, zero][column]
+    mark = marks.mark[assigned[k[hit], n[hit]]] - marks.threshold
+    away = (mark[:, None, None] - above[hit]) / spread
+    each[hit] = np.log1p(-zero) - 0.5 * away**2 - np.log(spread * np.sqrt(2 * np.pi))
+    np.add.at(total, k, each)
+    return total
+
+
+def unmatched_marks(
+    marks: Marks, free: NDArray[np.bool_], distance: FloatArray, ghosts: NDArray[np.int64]
+) -> FloatArray:
+    """Log probability of the spots that no reflection explains: clutter, or forbidden points of the zone.
+
+    Parameters
+    ----------
+    marks : Marks
+        The spots.
+    free : ndarray of bool, shape (k, m)
+        Spots that no reflection explains, in each match.
+    distance : ndarray, shape (2, k, m)
+        From each spot to the nearest forbidden point of the zone, and of the next Laue zone, in units of its sigma.
+    ghosts : ndarray of int, shape (2, k)
+        Number of either in the band.
+
+    Returns
+    -------
+    ndarray, shape (k, 2, gains)
+        For thin and thick crystals.
+    """
+    weight, density = marks.clutter(CLUTTER_CRYSTAL)
+    place = -0.5 * distance**2 - np.log(2 * np.pi * marks.sigma**2)
+    out = []
+    for share, kinds, levels in zip((THIN, THICK), GHOSTS, GHOST_LEVELS, strict=True):
+        level = marks.threshold + GAINS + levels[:, None]
+        away = (marks.mark[:, None, None] - level) / GHOST_SPREAD
+        mark = -0.5 * away**2 - np.log(GHOST_SPREAD * np.sqrt(2 * np.pi))
+        shown = np.exp(log_ndtr((level - marks.threshold) / GHOST_SPREAD))
+        parts = []
+        for part, *rates in kinds:
+            with np.errstate(divide="ignore"):
+                hit = np.log(rates)[:, None, None, None] + place[..., None] + mark.transpose(1, 0, 2)[:, None]
+            spot = log_sum(hit, 0)
+            each = np.logaddexp(density[None, :, :, None], spot[:, None])
+            cost = sum(ghosts[j][:, None] * np.log1p(-rates[j] * shown[j]) for j in (0, 1))
+            total = np.where(free[:, None, :, None], each, 0.0).sum(axis=2) + weight[None, :, None] + cost[:, None, :]
+            parts.append(np.log(part) + log_sum(total, 1))
+        out.append(np.log(share) + log_sum(np.array(parts), 0))
+    return np.stack(out, axis=1)
+
+
+def unmatched_of_net(marks: Marks, free: NDArray[np.bool_]) -> FloatArray:
+    """Log probability of the spots that no point of a net explains; shape (k,)."""
+    weight, density = marks.clutter(CLUTTER_CRYSTAL)
+    return log_sum(np.where(free[:, None, :], density, 0.0).sum(axis=2) + weight, 1)

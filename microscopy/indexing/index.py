@@ -1,0 +1,279 @@
+"""Rank the phases of a library, and what is none of them, by their probability given the spots of one window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..image import Scale
+from ..spots.model import Spots
+from .detection import Marks, log_sum, marks_of
+from .library import Library
+from .matching import Matches, evidence, match, place, posterior
+from .model import NO_LATTICE, OTHER_LATTICE, Candidate, Ranking
+from .nulls import no_lattice, other_lattice, reduced, ring_of_spots
+from .remarks import remarked
+from .templates import Prior, image_prior
+
+__all__ = ["UNKNOWN_SCALE", "index_spots"]
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+SYSTEMATIC = 0.0015
+"""Relative error of a place that is not counting: bending, distortion of higher order."""
+SHARES = {"no lattice": 0.15, "other lattice": 0.12, "rings": 0.02, "second": 0.05}
+"""Prior probabilities; what is left is shared by the phases. "second": of a second grain beside a first one."""
+UNKNOWN_SCALE = Scale(0.02, 1.33, source="no pixel size: flat in the logarithm over 0.002 to 0.2 nm")
+"""For vectors in 1/pixel: only ratios and angles count."""
+SEARCH_SD = 0.03
+LEAST = 1e-4
+_TELLING = 60.0  # log evidence below the best phase from which on nothing can lift a zone axis any more
+_SECOND_FOR = 5  # leading explanations that a second grain is tried for
+_SECOND_SPOTS = 3  # spots that the first must leave
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Explanations before their probabilities: log of evidence times prior, and what they say."""
+
+    weight: float
+    candidate: Candidate
+    row: int = -1
+    free: NDArray[np.bool_] | None = None
+
+
+def index_spots(spots: Spots, library: Library, scale: Scale | None) -> Ranking:
+    """Rank explanations of the spots of one window.
+
+    Parameters
+    ----------
+    spots : Spots
+        Of the window, or a list of vectors; those on streaks are no evidence.
+    library : Library
+        See `library_of`.
+    scale : Scale or None
+        Prior of scale and distortion of the image. None: the size of a pixel is unknown and the vectors are in
+        1/pixel; then ratios and angles alone decide.
+
+    Returns
+    -------
+    Ranking
+        With flags such as that the prior on the scale decided, and what would tell the members of the set apart.
+    """
+    known = scale or UNKNOWN_SCALE
+    marks = _undistorted(marks_of(spots, SYSTEMATIC), known)
+    matches = match(library.bank, marks, _search(known)) if marks.size else None
+    found = _explanations(marks, matches, library, known, scale_free=scale is None)
+    ranking = _ranked(found, known)
+    leading = _other_priors(found, matches, library, known) if scale is not None and matches is not None else {}
+    ranking = remarked(ranking, marks.size, leading)
+    return _over_all_spots(ranking, ~spots.on_streak)
+
+
+def _undistorted(marks: Marks, scale: Scale) -> Marks:
+    """Take a known distortion of the image back."""
+    e1, e2 = scale.shear
+    return replace(marks, z=marks.z - (e1 + 1j * e2) * marks.z.conj()) if e1 or e2 else marks
+
+
+def _search(scale: Scale) -> Prior:
+    """Prior for the search: somewhat wider than a narrow prior, so that what it excludes can be told."""
+    return image_prior(replace(scale, sd=max(scale.sd, min(SEARCH_SD, 3 * scale.sd))))
+
+
+def _explanations(
+    marks: Marks, matches: Matches | None, library: Library, scale: Scale, *, scale_free: bool
+) -> list[Found]:
+    """All explanations with the log of their evidence times their prior."""
+    image = image_prior(scale)
+    base = no_lattice(marks)
+    empty = np.zeros((marks.size, 3), dtype=np.int64)
+    clutter = ("clutter",) * marks.size
+    found = [
+        Found(
+            base + np.log(SHARES["no lattice"]), Candidate(NO_LATTICE, "no lattice", 0.0, 0.0, hkl=empty, role=clutter)
+        )
+    ]
+    if matches is None:
+        return found
+    share = np.log(1 - SHARES["no lattice"] - SHARES["other lattice"] - SHARES["rings"])
+    single = _phases(marks, matches, library, image, share, base)
+    found += single
+    net = other_lattice(marks, scale.shear_sd, scale_free=scale_free)
+    if net is not None:
+        found.append(
+            Found(
+                net.log_evidence + np.log(SHARES["other lattice"]),
+                Candidate(
+                    OTHER_LATTICE,
+                    "other lattice",
+                    0.0,
+                    net.log_evidence - base,
+                    lattice=net.basis,
+                    hkl=empty,
+                    role=net.role,
+                ),
+            )
+        )
+    if not scale_free and marks.size >= 4:
+        for name, rings in zip(library.phases, library.rings, strict=True):
+            value = ring_of_spots(marks, rings.g, np.sqrt(rings.intensity), scale.factor, scale.sd)
+            weight = value + np.log(SHARES["rings"] / len(library.phases))
+            found.append(
+                Found(weight, Candidate(name, "rings", 0.0, value - base, hkl=empty, role=("ring",) * marks.size))
+            )
+    return found + _second_grains(marks, library, image, scale, single, base)
+
+
+def _phases(marks: Marks, matches: Matches, library: Library, image: Prior, share: float, base: float) -> list[Found]:
+    """Every zone axis of every phase that explains the spots at all."""
+    bank = library.bank
+    each = evidence(matches, bank, image) + bank.log_prior[matches.row]
+    source = bank.source[matches.row]
+    zones = np.unique(source)
+    totals = np.array([float(log_sum(each[source == t], 0)) for t in zones])
+    found = []
+    for t, total in zip(zones, totals, strict=True):
+        if total < totals.max() - _TELLING:
+            continue
+        mine = np.flatnonzero(source == t)
+        best = int(mine[each[mine].argmax()])
+        candidate = _candidate(matches, best, library, marks, image, total - bank.templates[t].log_prior - base)
+        free = np.array([role != "reflection" for role in candidate.role])
+        found.append(Found(total + share, candidate, int(matches.row[best]), free))
+    return found
+
+
+def _candidate(
+    matches: Matches, k: int, library: Library, marks: Marks, image: Prior, log_evidence: float
+) -> Candidate:
+    """Return what one match says."""
+    bank = library.bank
+    pattern, mean, covariance = posterior(matches, k, bank, image)
+    row = matches.row[k]
+    template = bank.templates[bank.source[row]]
+    hkl = np.zeros((marks.size, 3), dtype=np.int64)
+    hit = np.flatnonzero(matches.assigned[k] >= 0)
+    spot = matches.assigned[k][hit]
+    hkl[spot] = template.pattern.hkl[bank.index[row, hit]]
+    role = np.where(matches.ghostly[k], "forbidden", "clutter").astype(object)
+    role[spot] = "reflection"
+    mirror = bool(bank.mirror[row])
+    axes = np.array([1.0, 1j])
+    moved = place(pattern[None], (axes.conj() if mirror else axes)[None])[0]
+    shown = place(pattern[None], bank.z[row][None, bank.index[row] >= 0])[0]
+    return Candidate(
+        template.pattern.phase,
+        "phase",
+        0.0,
+        log_evidence,
+        zone=template.pattern.zone,
+        scale=float(np.exp(mean[0])),
+        scale_sigma=float(np.exp(mean[0]) * np.sqrt(max(covariance[0, 0], 0.0))),
+        rotation_deg=float(np.degrees(np.mod(pattern[0], np.pi))),
+        mirror=mirror,
+        matrix=np.array([moved.real, moved.imag]),
+        lattice=_lattice(shown),
+        hkl=hkl,
+        role=tuple(role),
+        pattern_scale=float(np.exp(pattern[1])),
+        distortion=(mean, covariance, float(pattern[0])),
+    )
+
+
+def _lattice(shown: ComplexArray) -> FloatArray:
+    """Reduced basis of the lattice that reflections span: the shortest one, and the shortest beside it."""
+    order = np.argsort(np.abs(shown))
+    first = shown[order[0]]
+    beside = np.abs((first.conj() * shown[order]).imag) > 0.05 * np.abs(first) * np.abs(shown[order])
+    second = shown[order][beside][0] if beside.any() else 1j * first
+    a, b = reduced(np.array([first]), np.array([second]))
+    return np.array([[a[0].real, a[0].imag], [b[0].real, b[0].imag]])
+
+
+def _second_grains(
+    marks: Marks, library: Library, image: Prior, scale: Scale, single: list[Found], base: float
+) -> list[Found]:
+    """Two grains on top of each other: what the leading explanations leave, explained by a second grain."""
+    order = sorted(single, key=lambda found: -found.weight)[:_SECOND_FOR]
+    out: list[Found] = []
+    for first in order:
+        left = sum(role == "clutter" for role in first.candidate.role)
+        if first.free is None or left < _SECOND_SPOTS or (~first.free).sum() < 2 or first.candidate.distortion is None:
+            continue
+        own, rest = marks.only(~first.free), marks.only(first.free)
+        bank = library.bank.rows(np.array([first.row]))
+        alone = match(bank, own, _search(scale))
+        if not alone.row.size:
+            continue
+        value = float(log_sum(evidence(alone, bank, image), 0)) + bank.log_prior[0]
+        mean, covariance, _ = first.candidate.distortion
+        shared = Prior(
+            1.0, np.array([mean[0], 0.0, 0.0]), np.diag([covariance[0, 0] + 1e-6, scale.shear_sd**2, scale.shear_sd**2])
+        )
+        matches = match(library.bank, rest, shared, neutral=own.z)
+        if not matches.row.size:
+            continue
+        each = evidence(matches, library.bank, shared) + library.bank.log_prior[matches.row]
+        k = int(each.argmax())
+        other = _candidate(matches, k, library, rest, shared, 0.0)
+        if sum(role == "reflection" for role in other.role) < 2:
+            continue
+        weight = value + float(each[k]) + np.log(SHARES["second"])
+        out.append(Found(weight, _union(first.candidate, other, first.free, weight - base)))
+    return out
+
+
+def _union(first: Candidate, other: Candidate, free: NDArray[np.bool_], log_evidence: float) -> Candidate:
+    """Two grains as one explanation; matrix and lattice are those of the first."""
+    twin = first.phase == other.phase and first.zone == other.zone
+    hkl, role = np.array(first.hkl), np.array(first.role, dtype=object)
+    hkl[free], role[free] = other.hkl, np.array(other.role, dtype=object)
+    return replace(
+        first,
+        phase=" + ".join(sorted((first.phase, other.phase))),
+        kind="twin" if twin else "overlap",
+        zone=first.zone if twin else None,
+        log_evidence=log_evidence,
+        hkl=hkl,
+        role=tuple(role),
+    )
+
+
+def _ranked(found: list[Found], scale: Scale) -> Ranking:
+    norm = float(log_sum(np.array([one.weight for one in found]), 0))
+    weighed = [replace(one.candidate, probability=float(np.exp(one.weight - norm))) for one in found]
+    ranking = Ranking.ranked(weighed, scale)
+    return replace(ranking, candidates=tuple(c for c in ranking.candidates if c.probability >= LEAST or c.in_set))
+
+
+def _other_priors(found: list[Found], matches: Matches, library: Library, scale: Scale) -> dict[float, str]:
+    """First answer (of no grain but one) under priors of the scale a third and three times as wide."""
+    bank = library.bank
+    names = np.array([template.pattern.phase for template in bank.templates])[bank.source[matches.row]]
+    nothing = {one.candidate.phase: one.weight for one in found if one.candidate.is_none}
+    share = np.log(1 - SHARES["no lattice"] - SHARES["other lattice"] - SHARES["rings"])
+    leading = {}
+    for sd in (scale.sd / 3, scale.sd, min(3 * scale.sd, SEARCH_SD * 3)):
+        each = evidence(matches, bank, image_prior(replace(scale, sd=sd))) + bank.log_prior[matches.row]
+        totals = {str(name): float(log_sum(each[names == name], 0)) + share for name in np.unique(names)} | nothing
+        leading[sd] = max(totals, key=lambda name: totals[name])
+    return leading
+
+
+def _over_all_spots(ranking: Ranking, use: NDArray[np.bool_]) -> Ranking:
+    """Give indices and roles for every spot of the window, those on streaks included."""
+
+    def spread(candidate: Candidate) -> Candidate:
+        if candidate.hkl is None:
+            return candidate
+        hkl = np.zeros((use.size, 3), dtype=np.int64)
+        hkl[use] = candidate.hkl
+        role = np.full(use.size, "streak", dtype=object)
+        role[use] = np.array(candidate.role, dtype=object) if candidate.role else "clutter"
+        return replace(candidate, hkl=hkl, role=tuple(role))
+
+    return replace(ranking, candidates=tuple(spread(candidate) for candidate in ranking.candidates))

@@ -1,0 +1,72 @@
+"""The library of an indexing: phases with their zone axes, laid side by side once for all windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.crystals import Phase, RingPattern, rings, zone_patterns
+from layerscope.errors import RecipeError
+
+from .templates import Bank, Template, bank_of, cell_priors
+
+__all__ = ["Library", "library_of"]
+
+NEAR = 5.5
+"""1/nm: a zone is looked for as often as it has reflections up to here."""
+MOST_ZONES = 16
+REACH = 10.5
+"""1/nm: templates reach beyond any band by the prior of the scale, or spots at its edge look foreign."""
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Phases with the patterns of their zones and rings.
+
+    Attributes
+    ----------
+    phases : tuple of str
+    bank : Bank
+        All zones of all phases; the prior of a zone is its share among those of its phase.
+    rings : tuple of RingPattern
+        Of each phase.
+    """
+
+    phases: tuple[str, ...]
+    bank: Bank
+    rings: tuple[RingPattern, ...]
+
+
+def library_of(phases: Sequence[Phase], *, most_zones: int = MOST_ZONES) -> Library:
+    """Prepare a library.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+        Each equally probable before the image is seen.
+    most_zones : int
+        Zone axes of each phase, the richest.
+
+    Raises
+    ------
+    RecipeError
+        No phase, or two of one name.
+    """
+    names = tuple(phase.name for phase in phases)
+    if not names:
+        raise RecipeError("indexing needs at least one phase", hint="name phases of the library in the recipe")
+    if len(set(names)) < len(names):
+        raise RecipeError("two phases have one name", hint=f"phases: {', '.join(names)}")
+    templates: list[Template] = []
+    for phase in phases:
+        patterns = zone_patterns(phase, most=most_zones, g_max=REACH)
+        near = np.array([np.count_nonzero(np.hypot(*pattern.g.T) < NEAR) + 0.5 for pattern in patterns])
+        share: NDArray[np.float64] = near / near.sum()
+        templates += [
+            Template(pattern, float(np.log(part / len(names))), bool(phase.sites), cell_priors(pattern))
+            for pattern, part in zip(patterns, share, strict=True)
+        ]
+    return Library(names, bank_of(tuple(templates)), tuple(rings(phase, REACH) for phase in phases))

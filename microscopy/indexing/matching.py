@@ -1,0 +1,305 @@
+"""Where templates fit the spots, and how well: every discrete match with rotation, scale and distortion integrated out.
+
+A match is a pairing of reflections with spots. Around each the places are linear in (θ, s, e1, e2), so that the
+integral over a Gaussian prior of scale and distortion is in closed form (Laplace), whatever that prior is: the match
+keeps the information matrix of the places alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .detection import Marks, log_sum, reflection_marks, unmatched_marks
+from .templates import Bank, Prior
+
+__all__ = ["Matches", "evidence", "match", "posterior"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ComplexArray = NDArray[np.complex128]
+
+REFERENCES = 5
+"""Spots, the strongest, of which at least one belongs to the lattice that is looked for."""
+KEPT = 8
+"""Matches of one template that are followed up."""
+_BATCH = 4000
+_LOG_HALF_TURN = np.log(np.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Matches of all templates.
+
+    Attributes
+    ----------
+    row : ndarray of int, shape (k,)
+        Of the bank.
+    at : ndarray of float64, shape (k, 4)
+        (θ, s, e1, e2) about which each is linear.
+    assigned : ndarray of int, shape (k, n)
+        Spot of each reflection, -1 where it is missed.
+    ghostly : ndarray of bool, shape (k, m)
+        Spots at a forbidden point.
+    information : ndarray of float64, shape (k, 4, 4)
+        Of the places alone.
+    pull : ndarray of float64, shape (k, 4)
+        Information times the step to the best fit of the places alone.
+    constant : ndarray of float64, shape (k,)
+        Log probability of marks, misses, clutter and places at `at`.
+    """
+
+    row: IntArray
+    at: FloatArray
+    assigned: IntArray
+    ghostly: NDArray[np.bool_]
+    information: FloatArray
+    pull: FloatArray
+    constant: FloatArray
+
+
+def total_prior(bank: Bank, image: Prior) -> tuple[FloatArray, FloatArray]:
+    """Mean (t, c, 3) and covariance (t, c, 3, 3) of a pattern's (s, e1, e2): the image's with the cell's."""
+    return image.mean + bank.cell_mean, image.covariance + bank.cell_covariance
+
+
+def _overall(bank: Bank, image: Prior) -> tuple[FloatArray, FloatArray]:
+    """Mean (t, 3) and covariance (t, 3, 3) of the whole mixture."""
+    mean, covariance = total_prior(bank, image)
+    weight = bank.cell_weight / bank.cell_weight.sum(axis=1, keepdims=True)
+    centre = np.einsum("tc,tci->ti", weight, mean)
+    off = mean - centre[:, None]
+    return centre, np.einsum("tc,tcij->tij", weight, covariance + off[..., :, None] * off[..., None, :])
+
+
+def place(at: FloatArray, z: ComplexArray) -> ComplexArray:
+    """Reflections z (k, n) under (θ, s, e1, e2) (k, 4)."""
+    return np.exp(at[:, 1] + 1j * at[:, 0])[:, None] * (z + (at[:, 2] + 1j * at[:, 3])[:, None] * z.conj())
+
+
+def nearest(predicted: ComplexArray, marks: Marks, tolerance: FloatArray) -> IntArray:
+    """Spot of each prediction, where both are each other's nearest and within the tolerance; -1 elsewhere.
+
+    A spot stands for its Friedel mate too. Shapes: predicted (k, n), tolerance (m,) or (k, m), result (k, n).
+    """
+    along = np.abs(predicted.real[..., None] * marks.z.real + predicted.imag[..., None] * marks.z.imag)
+    squared = (np.abs(predicted) ** 2)[..., None] + np.abs(marks.z) ** 2 - 2 * along
+    spot = squared.argmin(axis=2)
+    reflection = squared.argmin(axis=1)
+    mutual = np.take_along_axis(reflection, spot, axis=1) == np.arange(predicted.shape[1])
+    distance = np.take_along_axis(squared, spot[..., None], axis=2)[..., 0]
+    limit = np.take_along_axis(np.broadcast_to(tolerance, (predicted.shape[0], marks.size)), spot, axis=1)
+    return np.where(mutual & (distance < limit**2), spot, -1)
+
+
+def _starts(
+    bank: Bank, marks: Marks, mean: FloatArray, sd: FloatArray, shear: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Row and (θ, s) of the promising ways to lay one reflection of a template on one strong spot."""
+    order = np.argsort(-marks.mark)[:REFERENCES]
+    with np.errstate(divide="ignore"):
+        length = np.where(bank.index >= 0, np.log(np.abs(bank.z)), np.inf)
+    ratio = np.log(np.abs(marks.z[order]))[:, None, None] - length
+    use = (np.abs(ratio - mean[:, None]) < 3 * sd[:, None]) & (bank.log_amplitude > np.log(0.08))
+    spot, row, reflection = np.nonzero(use)
+    s = ratio[spot, row, reflection]
+    turn = np.mod(np.angle(marks.z[order][spot] * bank.z[row, reflection].conj()), np.pi)
+    parts = [
+        _score(bank, marks, shear, row[i : i + _BATCH], turn[i : i + _BATCH], s[i : i + _BATCH])
+        for i in range(0, row.size, _BATCH)
+    ]
+    score = np.concatenate([np.zeros(0), *parts])
+    ranked = np.lexsort((-score, row))
+    key = np.stack([row, np.round(turn / 0.03), np.round(s / 0.01)], axis=1)[ranked].astype(np.int64)
+    _, first = np.unique(key, axis=0, return_index=True)
+    ranked = ranked[np.sort(first)]
+    _, begin, count = np.unique(row[ranked], return_index=True, return_counts=True)
+    place_in_row = np.arange(ranked.size) - np.repeat(begin, count)
+    best = ranked[place_in_row < KEPT]
+    return row[best], np.stack([turn[best], s[best]], axis=1)
+
+
+def _score(bank: Bank, marks: Marks, shear: FloatArray, row: IntArray, turn: FloatArray, s: FloatArray) -> FloatArray:
+    """How promising each start is by the leading reflections of its template alone."""
+    lead = bank.lead[row]
+    there = np.take_along_axis(bank.index[row], lead, axis=1) >= 0
+    predicted = np.exp(s + 1j * turn)[:, None] * np.take_along_axis(bank.z[row], lead, axis=1)
+    reach = 2.5 * marks.sigma + (4.5 * shear[row] + 0.005)[:, None] * np.abs(marks.z)
+    assigned = np.where(there, nearest(predicted, marks, reach), -1)
+    matched = assigned >= 0
+    gain = np.where(matched, marks.mark[np.maximum(assigned, 0)] - marks.threshold + 2.0, 0.0).sum(axis=1)
+    strong = np.exp(2 * np.take_along_axis(bank.log_amplitude[row], lead, axis=1))
+    radius = np.abs(predicted)
+    missed = np.where(~matched & there & (radius > marks.low) & (radius < marks.high), strong, 0.0).sum(axis=1)
+    return np.asarray(gain - 4.0 * missed / strong.sum(axis=1))
+
+
+def linear(
+    at: FloatArray, z: ComplexArray, marks: Marks, assigned: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Information, pull and log probability of the places about `at`, for the pairs that are assigned."""
+    factor = np.exp(at[:, 1] + 1j * at[:, 0])[:, None]
+    mirrored = factor * z.conj()
+    there = factor * z + (at[:, 2] + 1j * at[:, 3])[:, None] * mirrored
+    matched = assigned >= 0
+    spot = np.maximum(assigned, 0)
+    seen = marks.z[spot]
+    residual = np.where((there * seen.conj()).real >= 0, seen, -seen) - there
+    sigma = marks.sigma[spot]
+    weight = np.where(matched, sigma**-2.0, 0.0)
+    slope = np.stack([1j * there, there, mirrored, 1j * mirrored], axis=1)
+    scaled = slope * np.sqrt(weight)[:, None]
+    flat = np.concatenate([scaled.real, scaled.imag], axis=2)
+    off = np.sqrt(weight) * residual
+    information = flat @ flat.transpose(0, 2, 1)
+    pull = (flat @ np.concatenate([off.real, off.imag], axis=1)[..., None])[..., 0]
+    constant = np.where(matched, -0.5 * weight * np.abs(residual) ** 2 - np.log(2 * np.pi * sigma**2), 0.0)
+    return information, pull, constant.sum(axis=1)
+
+
+def match(bank: Bank, marks: Marks, image: Prior, *, neutral: ComplexArray | None = None) -> Matches:
+    """Find every way in which a template explains the spots.
+
+    Parameters
+    ----------
+    bank : Bank
+        The templates.
+    marks : Marks
+        The spots, at least one.
+    image : Prior
+        Of scale and distortion of the image; it bounds the search (three standard deviations) and steadies the fit.
+    neutral : ndarray of complex, optional
+        Places already explained by another grain: a reflection that falls on one is neither seen nor missed.
+    """
+    mean, covariance = _overall(bank, image)
+    sd = np.maximum(np.sqrt(covariance[:, 0, 0]), 0.005)
+    shear = np.sqrt(np.maximum(covariance[:, 1, 1], covariance[:, 2, 2]))
+    row, start = _starts(bank, marks, mean[:, 0], sd, shear)
+    precision = np.zeros((len(sd), 4, 4))
+    precision[:, 1:, 1:] = np.linalg.inv(covariance)
+    centre = np.column_stack([np.zeros(len(mean)), mean])
+    at = np.column_stack([start, mean[row, 1:]])
+    z, there = bank.z[row], bank.index[row] >= 0
+    for factor, floor in ((4.5, 0.005), (2.0, 0.0), (0.0, 0.002)):
+        slack = (factor * shear[row] + floor)[:, None] * np.abs(marks.z)
+        assigned = np.where(there, nearest(place(at, z), marks, 4 * marks.sigma + slack), -1)
+        information, pull, _ = linear(at, z, marks, assigned)
+        toward = pull + ((centre[row] - at)[:, None, :] @ precision[row])[:, 0]
+        at = at + np.linalg.solve(information + precision[row] + 1e-9 * np.eye(4), toward[..., None])[..., 0]
+    some = (assigned >= 0).any(axis=1)
+    row, at, assigned = row[some], at[some], assigned[some]
+    row, at, assigned = _distinct(row, at, assigned)
+    information, pull, constant = linear(at, bank.z[row], marks, assigned)
+    marked, ghostly = _marks_of_matches(bank, marks, row, at, assigned, neutral)
+    return Matches(row, at, assigned, ghostly, information, pull, constant + marked)
+
+
+def _distinct(row: IntArray, at: FloatArray, assigned: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
+    """Leave out matches that became the same on their way."""
+    key = np.column_stack([row, assigned, np.round(np.mod(at[:, 0], np.pi) / 0.02).astype(np.int64)])
+    _, first = np.unique(key, axis=0, return_index=True)
+    return row[first], at[first], assigned[first]
+
+
+def _marks_of_matches(
+    bank: Bank, marks: Marks, row: IntArray, at: FloatArray, assigned: IntArray, neutral: ComplexArray | None
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Log probability of marks, misses and clutter of each match; and the spots at forbidden points."""
+    there = place(at, bank.z[row])
+    radius = np.abs(there)
+    inside = (bank.index[row] >= 0) & (radius > marks.low) & (radius < marks.high)
+    if neutral is not None and neutral.size:
+        off = np.minimum(np.abs(there[..., None] - neutral), np.abs(there[..., None] + neutral)).min(axis=-1)
+        inside &= off > 0.02 * radius
+    grid = reflection_marks(marks, bank.log_amplitude[row], np.abs(bank.z[row]), assigned, inside, bank.known[row])
+    free = np.ones((len(at), marks.size), dtype=bool)
+    k, n = np.nonzero(assigned >= 0)
+    free[k, assigned[k, n]] = False
+    closest, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
+    distance = np.minimum(np.array(closest) / marks.sigma, 1e3)
+    rest = unmatched_marks(marks, free, distance, np.array(shown))
+    # structure factors that are unknown leave no forbidden points: full and half empty nets are equally probable
+    return log_sum(grid + rest[..., None], (1, 2, 3)), free & (distance.min(axis=0) < 4.0)
+
+
+def _closest(at: FloatArray, ghosts: ComplexArray, marks: Marks) -> tuple[FloatArray, IntArray]:
+    """Distance from each spot to the nearest of some points of the pattern that lie in the band, and their number."""
+    there = place(at, ghosts)
+    length = np.abs(there)
+    shown = (length > marks.low) & (length < marks.high)
+    if not there.shape[1]:
+        return np.full((len(at), marks.size), 1e3), shown.sum(axis=1)
+    along = np.abs(there.real[..., None] * marks.z.real + there.imag[..., None] * marks.z.imag)
+    squared = (length**2)[..., None] + np.abs(marks.z) ** 2 - 2 * along
+    return np.sqrt(np.maximum(np.where(shown[..., None], squared, 1e6).min(axis=1), 0.0)), shown.sum(axis=1)
+
+
+def evidence(matches: Matches, bank: Bank, image: Prior) -> FloatArray:
+    """Log evidence of each match with (θ, s, e1, e2) integrated over their prior; shape (k,).
+
+    The rotation is flat over the half turn.
+    """
+    mean, covariance = total_prior(bank, image)
+    mean, covariance = mean[matches.row], covariance[matches.row]
+    weight = bank.cell_weight[matches.row]
+    with np.errstate(divide="ignore"):
+        parts = np.stack(
+            [np.log(weight[:, c]) + _integral(matches, mean[:, c], covariance[:, c]) for c in range(weight.shape[1])]
+        )
+    return np.asarray(matches.constant + log_sum(np.array(parts), 0) - _LOG_HALF_TURN)
+
+
+def _step(
+    matches: Matches, mean: FloatArray, covariance: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Total information, its solution, what pulls there, and the cost of standing off the prior's mean."""
+    precision = np.zeros((len(mean), 4, 4))
+    precision[:, 1:, 1:] = np.linalg.inv(covariance)
+    off = np.zeros((len(mean), 4))
+    off[:, 1:] = mean - matches.at[:, 1:]
+    held = (precision @ off[..., None])[..., 0]
+    total = matches.information + precision
+    toward = matches.pull + held
+    step = np.asarray(np.linalg.solve(total, toward[..., None])[..., 0], dtype=np.float64)
+    return total, step, toward, np.asarray((held * off).sum(axis=1))
+
+
+def _integral(matches: Matches, mean: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Log of the integral of the places' likelihood (over its value at `at`) times one Gaussian of the prior each."""
+    total, step, toward, cost = _step(matches, mean, covariance)
+    value = 0.5 * (toward * step).sum(axis=1) - 0.5 * cost
+    size = np.linalg.slogdet(total)[1] + np.linalg.slogdet(covariance)[1]
+    return np.asarray(value - 0.5 * size + 0.5 * np.log(2 * np.pi))
+
+
+def posterior(matches: Matches, k: int, bank: Bank, image: Prior) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Where scale and distortion stand in one match: the pattern's (θ, s, e1, e2), and those of the image alone.
+
+    Returns
+    -------
+    pattern : ndarray, shape (4,)
+        Posterior mean.
+    mean, covariance : ndarrays, shapes (3,) and (3, 3)
+        Of the image's own (s, e1, e2), in the frame of the pattern, with the cell's share taken out.
+    """
+    row = matches.row[k]
+    means, covariances = total_prior(bank, image)
+    parts = np.flatnonzero(bank.cell_weight[row] > 0)
+    one = Matches(
+        *(np.repeat(getattr(matches, name)[k : k + 1], parts.size, axis=0) for name in Matches.__dataclass_fields__)
+    )
+    prior_mean, prior_covariance = means[row, parts], covariances[row, parts]
+    log_weight = np.log(bank.cell_weight[row, parts]) + _integral(one, prior_mean, prior_covariance)
+    weight = np.exp(log_weight - log_sum(log_weight, 0))
+    total, step, _, _ = _step(one, prior_mean, prior_covariance)
+    here = one.at + step
+    spread = np.linalg.inv(total)[:, 1:, 1:]
+    gain = image.covariance @ np.linalg.inv(prior_covariance)
+    own = image.mean + (gain @ (here[:, 1:] - prior_mean)[..., None])[..., 0]
+    width = image.covariance - gain @ (prior_covariance - spread) @ gain.transpose(0, 2, 1)
+    mean = weight @ own
+    off = own - mean
+    covariance = np.einsum("k,kij->ij", weight, width + off[:, :, None] * off[:, None, :])
+    return weight @ here, mean, covariance
