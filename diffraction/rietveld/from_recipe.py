@@ -142,7 +142,8 @@ def resolved_phase(recipe: RietveldRecipe, table: PhaseTable) -> PowderPhase:
         more["size_nm"] = table.size_nm
     if table.microstrain_ppm is not None:
         more["microstrain_ppm"] = table.microstrain_ppm
-    return PowderPhase.of(replace(phase, sites=tuple(sites), texture_axis=axis), **more)
+    powder = PowderPhase.of(replace(phase, sites=tuple(sites), texture_axis=axis), **more)
+    return powder.usable(le_bail=recipe.le_bail)
 
 
 def _with_guest(phase: Phase, guest: GuestTable) -> Phase:

@@ -130,6 +130,10 @@ class PowderPattern:
         return PowderPattern(self.two_theta[keep], self.counts[keep], self.sigma[keep], self.name)
 
 
+_STAND_IN = (Site("none", "C", 0.0, 0.0, 0.0),)
+"""For engines that want an atom; Le Bail does not use its intensities."""
+
+
 @dataclass(frozen=True)
 class PowderPhase(Phase):
     """A phase and what a powder makes of its lines.
@@ -153,6 +157,24 @@ class PowderPhase(Phase):
     def of(cls, phase: Phase, **values: Any) -> PowderPhase:
         """Take over a phase, of a powder or plain, with other values where given (``size_nm=200.0``)."""
         return phase if isinstance(phase, cls) and not values else cls(**vars(phase) | values)
+
+    def usable(self, *, le_bail: bool) -> PowderPhase:
+        """Return the phase as a refinement can use it: one without atoms gets a stand-in, for Le Bail alone.
+
+        Raises
+        ------
+        RecipeError
+            If it has no atoms, and intensities are asked of them.
+        """
+        if self.sites:
+            return self
+        if not le_bail:
+            raise RecipeError(
+                f"phase {self.name} has a cell and a space group, but no atoms: its intensities are not known",
+                source=f"phases.{self.name}",
+                hint="le_bail = true refines its cell; else take a .cif or .toml file with the atoms",
+            )
+        return replace(self, sites=_STAND_IN)
 
 
 class Diffractometer(RecipeModel):
@@ -246,10 +268,6 @@ class Background(RecipeModel):
     )
 
 
-_STAND_IN = (Site("none", "C", 0.0, 0.0, 0.0),)
-"""For engines that want an atom; Le Bail does not use its intensities."""
-
-
 @dataclass(frozen=True)
 class Problem:
     """All that a refinement needs: phases, instrument, background, range and mode.
@@ -275,17 +293,9 @@ class Problem:
             raise RecipeError(f"phase names are not unique: {names}")
         for phase in self.phases:
             phase.check_mixing()
-        object.__setattr__(self, "phases", tuple(self._powder(phase) for phase in self.phases))
-
-    def _powder(self, phase: Phase) -> PowderPhase:
-        if phase.sites:
-            return PowderPhase.of(phase)
-        if not self.le_bail:
-            raise RecipeError(
-                f"phase {phase.name} has a cell and a space group, but no atoms: its intensities are not known",
-                hint="le_bail = true refines its cell; else take a .cif or .toml file with the atoms",
-            )
-        return PowderPhase.of(phase, sites=_STAND_IN)
+        object.__setattr__(
+            self, "phases", tuple(p.usable(le_bail=self.le_bail) for p in map(PowderPhase.of, self.phases))
+        )
 
     def phase(self, name: str) -> PowderPhase:
         """Return the phase called ``name``."""

@@ -11,6 +11,7 @@ pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layers
 
 from layerscope.diffraction.exports import FORMATS
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.model import Instrument, Problem
 from pipeline_refined import ONE, WIDE, columns, counts, pull, run_of, write_recipe
 
 from layerscope.crystals import load_phase
@@ -88,6 +89,20 @@ def test_a_recipe_that_asks_le_bail_for_more_than_cells_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=re.escape(words)):
         make_plan(write_recipe(tmp_path, body, phases=phases, series=SERIES))
+
+
+def test_a_structure_of_the_library_without_atoms_goes_with_le_bail_alone(tmp_path: Path) -> None:
+    (tmp_path / "p.xy").write_text(columns(WIDE, counts((O3,), (1.0,), 3, grid=WIDE)))
+    phases = 'phases = [{ name = "borate", library = "LiB6O9F" }]'
+    path = write_recipe(tmp_path, "le_bail = true", phases=phases, series=SERIES)
+    assert not check_plan(make_plan(path))
+    with pytest.raises(RecipeError, match="no atoms: its intensities are not known"):
+        Problem((load_phase("LiB6O9F"),), Instrument())
+    path = write_recipe(tmp_path, "", phases=phases, series=SERIES)
+    ((_, problem),) = check_plan(make_plan(path))
+    assert "no atoms" in problem.message
+    assert problem.source == "phases.borate"
+    assert "le_bail = true" in (problem.hint or "")
 
 
 @pytest.mark.parametrize(
