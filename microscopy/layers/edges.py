@@ -1,0 +1,539 @@
+"""Edges between layers at a surface, their roughness, and how thick the layers are.
+
+An edge stands where the lock-in amplitude of reflections that only one of two neighbours has comes to half; the edge of
+vacuum where the speckle does. What one fit says of its own error means nothing: the error is the spread over windows,
+ranges of depth, thresholds for reflections, the reflections themselves and the two sides of an edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from layerscope.errors import DataError
+
+from ..image import Image
+from .model import AMORPHOUS, VACUUM, FloatArray, Kernel, Lattice
+from .profiles import Frame, Profile, Readers, lattice_profile, matter_profile, own_reflections, refined
+from .stack import coarse_layers, find_normal
+from .steps import Step, fit_step, steady, steady_mean
+
+__all__ = ["Edge", "Layer", "Layers", "measure_edges"]
+
+ACROSS_NM = (0.3, 0.45, 0.6)
+REACH_NM = (0.8, 1.2, 1.8)
+#: Power of a reflection over its background from which it takes part.
+THRESHOLDS = (3.0, 10.0, 30.0)
+#: An edge of a crystal is not defined better than this: it ends with a plane of atoms.
+PLANE_NM = 0.025
+#: An edge of speckle likewise: an atom's image is this wide.
+ATOM_NM = 0.03
+#: Waves up to this |g| in 1/nm are taken where there are enough: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
+SHARP = 6.0
+SHORT_NM = 2.0
+#: Length along which an edge wanders, for the error of the normal.
+CORRELATED_NM = 3.0
+THINNEST_NM = 0.35
+#: A film above this is no doubt.
+THICK_NM = 1.2
+NORMAL95 = 1.96
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """The edge between two layers.
+
+    Attributes
+    ----------
+    outer, inner : str
+        The layers, from outside in.
+    position_nm, sigma_nm : float
+        Mean depth along the normal from the middle of the image, and its standard deviation.
+    parts : dict of float
+        What the standard deviation is made of: window, range and threshold ("method"), "reflections", "noise",
+        "sides" and "planes", nm.
+    width_nm : float
+        Standard deviation of the edge within a window, without the window's own.
+    reflections : int
+        How many took part; 0 for an edge of speckle.
+    along, positions : ndarray of float64
+        Places along the surface, and the depth there; NaN where it was not found.
+    roughness_nm, roughness_sigma_nm : float
+        Standard deviation of the depth along the surface, without its noise, on lengths above 2 nm.
+    """
+
+    outer: str
+    inner: str
+    position_nm: float
+    sigma_nm: float
+    parts: dict[str, float]
+    width_nm: float
+    reflections: int
+    along: FloatArray
+    positions: FloatArray
+    roughness_nm: float
+    roughness_sigma_nm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer between two edges, or the limit of one that is not there.
+
+    Attributes
+    ----------
+    name : str
+        Its phase.
+    present : bool
+        Whether it is seen.
+    thickness_nm, sigma_nm : float
+        NaN for an absent one.
+    limit_nm : float
+        95 % upper limit: thicker it is not.
+    values : ndarray of float64
+        Thickness at places along the surface.
+    spread_nm : float
+        Their standard deviation without noise.
+    """
+
+    name: str
+    present: bool
+    thickness_nm: float
+    sigma_nm: float
+    limit_nm: float
+    values: FloatArray
+    spread_nm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Layers at a surface.
+
+    Attributes
+    ----------
+    normal_deg, normal_sigma_deg : float
+        Direction of the normal from x towards y, into the material; the error is 0 where it was given.
+    middle_nm : tuple of 2 floats
+        Where depth is 0: the middle of the image (x, y).
+    edges : tuple of Edge
+        From outside in.
+    layers : tuple of Layer
+        Those between the outermost and the bulk, seen or not, in the order given.
+    flags : tuple of str
+        What stands in the way.
+    """
+
+    normal_deg: float
+    normal_sigma_deg: float
+    middle_nm: tuple[float, float]
+    edges: tuple[Edge, ...]
+    layers: tuple[Layer, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What all measurements of one image share."""
+
+    readers: Readers
+    lattices: dict[str, Lattice]
+    names: list[str]
+    intervals: dict[str, tuple[float, float]]
+    normal_deg: float
+    along_nm: float
+    band: tuple[float, float]
+
+    def frame(self, spacing: float) -> Frame:
+        return Frame.over(self.readers.image, self.normal_deg, spacing)
+
+    def kernel(self, across: float, along: float | None = None) -> Kernel:
+        return Kernel(across, along or self.along_nm, self.normal_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """An edge as one lattice, or speckle, sees it."""
+
+    position: float
+    parts: dict[str, float]
+    width: float
+    reflections: int
+    step: Step
+
+    @property
+    def sigma(self) -> float:
+        return float(np.sqrt(sum(v**2 for v in self.parts.values())))
+
+
+def measure_edges(
+    image: Image,
+    layers: Sequence[Lattice | str],
+    *,
+    normal_deg: float | None = None,
+    along_nm: float = 5.0,
+    band: tuple[float, float] = (1.6, 9.0),
+) -> Layers:
+    """Measure the edges of layers at a surface.
+
+    Parameters
+    ----------
+    image : Image
+        With the size of its pixels; one surface, nearly straight.
+    layers : sequence of Lattice or str
+        What may stand there from outside in: "vacuum", "amorphous", lattices at their orientation in this image. A
+        layer that is not there gets a limit.
+    normal_deg : float, optional
+        Direction of the normal in degrees from x towards y, into the material; found unless given.
+    along_nm : float
+        Full width of the window along the surface; above 5 nm it separates 012 from 006 of a layered oxide.
+    band : tuple of 2 floats
+        Range of |g| in 1/nm.
+
+    Returns
+    -------
+    Layers
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two layers, the image shows no edge between them, or is smaller than the windows.
+    """
+    names = [k if isinstance(k, str) else k.name for k in layers]
+    known = {k.name: k for k in layers if isinstance(k, Lattice)}
+    if len(names) < 2 or len(set(names)) < len(names) or not set(names) <= {VACUUM, AMORPHOUS, *known}:
+        raise DataError(f"layers are two or more of vacuum, amorphous and lattices, not {', '.join(names)}")
+    py, px = image.pixel()
+    band = (band[0], min(band[1], 0.46 / max(py, px)))
+    flags: list[str] = []
+    given = normal_deg is not None
+    normal, sigma = (normal_deg or 0.0), 0.0
+    if not given:
+        normal = find_normal(image, names, list(known.values()), (band[0], min(band[1], SHARP)))
+    scene = _look(image, names, known, normal, along_nm, band)
+    if not given:
+        for _ in range(2):
+            tilt, sigma = _tilt(scene)
+            if not np.isfinite(tilt):
+                flags.append("NORMAL_UNCERTAIN")
+                break
+            scene = _look(image, names, known, scene.normal_deg - tilt, along_nm, band)
+    scene, absent = _without_film(scene, flags)
+    pairs = list(pairwise(scene.names))
+    if not pairs:
+        raise DataError("the image shows no edge: one layer fills it", source=image.source)
+    edges = [_edge(scene, a, b, flags) for a, b in pairs]
+    found = [e for e in edges if e is not None]
+    if len(found) < len(edges):
+        flags.append("EDGE_NOT_MEASURED")
+    results = [_layer(scene, n, found, absent) for n in names[1:-1]]
+    middle = (0.5 * image.shape[1] * px, 0.5 * image.shape[0] * py)
+    return Layers(scene.normal_deg, sigma, middle, tuple(found), tuple(results), tuple(dict.fromkeys(flags)))
+
+
+def _look(
+    image: Image,
+    names: list[str],
+    known: dict[str, Lattice],
+    normal_deg: float,
+    along_nm: float,
+    band: tuple[float, float],
+) -> _Scene:
+    """Find roughly where each layer reaches, turn lattices to what stands there, and place edges by one window."""
+    width = Frame.over(image, normal_deg, 1.0).width_nm
+    along_nm = min(along_nm, max(1.5, 0.75 * width))
+    low = (band[0], min(band[1], SHARP))
+    intervals, _ = coarse_layers(image, names, list(known.values()), normal_deg, min(along_nm, 0.45 * width), low)
+    seen = [n for n in names if intervals[n][1] - intervals[n][0] > THINNEST_NM]
+    for a, b in pairwise(seen):
+        edge = 0.5 * (intervals[a][1] + intervals[b][0])
+        intervals[a], intervals[b] = (intervals[a][0], edge), (edge, intervals[b][1])
+    lattices = {n: refined(image, k, _within(intervals[n]), normal_deg) if n in seen else k for n, k in known.items()}
+    scene = _Scene(Readers(image, list(lattices.values())), lattices, seen, intervals, normal_deg, along_nm, band)
+    for _ in range(2):
+        for a, b in pairwise(seen):
+            step, _ = _single(scene, a, b, scene.kernel(0.45), scene.frame(0.5 * along_nm))
+            at = steady_mean(step.position)
+            if np.isfinite(at) and intervals[a][0] < at < intervals[b][1]:
+                intervals[a], intervals[b] = (intervals[a][0], at), (at, intervals[b][1])
+    return scene
+
+
+def _within(interval: tuple[float, float]) -> tuple[float, float]:
+    """Leave the rim of a layer out."""
+    rim = min(0.5, 0.25 * (interval[1] - interval[0]))
+    return interval[0] + rim, interval[1] - rim
+
+
+def _profile(scene: _Scene, name: str, kernel: Kernel, frame: Frame) -> Profile | None:
+    """Reflections of a lattice that stand out where it stands; None where none does."""
+    others = [scene.lattices[n] for n in scene.names if n != name and n in scene.lattices]
+    g = own_reflections(scene.lattices[name], others, kernel, SHARP)
+    if len(g) < 2:
+        g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
+    if not len(g):
+        return None
+    profile = lattice_profile(scene.readers.waves(kernel), frame, g, [*others, scene.lattices[name]])
+    keep = profile.mean(_within(scene.intervals[name])) > THRESHOLDS[0] * profile.noise
+    return replace(profile, power=profile.power[keep], noise=profile.noise[keep]) if keep.any() else None
+
+
+def _combined(profile: Profile, inside: tuple[float, float], chosen: NDArray[np.intp]) -> tuple[FloatArray, float]:
+    """Amplitude of several reflections over that in the layer, and the variance of it where it is a half."""
+    plateau = profile.mean(inside)
+    ratio = profile.noise[chosen] / plateau[chosen]
+    weight = 1.0 / (ratio + 0.05)
+    weight /= weight.sum()
+    power = np.tensordot(weight / plateau[chosen], profile.power[chosen], axes=1)
+    return np.sqrt(np.maximum(power, 0.0)), float(np.sum(weight**2 * (0.5 * ratio + ratio**2)))
+
+
+def _fit(scene: _Scene, name: str, amplitude: FloatArray, profile: Profile, reach: float, outer: bool) -> Step:
+    """Fit the outer or inner edge of a layer to a profile of its own lattice."""
+    start, end = scene.intervals[name]
+    first, last = scene.names[0] == name, scene.names[-1] == name
+    other = None if (last if outer else first) else (end if outer else start)
+    guess = start if outer else end
+    return fit_step(profile.depth, amplitude, guess, reach, profile.sigma_nm, falling=not outer, other=other)
+
+
+def _single(scene: _Scene, a: str, b: str, kernel: Kernel, frame: Frame) -> tuple[Step, Step | None]:
+    """Place the edge of two layers with one window: at each station, and once more by half of what shows it."""
+    for name, outer in ((b, True), (a, False)):
+        if name in scene.lattices:
+            profile = _profile(scene, name, kernel, frame)
+            if profile is not None:
+                inside = _within(scene.intervals[name])
+                every = np.arange(len(profile.noise))
+                step = _fit(scene, name, _combined(profile, inside, every)[0], profile, REACH_NM[1], outer)
+                halves = [
+                    _fit(scene, name, _combined(profile, inside, every[k::2])[0], profile, REACH_NM[1], outer)
+                    for k in (0, 1)
+                    if len(every) > 1
+                ]
+                return step, _difference(halves)
+    bands = [scene.band, (scene.band[0], 3.0), (3.0, scene.band[1])]
+    steps = [_matter(scene, b, kernel, frame, REACH_NM[1], band) for band in bands]
+    return steps[0], _difference(steps[1:])
+
+
+def _difference(halves: list[Step]) -> Step | None:
+    """Half the difference of two halves: noise of their mean."""
+    if len(halves) < 2:
+        return None
+    return replace(halves[0], position=0.5 * (halves[0].position - halves[1].position))
+
+
+def _matter(scene: _Scene, name: str, kernel: Kernel, frame: Frame, reach: float, band: tuple[float, float]) -> Step:
+    """Place the edge of vacuum by the speckle beyond it."""
+    profile = matter_profile(scene.readers.speckle(kernel, band), frame)
+    start, end = scene.intervals[name]
+    last = scene.names[-1] == name
+    return fit_step(profile.depth, profile.power[0], start, reach, profile.sigma_nm, extra=None if last else end)
+
+
+def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
+    """Measure an edge by the lattice on one side of it, over windows, ranges and thresholds."""
+    frame = scene.frame(0.5 * scene.along_nm)
+    inside = _within(scene.intervals[name])
+    members, middle, single = [], None, []
+    for across in ACROSS_NM:
+        profile = _profile(scene, name, scene.kernel(across), frame)
+        if profile is None:
+            continue
+        contrast = profile.mean(inside) / profile.noise
+        for reach in REACH_NM:
+            for threshold in THRESHOLDS:
+                chosen = np.flatnonzero(contrast > threshold)
+                if not chosen.size:
+                    continue
+                amplitude, variance = _combined(profile, inside, chosen)
+                step = _fit(scene, name, amplitude, profile, reach, outer)
+                members.append(steady_mean(step.position))
+                if across == ACROSS_NM[1] and reach == REACH_NM[1] and threshold == THRESHOLDS[0]:
+                    middle = (step, variance, chosen.size)
+        if across == ACROSS_NM[1]:
+            for k in range(len(contrast)):
+                amplitude, _ = _combined(profile, inside, np.array([k]))
+                single.append(steady_mean(_fit(scene, name, amplitude, profile, REACH_NM[1], outer).position))
+    values = np.array(members)[np.isfinite(members)]
+    if middle is None or values.size < 3:
+        return None
+    step, variance, count = middle
+    each = np.array(single)[np.isfinite(single)]
+    stations = max(1.0, np.isfinite(step.position).sum() / 1.5)
+    parts = {
+        "method": float(values.std()),
+        "reflections": float(each.std(ddof=1) / np.sqrt(each.size)) if each.size > 1 else 0.1,
+        "noise": float(np.sqrt(2.0 * np.pi * variance / stations) * step.width),
+    }
+    width = float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
+    return _Side(float(np.median(values)), parts, width, count, step)
+
+
+def _matter_side(scene: _Scene, name: str) -> _Side | None:
+    """Measure the edge of vacuum by speckle, over windows, ranges and bands."""
+    frame = scene.frame(0.5 * scene.along_nm)
+    steps = {
+        (across, reach, low): _matter(scene, name, scene.kernel(across), frame, reach, (low, scene.band[1]))
+        for across in ACROSS_NM
+        for reach in REACH_NM
+        for low in (scene.band[0], 3.0)
+    }
+    values = np.array([steady_mean(s.position) for s in steps.values()])
+    values = values[np.isfinite(values)]
+    step = steps[ACROSS_NM[1], REACH_NM[1], scene.band[0]]
+    good = step.position[np.isfinite(step.position)]
+    if values.size < 3 or not good.size:
+        return None
+    noise = float(good.std(ddof=1) / np.sqrt(good.size / 1.5)) if good.size > 2 else 0.1
+    width = float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
+    return _Side(float(np.median(values)), {"method": float(values.std()), "noise": noise}, width, 0, step)
+
+
+def _sides(scene: _Scene, a: str, b: str) -> list[_Side]:
+    """All that sees the edge of two layers."""
+    found = [_side(scene, n, outer) for n, outer in ((b, True), (a, False)) if n in scene.lattices]
+    if VACUUM in (a, b) and AMORPHOUS in (a, b):
+        found.append(_matter_side(scene, b))
+    return [s for s in found if s is not None]
+
+
+def _edge(scene: _Scene, a: str, b: str, flags: list[str]) -> Edge | None:
+    """Measure the edge of two layers."""
+    sides = _sides(scene, a, b)
+    if not sides:
+        return None
+    weight = np.array([1.0 / max(s.sigma, 1e-3) ** 2 for s in sides])
+    weight /= weight.sum()
+    position = float(weight @ [s.position for s in sides])
+    parts = {
+        k: float(np.linalg.norm([w * s.parts.get(k, 0.0) for w, s in zip(weight, sides, strict=True)]))
+        for k in ("method", "reflections", "noise")
+    }
+    if len(sides) > 1:
+        apart = abs(sides[0].position - sides[1].position)
+        parts["sides"] = 0.5 * apart
+        if apart > 3.0 * np.linalg.norm([s.sigma for s in sides]) and apart > 0.2:
+            flags.append("SIDES_DISAGREE")
+    parts["planes"] = ATOM_NM if sides[0].reflections == 0 else PLANE_NM
+    frame = scene.frame(1.0)
+    step, noise = _single(scene, a, b, scene.kernel(ACROSS_NM[1], min(SHORT_NM, scene.along_nm)), frame)
+    rough, rough_sigma = _roughness(frame.along, step.position, noise)
+    return Edge(
+        a,
+        b,
+        position,
+        float(np.sqrt(sum(v**2 for v in parts.values()))),
+        parts,
+        sides[0].width,
+        max(s.reflections for s in sides),
+        frame.along,
+        step.position,
+        rough,
+        rough_sigma,
+    )
+
+
+def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> tuple[float, float]:
+    """Give the standard deviation about a straight line, without noise, and its own."""
+    good = steady(positions)
+    count = int(good.sum())
+    if count < 4 or noise is None:
+        return float("nan"), float("nan")
+    rest = positions[good] - np.polyval(np.polyfit(along[good], positions[good], 1), along[good])
+    # Noise of a station far off is a failed fit of a half: the median bears it.
+    own = 1.48 * float(np.nanmedian(np.abs(noise.position)))
+    total = float(rest @ rest) / (count - 2)
+    variance = max(total - own**2, 0.0)
+    error = total * np.sqrt(2.0 / (count - 2))
+    return float(np.sqrt(variance)), float(error / (2.0 * np.sqrt(max(variance, error, 1e-8))))
+
+
+def _tilt(scene: _Scene) -> tuple[float, float]:
+    """Degrees by which edges lean against the frame, and the error of that."""
+    frame = scene.frame(1.0)
+    slopes, weights = [], []
+    for a, b in pairwise(scene.names):
+        step, _ = _single(scene, a, b, scene.kernel(ACROSS_NM[1], SHORT_NM), frame)
+        good = steady(step.position)
+        if good.sum() < 4:
+            continue
+        v, u = frame.along[good], step.position[good]
+        (slope, _), covariance = np.polyfit(v, u, 1, cov=True)
+        slopes.append(slope)
+        weights.append(1.0 / (covariance[0, 0] + 0.01**2))
+    if not slopes:
+        return float("nan"), float("nan")
+    weight = np.array(weights)
+    slope = float(weight @ slopes / weight.sum())
+    # Roughness is alike on edges that lie on each other, and along one for some nanometres: neither averages it out.
+    scatter = float(weight @ (np.array(slopes) - slope) ** 2 / weight.sum())
+    error = np.sqrt(scatter + CORRELATED_NM / weight.max())
+    return float(np.degrees(np.arctan(slope))), float(np.degrees(error))
+
+
+def _without_film(scene: _Scene, flags: list[str]) -> tuple[_Scene, dict[str, float]]:
+    """Take an amorphous film out that is no thicker than the edges of vacuum and of what is below it are sure of."""
+    absent: dict[str, float] = {}
+    names = scene.names
+    if names[:1] != [VACUUM] or len(names) < 2:
+        return scene, absent
+    below = next((n for n in names if n in scene.lattices), None)
+    film = scene.intervals[names[1]] if names[1] == AMORPHOUS else None
+    if below is None or (film is None and names[1] != below) or (film is not None and film[1] - film[0] > THICK_NM):
+        return scene, absent
+    crystal, speckle = _side(scene, below, True), _matter_side(scene, names[1])
+    if crystal is None or speckle is None:
+        return scene, absent
+    thick = crystal.position - speckle.position
+    sigma = float(np.hypot(np.hypot(crystal.sigma, speckle.sigma), np.hypot(PLANE_NM, ATOM_NM)))
+    if film is not None and thick > max(2.0 * sigma, THINNEST_NM):
+        return scene, absent
+    absent[AMORPHOUS] = max(thick, 0.0) + 1.645 * sigma
+    intervals = dict(scene.intervals)
+    intervals[below] = (crystal.position, intervals[below][1])
+    intervals[VACUUM] = (intervals[VACUUM][0], crystal.position)
+    return replace(scene, names=[n for n in names if n != AMORPHOUS], intervals=intervals), absent
+
+
+def _layer(scene: _Scene, name: str, edges: list[Edge], absent: dict[str, float]) -> Layer:
+    """Thickness of one layer, or its limit."""
+    outer = next((e for e in edges if e.inner == name), None)
+    inner = next((e for e in edges if e.outer == name), None)
+    nothing = np.zeros(0)
+    if outer is None or inner is None:
+        limit = absent.get(name, float("inf") if name in scene.names else _limit(scene, name))
+        return Layer(name, name in scene.names, float("nan"), float("nan"), limit, nothing, float("nan"))
+    thick = inner.position_nm - outer.position_nm
+    sigma = float(np.hypot(inner.sigma_nm, outer.sigma_nm))
+    values = inner.positions - outer.positions
+    spread = float(np.hypot(inner.roughness_nm, outer.roughness_nm))
+    good = values[np.isfinite(values)]
+    if good.size > 3 and np.isfinite(spread):
+        noise = good.var(ddof=1) - (np.nanvar(inner.positions) + np.nanvar(outer.positions))
+        spread = float(np.sqrt(max(spread**2 + noise, 0.0)))
+    return Layer(name, True, thick, sigma, thick + 1.645 * sigma, values, spread)
+
+
+def _limit(scene: _Scene, name: str) -> float:
+    """Thickness from which a lattice that is not seen would have been, were it as strong as the strongest seen."""
+    if name not in scene.lattices:
+        return float("inf")
+    kernel, frame = scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * scene.along_nm)
+    strongest = 0.0
+    for seen in (n for n in scene.names if n in scene.lattices):
+        profile = _profile(scene, seen, kernel, frame)
+        if profile is not None:
+            strongest = max(strongest, float(profile.mean(_within(scene.intervals[seen])).max()))
+    others = [scene.lattices[n] for n in scene.names if n in scene.lattices]
+    g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
+    if not len(g) or strongest <= 0:
+        return float("inf")
+    profile = lattice_profile(scene.readers.waves(kernel), frame, g[:3], [*others, scene.lattices[name]])
+    shown = float(np.nan_to_num(profile.along_surface()).max()) + 3.0 * float(profile.noise.max())
+    part = min(0.98, np.sqrt(shown / strongest))
+    return float(max(2.0 * kernel.sigma[0] * ndtri(0.5 * (1.0 + part)), THINNEST_NM))
