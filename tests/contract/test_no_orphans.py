@@ -16,9 +16,9 @@ FOLDERS = {
     "microscopy": "layerscope.microscopy",
 }
 #: Packages whose exports are for users: scripts, benchmarks and techniques from outside.
-INTERFACE = ("layerscope", "layerscope.figures", "layerscope.fitting", "layerscope.records")
+INTERFACE = ("layerscope", "layerscope.crystals", "layerscope.figures", "layerscope.fitting", "layerscope.records")
 #: Packages whose pipeline is not written yet; goes with its first commit.
-UNDER_CONSTRUCTION = ("layerscope.microscopy", "layerscope.crystals")
+UNDER_CONSTRUCTION = ("layerscope.microscopy",)
 #: What may stand without a user, and why.
 ALLOWED: dict[tuple[str, str], str] = {
     (
