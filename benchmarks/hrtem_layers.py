@@ -143,9 +143,12 @@ def draw(rng: np.random.Generator) -> Scene:
                 add(potential, at, z * share(at, names.index(name)), pixel)
     random = rng.uniform(-0.5, 0.5, (int(size.prod() * 250), 2)) * (size - 4 * pixel)
     some = len(random) // 3
+    film, cover = random[some:], random[:some]
     if "amorphous" in names:
-        add(potential, random[some:], 5.0 * share(random[some:], names.index("amorphous")), pixel)
-    add(potential, random[:some], rng.uniform(1, 4) * (1 - share(random[:some], 0)), pixel)
+        film = film[rng.random(len(film)) < share(film, names.index("amorphous"))]
+        add(potential, film, np.full(len(film), 5.0), pixel)
+    cover = cover[rng.random(len(cover)) < 1 - share(cover, 0)]
+    add(potential, cover, np.full(len(cover), rng.uniform(1, 4)), pixel)
     seen = np.abs(v) < 0.5 * size[1] - 0.5
     edges = {pair: float(line[seen].mean()) for pair, line in zip(pairwise(names), lines, strict=True)}
     rough = {pair: smoothed_deviation(v, line, seen) for pair, line in zip(pairwise(names), lines, strict=True)}

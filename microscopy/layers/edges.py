@@ -449,7 +449,8 @@ def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> 
     own = 1.48 * float(np.nanmedian(np.abs(noise.position)))
     total = float(rest @ rest) / (count - 2)
     variance = max(total - own**2, 0.0)
-    error = total * np.sqrt(2.0 / (count - 2))
+    # Stations overlap: two are worth one.
+    error = total * np.sqrt(4.0 / (count - 2))
     return float(np.sqrt(variance)), float(error / (2.0 * np.sqrt(max(variance, error, 1e-8))))
 
 
