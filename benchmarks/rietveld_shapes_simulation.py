@@ -289,7 +289,7 @@ class Truth:
     cells: dict[str, Crystal]
 
 
-def simulate(kind: str, strongest: float, seed: int, *, without: str = "") -> Truth:
+def simulate(kind: str, strongest: float, seed: int, *, without: str = "", trace: float = 0.0) -> Truth:
     """Return the mean of a pattern, and what is in it.
 
     Parameters
@@ -301,6 +301,8 @@ def simulate(kind: str, strongest: float, seed: int, *, without: str = "") -> Tr
     seed : int
     without : str
         Phase that is not there.
+    trace : float
+        Weight fraction of it that is there nevertheless.
     """
     rng = np.random.default_rng([7, seed])
     x = np.arange(15.0, 80.0, 0.025)
@@ -308,7 +310,8 @@ def simulate(kind: str, strongest: float, seed: int, *, without: str = "") -> Tr
     shares = rng.dirichlet([1.2, 1.0, 0.6])
     shares = np.maximum(shares, 0.01) / np.maximum(shares, 0.01).sum()
     shares = np.where(np.array(list(known)) == without, 0.0, shares)
-    shares = shares / shares.sum()
+    shares = (1 - trace) * shares / shares.sum()
+    shares = np.where(np.array(list(known)) == without, trace, shares)
     moved, drawn = {}, np.zeros_like(x)
     for share, (name, crystal) in zip(shares, known.items(), strict=True):
         a, c = crystal.a * (1 + 5e-4 * rng.standard_normal()), crystal.c * (1 + 2e-3 * rng.standard_normal())

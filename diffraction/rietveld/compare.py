@@ -64,8 +64,8 @@ def compare(first: RietveldResult, second: RietveldResult, *, limit: float = 3.0
     """Compare two results parameter by parameter.
 
     Both engines see the same counts, so their answers are not independent: two correct engines differ by much less
-    than one sigma of counting. The difference is measured in the larger raw esd, without the square root of two that
-    independent samples would earn.
+    than one sigma of counting. The difference is measured in the larger esd, without the part ``geometry``, which
+    engines share, and without the square root of two that independent samples would earn.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ def compare(first: RietveldResult, second: RietveldResult, *, limit: float = 3.0
     rows = []
     for name in ours.keys() & theirs.keys():
         a, b = ours[name], theirs[name]
-        if a.sigma is None or b.sigma is None or max(a.sigma, b.sigma) == 0.0:
+        if a.sigma is None or b.sigma is None or max(a.own, b.own) == 0.0:
             continue
         if not (math.isfinite(a.value) and math.isfinite(b.value)):
             continue
         if _follows(name, ours) and _follows(name, theirs):
             continue
-        sigma = max(a.sigma, b.sigma)
+        sigma = max(a.own, b.own)
         rows.append(Difference(name, a.value, b.value, sigma, (b.value - a.value) / sigma, is_judged(name)))
     rows.sort(key=lambda r: (-abs(r.in_sigma), r.name))
     verdict, message = _verdict(first, second, rows, limit)

@@ -3,8 +3,15 @@
 An engine's errors hold for a model that is right. What the residuals show beyond the noise and beyond all that its
 parameters can explain is taken for a smooth relative error of each phase's lines (`layerscope.fitting.discrepancy`).
 One generalised least-squares step with it gives the errors. The step itself is a part of them: how far the answer
-depends on how misfit is weighed. Weight fractions are those after the step, which brought them nearer to the truth in
-simulations. Cells, sites, sizes and the instrument keep the engine's values: there the step did not.
+depends on how misfit is weighed. What is wrong alike in all lines of a phase does not average out over them: what the
+numbers would change by if each phase had a further parameter of its lines' shape is a part of the errors as well.
+Weight fractions are those after the step, which brought them nearer to the truth in simulations. Cells, sites, sizes
+and the instrument keep the engine's values: there the step did not.
+
+What shifts all lines alike leaves no residual. The profile of Finger, Cox & Jephcoat has parallel incident rays; where
+axial divergence is on both sides, or cut by Soller slits, its S/L + H/L imitates the width of lines and gives them
+another mean shift (Cheary & Coelho 1998, J. Appl. Cryst. 31, 851), which displacement and cells take up. That shift is
+known to `AXIAL` of itself here; what it moves the cells by stands in their errors as the part ``geometry``.
 """
 
 from __future__ import annotations
@@ -22,7 +29,15 @@ from layerscope.fitting.discrepancy import Discrepancy
 from .model import FloatArray
 from .result import Estimate, PhaseResult, RietveldResult
 
-__all__ = ["discrepancy_of", "with_discrepancy"]
+__all__ = ["discrepancy_of", "linearised", "with_discrepancy"]
+
+AXIAL = 0.4
+"""Standard error of the mean shift of lines by axial divergence, relative to that of the refined profile."""
+
+RESHAPED = 2.0
+"""Width that lines are convolved with for that, in lengths of the discrepancy."""
+
+_SHIFTS = ("displacement_mm", "zero")
 
 POOLED = 4
 """Most patterns of a series that the discrepancy is taken from."""
@@ -36,7 +51,7 @@ def discrepancy_of(results: Sequence[RietveldResult]) -> Discrepancy | None:
     results : sequence of RietveldResult
         In the order of the series; some, spread over it, are looked at.
     """
-    usable = [one for r in results if (one := _pattern(r)) is not None]
+    usable = [one for r in results if (one := linearised(r)) is not None]
     if not usable:
         return None
     chosen = np.unique(np.linspace(0, len(usable) - 1, min(POOLED, len(usable))).round().astype(int))
@@ -56,23 +71,39 @@ def with_discrepancy(result: RietveldResult, known: Discrepancy | None = None) -
     Returns
     -------
     RietveldResult
-        Its estimates have the whole error, and its part ``model``. Unchanged where the engine told no derivatives.
+        Its estimates have the whole error, and its parts ``model`` and ``geometry``. Unchanged where the engine told no
+        derivatives.
     """
-    found = _pattern(result)
+    found = linearised(result)
     plain = replace(result, linear=None)
     if found is None:
         return plain
     pattern, names = found
     if known is None:
         known = pooled_discrepancy([pattern])
+    shared = _axial(result, pattern)
     if known.amplitude == 0.0:
-        return replace(plain, discrepancy=known)
+        nothing = np.zeros_like(shared)
+        return _Stated(plain, names, nothing, np.diag(nothing), shared).result(known)
     done = pattern.generalised(known)
-    total = done.covariance + np.outer(done.step, done.step)
-    return _Stated(plain, names, done.step, total).result(known)
+    other = pattern.reshaped(RESHAPED * known.length).generalised(known).step[: done.step.size] - done.step
+    total = done.covariance + np.outer(done.step, done.step) + np.outer(other, other)
+    return _Stated(plain, names, done.step, total, shared).result(known)
 
 
-def _pattern(result: RietveldResult) -> tuple[LongPattern, tuple[str, ...]] | None:
+def _axial(result: RietveldResult, pattern: LongPattern) -> FloatArray:
+    """Return what the standard error of the axial shift moves the engine's parameters by, shape (q,).
+
+    The mean shift of the profile is -(S^2 + H^2) / 6 L^2 cot 2theta, with S = H here.
+    """
+    curves = result.curves
+    opening = max(result.instrument["sh_l"].value, 0.0)
+    shift = -np.degrees(opening**2 / 12.0) / np.tan(np.radians(curves.two_theta))
+    slope = np.gradient(curves.calculated - curves.background, curves.two_theta) / curves.sigma
+    return AXIAL * np.asarray(np.linalg.lstsq(pattern.jacobian, slope * shift, rcond=None)[0])
+
+
+def linearised(result: RietveldResult) -> tuple[LongPattern, tuple[str, ...]] | None:
     """Return a refinement in units of its noise, and the names of its columns; parameters at a bound are held."""
     if result.linear is None:
         return None
@@ -101,10 +132,13 @@ class _Stated:
     names: tuple[str, ...]
     step: FloatArray
     total: FloatArray
+    shared: FloatArray
 
     def result(self, known: Discrepancy) -> RietveldResult:
-        phases, weights = self._weights([self._phase(p) for p in self.plain.phases])
-        instrument = {k: self._wider(e, f"instrument/{k}") for k, e in self.plain.instrument.items()}
+        phases, weights = [self._phase(p) for p in self.plain.phases], self.plain.weight_covariance
+        if known.amplitude > 0:
+            phases, weights = self._weights(phases)
+        instrument = {k: self._instrument(k, e) for k, e in self.plain.instrument.items()}
         return replace(
             self.plain,
             phases=tuple(phases),
@@ -122,6 +156,11 @@ class _Stated:
         if k is None or estimate.sigma is None:
             return estimate
         return _with(estimate, estimate.value, float(self.total[k, k]))
+
+    def _instrument(self, key: str, estimate: Estimate) -> Estimate:
+        name = f"instrument/{key}"
+        wider, k = self._wider(estimate, name), self._at(name)
+        return _shifted(wider, self.shared[k]) if k is not None and key in _SHIFTS else wider
 
     def _wider(self, estimate: Estimate, *names: str) -> Estimate:
         """Return an estimate in a unit of its own whose error grows as that of its parameter does."""
@@ -169,14 +208,17 @@ class _Stated:
         for k in CELL:
             if twins[k] in at:
                 place = at[twins[k]]
-                found[k] = _with(phase.cell[k], phase.cell[k].value, float(self.total[place, place]))
+                wider = _with(phase.cell[k], phase.cell[k].value, float(self.total[place, place]))
+                found[k] = _shifted(wider, self.shared[place])
         slope = np.zeros(self.step.size)
         for i in at.values():
             unit = np.zeros(self.step.size)
             unit[i] = 1e-4
             slope[i] = (volume(unit) - volume(-unit)) / 2e-4
         whole = phase.cell["volume"]
-        found["volume"] = _with(whole, whole.value, float(slope @ self.total @ slope))
+        found["volume"] = _shifted(
+            _with(whole, whole.value, float(slope @ self.total @ slope)), float(slope @ self.shared)
+        )
         return found
 
     def _weights(self, phases: list[PhaseResult]) -> tuple[list[PhaseResult], FloatArray]:
@@ -220,6 +262,14 @@ def _with(estimate: Estimate, value: float, variance: float) -> Estimate:
     model = math.sqrt(max(whole**2 - raw**2, 0.0))
     serial = None if estimate.sigma_serial is None else math.hypot(estimate.sigma_serial, model)
     return replace(estimate, value=float(value), sigma=whole, sigma_serial=serial, model=model)
+
+
+def _shifted(estimate: Estimate, by: float) -> Estimate:
+    """Return an estimate whose error holds what a shift of all lines moves it by."""
+    if not estimate.sigma:
+        return estimate
+    serial = None if estimate.sigma_serial is None else math.hypot(estimate.sigma_serial, by)
+    return replace(estimate, sigma=math.hypot(estimate.sigma, by), sigma_serial=serial, geometry=abs(float(by)))
 
 
 def _alike(phase: PhaseResult, first: str, second: str) -> bool:

@@ -14,6 +14,7 @@ from layerscope.crystals import Phase, cell_content, reflections
 from layerscope.errors import DataError, FitError
 
 from ..radiation import lorentz_polarisation
+from .absent import Tested
 from .engines.interface import Engine, RefineOptions
 from .model import Instrument, PowderPattern, Problem
 from .options import SeriesOptions
@@ -26,7 +27,6 @@ __all__ = [
     "CERTAIN",
     "FrameFit",
     "SeriesState",
-    "Tested",
     "bic",
     "fit_frame",
     "intensity_per_weight",
@@ -37,15 +37,6 @@ __all__ = [
 CERTAIN = 8.0
 """Scale over esd beyond which leaving a phase out is not tried: 8² is far above any ln N."""
 _WORTH_A_TRIAL = 2.0
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A phase tried in a frame: its fraction with raw esd, and BIC without minus BIC with it."""
-
-    fraction: float
-    sigma: float | None
-    delta_bic: float
 
 
 @dataclass(frozen=True)

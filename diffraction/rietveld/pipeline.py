@@ -31,13 +31,11 @@ from .curves import refinement_arrays
 from .diagnosis import broad_phases, contrast, wrong_wavelength
 from .engines.interface import Engine, EngineStatus, RefineOptions
 from .engines.registry import engine_statuses, get_engine
-from .frame import Tested
 from .from_recipe import resolved_phase
 from .job import ENGINE_NAMES, Job, engines_of, fail, hide_folders, make_job, missing_engine
 from .model import Problem
 from .options import SequenceTable, SeriesOptions
 from .presence import refine_present
-from .profile import absent_phase_test
 from .quantities import (
     absent_phases,
     comparison_quantities,
@@ -48,7 +46,7 @@ from .quantities import (
     refinement_quantities,
 )
 from .recipe import RietveldRecipe
-from .result import RietveldResult, update_problem
+from .result import RietveldResult
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
-    version = "4"
+    version = "5"
     technique = "rietveld"
     recipe_model = RietveldRecipe
     formats = FORMATS
@@ -157,12 +155,11 @@ def _record(
     result: RietveldResult,
     flags: Sequence[str],
     found: FrameResult,
-    held: Sequence[str] = (),
 ) -> ResultRecord:
     result = job.keep(engine, frame, result)
     quantities = refinement_quantities(result, job.recipe.total, le_bail=job.recipe.le_bail)
-    quantities += absent_phases(_tested(job.problem, result, found), found.active)
-    quantities += held_phases([job.problem.phase(name) for name in held])
+    quantities += absent_phases(found.tested, found.active)
+    quantities += held_phases(found.held)
     quality = refinement_quality(result, (*frame.flags, *flags, *broad_phases(job, result), *job.flags))
     files = [job.kept(p) for p in (result.project, result.log)]
     kept = [f"kept: {name}" for name in files if name is not None]
@@ -186,17 +183,6 @@ def _record(
     return job.context.record(
         quantities=tuple(quantities), software={ENGINE_NAMES[engine]: result.engine_version}, **about
     )
-
-
-def _tested(problem: Problem, result: RietveldResult, found: FrameResult) -> dict[str, Tested]:
-    """Return what every absent phase could amount to, also those that the rule of persistence took out."""
-    tested = dict(found.tested)
-    started = update_problem(problem, result)
-    for phase in problem.phases:
-        if phase.name not in tested and phase.name not in found.active:
-            test = absent_phase_test(result, started, phase.name)
-            tested[phase.name] = Tested(test.fraction, test.sigma, test.z * abs(test.z) - math.log(result.n_data))
-    return tested
 
 
 def _wrong_shape(known: Discrepancy) -> str:
@@ -235,8 +221,9 @@ def _each_pattern(job: Job, engine: str, chosen: Engine) -> list[Refined]:
             if poor_fit(result) is not None:
                 wrong_wavelength(job, frame)
             active = tuple(phase.name for phase in result.phases)
-            found = FrameResult(frame.index, pattern.name, result, active)
-            record = _record(job, engine, frame, result, (), found, held=done.absent)
+            held = tuple(job.problem.phase(name) for name in done.absent)
+            found = FrameResult(frame.index, pattern.name, result, active, dict(done.tested), held=held)
+            record = _record(job, engine, frame, result, (), found)
         except Exception as error:
             if job.context.debug:
                 raise

@@ -3,17 +3,18 @@
 A phase that is not there moves its cell to whatever the others leave over, and its size makes it as wide as that. So a
 weak phase is refined three ways: free, with its scale alone (cell, size and atoms held where the recipe has them), and
 left out. The lowest BIC decides, by the margin and the least share of the intensity that a series asks for too. What
-an absent phase could amount to at its held cell is the linear test of `profile`.
+an absent phase could amount to at its held cell is the linear test of `absent`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from layerscope.errors import DataError, FitError
 
-from .discrepancy import with_discrepancy
+from .absent import Tested, absent_amounts
+from .discrepancy import discrepancy_of, with_discrepancy
 from .engines.interface import Engine, RefineOptions
 from .frame import CERTAIN, bic, intensity_shares, strength
 from .model import PowderPattern, Problem
@@ -37,10 +38,13 @@ class PatternFit:
         With the flags of what was held or could not be tried, and errors that hold a wrong shape of the lines.
     absent : tuple of str
         Phases of the recipe that are not in the pattern.
+    tested : mapping
+        What each of them could amount to.
     """
 
     result: RietveldResult
     absent: tuple[str, ...] = ()
+    tested: Mapping[str, Tested] = field(default_factory=dict)
 
 
 def refine_present(
@@ -65,7 +69,7 @@ def refine_present(
     asked = _Asked(pattern, problem, engine, plan, options)
     found = asked.fit(problem, plan, "")
     if problem.le_bail or len(problem.phases) == 1:
-        return PatternFit(_stated(found, problem))
+        return _stated(found, problem)
     names, held, absent, flags = [p.name for p in problem.phases], list[str](), list[str](), list[str]()
     weak = sorted((n for n in names if not strength(found, n) > CERTAIN), key=lambda n: strength(found, n))
     for name in weak:
@@ -85,14 +89,14 @@ def refine_present(
     flags += [f"NOT_DETECTED:{name}" for name in absent]
     flags += [f"HELD_MINOR_PHASE:{name}/cell" for name in (*held, *absent) if asked.moves(name)]
     found = replace(found, flags=tuple(dict.fromkeys((*found.flags, *flags))))
-    return PatternFit(_stated(found, problem), tuple(absent))
+    return _stated(found, problem, tuple(absent))
 
 
-def _stated(found: RietveldResult, problem: Problem) -> RietveldResult:
+def _stated(found: RietveldResult, problem: Problem, absent: tuple[str, ...] = ()) -> PatternFit:
     """Return what is stated; where a geometry took the bias of a wrong profile out, it is not asked for again."""
-    if problem.instrument.geometry is not None:
-        return replace(found, linear=None)
-    return with_discrepancy(found)
+    known = None if problem.instrument.geometry is not None else discrepancy_of([found])
+    stated = replace(found, linear=None) if known is None else with_discrepancy(found, known)
+    return PatternFit(stated, absent, absent_amounts(found, update_problem(problem, found), known, absent))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,18 @@ free of the bound at zero that a refined scale has.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from layerscope.crystals import cell_content, reflections
+from layerscope.fitting.banded_discrepancy import LongPattern
+from layerscope.fitting.discrepancy import Discrepancy
 
 from ..radiation import lorentz_polarisation
 from ..widths import tch_width_and_mixing
+from .discrepancy import linearised
 from .model import FloatArray, Instrument, PowderPhase, Problem
 from .result import RietveldResult
 
@@ -27,11 +31,15 @@ _TAIL = 25.0  # half-widths of a line that are drawn
 
 @dataclass(frozen=True)
 class LinearTest:
-    """Amount of an absent phase in a residual: weight fraction (may be negative), its esd, and z = amount / esd."""
+    """Amount of an absent phase in a residual: weight fraction (may be negative), its esd, and z = amount / esd.
+
+    ``model`` is the part of ``sigma`` that wrong shapes of the lines of present phases bring.
+    """
 
     fraction: float
     sigma: float
     z: float
+    model: float = 0.0
 
 
 def _widths(phase: PowderPhase, instrument: Instrument, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -81,12 +89,19 @@ def texture_factor(phase: PowderPhase, hkl: FloatArray) -> FloatArray:
     return np.asarray((r * r * cos2 + (1.0 - cos2) / r) ** -1.5, dtype=np.float64)
 
 
-def absent_phase_test(result: RietveldResult, problem: Problem, name: str) -> LinearTest:
+def absent_phase_test(
+    result: RietveldResult,
+    problem: Problem,
+    name: str,
+    known: Discrepancy | None = None,
+    others: Sequence[PowderPhase] = (),
+) -> LinearTest:
     """Regress the residual on the phase's pattern beside the background and the intensity of what is there.
 
     The weighted least squares of ``residual = p·pattern + q·(calculated − background) + Chebyshev`` gives the amount
     of the phase at its last known cell; the amounts of the present phases come from the same patterns, so that
-    constants of the quick model cancel in the fraction.
+    constants of the quick model cancel in the fraction. Where a discrepancy is known, the pattern stands beside all
+    that the engine refined, in one generalised step.
 
     Parameters
     ----------
@@ -94,26 +109,57 @@ def absent_phase_test(result: RietveldResult, problem: Problem, name: str) -> Li
         A fit without the phase.
     problem : Problem
         Holds the phase ``name`` and those of the result.
+    known : Discrepancy, optional
+        Of the shapes of lines; it needs the derivatives of the engine.
+    others : sequence of PowderPhase
+        Other cells and sizes that the phase may have: the test that allows most of it is returned.
     """
     curves = result.curves
-    x = curves.two_theta
-    unit = unit_weight_pattern(problem.phase(name), problem.instrument, x)
-    signal = curves.calculated - curves.background
+    x, signal = curves.two_theta, curves.calculated - curves.background
+    phases = (problem.phase(name), *others)
+    units = np.stack([unit_weight_pattern(phase, problem.instrument, x) for phase in phases])
+    present = _amount_present(result, problem, signal, x)
+    linear = None if known is None or known.amplitude == 0.0 else linearised(result)
+    if known is not None and linear is not None:
+        amounts = _generalised(linear[0], units, known)
+    else:
+        amounts = [_regressed(result, problem, unit, signal) for unit in units]
+    tests = [_test(present, *amount) for amount in amounts]
+    return max(tests, key=lambda test: max(test.fraction, 0.0) + 2.0 * test.sigma)
+
+
+def _test(present: float, amount: float, counting: float, model: float) -> LinearTest:
+    sigma, total = math.hypot(counting, model), present + max(amount, 0.0)
+    if total <= 0.0 or sigma <= 0.0:
+        return LinearTest(0.0, math.inf, 0.0)
+    return LinearTest(amount / total, sigma / total, amount / sigma, model / total)
+
+
+def _regressed(
+    result: RietveldResult, problem: Problem, unit: FloatArray, signal: FloatArray
+) -> tuple[float, float, float]:
+    """Return the amount and its esd, and 0, beside the background and the intensity of what is there."""
+    x, sigma = result.curves.two_theta, result.curves.sigma
     scaled = 2.0 * (x - x[0]) / (x[-1] - x[0]) - 1.0
     nuisance = np.polynomial.chebyshev.chebvander(scaled, problem.background.terms - 1).T
-    design = np.vstack([unit, signal, nuisance]) / curves.sigma
+    design = np.vstack([unit, signal, nuisance]) / sigma
     norm = np.linalg.norm(design, axis=1)
     norm[norm == 0.0] = 1.0
     design = (design.T / norm).astype(np.float64)
-    solution, *_ = np.linalg.lstsq(design, curves.residual, rcond=None)
+    solution, *_ = np.linalg.lstsq(design, result.curves.residual, rcond=None)
     covariance = np.linalg.pinv(design.T @ design)
     noise = max(result.gof, 1.0)
-    amount, sigma = solution[0] / norm[0], noise * math.sqrt(max(covariance[0, 0], 0.0)) / norm[0]
-    present = _amount_present(result, problem, signal, x)
-    total = present + max(amount, 0.0)
-    if total <= 0.0 or sigma <= 0.0:
-        return LinearTest(0.0, math.inf, 0.0)
-    return LinearTest(float(amount / total), float(sigma / total), float(amount / sigma))
+    return float(solution[0] / norm[0]), noise * math.sqrt(max(covariance[0, 0], 0.0)) / float(norm[0]), 0.0
+
+
+def _generalised(pattern: LongPattern, units: FloatArray, known: Discrepancy) -> list[tuple[float, float, float]]:
+    """Return the amount by each pattern after a generalised step, its raw esd, and what shapes and step add to it."""
+    columns = (units / pattern.sigma).T
+    plain = pattern.beside(Discrepancy(0.0, known.length), columns)
+    found = pattern.beside(known, columns)
+    counting = 1.0 / np.sqrt(plain.weight)
+    whole = np.maximum(found.noise / found.weight + (found.amount - plain.amount) ** 2, counting**2)
+    return list(zip(found.amount.tolist(), counting.tolist(), np.sqrt(whole - counting**2).tolist(), strict=True))
 
 
 def _amount_present(result: RietveldResult, problem: Problem, signal: FloatArray, x: FloatArray) -> float:

@@ -16,8 +16,8 @@ from layerscope.runs.build import finite_bounds, held, measured, some, upper_lim
 
 from ..events import find_kinks, quantities_of_events, runs
 from ..frames import Frame
+from .absent import Tested
 from .compare import Comparison, Difference
-from .frame import Tested
 from .model import PowderPhase
 from .result import Estimate, PhaseResult, RietveldResult
 from .sequence import SeriesResult
@@ -58,8 +58,9 @@ def _quantity(
     more = finite_bounds(found.minimum * factor, found.maximum * factor) if found.role == "refined" else {}
     if found.initial is not None and math.isfinite(found.initial):
         more["initial"] = found.initial * factor
-    if found.model > 0:
-        more["budget"] = {"counting": found.counting * factor, "model": found.model * factor}
+    parts = {"model": found.model * factor, "geometry": found.geometry * factor}
+    if any(parts.values()):
+        more["budget"] = {"counting": found.counting * factor} | {k: v for k, v in parts.items() if v > 0}
     known = measured(name, value, found.sigma * factor, unit, component, role=found.role, **more)
     return known or held(name, value, unit, component)
 
@@ -130,9 +131,13 @@ def absent_phases(tested: Mapping[str, Tested], present: Sequence[str]) -> list[
     for name, trial in tested.items():
         if name in present or trial.sigma is None or not (math.isfinite(trial.sigma) and trial.sigma > 0):
             continue
-        limit = upper_limit(trial.fraction, trial.sigma, 0.95, always=True) if math.isfinite(trial.fraction) else {}
-        if limit:
-            found.append(measured("phase.fraction", trial.fraction, trial.sigma, "1", name, **limit))
+        more = upper_limit(trial.fraction, trial.sigma, 0.95, always=True) if math.isfinite(trial.fraction) else {}
+        if not more:
+            continue
+        if trial.model > 0:
+            counting = math.sqrt(max(trial.sigma**2 - trial.model**2, 0.0))
+            more["budget"] = {"counting": counting, "model": trial.model}
+        found.append(measured("phase.fraction", trial.fraction, trial.sigma, "1", name, **more))
     return list(some(found))
 
 

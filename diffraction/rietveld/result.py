@@ -35,7 +35,9 @@ class Estimate:
     sigma_serial : float or None
         ``sigma`` times the Bérar–Lelann factor of the residuals.
     model : float
-        Part of ``sigma`` that wrong shapes of lines bring (`discrepancy`); the rest is the engine's raw esd.
+        Part of ``sigma`` that wrong shapes of lines bring (`discrepancy`).
+    geometry : float
+        Part of ``sigma`` that a shift of all lines by axial divergence brings, alike in all of an instrument.
     role : {"refined", "derived", "constrained", "fixed"}
     initial, minimum, maximum : float
         Where it started and the bounds it was held in.
@@ -49,11 +51,17 @@ class Estimate:
     minimum: float = -math.inf
     maximum: float = math.inf
     model: float = 0.0
+    geometry: float = 0.0
 
     @property
     def counting(self) -> float:
-        """Raw esd, without what wrong shapes bring."""
-        return math.sqrt(max((self.sigma or 0.0) ** 2 - self.model**2, 0.0))
+        """Raw esd, without what wrong shapes and shifts bring."""
+        return math.sqrt(max((self.sigma or 0.0) ** 2 - self.model**2 - self.geometry**2, 0.0))
+
+    @property
+    def own(self) -> float:
+        """Standard error without what is alike in patterns of one instrument."""
+        return math.hypot(self.counting, self.model)
 
     @property
     def at_bound(self) -> bool:

@@ -10,10 +10,11 @@ from layerscope.errors import DataError, FitError, LayerscopeError
 from layerscope.fitting.discrepancy import Discrepancy
 from layerscope.flags import threshold
 
+from .absent import Tested, absent_amounts
 from .discrepancy import discrepancy_of, with_discrepancy
 from .engines.interface import Engine, RefineOptions
-from .frame import FrameFit, SeriesState, Tested, fit_frame
-from .model import PowderPattern, Problem
+from .frame import FrameFit, SeriesState, fit_frame
+from .model import PowderPattern, PowderPhase, Problem
 from .options import SeriesOptions
 from .plan import RefinementPlan
 from .refinement import refine
@@ -28,7 +29,8 @@ class FrameResult:
     """One frame of a refined series.
 
     ``result`` is None where the frame failed; ``problem`` then says why. ``direction_sigma`` is the largest difference
-    of a weight fraction or a refined cell constant between the two sweeps, in raw esds.
+    of a weight fraction or a refined cell constant between the two sweeps, in raw esds. ``held`` are the phases that
+    the frame lacks, each as in the nearest frame that has it.
     """
 
     index: int
@@ -40,6 +42,7 @@ class FrameResult:
     direction_sigma: float | None = None
     flags: tuple[str, ...] = ()
     problem: LayerscopeError | None = None
+    held: tuple[PowderPhase, ...] = ()
 
     def fraction(self, phase: str) -> tuple[float, float | None]:
         """Weight fraction and raw esd; (0, None) for an absent phase, NaN for a failed frame."""
@@ -118,7 +121,10 @@ def refine_series(
         series.add(backward.answers)
     changed = _persist(patterns, problem, series.found, chosen)
     known = discrepancy_of([fit.result for fit in series.found.values() if isinstance(fit, FrameFit)])
-    frames = tuple(_frame(k, pattern, series, changed.get(k, ()), known) for k, pattern in enumerate(patterns))
+    frames = tuple(
+        _frame(k, pattern, series, changed.get(k, ()), known, _held(problem, series.found, k))
+        for k, pattern in enumerate(patterns)
+    )
     if all(f.result is None for f in frames):
         raise frames[0].problem or FitError("no frame could be refined")
     return SeriesResult(frames, tuple(check for way in ways for check in _overlaps(way)))
@@ -235,23 +241,47 @@ def largest_difference(first: RietveldResult, second: RietveldResult) -> float:
     return worst
 
 
+def _held(problem: Problem, found: Mapping[int, Answer], k: int) -> Problem:
+    """Return the problem as frame ``k`` has it, the phases that it lacks as in the nearest frame that has them."""
+    here = found[k]
+    if not isinstance(here, FrameFit):
+        return problem
+    for name in (p.name for p in problem.phases if not here.result.has_phase(p.name)):
+        there = [(abs(j - k), fit) for j, fit in found.items() if isinstance(fit, FrameFit) and name in fit.active]
+        if there:
+            nearest = min(there, key=lambda pair: pair[0])[1]
+            known = update_problem(problem, nearest.result).phase(name)
+            problem = problem.with_phases([known if p.name == name else p for p in problem.phases])
+    return update_problem(problem, here.result)
+
+
 def _frame(
-    k: int, pattern: PowderPattern, series: _Merged, flags: tuple[str, ...], known: Discrepancy | None
+    k: int,
+    pattern: PowderPattern,
+    series: _Merged,
+    flags: tuple[str, ...],
+    known: Discrepancy | None,
+    problem: Problem,
 ) -> FrameResult:
     found, direction, difference = series.found[k], series.origin.get(k, "forward"), series.differences.get(k)
     if isinstance(found, LayerscopeError):
         return FrameResult(k, pattern.name, None, (), direction=direction, problem=found, flags=("FAILED",))
     extra = ["DIRECTION_DEPENDENT"] if difference is not None and difference > threshold("DIRECTION_DEPENDENT") else []
     extra += [f"TRIAL_FAILED:{name}" for name in found.untried]
+    seen = {name for fit in series.found.values() if isinstance(fit, FrameFit) for name in fit.active}
+    unseen = {p.name for p in problem.phases} - seen
+    held = tuple(p for p in problem.phases if not found.result.has_phase(p.name))
+    extra += [f"NOT_DETECTED:{p.name}" for p in held if p.name not in found.untried]
     return FrameResult(
         k,
         pattern.name,
         with_discrepancy(found.result, known),
         found.active,
-        dict(found.tested),
+        absent_amounts(found.result, problem, known, unseen),
         direction,
         difference,
         (*found.result.flags, *flags, *extra),
+        held=held,
     )
 
 

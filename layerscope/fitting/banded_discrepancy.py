@@ -18,16 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.ndimage import gaussian_filter1d
 
 from layerscope.fitting.discrepancy import Discrepancy
 
-__all__ = ["Generalised", "LongPattern", "pooled_discrepancy"]
+__all__ = ["Beside", "Generalised", "LongPattern", "pooled_discrepancy"]
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +61,25 @@ class Generalised:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a pattern says of further components, each alone beside its parameters.
+
+    Attributes
+    ----------
+    amount : ndarray, shape (m,)
+        Of every component.
+    weight : ndarray, shape (m,)
+        Inverse of its variance in units of `noise`.
+    noise : float
+        Variance of what is left without them.
+    """
+
+    amount: FloatArray
+    weight: FloatArray
+    noise: float
+
+
+@dataclass(frozen=True)
 class LongPattern:
     """A fit of one pattern about its solution, in units of the noise.
 
@@ -85,7 +105,8 @@ class LongPattern:
 
     @cached_property
     def _size(self) -> FloatArray:
-        return np.asarray(np.linalg.norm(self.jacobian, axis=0))
+        size = np.linalg.norm(self.jacobian, axis=0)
+        return np.where(size > 0, size, 1.0)
 
     @cached_property
     def _columns(self) -> FloatArray:
@@ -102,12 +123,41 @@ class LongPattern:
 
     def generalised(self, known: Discrepancy) -> Generalised:
         """Take one generalised least-squares step."""
-        product, determinant = self._columns.T @ self._columns, 0.0
-        if known.amplitude > 0:
-            product, determinant = self._product(known.amplitude, *self._kernel(known.length))
+        product, determinant = self._product_of(known)
         noise = self._likelihood(product, determinant)[1]
         inverse = np.linalg.pinv(product[:-1, :-1], hermitian=True)
         return Generalised(inverse @ product[:-1, -1] / self._size, noise * inverse / np.outer(self._size, self._size))
+
+    def reshaped(self, width: float) -> LongPattern:
+        """Return the pattern with a further parameter for each component, which widens its lines and keeps their area.
+
+        Parameters
+        ----------
+        width : float
+            Standard deviation of the Gaussian that the lines are convolved with, unit of `x`.
+        """
+        step = float(np.median(np.diff(self.x)))
+        even = np.arange(self.x[0], self.x[-1] + step, step)
+        curves = [np.interp(even, self.x, counts * self.sigma) for counts in self.counts]
+        wider = [gaussian_filter1d(curve, width / step, mode="constant") - curve for curve in curves]
+        columns = [np.interp(self.x, even, curve) / self.sigma for curve in wider]
+        return replace(self, jacobian=np.column_stack([self.jacobian, *columns]))
+
+    def beside(self, known: Discrepancy, columns: FloatArray) -> Beside:
+        """Return the amounts of further components in units of the noise, shape (n, m), each alone."""
+        more = replace(self, jacobian=np.column_stack([self.jacobian, columns]))
+        q, size = self.jacobian.shape[1], more._size
+        product = more._product_of(known)[0]
+        own, cross = product[:q, :q], product[:q, q:]
+        left = product[q:, q:] - cross.T @ np.linalg.pinv(own, hermitian=True) @ cross
+        weight = np.maximum(np.diag(left)[:-1], 1e-300)
+        noise = max(float(left[-1, -1]) / (self.x.size - q), 1e-12)
+        return Beside(left[:-1, -1] / weight / size[q:], weight * size[q:] ** 2, noise)
+
+    def _product_of(self, known: Discrepancy) -> tuple[FloatArray, float]:
+        if known.amplitude > 0:
+            return self._product(known.amplitude, *self._kernel(known.length))
+        return self._columns.T @ self._columns, 0.0
 
     def _kernel(self, length: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return K of amplitude one as an upper band (b + 1, n), K u of every component (n, p) and u' K u.

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
 
 from layerscope.diffraction.rietveld.engines.gsas2_engine import find_interpreter
+from layerscope.diffraction.rietveld.model import PowderPhase
 from layerscope.diffraction.rietveld.plan import RefinementPlan
 from layerscope.diffraction.rietveld.presence import _holding
-from pipeline_refined import H13, O3, WIDE, counts, flags_of, run_of, with_errors, write_recipe
+from pipeline_refined import H13, INSTRUMENT, O3, WIDE, counts, flags_of, run_of, with_errors, write_recipe
 
 from layerscope.cli.app import app
 from layerscope.records import ResultRecord
@@ -100,7 +101,7 @@ def test_lines_of_another_shape_than_the_refined_one_give_amounts_a_part_model_t
     record = only(run_of(write_recipe(tmp_path, f'engine = "{engine}"\n{PLAN}', phases=PHASES, series=series)))
     for name, component, truth in (("phase.fraction", "H1-3", 0.3), ("lattice.c", "O3", 14.42)):
         found = record.get(name, component)
-        assert set(found.budget) == {"counting", "model"}
+        assert set(found.budget) - {"geometry"} == {"counting", "model"}
         assert math.hypot(*found.budget.values()) == pytest.approx(found.sigma)
         assert found.budget["model"] > found.budget["counting"]
         assert abs((found.value or 0) - truth) < 2 * (found.sigma or 0)
@@ -112,3 +113,34 @@ def test_a_held_phase_keeps_its_scale_alone_and_the_others_all_that_the_plan_fre
     plan = RefinementPlan.of(*stages)
     held = _holding(plan, ["A", "B"], ["B"])
     assert [stage.free for stage in held.stages] == [("scale", "background"), ("cell:A", "size:A")]
+
+
+def test_the_limit_of_an_absent_phase_holds_what_wrong_lines_of_the_others_leave(tmp_path: Path) -> None:
+    spread = [replace(O3.with_cell(c=c), name=f"O3 {c}") for c in (14.37, 14.42, 14.47)]
+    small = PowderPhase.of(H13.with_cell(c=27.04), size_nm=25.0)
+    y = counts((*spread, small), (0.3, 0.399, 0.3, 0.001), 4, grid=WIDE, strongest=20000.0)
+    (tmp_path / "p.xye").write_text(with_errors(WIDE, y))
+    record = only(run_of(write_recipe(tmp_path, PLAN, phases=PHASES, series='[[series]]\nfiles = ["p.xye"]\n')))
+    amount = record.get("phase.fraction", "H1-3")
+    assert amount.budget["model"] > 0
+    assert math.hypot(*amount.budget.values()) == pytest.approx(amount.sigma)
+    assert amount.upper_limit is not None
+    assert 0.001 < amount.upper_limit < 0.05
+
+
+def test_a_shift_of_all_lines_by_axial_divergence_is_in_the_errors_of_cells_and_not_in_those_of_amounts(
+    tmp_path: Path,
+) -> None:
+    instrument = INSTRUMENT.model_copy(update={"sh_l": 0.05})
+    y = counts((O3, H13), (0.6, 0.4), 4, grid=WIDE, strongest=20000.0, instrument=instrument)
+    (tmp_path / "p.xye").write_text(with_errors(WIDE, y))
+    series = '[[series]]\nfiles = ["p.xye"]\n'
+    plan = PLAN.replace('["cell"]', '["cell", "displacement", "sh_l"]')
+    start = "sh_l = 0.05, x = 0.04, y = 0.03"
+    record = only(run_of(write_recipe(tmp_path, plan, phases=PHASES, series=series, instrument=start)))
+    for name, phase in (("lattice.a", "O3"), ("lattice.c", "H1-3"), ("lattice.volume", "O3")):
+        found = record.get(name, phase)
+        assert found.budget["geometry"] > found.budget["counting"]
+        assert 2e-5 < found.budget["geometry"] / (found.value or 1) < 2e-3
+    assert record.get("instrument.displacement", "displacement_mm").budget["geometry"] > 0.005
+    assert "geometry" not in record.get("phase.fraction", "O3").budget

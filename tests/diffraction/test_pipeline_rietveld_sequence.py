@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 from pathlib import Path
 
@@ -116,7 +117,8 @@ def test_every_frame_has_the_difference_of_every_parameter_in_sigma_and_a_verdic
             found = record.get("comparison.difference", f"O3/cell/{key}")
             first, second = ours[k].get(f"lattice.{key}", "O3"), theirs[k].get(f"lattice.{key}", "O3")
             assert found.value == pytest.approx((second.value or 0) - (first.value or 0), abs=1e-12)
-            assert found.sigma == max(first.sigma or 0, second.sigma or 0)
+            own = [math.sqrt((q.sigma or 0) ** 2 - q.budget.get("geometry", 0.0) ** 2) for q in (first, second)]
+            assert found.sigma == pytest.approx(max(own))
             assert abs(found.value or 1) < (found.sigma or 0)
         named = {q.component or "" for q in record.quantities}
         assert not any(n.endswith(("/scale", "cell/b")) for n in named)  # engine's own unit; equal to a
@@ -219,3 +221,18 @@ if [ -e {mark} ]; then exec {quoted} "$@"; fi
         assert "ended unexpectedly" in problem.message
         assert str(tmp_path) not in f"{problem.source} {problem.hint}"
         assert f"FRAMES_FAILED:{frame}" in flags_of(whole)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_frame_without_a_phase_says_so_with_the_cell_at_which_the_limit_was_taken(series: Run, engine: str) -> None:
+    records = by_frame(series, engine)
+    without = [r for r in records.values() if "NOT_DETECTED:H1-3" in flags_of(r)]
+    assert without
+    first = next(r for _, r in sorted(records.items()) if r not in without)
+    for record in without:
+        assert record.get("phase.fraction", "H1-3").upper_limit is not None
+        for key in ("a", "c"):
+            held = record.get(f"lattice.{key}", "H1-3")
+            assert held.role == "fixed"
+            assert held.sigma is None
+            assert held.value == first.get(f"lattice.{key}", "H1-3").value

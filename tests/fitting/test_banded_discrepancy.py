@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -86,3 +88,25 @@ def test_two_patterns_are_asked_together() -> None:
     alone = [pooled_discrepancy([p]).amplitude for p in patterns]
     both = pooled_discrepancy(patterns).amplitude
     assert min(alone) * 0.8 <= both <= max(alone) * 1.25
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.2])
+def test_a_further_component_is_what_a_fit_that_holds_it_finds(amplitude: float) -> None:
+    pattern, _ = fitted(1, np.array(0.3))
+    known = Discrepancy(amplitude, 0.1)
+    columns = np.stack([lines((c,), 0.1, 0.0) for c in (3.3, 7.0)], axis=1) / pattern.sigma[:, None]
+    found = pattern.beside(known, columns)
+    for k in range(2):
+        whole = replace(pattern, jacobian=np.column_stack([pattern.jacobian, columns[:, k]])).generalised(known)
+        assert found.amount[k] == pytest.approx(whole.step[-1])
+        assert found.noise / found.weight[k] == pytest.approx(whole.covariance[-1, -1], rel=0.01)
+
+
+def test_a_further_shape_of_a_component_widens_its_lines_and_keeps_their_area() -> None:
+    pattern, _ = fitted(1)
+    more = pattern.reshaped(0.1)
+    for k in range(2):
+        change = more.jacobian[:, pattern.jacobian.shape[1] + k] * pattern.sigma
+        curve = pattern.counts[k] * pattern.sigma
+        assert abs(change.sum()) < 1e-3 * curve.sum()
+        assert change[np.argmax(curve)] == pytest.approx(curve.max() * (1 / np.sqrt(2) - 1), rel=0.02)
