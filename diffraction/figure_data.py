@@ -59,6 +59,7 @@ class SeriesView:
     clock_unit : str
         ``h``, ``min``, ``s`` or ``""`` for frame numbers.
     voltage : ndarray, shape (R,), or None
+        Of the frames.
     """
 
     series: PhaseSeries
@@ -89,6 +90,14 @@ class SeriesView:
         if against == "time" or self.voltage is None:
             return self.clock, self.time
         return self.voltage, VOLTAGE
+
+    @property
+    def cell(self) -> tuple[FloatArray, FloatArray]:
+        """Clock and voltage as the cycler recorded them; those of the frames where there is no such record."""
+        record = self.arrays.cell_record
+        if record is None or not self.clock_unit:
+            return self.clock, self.axis("voltage")[0]
+        return record[0] / self.seconds_per_unit, record[1]
 
     def branches(self, against: Against) -> list[tuple[slice, str, bool]]:
         """Return what is drawn as one curve each: rows, words for the table, whether it is the way back."""

@@ -32,12 +32,12 @@ AMOUNTS = Look("", size=1.5, width=0.7, edge=0.3, band=0.3, limits="caret")
 
 
 def draw_voltage(panel: Panel, view: SeriesView, *, upright: bool = False) -> None:
-    """Draw the cell voltage against time; `upright` with the voltage to the right and time upwards."""
+    """Draw the voltage of the cell, as the cycler recorded it, against time; `upright` with time upwards."""
     from matplotlib.ticker import MaxNLocator
 
-    axes, voltage = panel.axes, view.axis("voltage")[0]
-    panel.add("voltage", view.clock, voltage, (view.time, VOLTAGE))
-    axes.plot(*((voltage, view.clock) if upright else (view.clock, voltage)), color=DATA_COLOUR, linewidth=0.8)
+    axes, (clock, voltage) = panel.axes, view.cell
+    panel.add("voltage", clock, voltage, (view.time, VOLTAGE))
+    axes.plot(*((voltage, clock) if upright else (clock, voltage)), color=DATA_COLOUR, linewidth=0.8)
     if upright:
         axes.set_xlabel(VOLTAGE.label)
         axes.set_ylabel(view.time.label)

@@ -54,11 +54,12 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         raise rejected[0].error if rejected else DataError("the series holds no frame", source=table.files[0])
     others: list[InputFile] = []
     notes: list[str] = []
+    cell = None
     if table.frames is not None:
         others += side_files(recipe, table.frames.table, table.frames.log)
         frames = timed(frames, table.frames, recipe.resolve, total)
     if table.cycler is not None:
-        frames, cycler, notes = aligned(frames, table.cycler, recipe.resolve)
+        frames, cycler, notes, cell = aligned(frames, table.cycler, recipe.resolve)
         others.append(cycler)
     else:
         frames = by_clock(frames)
@@ -73,6 +74,7 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         others=tuple(others),
         notes=(*notes, *_missing_notes(frames)),
         flags=(*flags, *_missing_flags(frames)),
+        cell=cell,
     )
 
 

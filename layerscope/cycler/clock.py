@@ -18,7 +18,7 @@ from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.archive import one_member
 from layerscope.measured.delimited import parse_table
 from layerscope.measured.files import fingerprint, load
-from layerscope.measured.measurement import Measurement
+from layerscope.measured.measurement import FloatArray, Measurement
 from layerscope.measured.series import Level
 from layerscope.records import InputFile
 
@@ -104,7 +104,7 @@ def with_period(
 
 def aligned(
     levels: Sequence[Level[M]], table: CyclerTable, resolve: Resolve
-) -> tuple[list[Level[M]], InputFile, list[str]]:
+) -> tuple[list[Level[M]], InputFile, list[str], FloatArray]:
     """Add time, voltage and charge from the cycler's record, by the two clocks.
 
     Parameters
@@ -121,6 +121,8 @@ def aligned(
     cycler : InputFile
         What was read.
     notes : list of str
+    record : ndarray, shape (2, m)
+        Time (s, as that of the levels) and voltage (V) that the cycler recorded from the first level to the last.
 
     Raises
     ------
@@ -169,7 +171,9 @@ def aligned(
         f"frames and cycler by clock: offset {table.clock_offset_s:g} s, standard error {table.clock_sigma_s:g} s; "
         "voltages are averages over the frame"
     ]
-    return out, entry, notes
+    first, last = np.searchsorted(cell.time_s, [min(s.start_s for s in found), max(s.end_s for s in found)])
+    during = slice(max(int(first) - 1, 0), int(last) + 1)
+    return out, entry, notes, np.stack([cell.time_s[during], cell.voltage_V[during]])
 
 
 def by_clock(levels: list[Level[M]]) -> list[Level[M]]:

@@ -77,6 +77,8 @@ class MeasuredSeries(Generic[M]):
     others : tuple of InputFile
         What every level rests on besides its own file: the record of the cycler, times, structures.
     notes, flags : tuple of str
+    cell : ndarray, shape (2, m), or None
+        What the cycler recorded from the first level to the last: time on the clock of the levels (s), voltage (V).
     """
 
     whole: SampleState
@@ -86,6 +88,7 @@ class MeasuredSeries(Generic[M]):
     others: tuple[InputFile, ...] = ()
     notes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    cell: FloatArray | None = None
 
     @property
     def sample(self) -> str:

@@ -124,6 +124,8 @@ class SeriesArrays:
     marks : mapping of str to tuple of L ndarrays
         Positions on the axis to mark, ascending, e.g. the reflections of a phase; None at a level of which nothing is
         stated.
+    cell_record : ndarray, shape (2, m), or None
+        What the cycler recorded while the levels were measured: elapsed time (s) and voltage (V).
 
     Raises
     ------
@@ -156,6 +158,7 @@ class SeriesArrays:
     base: str = ""
     frames: IntArray | None = None
     marks: Mapping[str, Marks] = field(default_factory=dict)
+    cell_record: FloatArray | None = None
 
     @classmethod
     def of_fit(cls, fit: SeriesFit, labels: Mapping[str, str], **fields: Any) -> SeriesArrays:
@@ -229,6 +232,9 @@ class SeriesArrays:
             self._check_finite(f"parameter {label!r}", parameter.values)
         if self.frames is not None:
             self._check_shape("frames", self.frames, shape)
+        if self.cell_record is not None:
+            self._check_shape("record of the cell", self.cell_record, (2, np.shape(self.cell_record)[-1]))
+            self._check_finite("record of the cell", self.cell_record)
         for label, marks in self.marks.items():
             if len(marks) != self.levels.size:
                 raise DataError(f"marks {label!r} of {len(marks)} levels, not {self.levels.size}", source=self.name)

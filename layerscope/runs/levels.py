@@ -182,4 +182,5 @@ def level_fields(context: RunContext, series: MeasuredSeries[M], levels: Sequenc
         "area_unit": f"{shown}*{first.axis_unit}",
         "base": context.base,
         "frames": np.array([level.index for level in levels]),
+        "cell_record": series.cell,
     }

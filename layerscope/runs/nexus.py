@@ -145,6 +145,10 @@ def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> 
     add_field(group, "parameter_scopes", [parameter.scope for parameter in series.parameters.values()])
     if series.frames is not None:
         add_field(group, "frames", np.asarray(series.frames, np.int64))
+    if series.cell_record is not None:
+        time, voltage = np.asarray(series.cell_record, np.float64)
+        add_field(group, "cell_time", time, "s", description="elapsed time of what the cycler recorded")
+        add_field(group, "cell_voltage", voltage, "V")
     marks = add_group(group, "marks", "NXcollection")
     for label, field in unique_names(sorted(series.marks)).items():
         one = add_group(marks, field, "NXcollection")

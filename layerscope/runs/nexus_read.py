@@ -123,6 +123,7 @@ class LazySeries:
             self.metadata = metadata_of(file, "entry/series/metadata", path)
             self._marks = _marks(file, path)
             self._has_frames = "entry/series/frames" in file
+            self._has_cell = "entry/series/cell_time" in file
             # files of version 1.0 have neither base nor frames nor marks
             self.base = text_of(file, "entry/series/base", path) if "entry/series/base" in file else ""
         self.name, self.technique = head["name"], head["technique"]
@@ -193,6 +194,13 @@ class LazySeries:
     def frames(self) -> IntArray | None:
         """Number of each level in its series, shape (L,), where levels are numbered frames."""
         return self._read("entry/series/frames").astype(np.int64) if self._has_frames else None
+
+    @property
+    def cell_record(self) -> FloatArray | None:
+        """Elapsed time (s) and voltage (V) that the cycler recorded while the levels were measured, shape (2, m)."""
+        if not self._has_cell:
+            return None
+        return np.stack([self._read(f"entry/series/cell_{key}") for key in ("time", "voltage")])
 
     @property
     def marks(self) -> Mapping[str, Marks]:
@@ -268,7 +276,7 @@ _TEXTS = (
     "intensity_unit",
     "area_unit",
 )
-_ARRAYS = ("axis", "levels", "counts", "variance", "fit", "background", "residual", "frames")
+_ARRAYS = ("axis", "levels", "counts", "variance", "fit", "background", "residual", "frames", "cell_record")
 _MAPPINGS = ("components", "component_area", "component_area_sigma", "parameters", "marks")
 
 

@@ -224,7 +224,7 @@ def test_a_recipe_gives_the_zone_that_one_of_both_clocks_lacks(tmp_path: Path, z
     given = {"file": "cell.csv", "clock_sigma_s": 5.0, "start": START.replace(month=7, hour=START.hour + 1)}
     with pytest.raises(DataError, match=r"that of the cycler has none \(give zone\)"):
         aligned(levels, CyclerTable.model_validate(given), tmp_path.joinpath)
-    found, _, _ = aligned(levels, CyclerTable.model_validate(given | {"zone": zone}), tmp_path.joinpath)
+    found, _, _, _ = aligned(levels, CyclerTable.model_validate(given | {"zone": zone}), tmp_path.joinpath)
     # the cycler starts at 13:00 there, 11:00 UTC; the frame is at 12:30 UTC: 90 min later
     assert found[0].voltage_V == pytest.approx(3.9)
     with pytest.raises(ValidationError, match="no time zone"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layerscope.diffraction.figure_data import collect_views
 from layerscope.diffraction.peaks.components import lco_003
 from layerscope.diffraction.peaks.recipe import PeaksRecipe
 from pipeline_series import (
@@ -219,6 +220,14 @@ clock_sigma_s = 50.0
     assert onset.sigma is not None
     assert onset.sigma > onset.budget["fit"]
     assert {i.path for i in frames[4].inputs} == {"P.zip", "cycler.csv"}
+    # figures draw what the cycler recorded, from the arrays of the run alone
+    (view,) = (v for v in collect_views(run) if v.series.components("phase.fraction"))
+    clock, voltage = view.cell
+    seconds = clock * view.seconds_per_unit
+    assert seconds.size > 15 * (FRAMES - 5)
+    assert seconds[0] <= 120.0
+    assert seconds[-1] == time[-1]
+    assert voltage == pytest.approx(4.30 + 0.012 * seconds / 600.0, abs=1e-5)
 
 
 REFLECTION = """layerscope = 1
