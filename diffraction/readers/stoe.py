@@ -1,7 +1,8 @@
 """STOE WinXPOW .raw: records of 512 bytes, little-endian; a header, and for each range a header and its counts.
 
 Layout of versions 1.05 and 1.06 after the declarations of STOE's records in the source of DASH (ccdc-opensource/dash,
-PolyLoadFiles.f90). Only read from files written from that description.
+PolyLoadFiles.f90). Places of wavelengths, points, angles, counts and their range are those that chemotion-converter-app
+(readers/stoe_raw.py) found in files of real instruments. Only read from files written from that description.
 """
 
 from __future__ import annotations
