@@ -94,15 +94,8 @@ def with_choices(
 
 def ambiguous(result: RegionFit) -> bool:
     """Tell whether another minimum within reach changes a share by more than its error without it."""
-    own = [f"{c.name}_area" for c in result.own]
-    if len(own) < 2:
-        return False
     alternatives = result.choices.get("alternatives")
-    apart = 0.0 if alternatives is None else alternatives.shares
-    sigma = np.sqrt(np.maximum(result.share_sigma**2 - apart, 0.0))
-    stated = result.fit.batch[result.fit.group].fractions(own)[0]
-    there = result.detected
-    return any((np.abs(fit.fractions(own)[0] - stated) > sigma)[:, there].any() for fit in result.minima)
+    return _changed(result, result.minima, 0.0 if alternatives is None else alternatives.shares)
 
 
 def shape_doubted(result: RegionFit) -> bool:
@@ -118,14 +111,20 @@ def widths_doubted(result: RegionFit) -> bool:
 def _doubted(result: RegionFit, cause: str, label: str, least: float) -> bool:
     """Tell whether a choice is likelier than `least` and changes a share by more than its error without it."""
     choice = result.choices.get(cause)
-    if choice is None or label not in choice.fits or len(result.own) < 2:
+    if choice is None or label not in choice.fits:
         return False
     probability, fit = choice.fits[label]
+    return probability > least and _changed(result, [fit], choice.shares)
+
+
+def _changed(result: RegionFit, others: Sequence[SeriesFit], part: FloatArray | float) -> bool:
+    """Tell whether a fit changes a share that is there by more than its error without a part of its variance."""
     own = [f"{c.name}_area" for c in result.own]
+    if len(own) < 2:
+        return False
+    sigma = np.sqrt(np.maximum(result.share_sigma**2 - part, 0.0))
     stated = result.fit.batch[result.fit.group].fractions(own)[0]
-    sigma = np.sqrt(np.maximum(result.share_sigma**2 - choice.shares, 0.0))
-    changed = (np.abs(fit.fractions(own)[0] - stated) > sigma)[:, result.detected].any()
-    return bool(probability > least and changed)
+    return any((np.abs(fit.fractions(own)[0] - stated) > sigma)[:, result.detected].any() for fit in others)
 
 
 def _places(result: RegionFit, fit: SeriesFit) -> str:
