@@ -43,8 +43,8 @@ _NOTES = {
     "hold how well the structure factors are known (parts of both in the records).",
     "stacks": "Read as stacks of filled and empty layers. Errors: counting, and how wrong the shapes are (model).",
     "events": "Errors are half of the 68 % interval; where only an interval is known it stands alone.",
-    "rietveld": "Errors from the covariance, from what lines of another shape than the refined one change and, of cells, "
-    "from the shift by axial divergence (parts in the records: counting, model, geometry).",
+    "rietveld": "Errors from the covariance, from what lines of another shape than the refined one change and, of "
+    "cells, from the shift by axial divergence (parts in the records: counting, model, geometry).",
 }
 
 
