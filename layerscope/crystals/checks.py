@@ -156,7 +156,8 @@ def check_formula(phase: Phase, formula: str, *, source: str | None = None) -> N
 
 
 def _check_stated(phase: Phase, bond: Bond, close: Sequence[Contact], where: str) -> None:
-    found = [c.distance for c in close if (c.first, c.second) == (bond.first, bond.second)]
+    labels = tuple(phase.site(label).label for label in (bond.first, bond.second))
+    found = [c.distance for c in close if (c.first, c.second) == labels]
     unseen = [v for v in bond.lengths if not any(abs(v - d) <= _STATED for d in found)]
     if unseen or found[0] < bond.lengths[0] - _STATED:
         seen = ", ".join(f"{d:.3f}" for d in found[:6]) or "beyond 3.2"

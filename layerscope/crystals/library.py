@@ -13,7 +13,7 @@ from layerscope.errors import DataError, ReaderError, RecipeError
 from layerscope.measured.files import load
 from layerscope.measured.text import decode
 
-from .adapter import cell_atoms, load_gemmi, space_group_number
+from .adapter import FREE_CELL, cell_atoms, crystal_system, load_gemmi, space_group_number
 from .checks import check_alike, check_formula, check_phase, composition, differing
 from .model import CELL, Bond, CellRange, Phase, Site, SiteMixing
 
@@ -85,17 +85,25 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
             bonds=tuple(_bond(pair, lengths) for pair, lengths in table.get("bonds", {}).items()),
             zones=tuple((int(u), int(v), int(w)) for u, v, w in table.get("zones", ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"incomplete phase: {error!r}", source=source) from error
     if len(phase.cell) != 6:
         raise RecipeError("a cell has six constants", source=source)
+    _check_range(phase, source)
+    return _checked(phase, str(table.get("formula", "")), source)
+
+
+def _check_range(phase: Phase, source: str) -> None:
+    free, tied = FREE_CELL[crystal_system(phase)] if phase.cell_range else ((), {})
     for stated in phase.cell_range:
         own = phase.cell[CELL.index(stated.constant)]
+        if stated.constant not in free:
+            message = f"{stated.constant} follows from {tied[stated.constant]} by symmetry, and has no range of its own"
+            raise RecipeError(message, source=source, hint=f"ranges go with {', '.join(free)}")
         if not stated.low <= own <= stated.high:
             raise RecipeError(
                 f"{stated.constant} is {own:g} Å, outside its range {stated.low:g} to {stated.high:g} Å", source=source
             )
-    return _checked(phase, str(table.get("formula", "")), source)
 
 
 def _bond(pair: str, lengths: Sequence[float]) -> Bond:

@@ -90,6 +90,10 @@ class Bond:
     second: str
     lengths: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not self.lengths or min(self.lengths) <= 0.0:
+            raise ValueError(f"{self.first}-{self.second} needs one length or more, in Å")
+
 
 @dataclass(frozen=True)
 class Phase:

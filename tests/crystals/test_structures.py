@@ -234,8 +234,20 @@ def test_a_cell_has_a_range_with_a_reason_and_lies_in_it() -> None:
     row = {"constant": "a", "low": 4.3, "high": 4.4, "reason": "charge"}
     with pytest.raises(RecipeError, match=r"a is 4\.2612 Å, outside its range 4\.3 to 4\.4 Å"):
         phase_from_table({**table, "cell_range": [row]}, source="CoO")
+    tied = {"constant": "b", "low": 4.2, "high": 4.3, "reason": "charge"}
+    with pytest.raises(RecipeError, match="b follows from a by symmetry"):
+        phase_from_table({**table, "cell_range": [tied]}, source="CoO")
     with pytest.raises(RecipeError, match="low < high and a reason"):
         phase_from_table({**table, "cell_range": [{**row, "reason": ""}]}, source="CoO")
+
+
+@pytest.mark.parametrize(
+    ("bonds", "message"),
+    [({"Co-N": [2.1]}, "has no site 'N'"), ({"Co-O": []}, "one length or more"), (["Co-O"], "incomplete phase")],
+)
+def test_bonds_that_mean_nothing_are_refused(bonds: object, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        phase_from_table({**read_phase_table("CoO"), "bonds": bonds}, source="CoO")
 
 
 def test_spinels_differ_in_the_reflection_of_what_sits_in_the_tetrahedra() -> None:

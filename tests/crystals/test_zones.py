@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ gemmi = pytest.importorskip("gemmi", reason="gemmi is not installed")
 BARE = Phase("LiB6O9F", "P n a 21", (7.6555, 8.5318, 10.7894, 90.0, 90.0, 90.0), ())
 
 
-def atoms_of(phase: Phase) -> list[tuple[str, np.ndarray, float, float]]:
+Atoms = list[tuple[str, np.ndarray, float, float]]
+
+
+def atoms_of(phase: Phase) -> Atoms:
     """Every atom of the cell, made with the operations of the space group alone."""
     group = gemmi.SpaceGroup(phase.space_group)
-    found: list[tuple[str, np.ndarray, float, float]] = []
+    found: Atoms = []
     for site in phase.sites:
         own: list[np.ndarray] = []
         for op in group.operations():
@@ -30,11 +35,11 @@ def atoms_of(phase: Phase) -> list[tuple[str, np.ndarray, float, float]]:
     return found
 
 
-def naive_amplitude(phase: Phase, hkl: tuple[int, int, int], d: float) -> float:
+def naive_amplitude(atoms: Atoms, hkl: tuple[int, int, int], d: float) -> float:
     """|F| as a plain sum over the atoms, form factors as a sum of five Gaussians."""
     s2 = 1.0 / (4.0 * d * d)
     total = 0j
-    for element, at, occupancy, b in atoms_of(phase):
+    for element, at, occupancy, b in atoms:
         coefficients = gemmi.Element(element).c4322.get_coefs()
         form = sum(p * math.exp(-q * s2) for p, q in zip(coefficients[:5], coefficients[5:], strict=True))
         total += occupancy * form * math.exp(-b * s2) * np.exp(2j * math.pi * float(np.dot(hkl, at)))
@@ -69,9 +74,9 @@ def angle(pattern: ZonePattern, one: tuple[int, ...], other: tuple[int, ...]) ->
 )
 def test_electron_amplitudes_are_plain_sums_over_the_atoms(name: str, zone: tuple[int, int, int]) -> None:
     phase = load_phase(name)
-    pattern = zone_pattern(phase, zone, g_max=8.0)
+    pattern, atoms = zone_pattern(phase, zone, g_max=8.0), atoms_of(phase)
     for hkl, g, amplitude in zip(pattern.hkl.tolist(), pattern.g, pattern.amplitude, strict=True):
-        assert amplitude == pytest.approx(naive_amplitude(phase, tuple(hkl), 10.0 / np.linalg.norm(g)), rel=1e-4)
+        assert amplitude == pytest.approx(naive_amplitude(atoms, tuple(hkl), 10.0 / np.linalg.norm(g)), rel=1e-4)
 
 
 def test_the_first_reflections_of_cobalt_spinel_are_as_strong_as_known() -> None:
@@ -213,3 +218,22 @@ def test_a_zone_that_is_none_is_refused() -> None:
         zone_pattern(load_phase("CoO"), (7, 5, 3))
     with pytest.raises(RecipeError, match="no reflection"):
         zone_pattern(load_phase("CoO"), (1, 0, 0), g_max=1.0)
+
+
+TRUTH = {"lco_100_r17": "LiCoO2_O3", "co3o4_110_rm23": "Co3O4", "coo_110_r41": "CoO"}
+
+
+@pytest.mark.parametrize("image", sorted(TRUTH))
+def test_reflections_of_simulated_images_are_those_of_their_zone(image: str, shared_data: Path) -> None:
+    (region,) = json.loads((shared_data / "hrtem" / "truth.json").read_text())[image]["regions"]
+    pattern = zone_pattern(load_phase(TRUTH[image]), region["zone"], g_max=11.0, min_amplitude=0.0)
+    ratios = []
+    for truth in region["reflections"]:
+        row = next((k for k, h in enumerate(pattern.hkl.tolist()) if h == truth["hkl"]), None)
+        if row is not None:  # of each Friedel pair one is there
+            assert 1.0 / np.linalg.norm(pattern.g[row]) == pytest.approx(truth["d_nm"], rel=1e-4)
+            ratios.append((truth["F_kin"], pattern.amplitude[row]))
+    theirs, ours = np.array(ratios).T
+    assert len(ratios) == len(region["reflections"]) // 2
+    strong = theirs > 0.1 * theirs.max()
+    assert ours[strong] == pytest.approx(theirs[strong], rel=0.11)  # their atoms vibrate a little more
