@@ -78,6 +78,12 @@ def test_co_o_bond_of_licoo2_follows_from_cell_and_z() -> None:
         ("V2O5", 3.37),
         ("ZrO2_monoclinic", 5.81),
         ("Li2CO3", 2.10),
+        ("Li2O", 2.013),
+        ("LiOH", 1.46),
+        ("SrTiO3", 5.117),
+        ("Al2O3_corundum", 3.987),
+        ("Cu", 8.935),
+        ("graphite", 2.26),
     ],
 )
 def test_library_phases_have_the_density_of_the_mineral(name: str, density: float) -> None:
@@ -217,13 +223,13 @@ def test_a_phase_without_atoms_has_lines_but_no_intensities() -> None:
     assert (zone_pattern(phase, (1, 0, 0)).amplitude == 1.0).all()
 
 
-def test_no_other_shipped_phase_has_the_two_rings_of_lib6o9f() -> None:
+def test_among_shipped_phases_only_lithium_phosphate_has_two_rings_like_lib6o9f_at_another_scale() -> None:
     wanted = 5.0385 / 2.9317
     for name in available_phases():
         d = np.unique(np.round(reflections(load_phase(name), 2.0).d, 5))
         ratio = d[:, None] / d[None, :]
         near = (np.abs(d[:, None] / 5.0385 - 1.0) < 0.06) & (np.abs(ratio / wanted - 1.0) < 0.004)
-        assert near.any() == (name == "LiB6O9F"), name
+        assert near.any() == (name in ("LiB6O9F", "Li3PO4")), name  # 020 and 200 of Li3PO4, at a scale 4 % off
 
 
 def test_a_cell_has_a_range_with_a_reason_and_lies_in_it() -> None:
