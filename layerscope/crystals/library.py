@@ -21,7 +21,7 @@ __all__ = ["available_phases", "load_phase", "phase_from_cif", "phase_from_table
 
 _MAX_CIF_BYTES = 20_000_000
 _PHASE_KEYS = {
-    *("name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing"),
+    *("name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing", "reported"),
     *("bonds", "cell_range", "zones"),
 }
 _SAME_CELL = 0.03
@@ -83,6 +83,7 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
             source=str(table.get("source", "")),
             cell_range=tuple(CellRange(**row) for row in table.get("cell_range", ())),
             bonds=tuple(_bond(pair, lengths) for pair, lengths in table.get("bonds", {}).items()),
+            reported=tuple((int(h), int(k), int(m)) for h, k, m in table.get("reported", ())),
             zones=tuple((int(u), int(v), int(w)) for u, v, w in table.get("zones", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -118,6 +118,9 @@ class Phase:
         For the constants that its crystal system leaves free; those that follow from them follow here too.
     bonds : tuple of Bond
         What its bonds are known to be; `check_phase` holds the coordinates to them.
+    reported : tuple of 3 ints each
+        Of a phase without sites, whose intensities nobody can work out: the reflections that have been seen of it. Its
+        rings are these alone.
     zones : tuple of 3 ints each
         The only zone axes that mean something (the normal of a single sheet); empty: all do.
     """
@@ -131,6 +134,7 @@ class Phase:
     source: str = ""
     cell_range: tuple[CellRange, ...] = ()
     bonds: tuple[Bond, ...] = ()
+    reported: tuple[tuple[int, int, int], ...] = ()
     zones: tuple[tuple[int, int, int], ...] = ()
 
     def site(self, label: str) -> Site:

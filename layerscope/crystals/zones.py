@@ -222,6 +222,8 @@ def rings(phase: Phase, g_max: float = 10.0) -> RingPattern:
     """
     unique = reflections(phase, 10.0 / g_max, probe="electron")
     seen = unique.f2 > 1e-6 * unique.f2.max()
+    if phase.reported and not phase.sites:
+        seen &= np.array([_is_one_of(phase, hkl, phase.reported) for hkl in unique.hkl])
     if phase.zones:
         seen &= (unique.hkl @ np.array(phase.zones).T == 0.0).any(axis=1)
     hkl, d = unique.hkl[seen].astype(np.int64), unique.d[seen]
@@ -235,6 +237,12 @@ def rings(phase: Phase, g_max: float = 10.0) -> RingPattern:
     ends = [*first[1:].tolist(), len(d)]
     labels = tuple("+".join(names[a:b]) for a, b in zip(first.tolist(), ends, strict=True))
     return RingPattern(phase.name, g, np.add.reduceat(strength, first), labels, change, lattice.log_range())
+
+
+def _is_one_of(phase: Phase, hkl: IntArray, some: tuple[tuple[int, int, int], ...]) -> bool:
+    """Whether symmetry makes a reflection equal to one of some."""
+    orbit, _ = equivalents(phase, hkl.reshape(1, 3))
+    return bool((orbit[:, None] == np.array(some)).all(axis=2).any())
 
 
 def label(phase: Phase, hkl: IntArray) -> str:

@@ -3,6 +3,8 @@
 from .index import UNKNOWN_SCALE, index_spots
 from .library import Library, library_of
 from .model import NO_LATTICE, OTHER_LATTICE, Candidate, Kind, Ranking
+from .rings import index_rings
+from .standard import lock_scale
 
 __all__ = [
     "NO_LATTICE",
@@ -12,6 +14,8 @@ __all__ = [
     "Kind",
     "Library",
     "Ranking",
+    "index_rings",
     "index_spots",
     "library_of",
+    "lock_scale",
 ]

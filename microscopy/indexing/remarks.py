@@ -8,9 +8,9 @@ from dataclasses import replace
 from ..image import UNVERIFIED_SCALE
 from .model import OTHER_LATTICE, Candidate, Ranking
 
-__all__ = ["remarked"]
+__all__ = ["SHARED_SCALE", "remarked"]
 
-_TOLD_APART = 0.01
+SHARED_SCALE = 0.004
 """Relative difference of the scales that two explanations ask for, from which on a calibration tells them apart."""
 _FEW = 3
 
@@ -60,7 +60,7 @@ def _would_decide(ranking: Ranking, spots: int) -> tuple[str, ...]:
         return ()
     scales = [candidate.scale for candidate in named.values() if not candidate.is_none]
     out = []
-    if len(scales) > 1 and max(scales) / min(scales) - 1 > _TOLD_APART:
+    if len(scales) > 1 and max(scales) / min(scales) - 1 > SHARED_SCALE:
         out.append("calibration")
     if spots < _FEW:
         out.append("a second fringe")

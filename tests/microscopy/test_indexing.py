@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layerscope.microscopy.image import Scale
-from layerscope.microscopy.indexing import Library, index_spots, library_of
-from layerscope.microscopy.spots import Spots, find_spots
+from layerscope.microscopy.indexing import Library, index_rings, index_spots, library_of, lock_scale
+from layerscope.microscopy.spots import Rings, Spots, find_spots
 
 from layerscope.crystals import Phase, Site, load_phase
+from layerscope.errors import DataError
 
 NAMES = {
     "LiCoO2_O3": "LiCoO2",
@@ -171,3 +172,129 @@ def test_simulated_crystals_are_named_with_zone_axis_and_scale(shared_data: Path
     ranking = index_spots(find_spots(read_image(shared_data / "hrtem" / f"{name}.tif")), library(), Scale())
     assert ranking.first.name == SIMULATED[name]
     assert ranking.first.pattern_scale == pytest.approx(1.0, abs=1e-3)
+
+
+LAYERED_POWER = np.array([156.0, 20.0, 6.0, 55.0, 14.0, 286.0, 19.0, 64.0, 125.0]) * 60
+SPINEL = {  # (h k l) and amplitude along [1 -1 0], ours by hand for Co3O4
+    (1, 1, 1): 19,
+    (2, 2, 0): 32,
+    (1, 1, 3): 44,
+    (2, 2, 2): 11,
+    (0, 0, 4): 59,
+    (2, 2, 4): 18,
+    (3, 3, 3): 20,
+    (1, 1, 5): 38,
+    (4, 4, 0): 72,
+}
+
+
+def spinel_110(a_nm: float) -> tuple[np.ndarray, np.ndarray]:
+    places, power = [], []
+    for (h, _, ell), amplitude in SPINEL.items():
+        for sign in (1, -1) if h and ell else (1,):
+            places.append((np.sqrt(2.0) * h / a_nm, sign * ell / a_nm))
+            power.append(5.0 * amplitude**2)
+    return np.array(places), np.array(power)
+
+
+def twinned(g: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Add the mirror image across a row; what falls together stands once."""
+    unit = across / np.hypot(*across)
+    both = np.concatenate([g, 2 * np.outer(g @ unit, unit) - g])
+    apart = [
+        all(min(np.hypot(*(both[i] - both[j])), np.hypot(*(both[i] + both[j]))) > 0.15 for j in range(i))
+        for i in range(len(both))
+    ]
+    return both[apart]
+
+
+@cache
+def with_spinels() -> Library:
+    names = {"LiCoO2_O3": "LiCoO2"} | {n: n for n in ("Co3O4", "LiCo2O4", "Li2Co2O4", "CoO", "LiF")}
+    return library_of([load_phase(file, name=name) for file, name in names.items()])
+
+
+def test_twins_of_layered_crystals_are_not_called_spinel_nor_a_spinel_twins() -> None:
+    g = layered_100(0.28156, 1.40542)
+    both = twinned(g, g[5])  # across the row of 01-4
+    ranking = index_spots(spot_list(turned(both, 25.0), 2e3), with_spinels(), Scale())
+    assert ranking.first.kind == "twin"
+    assert ranking.first.phase == "LiCoO2 + LiCoO2"
+    spinel = index_spots(
+        spot_list(turned(spinel_110(0.80837)[0], 60.0), spinel_110(0.80837)[1]), with_spinels(), Scale()
+    )
+    assert spinel.first.name == "Co3O4 [1 1 0]"
+    assert spinel.first.kind == "phase"
+
+
+def distorted(g: np.ndarray) -> np.ndarray:
+    """An image whose scale is 2.5 % off, with 1 % of anisotropy and shear."""
+    return g @ (1.025 * np.array([[1.01, 0.006], [0.006, 0.99]])).T
+
+
+def test_a_region_of_known_lattice_locks_scale_and_distortion_for_the_others() -> None:
+    rng = np.random.default_rng(5)
+    g = distorted(turned(layered_100(0.28156, 1.40542), 40.0))
+    bulk = spot_list(g + rng.normal(0, 0.002, g.shape), LAYERED_POWER, sigma=0.002)
+    locked = lock_scale(bulk, library_of([load_phase("LiCoO2_O3")]), Scale())
+    assert abs(locked.factor - 1.025) < 2 * locked.sd < 0.01
+    assert abs(locked.shear[0] - 0.01) < 3 * locked.shear_sd < 0.01
+    assert abs(locked.shear[1] - 0.006) < 3 * locked.shear_sd
+    common = ((1, 1, 1), (1, 1, 3), (2, 2, 2), (0, 0, 4), (4, 4, 0))
+    told = [index in common for index in SPINEL for _ in range(1 + bool(index[0] and index[2]))]
+    two = library_of([load_phase(name) for name in ("Co3O4", "LiCo2O4", "CoO")])
+    for a_nm, name in ((0.80837, "Co3O4"), (0.7998, "LiCo2O4")):  # reflections whose strength does not tell them apart
+        skin = distorted(turned(spinel_110(a_nm)[0][told], 94.7))
+        spots = spot_list(skin + rng.normal(0, 0.003, skin.shape), 1e3, sigma=0.003)
+        before, after = (index_spots(spots, two, scale).by_phase().get(name, 0.0) for scale in (Scale(), locked))
+        assert after > max(0.95, before)
+
+
+def test_a_standard_that_does_not_show_its_lattice_is_refused() -> None:
+    spots = spot_list(rocksalt_110(0.5), ROCKSALT_POWER)
+    with pytest.raises(DataError, match="does not show"):
+        lock_scale(spots, library_of([load_phase("LiCoO2_O3")]), Scale())
+
+
+def ring_list(spacings: list[float], error: float = 0.002) -> Rings:
+    g = np.sort(1 / np.array(spacings)) if spacings else np.zeros(0)
+    radius = np.linspace(1.6, 9.0, 50)
+    ones, flat = np.ones(g.size), np.ones(50)
+    return Rings(g, error * g, ones, 0.1 * ones, 0.2 * ones, radius, flat, flat, 0.1 * flat, 1.0, 0.1)
+
+
+@cache
+def powders() -> Library:
+    return library_of([load_phase(n) for n in ("LiF", "Al", "CoO", "Co3O4", "Li2CO3", "Li2O", "LiB6O9F", "Li2B4O7")])
+
+
+FLUORIDE = [0.23249, 0.20135, 0.14238, 0.12142, 0.11625]  # LiF, 4.027 Å
+
+
+def test_aluminium_and_cobalt_oxide_share_the_set_of_lithium_fluoride_as_the_prior_on_the_scale_says() -> None:
+    members = {}
+    for sd in (0.03, 0.01, 0.0015):
+        ranking = index_rings(ring_list(FLUORIDE), powders(), Scale(sd=sd))
+        assert ranking.first.phase == "LiF"
+        assert ranking.first.scale == pytest.approx(1.0, abs=3e-3)
+        members[sd] = {c.phase for c in ranking.ambiguity_set if " + " not in c.phase}
+    assert members == {0.03: {"LiF", "Al", "CoO"}, 0.01: {"LiF", "Al"}, 0.0015: {"LiF"}}
+
+
+def test_a_phase_without_structure_factors_is_named_only_with_all_of_its_reported_rings() -> None:
+    both = index_rings(ring_list([0.50385, 0.29317]), powders(), Scale())
+    assert both.first.phase == "LiB6O9F"
+    assert both.first.probability > 0.9
+    for spacing in (0.50385, 0.29317):
+        alone = index_rings(ring_list([spacing]), powders(), Scale())
+        assert alone.first.phase != "LiB6O9F"
+        assert len(alone.ambiguity_set) > 1
+        assert "a second ring" in alone.would_decide
+    mixed = index_rings(ring_list([*FLUORIDE, 0.50385, 0.29317]), powders(), Scale(sd=0.005))
+    assert mixed.first.phase == "LiF + LiB6O9F"
+
+
+def test_rings_of_nothing_in_the_library_are_said_to_be_so() -> None:
+    ranking = index_rings(ring_list([0.48, 0.33, 0.221]), powders(), Scale())
+    assert not ranking.indexable
+    assert ranking.reasons
