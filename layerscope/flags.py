@@ -525,6 +525,18 @@ _LIST = (
     _note("SCALE_BAR", "a burned-in scale bar was found; it and its letters are left out", "nothing"),
     _note("PIXELS_LEFT_OUT", "pixels that are no image were left out", "nothing, if they are few"),
     _note("PIXELS_OBLONG", "pixels are longer along one axis by the file", "check the file's units if that is news"),
+    Flag(
+        "SCALE_PRIOR_DECIDES",
+        "which phase comes first rests on how well the size of the pixels is said to be known",
+        "calibrate the image, or name a region of known lattice as internal standard",
+    ),
+    Flag(
+        "SCALE_OFF",
+        "the first answer asks for another size of the pixels than the file states",
+        "check the calibration of the microscope",
+    ),
+    _note("ONE_FRINGE", "one spot alone: every phase with such a spacing stays possible", "look at another region"),
+    _note("ONE_RING", "one ring alone: every phase with such a spacing stays possible", "look for a second ring"),
     _note("COLOURS_AVERAGED", "a picture in colours was turned into grey", "take the file of the microscope instead"),
     _note(
         "STACK_AVERAGED",
