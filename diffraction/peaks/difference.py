@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr
 
 from layerscope.errors import DataError
 
@@ -248,7 +248,7 @@ def compare_courses(
         mean_sigma,
         mean_structure,
         z,
-        float(2 * stats.norm.sf(abs(z))),
+        float(2 * ndtr(-abs(z))),
         model,
         mean_model,
     )

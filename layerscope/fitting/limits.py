@@ -112,6 +112,8 @@ def _upper_end(x: FloatArray, confidence: float, two_sided: float) -> FloatArray
         # Phi(d) - Phi(x - mu) written with the small tail only, so that nothing cancels far below zero
         return np.asarray(ndtr(distance) - ndtr(negative - mu) - confidence)
 
+    if (x >= 0.0).all():
+        return x + two_sided
     root = _bisect(excess, np.zeros_like(x), np.full_like(x, two_sided))
     return np.where(x >= 0.0, x + two_sided, root)
 
@@ -119,6 +121,8 @@ def _upper_end(x: FloatArray, confidence: float, two_sided: float) -> FloatArray
 def _lower_end(x: FloatArray, confidence: float, two_sided: float, one_sided: float) -> FloatArray:
     """Root of Phi(d) - Phi(-(mu^2 + d^2) / (2 mu)) = confidence with d = x - mu; 0 below, x - z above."""
     between = (x > one_sided) & (x < 2.0 * two_sided)
+    if not between.any():
+        return np.where(x >= 2.0 * two_sided, x - two_sided, 0.0)
     safe = np.where(between, x, one_sided + 0.5 * (2.0 * two_sided - one_sided))
     left, right = np.maximum(safe - two_sided, 1e-300), np.minimum(safe - one_sided, two_sided)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from layerscope.errors import FitError
 from layerscope.fitting.bootstrap import VALUES_AT_ONCE, known_priors, refitted
@@ -88,7 +88,7 @@ def profile_likelihood(
     for name in names:
         if not (fit.sigma(name) > 0).any():
             raise FitError(f"'{name}' is held: it has no profile")
-    root = float(np.sqrt(stats.chi2.ppf(confidence, 1)))
+    root = float(np.sqrt(2.0 * special.gammaincinv(0.5, confidence)))  # of chi2 with one degree of freedom
     search = _begun(fit, names)
     for _ in range(ROUNDS):
         open_ = np.flatnonzero(~search.done)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from layerscope.flags import gross_flag, threshold
 
@@ -88,7 +88,7 @@ def structured(residual: FloatArray, *, level: float | None = None) -> bool:
     if n < 8:
         return False
     z = (2.0 - durbin_watson(residual)) / (2.0 / np.sqrt(n))
-    return bool(stats.norm.sf(z) < (threshold("RESIDUAL_STRUCTURE") if level is None else level))
+    return bool(special.ndtr(-z) < (threshold("RESIDUAL_STRUCTURE") if level is None else level))
 
 
 def gross_misfit(fit: SeriesFit, level: int | None = None) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 
 from layerscope.errors import LayerscopeError
 from layerscope.flags import name_of
-from layerscope.records.identity import canonical_json, make_record_id
+from layerscope.records.identity import canonical_json, make_record_id, readable_json
 from layerscope.records.quantity import FrozenModel, Quantity
 
 __all__ = [
@@ -235,16 +234,12 @@ class ResultRecord(FrozenModel):
         raise KeyError(name if component is None else f"{name}[{component}]")
 
     def to_json(self) -> str:
-        """Return the text of the record's file: sorted keys, indented, one newline at the end."""
-        return _pretty_json(self.model_dump(mode="json"))
+        """Return the text of the record's file: sorted keys, a line an entry, one newline at the end."""
+        return readable_json(self.model_dump(mode="json"))
 
     def content_json(self) -> str:
         """Return the canonical text of everything but the time of writing: equal for equal results."""
         return canonical_json(self.model_dump(mode="json", exclude={"created"}))
-
-
-def _pretty_json(value: object) -> str:
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def failed_record(

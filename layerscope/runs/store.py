@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from layerscope.errors import StoreError
 from layerscope.measured.files import write_atomic, writing
 from layerscope.records import ArrayRef, ResultRecord
+from layerscope.records.identity import readable_json
 from layerscope.runs.lock import hold
 from layerscope.runs.summary import sorted_records
 
@@ -67,12 +68,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
-
-
-def pretty(value: object) -> bytes:
-    """Return the bytes of a JSON file of the run folder."""
-    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode()
 
 
 class RunStore:
@@ -184,7 +179,9 @@ class RunStore:
 
     def write_info(self, info: Mapping[str, Any]) -> bool:
         """Write ``run.json``; return whether it changed."""
-        return write_atomic(self.run_file, pretty({**info, "format": FORMAT, "format_version": FORMAT_VERSION}))
+        return write_atomic(
+            self.run_file, readable_json({**info, "format": FORMAT, "format_version": FORMAT_VERSION}).encode()
+        )
 
     def record_path(self, record_id: str) -> Path:
         """Return the file of a record."""
@@ -268,4 +265,4 @@ class RunStore:
                 entry = {"record_id": record.record_id, "sample": record.state.sample, "technique": record.technique}
                 files = [{"path": item.path, "sha256": item.sha256} for item in record.inputs]
                 entries.append({**entry, "inputs": files, "problem": record.problem.model_dump(mode="json")})
-        return write_atomic(self.quarantine_file, pretty({"quarantined": entries}))
+        return write_atomic(self.quarantine_file, readable_json({"quarantined": entries}).encode())

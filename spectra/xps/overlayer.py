@@ -23,7 +23,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 from scipy.optimize import least_squares
-from scipy.stats import chi2 as chi_square
+from scipy.special import chdtrc
 
 from layerscope.errors import DataError
 from layerscope.flags import threshold
@@ -252,7 +252,7 @@ def fit_thickness(
     log_r_inf = None if free else float(np.log(model.r_inf))
     solve = _Solver(log_ratio, cosine, model)
     _, _, misfit = solve(known, log_r_inf)
-    probability = float(chi_square.sf(misfit, freedom)) if freedom else 1.0
+    probability = float(chdtrc(freedom, misfit)) if freedom else 1.0
     scatter = 0.0
     if probability < threshold("ANGLES_DISAGREE"):  # then each angle has an error of its own that makes up for it
         low, high = 0.0, 1.0

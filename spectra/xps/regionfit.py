@@ -408,11 +408,12 @@ def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | N
         None where a level alone cannot be fitted.
     """
     include = frozenset(c.name for c in result.components)
+    built = build_model(result.region, result.background, "none", include=include, held=result.held)
+    joint = _values(result.fit, built.parameters)
     fits: list[SeriesFit | None] = []
     for index in range(data.n_levels):
         alone = replace(data.level(index), charge_shift=None, charge_sigma=None)
-        problem = _Question(result.region, alone, result.background, include).problem("none", result.held)
-        joint = _values(result.fit, problem.built.parameters)
+        problem = _Problem(built, _series(alone, result.background, "none", built))
         try:
             fits.append(problem.fit({name: value[index : index + 1] for name, value in joint.items()}))
         except FitError:

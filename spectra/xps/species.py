@@ -201,15 +201,16 @@ def competing(
     left_out = {exclude} if isinstance(exclude, str) else set(exclude)
     own = normalise_region(line)
     found: list[tuple[tuple[float, bool, float], Assignment]] = []
-    for entry in (species for species in load_species() if not species.standard):
-        for name, low, high, spread in _ranges(entry):
-            distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
-            is_own = is_of_line(name, own)
-            if distance <= k and not (is_own and entry.id in left_out):
-                assignment = Assignment(
-                    species=entry.id, line=name, low_eV=low, high_eV=high, source=entry.source, distance_sigma=distance
-                )
-                found.append(((distance, not is_own, abs(0.5 * (low + high) - position_eV)), assignment))
+    for entry, name, low, high, spread in _competitors():
+        distance = max(low - position_eV, position_eV - high, 0.0) / hypot(sigma_eV, charge_sigma_eV, spread)
+        if distance > k:
+            continue
+        is_own = is_of_line(name, own)
+        if not (is_own and entry.id in left_out):
+            assignment = Assignment(
+                species=entry.id, line=name, low_eV=low, high_eV=high, source=entry.source, distance_sigma=distance
+            )
+            found.append(((distance, not is_own, abs(0.5 * (low + high) - position_eV)), assignment))
     return tuple(assignment for _, assignment in sorted(found, key=lambda item: item[0]))
 
 
@@ -230,6 +231,12 @@ def overlaps(line: str, assignments: Iterable[Assignment]) -> tuple[str, ...]:
     """
     own = normalise_region(line)
     return tuple(sorted({entry.line for entry in assignments if not is_of_line(entry.line, own)}))
+
+
+@lru_cache(maxsize=1)
+def _competitors() -> tuple[tuple[Species, str, float, float, float], ...]:
+    """Return every line that an assignment may be, with its species: line, low, high and spread."""
+    return tuple((entry, *of_line) for entry in load_species() if not entry.standard for of_line in _ranges(entry))
 
 
 def _ranges(entry: Species) -> Iterable[tuple[str, float, float, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -149,17 +149,23 @@ def _nodes() -> tuple[FloatArray, FloatArray, FloatArray]:
     return nodes, logs, weights
 
 
-def _quadrature_moments(b: ComplexArray, alpha: float) -> _Moments:
+@lru_cache(maxsize=64)
+def _columns(ratio: float, alpha: float) -> FloatArray:
+    """Return what the phase is multiplied by at each node, shape (nodes, 8)."""
     t, log_t, weight = _nodes()
-    # gamma/sigma, the real part of b, is the same at every point of a row.
-    damped = weight * np.exp(-0.5 * t * t - float(b[0].real) * t)
+    damped = weight * np.exp(-0.5 * t * t - ratio * t)
     power = damped * np.exp(-alpha * log_t)
     phi, phi_slope = _phi(alpha, log_t)
-    columns = np.stack(
+    return np.stack(
         [power, power * t, power * t * t, power * log_t, damped * phi, damped * phi * t, damped * phi_slope,
          damped * phi_slope * t], axis=1,
     )  # fmt: skip
-    angle = np.multiply.outer(b.imag, t)
+
+
+def _quadrature_moments(b: ComplexArray, alpha: float) -> _Moments:
+    # gamma/sigma, the real part of b, is the same at every point of a row, and often in all rows.
+    columns = _columns(float(b[0].real), float(alpha))
+    angle = np.multiply.outer(b.imag, _nodes()[0])
     sums = (np.cos(angle) @ columns) - 1j * (np.sin(angle) @ columns)
     p = -(sums[:, 5] + b * sums[:, 4])
     p_slope = -(sums[:, 7] + b * sums[:, 6])
