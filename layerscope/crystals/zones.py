@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.errors import RecipeError
+
 from .adapter import (
     FREE_CELL,
     crystal_system,
@@ -114,7 +116,7 @@ class _Lattice:
     def of(cls, phase: Phase, g_max: float) -> _Lattice:
         direct = lattice_vectors(phase) / 10.0
         reciprocal = np.linalg.inv(direct)
-        most = np.floor(g_max * np.linalg.norm(direct, axis=0) + 1e-9).astype(int)
+        most = np.floor(g_max * np.linalg.norm(direct, axis=0)).astype(int) + 1  # one to spare for rounding
         amplitude = np.zeros(2 * most + 1)
         unique = reflections(phase, 10.0 / g_max, probe="electron")
         hkl, origin = equivalents(phase, unique.hkl)
@@ -160,14 +162,13 @@ def zone_pattern(phase: Phase, zone: Sequence[int], *, g_max: float = 10.0, min_
 
     Raises
     ------
-    ValueError
-        The zone is no direction, or has no reflection within the radius.
     RecipeError
-        The phase has no reflection within the radius, or an unknown space group.
+        The zone is no direction, or shows less than two directions of reflections within the radius; or the space group
+        is unknown.
     """
     found = _pattern(_Lattice.of(phase, g_max), _direction(zone), min_amplitude)
     if found is None:
-        raise ValueError(f"{phase.name} shows less than two directions along {list(zone)} up to {g_max:g} 1/nm")
+        raise RecipeError(f"{phase.name} shows less than two directions along {list(zone)} up to {g_max:g} 1/nm")
     return found
 
 
@@ -255,7 +256,7 @@ def label(phase: Phase, hkl: IntArray) -> str:
 def _direction(zone: Sequence[int]) -> tuple[int, int, int]:
     u, v, w = (int(value) for value in zone)
     if math.gcd(u, v, w) != 1:
-        raise ValueError(f"{list(zone)} is no direction without a common factor")
+        raise RecipeError(f"{list(zone)} is no direction without a common factor", hint="[1, 1, 0] for [2, 2, 0]")
     return u, v, w
 
 

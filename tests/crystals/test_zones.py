@@ -212,9 +212,9 @@ def test_the_main_zones_come_first_and_none_twice() -> None:
 
 
 def test_a_zone_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="no direction"):
+    with pytest.raises(RecipeError, match="no direction"):
         zone_pattern(BARE, (2, 0, 0))
-    with pytest.raises(ValueError, match="less than two directions"):
+    with pytest.raises(RecipeError, match="less than two directions"):
         zone_pattern(load_phase("CoO"), (7, 5, 3))
     with pytest.raises(RecipeError, match="no reflection"):
         zone_pattern(load_phase("CoO"), (1, 0, 0), g_max=1.0)
