@@ -27,6 +27,7 @@ _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
+_MAXIMUM, _OVER_VALLEY = 0.3, 8.0  # of a maximum on the streak of a spot: power over the spot's, over the valley's
 _WEAKER = 0.03  # power of a spot on the streak of another, over the other's
 
 FloatArray = NDArray[np.float64]
@@ -85,7 +86,7 @@ def find_spots(
     noise = np.maximum(level.at(*(place * step).T)[0], 1e-300)
     power = modulus**2 * (data.size / (4 * 1.5**2))
     above = power / noise
-    streak = _on_streaks(seen, level, place, above)
+    streak = _on_streaks(seen, level, place, above) | _on_anothers(seen, place, power)
     if refine and len(place):
         waves = joint_waves(data, place, image.valid, seen, level)
         place, modulus, spread = waves.place, waves.amplitude, waves.covariance
@@ -169,6 +170,29 @@ def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatAr
             for i in np.flatnonzero(near & (above < _WEAKER * strong) & ~hidden):
                 hidden[i] = _hidden(_along(relative, grid, axis, place[i]), above[i])
     return hidden
+
+
+def _on_anothers(seen: Transform, place: FloatArray, power: FloatArray) -> NDArray[np.bool_]:
+    """Tell which spots are maxima on the streak of a stronger one: the power between them never falls far below."""
+    part = np.zeros(len(place), bool)
+    for i, strong in enumerate(place):
+        for j in np.flatnonzero((power < _MAXIMUM * power[i]) & ~part):
+            for to in (place[j], -place[j]):
+                apart = float(np.hypot(*(to - strong)))
+                if apart < _LOCAL / 2:
+                    way = np.arange(1.5, max(apart - 1.4, 1.6), 0.5)[:, None]
+                    valley = _nearby(seen, strong + way * (to - strong) / apart).min()
+                    part[j] |= power[j] < _OVER_VALLEY * valley
+    return part
+
+
+def _nearby(seen: Transform, place: FloatArray) -> FloatArray:
+    """Largest power of the bins around places."""
+    grid = seen.grid
+    order = np.rint(np.where(place[:, :1] < 0, -place, place)).astype(int)
+    column, row = np.clip(order[:, 0], 1, grid.right - 1), np.clip(order[:, 1] + grid.top, 1, 2 * grid.top - 1)
+    around = [seen.power[row + i, column + j] for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    return np.asarray(np.max(around, axis=0), dtype=float)
 
 
 def _along(relative: NDArray[np.float32], grid: Grid, axis: int, place: FloatArray) -> NDArray[np.float32]:
