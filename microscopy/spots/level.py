@@ -24,6 +24,7 @@ _CORRELATED = 3.0  # variance of a sum of neighbouring bins under a Hann taper o
 _QUANTILE = 0.3
 _SAMPLE = 30000
 _ROUNDS = 6
+_BINS_A_NODE = 150  # for each node of the dependence on the angle
 _SETTLED = 1e-5  # share of the bins that change, below which the rounds end
 _ASTIGMATISM = 0.35  # prior standard deviation of the coefficients of the angle, in the logarithm
 _SMOOTH = 1.5  # prior standard deviation of the second differences along the radius, in the logarithm
@@ -147,7 +148,9 @@ def _nodes(grid: Grid) -> tuple[FloatArray, FloatArray]:
     """Nodes along the radius, of the level and of its dependence on the angle."""
     low, high = grid.band
     fine = max(2, round((high - low) / grid.spacing) + 1)
-    return np.linspace(low, high, fine), np.linspace(low, high, max(2, fine // 3 + 1))
+    # strongly astigmatic rings are as fine along the angle as along the radius; a small window has no bins to tell
+    coarse = min(max(2, int(grid.members.sum()) // _BINS_A_NODE), fine)
+    return np.linspace(low, high, fine), np.linspace(low, high, coarse)
 
 
 def _basis(grid: Grid, radius: FloatArray, cos: FloatArray, sin: FloatArray) -> FloatArray:
