@@ -25,6 +25,7 @@ _ALONG = 0.9  # cosine of the angle to a spot's axis within which its tail lies
 _LINE = 1.5  # bins to either side of a streak
 _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
+_FEWEST = 30  # bins of a line from which on it can be judged
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
 _MAXIMUM, _OVER_VALLEY = 0.3, 8.0  # of a maximum on the streak of a spot: power over the spot's, over the valley's
@@ -211,7 +212,7 @@ def _along(relative: NDArray[np.float32], grid: Grid, axis: int, place: FloatArr
 def _hidden(line: NDArray[np.float32], above: float) -> bool:
     """Whether a line is raised above the level, and a spot does not stand out from it; medians pass over spots."""
     values = line[np.isfinite(line)]
-    if values.size < 12:
+    if values.size < _FEWEST:
         return False
     mean = float(np.median(values)) / np.log(2.0)
     return bool(mean > 1.0 + _ABOVE * np.sqrt(3.0 / values.size) and above < _STANDS_OUT * mean)
