@@ -25,7 +25,8 @@ _ALONG = 0.9  # cosine of the angle to a spot's axis within which its tail lies
 _LINE = 1.5  # bins to either side of a streak
 _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
-_FEWEST = 30  # bins of a line from which on it can be judged
+_STRONG = 400.0  # power over the level from which on a spot has lobes
+_FEWEST = 15  # bins of a line from which on it can be judged
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
 _MAXIMUM, _OVER_VALLEY = 0.3, 8.0  # of a maximum on the streak of a spot: power over the spot's, over the valley's
@@ -165,6 +166,11 @@ def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatAr
     sources = np.concatenate([np.zeros((1, 2)), place])
     strength = np.concatenate([[np.inf], above])
     hidden = np.zeros(len(place), bool)
+    # lobes of strong spots are no streak
+    order = np.rint(np.where(place[:, :1] < 0, -place, place)).astype(int)
+    for column, row in order[above > _STRONG]:
+        rows = slice(max(0, row + grid.top - 3), row + grid.top + 4)
+        relative[rows, max(0, column - 3) : column + 4] = np.nan
     for axis in (0, 1):
         for through, strong in zip(sources[:, axis], strength, strict=True):
             near = np.minimum(np.abs(place[:, axis] - through), np.abs(place[:, axis] + through)) < _LINE
