@@ -14,7 +14,7 @@ from layerscope.measured.delimited import ColumnsTable
 from layerscope.runs.pipeline import find_pipeline
 from layerscope.runs.recipe import StudyRecipe
 
-PIPELINES = ("xps", "casaxps", "xps_survey", "sxas", "xrd_peaks", "rietveld", "eels", "eds")
+PIPELINES = ("xps", "casaxps", "xps_survey", "sxas", "xrd_peaks", "rietveld", "eels", "eds", "hrtem")
 HEAD = """# Every key of every recipe
 
 Made from the models that check recipes, by `python docs/make_recipe_keys.py`; what the keys are good for stands in

@@ -522,6 +522,44 @@ _LIST = (
     _note("INSTRUMENT_BIAS", "what was taken out of a value as the instrument's own bias", "nothing"),
     _note("GEOMETRY", "what a part of the instrument's geometry was refined to", "nothing"),
     # --- images
+    Flag(
+        "NORMAL_UNCERTAIN",
+        "the normal of the surface could not be measured by its boundaries",
+        "give normal_deg",
+    ),
+    Flag("EDGE_NOT_MEASURED", "a boundary between two layers that are seen could not be placed", "see the profile"),
+    Flag(
+        "SIDES_DISAGREE",
+        "the waves of the two neighbours end at different places: a gap or an overlap lies between them",
+        "see the profile; the error holds the difference",
+    ),
+    _note(
+        "VACUUM_BY_WHITE_NOISE",
+        "vacuum was told from amorphous matter by the noise at the highest frequencies, which many cameras damp",
+        "do not read vacuum off the map",
+    ),
+    Flag(
+        "LAYER_UNSEEN",
+        "no region shows this layer's lattice, so that its boundaries could not be looked for",
+        "draw a region over it, or leave it out of the order",
+    ),
+    Flag(
+        "LAYER_DISAGREES",
+        "a region shows this layer, and the profile along the normal does not: one of them is wrong",
+        "look at the profile and at the map; give the direction of the normal",
+    ),
+    Flag("LAYER_MISSED", "a layer that other images of the sample show was not seen", "look at those images"),
+    Flag("NO_LAYERS", "layers could not be measured, for the reason given", "see the reason"),
+    _note(
+        "NOT_INDEXABLE",
+        "no phase of the library is seen, for the reason given: that is the answer, not a failure",
+        "a thinner place, another zone axis, or the phase that is missing in the library",
+    ),
+    _note(
+        "PHASE_AMBIGUOUS",
+        "more than one phase is in the set that holds 95 % of the probability",
+        "see what would decide in the notes: do not name one of them alone",
+    ),
     _note("SCALE_BAR", "a burned-in scale bar was found; it and its letters are left out", "nothing"),
     _note("PIXELS_LEFT_OUT", "pixels that are no image were left out", "nothing, if they are few"),
     _note("PIXELS_OBLONG", "pixels are longer along one axis by the file", "check the file's units if that is news"),

@@ -78,7 +78,8 @@ class Page:
     @property
     def table(self) -> FigureTable:
         """Every plotted point so far."""
-        return FigureTable((*FigureTable.from_curves(self.curves).columns, *self.columns))
+        curves = FigureTable.from_curves(self.curves).columns if self.curves else ()
+        return FigureTable((*curves, *self.columns))
 
 
 @dataclass(frozen=True)

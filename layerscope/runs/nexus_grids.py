@@ -106,6 +106,10 @@ class LazyGrids(Mapping[str, Grid]):
             says = text_of(file, f"{group}/title", self.path)
             return Grid(values, unit_of(file, f"{group}/data", self.path), axes, says, sigma)
 
+    def reference(self, name: str) -> str:
+        """Return where a grid lies, as figures name it: ``arrays/a.grids.nxs#/entry/map/data``."""
+        return f"{self.path.parent.name}/{self.path.name}#/entry/{self._fields[name]}/data"
+
     def _axis(self, file: h5py.File, path: str) -> GridAxis:
         dataset: Any = file.get(path)
         words = dataset is not None and h5py.check_string_dtype(dataset.dtype) is not None

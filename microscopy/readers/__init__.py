@@ -1,4 +1,4 @@
-"""The file formats of images, all read by rosettasciio, and how an image is made ready for analysis."""
+"""The file formats of images, read by rosettasciio, and how an image is made ready for analysis."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from .ready import ImageOptions, read_image, ready_image
 __all__ = ["FORMATS", "ImageOptions", "read_image", "ready_image"]
 
 FORMATS: Formats[MicrographRecording] = Formats(
-    __name__, ("dm", "emd", "hspy", "mrc", "tia", "tif", "picture"), MicrographRecording, one_kind=False
+    __name__, ("dm", "emd", "hspy", "mrc", "tia", "tif", "picture", "vectors"), MicrographRecording, one_kind=False
 )

@@ -34,6 +34,8 @@ class Micrograph(Measurement):
         As the file has it.
     is_grey : bool
         False where colours were averaged.
+    vectors : ndarray of float64, shape (n, 3), optional
+        Instead of an image: gx, gy and the standard error of each, 1/nm.
     """
 
     frames: NDArray[Any] | None = None
@@ -41,12 +43,18 @@ class Micrograph(Measurement):
     unsaid: str = ""
     title: str = ""
     is_grey: bool = True
+    vectors: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, frames: NDArray[Any], **fields: Any) -> Self:
         """Return the micrograph of frames, shape (n, ny, nx)."""
         columns = frames.mean(axis=(0, 1), dtype=np.float64)
         return cls(np.arange(columns.size, dtype=np.float64), columns, "arbitrary", frames=frames, **fields)
+
+    @classmethod
+    def of_vectors(cls, vectors: NDArray[np.float64]) -> Self:
+        """Return what stands for a list of reciprocal vectors, shape (n, 3)."""
+        return cls(np.arange(len(vectors), dtype=np.float64), np.hypot(*vectors[:, :2].T), vectors=vectors)
 
     @property
     def stack(self) -> NDArray[Any]:
@@ -70,6 +78,8 @@ class Micrograph(Measurement):
         DataError
             If it is too small, all of one value, or hardly any value is a number.
         """
+        if self.vectors is not None:
+            return
         _, ny, nx = self.stack.shape
         if min(ny, nx) < LEAST_SIDE:
             words = f"{self.name} has {ny} x {nx} pixels, which shows no lattice: {LEAST_SIDE} a side are needed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from layerscope.errors import DataError
+from layerscope.measured.series import Level, MeasuredSeries, Rejected
 from layerscope.options import Positive, RecipeModel
 
 from ..image import UNVERIFIED_SCALE, UNVERIFIED_SHEAR, Image, Scale
 from .micrograph import Micrograph
 from .scale_bar import ScaleBar, find_scale_bar
 
-__all__ = ["ImageOptions", "chosen", "read_image", "ready_image"]
+__all__ = ["ImageOptions", "chosen", "one_a_file", "read_image", "ready_image"]
 
 DISAGREE = 0.02
 """Relative difference of two statements of the pixel size that is told."""
@@ -86,6 +88,23 @@ def chosen(images: Sequence[Micrograph], table: ImageOptions, source: str) -> Mi
     there = ", ".join(f"{image.scan} {image.title} ({_size(image)})".replace("  ", " ") for image in images)
     words = f"it holds {len(images)} images: {there}" if meant else f"it has no image {table.signal}, but: {there}"
     raise DataError(words, source=source, hint="name one: signal")
+
+
+def one_a_file(series: MeasuredSeries[Micrograph], table: ImageOptions) -> MeasuredSeries[Micrograph]:
+    """Return a series with that image of every file that is meant; a file of which none is has its error."""
+    files: dict[tuple[int, str], list[Level[Micrograph]]] = {}
+    for level in series.levels:
+        files.setdefault((level.file, level.measurement.source), []).append(level)
+    kept: list[Level[Micrograph]] = []
+    rejected = list(series.rejected)
+    for (file, source), levels in files.items():
+        try:
+            image = chosen([level.measurement for level in levels], table, source)
+        except DataError as error:
+            rejected.append(Rejected(levels[0].index, file, error))
+        else:
+            kept += [level for level in levels if level.measurement is image]
+    return replace(series, levels=tuple(kept), rejected=tuple(rejected))
 
 
 def _size(image: Micrograph) -> str:

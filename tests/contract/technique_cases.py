@@ -166,6 +166,23 @@ def _eds(folder: Path) -> None:
     )
 
 
+def _hrtem(folder: Path) -> None:
+    """Write a picture of one lattice: CoO along [110], by its strongest waves."""
+    from PIL import Image
+
+    pixel, a = 0.025, 0.42612
+    y, x = np.indices((160, 160)) * pixel
+    mean = np.full(x.shape, 100.0)
+    for gx, gy in ((1, 1), (1, -1), (0, 2), (2, 0)):  # 1-11, 1-1-1, 002, 2-20
+        mean += 9.0 * np.cos(2 * np.pi * (gx * np.sqrt(2) * x + gy * y) / a)
+    counts = np.random.default_rng(RNG_SEED).poisson(mean)
+    Image.fromarray(np.clip(counts, 0, 255).astype(np.uint8)).save(folder / "grain.png")
+    (folder / "recipe.toml").write_text(
+        'layerscope = 1\npipeline = "hrtem"\nsample = "oxide"\nphases = ["CoO", "LiCoO2_O3"]\n'
+        '[[series]]\nfiles = ["grain.png"]\npixel_nm = 0.025\n'
+    )
+
+
 def _toy_line(folder: Path) -> None:
     axis, rng = np.arange(0.0, 10.0, 0.25), np.random.default_rng(RNG_SEED)
     for level in range(3):
@@ -187,6 +204,7 @@ CASES: Mapping[str, Callable[[Path], None]] = {
     "rietveld": _rietveld,
     "eels": _eels,
     "eds": _eds,
+    "hrtem": _hrtem,
     "toy_line": _toy_line,
 }
 """What writes ``recipe.toml`` and its data into a folder, by the name of the pipeline."""

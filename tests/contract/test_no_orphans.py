@@ -17,14 +17,15 @@ FOLDERS = {
 }
 #: Packages whose exports are for users: scripts, benchmarks and techniques from outside.
 INTERFACE = ("layerscope", "layerscope.crystals", "layerscope.figures", "layerscope.fitting", "layerscope.records")
-#: Packages whose pipeline is not written yet; goes with its first commit.
-UNDER_CONSTRUCTION = ("layerscope.microscopy",)
+#: Rooms of which not all is composed yet.
+UNDER_CONSTRUCTION = tuple(f"layerscope.microscopy.{room}" for room in ("indexing", "layers", "spots"))
 #: What may stand without a user, and why.
 ALLOWED: dict[tuple[str, str], str] = {
     (
         "layerscope.diffraction.rietveld.engines.rietx_engine",
         "simulate",
     ): "patterns of known truth, for tests, benchmarks and studies of one's own",
+    ("layerscope.microscopy.readers.ready", "read_image"): "one image by itself, for tests, benchmarks and scripts",
 }
 
 

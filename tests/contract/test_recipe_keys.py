@@ -17,7 +17,7 @@ from layerscope.runs.pipeline import find_pipeline
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = ("xps", "casaxps", "xps_survey", "xrd_peaks", "rietveld", "eels", "eds")
+PIPELINES = ("xps", "casaxps", "xps_survey", "xrd_peaks", "rietveld", "eels", "eds", "hrtem")
 
 
 def tables_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

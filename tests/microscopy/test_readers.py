@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
 from pathlib import Path
 
@@ -14,27 +13,14 @@ from layerscope.microscopy.readers.scale_bar import find_scale_bar
 from layerscope.errors import DataError, LayerscopeError, ReaderError
 from layerscope.measured import rosetta
 
+from .written import fringes, write_mrc
+
 pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
 
 
 @pytest.fixture
 def files(shared_data: Path) -> Path:
     return shared_data / "hrtem"
-
-
-def fringes(shape: tuple[int, ...] = (64, 80), seed: int = 1) -> np.ndarray:
-    y, x = np.indices(shape[-2:])
-    mean = 400 + 100 * np.cos(2 * np.pi * (0.11 * x + 0.07 * y))
-    return np.random.default_rng(seed).poisson(np.broadcast_to(mean, shape)).astype(np.uint16)
-
-
-def write_mrc(path: Path, image: np.ndarray, cell: tuple[float, float], *, cut: int = 0) -> Path:
-    """Write mode 6 (uint16) with a cell in angstrom, by the specification of CCP4."""
-    frames = image.reshape(-1, *image.shape[-2:])
-    nz, ny, nx = frames.shape
-    head = struct.pack("<10i", nx, ny, nz, 6, 0, 0, 0, nx, ny, nz) + struct.pack("<3f", *cell, nz)
-    path.write_bytes((head.ljust(208, b"\0") + b"MAP ").ljust(1024, b"\0") + frames.tobytes()[: frames.nbytes - cut])
-    return path
 
 
 RIGHT = {
@@ -276,3 +262,37 @@ def test_what_is_no_image_at_all_is_of_no_known_format(tmp_path: Path) -> None:
     path.write_text("1 2\n3 4\n")
     with pytest.raises(ReaderError, match="no known format"):
         read_image(path)
+
+
+HEADS = {
+    "gx gy\n2.0 0.5\n0 4\n": (2.0, 0.01),
+    "# gx (1/A); gy (1/A); sigma (1/A)\n0.2;0.05;0.001\n0;0.4;0.001\n": (2.0, 0.01),
+}
+
+
+@pytest.mark.parametrize("text", HEADS)
+def test_a_list_of_vectors_is_read_with_its_units(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "spots.txt"
+    path.write_text(text)
+    (one,) = FORMATS.read(path).measurements
+    assert one.vectors is not None
+    assert one.vectors[0, 0] == pytest.approx(2.0)
+    assert one.vectors[1, 1] == pytest.approx(4.0)
+    assert one.vectors[0, 2] == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("gx gy\n", "no vector"),
+        ("gx gy\n1 2 3\n", "line 2 has not 2 numbers"),
+        ("gx gy\n1 two\n", "line 2"),
+        ("gx (nm) gy (nm)\n1 2\n", "no unit of reciprocal vectors"),
+        ("gx gy sigma\n1 2 0\n", "not above zero"),
+    ],
+)
+def test_a_list_of_vectors_that_is_none_says_why(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "spots.txt"
+    path.write_text(text)
+    with pytest.raises(ReaderError, match=why):
+        FORMATS.read(path)

@@ -1,0 +1,184 @@
+"""One image from its pixels to what is known of it: spots and rings of its regions, phases, scale, map and layers.
+
+This composes the rooms of the wing; it knows neither files nor records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.crystals import Phase
+from layerscope.errors import DataError
+
+from .image import Image, Scale, Window
+from .indexing import Library, Ranking, index_spots, library_of
+from .layers.model import PhaseMap
+from .recipe import HrtemRecipe, RegionTable
+from .spots import Rings, Spots, find_spots
+from .surface import LayerResult, band_of, lattices_of, map_of, surface_of
+
+__all__ = ["ImageResult", "RegionResult", "analyse_image", "analyse_vectors", "windows_of"]
+
+FloatArray = NDArray[np.float64]
+WHOLE = "image"
+"""What the region is called that is the whole image."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionResult:
+    """What one region shows.
+
+    Attributes
+    ----------
+    name : str
+    window : Window or None
+        Its pixels; None where vectors were given instead of an image.
+    spots : Spots or None
+        None where nothing could be looked for, see `reason`.
+    rings : Rings or None
+    ranking : Ranking or None
+    reason : str
+        Why nothing could be looked for.
+    """
+
+    name: str
+    window: Window | None
+    spots: Spots | None
+    rings: Rings | None
+    ranking: Ranking | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """What one image shows.
+
+    Attributes
+    ----------
+    image : Image or None
+        None where vectors were given.
+    scale : Scale
+        After the internal standard, where there is one.
+    locked : bool
+        Whether an internal standard told it.
+    regions : tuple of RegionResult
+    map : PhaseMap or None
+    surface : LayerResult or None
+    """
+
+    image: Image | None
+    scale: Scale
+    locked: bool
+    regions: tuple[RegionResult, ...]
+    map: PhaseMap | None = None
+    surface: LayerResult | None = None
+
+
+def windows_of(image: Image, tables: tuple[RegionTable, ...]) -> tuple[Window, ...]:
+    """Return the pixels of every region; of the whole image where none is named.
+
+    Raises
+    ------
+    DataError
+        If a region does not lie within the image.
+    """
+    if not tables:
+        return (Window(0, 0, *image.shape, WHOLE),)
+    return tuple(_window(image, table) for table in tables)
+
+
+def _window(image: Image, table: RegionTable) -> Window:
+    per_y, per_x = image.pixel() if table.unit == "nm" else (1.0, 1.0)
+    left, top, width, height = table.box
+    x, y, nx, ny = (round(v) for v in (left / per_x, top / per_y, width / per_x, height / per_y))
+    rows, columns = image.shape
+    if x + nx > columns + 1 or y + ny > rows + 1:
+        size = f"{columns * per_x:.4g} x {rows * per_y:.4g} {table.unit}"
+        raise DataError(f"region {table.name!r} ends outside the image of {size}", source=image.source or None)
+    return Window(y, x, min(ny, rows - y), min(nx, columns - x), table.name)
+
+
+def spots_of(vectors: FloatArray) -> Spots:
+    """Return a list of vectors (gx, gy, sigma; 1/nm) as spots of which only the places are known."""
+    g = vectors[:, :2].copy()
+    below = (g[:, 1] < 0) | ((g[:, 1] == 0) & (g[:, 0] < 0))
+    g[below] *= -1.0
+    length = np.hypot(*g.T)
+    ones = np.ones(len(g))
+    return Spots(
+        g=g,
+        covariance=np.eye(2) * (vectors[:, 2] ** 2)[:, None, None],
+        amplitude=ones,
+        power=ones * 100.0,
+        band=(0.8 * float(length.min()), 1.05 * float(length.max())),
+        window_nm=(np.nan, np.nan),
+        false_alarm=1e-6,
+        passband=1.05 * float(length.max()),
+        on_streak=np.zeros(len(g), bool),
+    )
+
+
+def analyse_vectors(vectors: FloatArray, scale: Scale, recipe: HrtemRecipe, phases: tuple[Phase, ...]) -> ImageResult:
+    """Return what a list of reciprocal vectors shows, as if it were that of one region."""
+    library = library_of(phases)
+    spots = spots_of(vectors)
+    region = RegionResult("vectors", None, spots, None, index_spots(spots, library, scale))
+    return ImageResult(None, scale, False, (region,))
+
+
+def analyse_image(image: Image, recipe: HrtemRecipe, phases: tuple[Phase, ...]) -> ImageResult:
+    """Return what an image shows.
+
+    Parameters
+    ----------
+    image : Image
+    recipe : HrtemRecipe
+    phases : tuple of Phase
+        That may be seen, see `HrtemRecipe.library`.
+
+    Raises
+    ------
+    DataError
+        If a region lies outside the image, or the internal standard does not show its lattice.
+    """
+    library = library_of(phases)
+    looked = [_look(image, window, recipe.false_alarm) for window in windows_of(image, recipe.regions)]
+    scale, locked = image.scale, False
+    regions = tuple(_named(one, library, scale) for one in looked)
+    answers = [one.ranking for one in regions if one.ranking is not None]
+    lattices = lattices_of(answers, {phase.name: phase for phase in phases})
+    band = band_of([one.spots for one in regions if one.spots is not None])
+    return ImageResult(
+        image,
+        scale,
+        locked,
+        regions,
+        map=None if recipe.map is None else map_of(image, lattices, band, recipe.map, recipe.layers),
+        surface=None
+        if recipe.layers is None
+        else surface_of(image, _part(image, recipe), lattices, band, recipe.layers),
+    )
+
+
+def _look(image: Image, window: Window, false_alarm: float) -> RegionResult:
+    """Return spots and rings of a region; the reason where it is too small, or its pixels too coarse."""
+    part = image.cut(window)
+    try:
+        spots = find_spots(part, false_alarm=false_alarm)
+    except DataError as error:
+        return RegionResult(window.name, window, None, None, None, error.message)
+    return RegionResult(window.name, window, spots, None, None)
+
+
+def _named(one: RegionResult, library: Library, scale: Scale) -> RegionResult:
+    return one if one.spots is None else replace(one, ranking=index_spots(one.spots, library, scale))
+
+
+def _part(image: Image, recipe: HrtemRecipe) -> Window:
+    """Return the part of the image in which layers are measured."""
+    wanted = recipe.layers.region if recipe.layers else None
+    named = {window.name: window for window in windows_of(image, recipe.regions)}
+    return named[wanted] if wanted else Window(0, 0, *image.shape, WHOLE)

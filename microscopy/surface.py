@@ -1,0 +1,177 @@
+"""Map and layers of one image, from the lattices that its regions show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.crystals import Phase, zone_pattern
+from layerscope.errors import DataError
+
+from .image import Image, Window
+from .indexing import Candidate, Ranking
+from .layers.edges import Layers, measure_edges
+from .layers.lockin import LockIn
+from .layers.maps import phase_map
+from .layers.model import AMORPHOUS, VACUUM, Kernel, Lattice, PhaseMap
+from .recipe import LayersTable, MapTable
+from .spots import Spots
+
+__all__ = ["LayerResult", "band_of", "lattices_of", "map_of", "surface_of"]
+
+FloatArray = NDArray[np.float64]
+ACROSS_NM, ALONG_NM, SHORT_NM = 0.45, 5.0, 3.0
+"""Window of the profiles that are shown; those that are measured have windows of several widths."""
+STEP_NM = 0.1
+LOWEST, LEAST_REACH, BEYOND = 1.6, 4.5, 1.05
+"""Band of map and layers: from here, at least to there, and over the longest spot that any region shows (1/nm)."""
+HIGHEST, WEAKEST, MOST = 9.0, 0.05, 8
+"""Of the reflections that are shown: largest length (1/nm), least weight, and number."""
+APART = 4.0
+"""−ln of what the window passes of the amplitude of a neighbour's reflection, or of the mean of the image, at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """What was measured of the layers at the surface.
+
+    Attributes
+    ----------
+    window : Window
+        Part of the image that was used.
+    layers : Layers or None
+        None where they could not be measured, see `reason`.
+    depth : ndarray, shape (m,)
+        Along the normal from the middle of the window, nm.
+    profiles : dict of str to ndarray, shape (m,)
+        Amplitude of each lattice's own waves over its largest; NaN outside the image.
+    corner_nm : tuple of 2 floats
+        Where the window begins in the image (x, y).
+    unseen : tuple of str
+        Layers of the order that no region shows, so that nobody knows how their lattice lies.
+    reason : str
+    """
+
+    window: Window
+    layers: Layers | None
+    depth: FloatArray
+    profiles: dict[str, FloatArray]
+    corner_nm: tuple[float, float] = (0.0, 0.0)
+    unseen: tuple[str, ...] = ()
+    reason: str = ""
+
+    def places(self, along: FloatArray, depth: FloatArray) -> FloatArray:
+        """Return where depths at places along the surface are in the image, (x, y) in nm, shape (n, 2)."""
+        if self.layers is None:
+            return np.zeros((0, 2))
+        angle = np.radians(self.layers.normal_deg)
+        inwards, aside = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        middle = np.add(self.corner_nm, self.layers.middle_nm)
+        return np.asarray(middle + depth[:, None] * inwards + along[:, None] * aside)
+
+
+def lattices_of(answers: Sequence[Ranking], phases: Mapping[str, Phase]) -> dict[str, Lattice]:
+    """Return the lattice of each phase that is the first answer of a region, as it lies there; the surest of several.
+
+    Parameters
+    ----------
+    answers : sequence of Ranking
+        Of the regions.
+    phases : mapping of str to Phase
+    """
+    best: dict[str, Candidate] = {}
+    for first in (ranking.first for ranking in answers):
+        usable = first.kind == "phase" and first.matrix is not None and first.zone is not None
+        if usable and first.phase in phases:
+            known = best.get(first.phase)
+            if known is None or first.probability > known.probability:
+                best[first.phase] = first
+    found = {}
+    for name, candidate in best.items():
+        if candidate.zone is not None:
+            pattern = zone_pattern(phases[name], candidate.zone)
+            found[name] = Lattice.of(name, pattern.g, pattern.amplitude, candidate.matrix)
+    return found
+
+
+def band_of(spots: Sequence[Spots]) -> tuple[float, float]:
+    """Return the range of |g| (1/nm) in which an image shows waves: beyond it a missing reflection is no evidence."""
+    lengths = [np.hypot(*one.g[~one.on_streak].T).max(initial=0.0) for one in spots]
+    return LOWEST, float(np.clip(BEYOND * max(lengths, default=HIGHEST), LEAST_REACH, HIGHEST))
+
+
+def map_of(
+    image: Image,
+    lattices: Mapping[str, Lattice],
+    band: tuple[float, float],
+    table: MapTable,
+    layers: LayersTable | None,
+) -> PhaseMap:
+    """Return the map of the lattices; windows are long along the surface where its normal is given, else round."""
+    normal = None if layers is None else layers.normal_deg
+    along = table.across_nm if normal is None else table.along_nm
+    kernel = Kernel(table.across_nm, along, normal or 0.0)
+    return phase_map(image, tuple(lattices.values()), kernel=kernel, step_nm=table.step_nm, band=band)
+
+
+def surface_of(
+    image: Image, window: Window, lattices: Mapping[str, Lattice], band: tuple[float, float], table: LayersTable
+) -> LayerResult:
+    """Return the layers at the surface; the reason where the image does not show them."""
+    part, (per_y, per_x) = image.cut(window), image.pixel()
+    corner = window.x * per_x, window.y * per_y
+    known = [name for name in table.order if name in (VACUUM, AMORPHOUS) or name in lattices]
+    unseen = tuple(name for name in table.order if name not in known)
+    order = [name if name in (VACUUM, AMORPHOUS) else lattices[name] for name in known]
+    try:
+        layers = _measured(part, order, table, band)
+    except DataError as error:
+        return LayerResult(window, None, np.zeros(0), {}, corner, unseen, error.message)
+    crystals = [one for one in order if isinstance(one, Lattice)]
+    return LayerResult(window, layers, *_profiles(part, crystals, layers.normal_deg), corner, unseen)
+
+
+def _measured(image: Image, order: Sequence[Lattice | str], table: LayersTable, band: tuple[float, float]) -> Layers:
+    """Return the layers; in shorter windows once more where one is missed that a region shows, and if that finds it."""
+    first = measure_edges(image, order, normal_deg=table.normal_deg, along_nm=ALONG_NM, band=band)
+    if all(layer.present or layer.name == AMORPHOUS for layer in first.layers):
+        return first
+    again = measure_edges(image, order, normal_deg=table.normal_deg, along_nm=SHORT_NM, band=band)
+    return again if sum(a.present for a in again.layers) > sum(b.present for b in first.layers) else first
+
+
+def _profiles(image: Image, lattices: Sequence[Lattice], normal_deg: float) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return depths, and the amplitude of the waves that only one lattice has, mean along the surface."""
+    kernel = Kernel(ACROSS_NM, min(ALONG_NM, max(1.5, 0.5 * min(image.shape) * min(image.pixel()))), normal_deg)
+    reader = LockIn(image, kernel, step_nm=STEP_NM)
+    inwards = kernel.axes[0]
+    per_y, per_x = image.pixel()
+    middle = 0.5 * np.array([image.shape[1] * per_x, image.shape[0] * per_y])
+    x, y = np.meshgrid(reader.x, reader.y)
+    depth = (x - middle[0]) * inwards[0] + (y - middle[1]) * inwards[1]
+    rows = np.rint(depth / STEP_NM).astype(int)
+    inside = reader.weight > 0.6
+    first, count = int(rows[inside].min()), int(np.ptp(rows[inside])) + 1
+    places = np.bincount(rows[inside] - first, minlength=count)
+    found: dict[str, FloatArray] = {}
+    for lattice in lattices:
+        g = _own(lattice, [one for one in lattices if one is not lattice], kernel, 0.46 / max(image.pixel()))
+        if len(g):
+            power = (np.abs(reader.amplitude(g)) ** 2).sum(axis=0)[inside]
+            total = np.bincount(rows[inside] - first, weights=power, minlength=count)
+            curve = np.sqrt(np.where(places > 0, total / np.maximum(places, 1), np.nan))
+            found[lattice.name] = curve / float(np.nanmax(curve))
+    return np.asarray(STEP_NM * (first + np.arange(count))), found
+
+
+def _own(lattice: Lattice, others: Sequence[Lattice], kernel: Kernel, top: float) -> FloatArray:
+    """Return the strongest reflections that the window tells from those of all others, and from the mean."""
+    chosen = []
+    for g, weight in zip(lattice.g, lattice.weight, strict=True):
+        apart = [kernel.decay(one.g - sign * g).min() for one in others for sign in (1, -1)]
+        if weight > WEAKEST and np.hypot(*g) < min(top, HIGHEST) and min([*apart, kernel.decay(g)]) > APART:
+            chosen.append(g)
+    return np.array(chosen[:MOST]).reshape(-1, 2)
