@@ -14,7 +14,7 @@ from layerscope.crystals import Phase
 from layerscope.errors import DataError
 
 from .image import Image, Scale, Window
-from .indexing import Library, Ranking, index_spots, library_of
+from .indexing import Library, Ranking, index_spots, library_of, lock_scale
 from .layers.model import PhaseMap
 from .recipe import HrtemRecipe, RegionTable
 from .spots import Rings, Spots, find_spots
@@ -123,7 +123,7 @@ def spots_of(vectors: FloatArray) -> Spots:
 
 def analyse_vectors(vectors: FloatArray, scale: Scale, recipe: HrtemRecipe, phases: tuple[Phase, ...]) -> ImageResult:
     """Return what a list of reciprocal vectors shows, as if it were that of one region."""
-    library = library_of(phases)
+    library = library_of(phases, zones=recipe.zones)
     spots = spots_of(vectors)
     region = RegionResult("vectors", None, spots, None, index_spots(spots, library, scale))
     return ImageResult(None, scale, False, (region,))
@@ -144,9 +144,14 @@ def analyse_image(image: Image, recipe: HrtemRecipe, phases: tuple[Phase, ...]) 
     DataError
         If a region lies outside the image, or the internal standard does not show its lattice.
     """
-    library = library_of(phases)
+    library = library_of(phases, zones=recipe.zones)
     looked = [_look(image, window, recipe.false_alarm) for window in windows_of(image, recipe.regions)]
-    scale, locked = image.scale, False
+    scale = image.scale
+    standard = recipe.internal_standard
+    if standard is not None:
+        known = tuple(phase for phase in phases if phase.name == standard.phase)
+        zones = {standard.phase: (standard.zone,)} if standard.zone is not None else recipe.zones
+        scale = _locked({one.name: one for one in looked}[standard.region], library_of(known, zones=zones), scale)
     regions = tuple(_named(one, library, scale) for one in looked)
     answers = [one.ranking for one in regions if one.ranking is not None]
     lattices = lattices_of(answers, {phase.name: phase for phase in phases})
@@ -154,13 +159,26 @@ def analyse_image(image: Image, recipe: HrtemRecipe, phases: tuple[Phase, ...]) 
     return ImageResult(
         image,
         scale,
-        locked,
+        standard is not None,
         regions,
         map=None if recipe.map is None else map_of(image, lattices, band, recipe.map, recipe.layers),
         surface=None
         if recipe.layers is None
         else surface_of(image, _part(image, recipe), lattices, band, recipe.layers),
     )
+
+
+def _locked(region: RegionResult, standard: Library, scale: Scale) -> Scale:
+    """Return the scale by a region of known lattice.
+
+    Raises
+    ------
+    DataError
+        If the region does not show it.
+    """
+    if region.spots is None:
+        raise DataError(f"the region of the internal standard, {region.name!r}, cannot be used: {region.reason}")
+    return lock_scale(region.spots, standard, scale)
 
 
 def _look(image: Image, window: Window, false_alarm: float) -> RegionResult:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.crystals import Phase, RingPattern, rings, zone_patterns
+from layerscope.crystals import Phase, RingPattern, rings, zone_pattern, zone_patterns
 from layerscope.errors import RecipeError
 
 from .templates import Bank, Template, bank_of, cell_priors
 
 __all__ = ["Library", "library_of"]
 
+Zone = tuple[int, int, int]
 NEAR = 5.5
 """1/nm: a zone is looked for as often as it has reflections up to here."""
 MOST_ZONES = 16
@@ -40,7 +41,9 @@ class Library:
     rings: tuple[RingPattern, ...]
 
 
-def library_of(phases: Sequence[Phase], *, most_zones: int = MOST_ZONES) -> Library:
+def library_of(
+    phases: Sequence[Phase], *, most_zones: int = MOST_ZONES, zones: Mapping[str, Sequence[Zone]] | None = None
+) -> Library:
     """Prepare a library.
 
     Parameters
@@ -49,6 +52,8 @@ def library_of(phases: Sequence[Phase], *, most_zones: int = MOST_ZONES) -> Libr
         Each equally probable before the image is seen.
     most_zones : int
         Zone axes of each phase, the richest.
+    zones : mapping of str to sequence of (u, v, w), optional
+        Of some phases the zone axes that alone are looked for.
 
     Raises
     ------
@@ -62,7 +67,12 @@ def library_of(phases: Sequence[Phase], *, most_zones: int = MOST_ZONES) -> Libr
         raise RecipeError("two phases have one name", hint=f"phases: {', '.join(names)}")
     templates: list[Template] = []
     for phase in phases:
-        patterns = zone_patterns(phase, most=most_zones, g_max=REACH)
+        named = (zones or {}).get(phase.name)
+        patterns = (
+            tuple(zone_pattern(phase, zone, g_max=REACH) for zone in named)
+            if named
+            else zone_patterns(phase, most=most_zones, g_max=REACH)
+        )
         near = np.array([np.count_nonzero(np.hypot(*pattern.g.T) < NEAR) + 0.5 for pattern in patterns])
         share: NDArray[np.float64] = near / near.sum()
         templates += [

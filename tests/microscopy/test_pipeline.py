@@ -271,6 +271,29 @@ def test_pixels_too_coarse_for_any_lattice_are_not_indexable(tmp_path: Path) -> 
     assert run.warnings == ()
 
 
+def test_an_internal_standard_tells_the_scale_of_the_other_regions(tmp_path: Path) -> None:
+    recipe = LAYERED.split("[layers]")[0].replace(f"pixel_nm = {PIXEL}\nscale_sd = 0.01", f"pixel_nm = {1.02 * PIXEL}")
+    recipe += '[internal_standard]\nregion = "bulk"\nphase = "LiCoO2_O3"\nzone = [1, 0, 0]\n'
+    run = execute(write(tmp_path, recipe, a=coated(3)), tmp_path / "run", figures=False)
+    scale = of(run, "hrtem.image", None, None).get("image.scale")
+    assert scale.value == pytest.approx(1 / 1.02, abs=3 * (scale.sigma or 0.0))
+    assert scale.sigma is not None
+    assert scale.sigma < 0.01
+    skin = of(run, "hrtem.region", "skin", None)
+    assert any("internal standard" in note for note in skin.notes)
+    spacings = [q for q in skin.quantities if q.name == "lattice.d_spacing"]
+    near = min(spacings, key=lambda q: abs((q.value or 0.0) - A_COO / 2))
+    assert near.value == pytest.approx(A_COO / 2, abs=3 * (near.sigma or 0.0))
+    assert (near.sigma or 1.0) < 0.015 * (near.value or 0.0)
+
+
+def test_zone_axes_that_are_named_are_the_only_ones_of_their_phase(tmp_path: Path) -> None:
+    recipe = ONE + "[zones]\nCoO = [[1, 1, 0]]\n"
+    run = execute(write(tmp_path, recipe, a=coated(1)[:180, 210:310]), tmp_path / "run", figures=False)
+    names = [one.name for one in of(run, "hrtem.region", "image", None).alternatives]
+    assert {name for name in names if name.startswith("CoO [")} <= {"CoO [1 1 0]"}
+
+
 def test_a_list_of_vectors_is_indexed_like_an_image(tmp_path: Path) -> None:
     g = np.array([(h * np.sqrt(2), k) for h, k in ((1, 1), (1, -1), (0, 2), (2, 0), (2, 2), (1, 3))]) / A_COO
     rows = "".join(f"{x:.5f}, {y:.5f}, 0.005\n" for x, y in g)
