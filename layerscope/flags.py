@@ -548,6 +548,11 @@ _LIST = (
         "a region shows this layer, and the profile along the normal does not: one of them is wrong",
         "look at the profile and at the map; give the direction of the normal",
     ),
+    _note(
+        "STRAIN_ACROSS_PHASES",
+        "the phase changes within the map of strain: where it does, and a window around, strain may be false",
+        "read strain off inside one phase only",
+    ),
     Flag("LAYER_MISSED", "a layer that other images of the sample show was not seen", "look at those images"),
     Flag("NO_LAYERS", "layers could not be measured, for the reason given", "see the reason"),
     _note(
