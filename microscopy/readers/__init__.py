@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from layerscope.measured.formats import Formats
-
-from .micrograph import MicrographRecording
 from .ready import ImageOptions, read_image, ready_image
+from .registry import FORMATS
 
 __all__ = ["FORMATS", "ImageOptions", "read_image", "ready_image"]
-
-FORMATS: Formats[MicrographRecording] = Formats(
-    __name__, ("dm", "emd", "hspy", "mrc", "tia", "tif", "picture", "vectors"), MicrographRecording, one_kind=False
-)

@@ -18,6 +18,7 @@ from layerscope.options import Positive, RecipeModel
 
 from ..image import UNVERIFIED_SCALE, UNVERIFIED_SHEAR, Image, Scale
 from .micrograph import Micrograph
+from .registry import FORMATS
 from .scale_bar import ScaleBar, find_scale_bar
 
 __all__ = ["ImageOptions", "chosen", "one_a_file", "read_image", "ready_image"]
@@ -67,8 +68,6 @@ def read_image(path: str | Path, **options: Any) -> Image:
     MissingDependencyError
         If rosettasciio is not installed.
     """
-    from . import FORMATS
-
     table = ImageOptions(**options)
     found = FORMATS.read(path)
     return ready_image(chosen(found.measurements, table, str(path)), table)
