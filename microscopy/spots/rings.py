@@ -21,12 +21,13 @@ from scipy.special import ndtri
 from ..image import Image
 from .level import noise_level
 from .model import Rings
-from .speckle import crystallinity, excess
+from .speckle import excess, of_power
 from .transform import SECTORS, Grid, default_band, prepared, search_grid, transform
 
 __all__ = ["find_rings"]
 
 _BIN = 0.5  # of the profile, in bins of the transform
+_FEWEST = 6  # bins of the transform in one of the profile
 _CORRELATED = 2.0  # variance of the mean of a bin of the profile over that of independent bins
 _WIDTHS = (0.12, 0.2, 0.32)  # of rings that are sought, 1/nm
 _STANDS = 3.0  # standard deviations of a maximum of the profile
@@ -73,12 +74,12 @@ def find_rings(image: Image, *, false_alarm: float = 0.01, band: tuple[float, fl
     """
     grid = search_grid(image.shape, image.pixel(), band or default_band(image.shape, image.pixel()))
     power = transform(prepared(image), grid).power
-    all_over = crystallinity(image, grid.band)
+    relative = power / noise_level(power, grid).cells[grid.cell]
+    all_over = of_power(relative, grid)
     if not power[grid.inside].max(initial=0.0) > 0:
         none = np.zeros(0)
         return Rings(none, none, none, none, none, none, none, none, none, all_over.contrast, np.inf)
     profile = _profile(power, grid)
-    relative = power / noise_level(power, grid).cells[grid.cell]
     starts = [g for g in _maxima(profile) if _is_no_speckle(relative, grid, g, false_alarm)]
     fits = [_fit(profile, np.array(starts[:_MOST]), shape) for shape in (_gaussian, _lorentzian)]
     best, other = sorted(fits, key=lambda fit: fit.cost)
@@ -113,14 +114,14 @@ def _profile(power: NDArray[np.float32], grid: Grid) -> _Profile:
     count, total, square = (
         np.bincount(at, w, SECTORS * bins).reshape(SECTORS, bins) for w in (np.ones_like(values), values, values**2)
     )
-    whole = np.maximum(count.sum(axis=0), 1)
+    good = count.sum(axis=0) >= _FEWEST
+    count, total, square = count[:, good], total[:, good], square[:, good]
+    whole = count.sum(axis=0)
     mean = np.maximum(total.sum(axis=0) / whole, 1e-300)
     contrast = np.maximum(square.sum(axis=0) / whole / mean**2 - 1.0, 1.0)
     relative = np.sqrt(np.convolve(np.pad(contrast, 2, "edge"), np.full(5, 0.2), "valid") * _CORRELATED / whole)
-    radius = np.bincount(place, grid.radius[grid.inside], bins) / whole
-    good = count.sum(axis=0) >= 6
-    sectors = (total / np.maximum(count, 1))[:, good]
-    return _Profile(radius[good], mean[good], relative[good], sectors, (count / whole)[:, good])
+    radius = np.bincount(place, grid.radius[grid.inside], bins)[good] / whole
+    return _Profile(radius, mean, relative, total / np.maximum(count, 1), count / whole)
 
 
 def _maxima(profile: _Profile) -> list[float]:

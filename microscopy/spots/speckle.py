@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..image import Image
 from .level import noise_level
-from .transform import SECTORS, default_band, prepared, search_grid, transform
+from .transform import SECTORS, Grid, default_band, prepared, search_grid, transform
 
-__all__ = ["Speckle", "crystallinity", "excess"]
+__all__ = ["Speckle", "crystallinity", "excess", "of_power"]
 
 _OF_MEAN = 2.6  # variance of the mean of bins of a ring under a Hann taper over that of independent ones
 _CORRELATED = 1.8  # variance of κ of bins under a Hann taper over that of independent ones
@@ -62,13 +62,18 @@ def crystallinity(image: Image, band: tuple[float, float] | None = None) -> Spec
     """
     grid = search_grid(image.shape, image.pixel(), band or default_band(image.shape, image.pixel()))
     power = transform(prepared(image), grid).power
-    relative = (power / noise_level(power, grid).cells[grid.cell])[grid.inside].astype(float)
-    if not relative.max(initial=0.0) > 0:
+    return of_power(power / noise_level(power, grid).cells[grid.cell], grid)
+
+
+def of_power(relative: NDArray[np.float32], grid: Grid) -> Speckle:
+    """Measure the same of power over its level, shape (rows, columns), whose bins are given."""
+    values = relative[grid.inside].astype(float)
+    if not values.max(initial=0.0) > 0:
         return Speckle(0.0, np.inf, 1.0, np.inf)
-    kappa, sigma = excess(relative, (grid.cell // SECTORS)[grid.inside])
+    kappa, sigma = excess(values, (grid.cell // SECTORS)[grid.inside])
     share = -float(np.expm1(-kappa))
-    contrast = float(relative.var() / relative.mean() ** 2)
-    return Speckle(share, (1.0 - share) * sigma, contrast, _CONTRAST * float(np.sqrt(_CORRELATED / relative.size)))
+    contrast = float(values.var() / values.mean() ** 2)
+    return Speckle(share, (1.0 - share) * sigma, contrast, _CONTRAST * float(np.sqrt(_CORRELATED / values.size)))
 
 
 def excess(relative: FloatArray, ring: NDArray[np.intp] | NDArray[np.int32]) -> tuple[float, float]:

@@ -123,3 +123,16 @@ def test_astigmatic_speckle_and_bare_counts_show_spots_as_rarely_as_stated(draw:
         data = draw(rng, int(extent / 0.02), 0.02)  # type: ignore[operator]
         alarms += find_spots(Image(data.astype(np.float32), (0.02, 0.02)), refine=False).size > 0
     assert alarms <= 3  # one window in a hundred is stated: four of forty have a probability of 1e-3
+
+
+@pytest.mark.parametrize("extent", [2.0, 2.6, 5.0])
+def test_small_amorphous_windows_show_no_ring(extent: float) -> None:
+    data = speckle(np.random.default_rng(12), int(extent / 0.02), 0.02)
+    assert find_rings(Image(data.astype(np.float32), (0.02, 0.02))).g.size == 0
+
+
+def test_a_constant_window_is_no_crystal_and_has_no_ring() -> None:
+    image = Image(np.full((128, 128), 3.0, np.float32), (0.02, 0.02))
+    assert find_rings(image).g.size == 0
+    assert crystallinity(image).crystallinity == 0.0
+    assert spot_shapes(image, find_spots(image)).mean_elongation() == (1.0, np.inf)
