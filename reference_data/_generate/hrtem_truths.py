@@ -1,6 +1,8 @@
 """Images with known truth that are drawn when they are wanted, not kept: for tests and benchmarks of HRTEM.
 
-Each takes a seed and returns the numbers of the file, the pixel size that a file would state, and what is true.
+Each takes a seed and returns the numbers of the file, the pixel size that a file would state, and what is true. The
+thickness of the sample (2.5 to 6 nm) and the defocus (3 to 9 nm) are drawn too: with them the strengths of spots
+change, and no longer follow the structure factors.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 
 SQUARE = View(shape=(384, 384))
 STRIP = View(shape=(384, 768))
+THICKNESS_NM, DEFOCUS_NM = (2.5, 6.0), (3.0, 9.0)
 SCALE_SD = 0.03
 """Of the pixel size that is stated, cut at 1.5 standard deviations."""
 
@@ -59,8 +62,9 @@ def skin(seed: int, crystal: Crystal = CO3O4, thickness_nm: float = 3.0, factor:
         Layer(crystal.name, 1.5 + thickness_nm, 0.15, crystal, cubic_along(angle, crystal)),
         Layer("LiCoO2", crystal=LICOO2, orientation=layered_along(angle)),
     ]
-    atoms, about = stack(rng, STRIP, layers)
-    return _seen(rng, STRIP, photograph(rng, STRIP, atoms), factor, {"kind": "layers", "layers": about})
+    view = _drawn(rng, STRIP)
+    atoms, about = stack(rng, view, layers)
+    return _seen(rng, view, photograph(rng, view, atoms), factor, {"kind": "layers", "layers": about})
 
 
 def coated(seed: int, amorphous_nm: float = 3.0, rocksalt_nm: float = 3.0, factor: float | None = None) -> Truth:
@@ -73,7 +77,7 @@ def coated(seed: int, amorphous_nm: float = 3.0, rocksalt_nm: float = 3.0, facto
         Layer("CoO", float(ends[2]), 0.2, COO, cubic_along(angle, COO)),
         Layer("LiCoO2", crystal=LICOO2, orientation=layered_along(angle)),
     ]
-    view = replace(STRIP, shape=(384, 896))
+    view = _drawn(rng, replace(STRIP, shape=(384, 896)))
     atoms, about = stack(rng, view, layers)
     return _seen(rng, view, photograph(rng, view, atoms), factor, {"kind": "layers", "layers": about})
 
@@ -81,35 +85,36 @@ def coated(seed: int, amorphous_nm: float = 3.0, rocksalt_nm: float = 3.0, facto
 def crystal(seed: int, what: Crystal, zone: tuple[int, int, int], along: tuple[int, int, int]) -> Truth:
     """Return a single crystal, a reflection of its zone in a random direction."""
     rng = np.random.default_rng([3, seed])
-    orientation = Orientation.of(what, zone, along, rng.uniform(0.0, 360.0))
-    atoms = single(rng, SQUARE, what, orientation)
+    view, orientation = _drawn(rng, SQUARE), Orientation.of(what, zone, along, rng.uniform(0.0, 360.0))
+    atoms = single(rng, view, what, orientation)
     about = {"kind": "single", **crystal_truth(what, orientation)}
-    return _seen(rng, SQUARE, photograph(rng, SQUARE, atoms), None, about)
+    return _seen(rng, view, photograph(rng, view, atoms), None, about)
 
 
 def twinned(seed: int) -> Truth:
     """Return two layered crystals on top of each other, twins across (01-4), seen along [100]."""
     rng = np.random.default_rng([4, seed])
-    angle = rng.uniform(0.0, 360.0)
-    atoms = twins(rng, SQUARE, angle)
+    view, angle = _drawn(rng, SQUARE), rng.uniform(0.0, 360.0)
+    atoms = twins(rng, view, angle)
     about = {"kind": "twins", **crystal_truth(LICOO2, layered_along(angle))}
-    return _seen(rng, SQUARE, photograph(rng, SQUARE, atoms), None, about)
+    return _seen(rng, view, photograph(rng, view, atoms), None, about)
 
 
 def slips(seed: int, slip_nm: float) -> Truth:
     """Return a layered crystal whose slabs slip."""
     rng = np.random.default_rng([5, seed])
-    angle = rng.uniform(0.0, 360.0)
-    atoms, moved = slipped(rng, SQUARE, angle, slip_nm)
+    view, angle = _drawn(rng, SQUARE), rng.uniform(0.0, 360.0)
+    atoms, moved = slipped(rng, view, angle, slip_nm)
     about = {"kind": "single", **crystal_truth(LICOO2, layered_along(angle)), "slip_nm": slip_nm, "slips_nm": moved}
-    return _seen(rng, SQUARE, photograph(rng, SQUARE, atoms), None, about)
+    return _seen(rng, view, photograph(rng, view, atoms), None, about)
 
 
 def glass(seed: int) -> Truth:
     """Return an amorphous layer."""
     rng = np.random.default_rng([6, seed])
-    atoms = amorphous(rng, (0, 0, 0), SQUARE.size)
-    return _seen(rng, SQUARE, photograph(rng, SQUARE, atoms), None, {"kind": "amorphous"})
+    view = _drawn(rng, SQUARE)
+    atoms = amorphous(rng, (0, 0, 0), view.size)
+    return _seen(rng, view, photograph(rng, view, atoms), None, {"kind": "amorphous"})
 
 
 TRUTHS: dict[str, Callable[[int], Truth]] = {
@@ -127,6 +132,12 @@ TRUTHS: dict[str, Callable[[int], Truth]] = {
     "coated": coated,
 }
 """By name, each of a seed."""
+
+
+def _drawn(rng: np.random.Generator, view: View) -> View:
+    """Return a view with a thickness and a defocus of its own."""
+    scope = replace(view.microscope, defocus_nm=rng.uniform(*DEFOCUS_NM))
+    return replace(view, thickness_nm=rng.uniform(*THICKNESS_NM), microscope=scope)
 
 
 def _seen(
