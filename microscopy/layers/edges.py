@@ -30,11 +30,13 @@ REACH_NM = (0.8, 1.2, 1.8)
 #: Power of a reflection over its background from which it takes part.
 THRESHOLDS = (3.0, 10.0, 30.0)
 #: An edge of a crystal is not defined better than this: it ends with a plane of atoms.
-PLANE_NM = 0.025
+PLANE_NM = 0.02
 #: An edge of speckle likewise: an atom's image is this wide.
 ATOM_NM = 0.03
-#: Waves up to this |g| in 1/nm are taken where there are enough: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
+#: Layers are looked for by waves up to this |g| in 1/nm: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
 SHARP = 6.0
+#: How far kinds of reflections differ in where an edge is: waves that are squares of others see it deeper.
+KIND_NM = 0.09
 SHORT_NM = 2.0
 #: Length along which an edge wanders, for the error of the normal.
 CORRELATED_NM = 3.0
@@ -271,14 +273,12 @@ def _within(interval: tuple[float, float]) -> tuple[float, float]:
 def _profile(scene: _Scene, name: str, kernel: Kernel, frame: Frame) -> Profile | None:
     """Reflections of a lattice that stand out where it stands; None where none does."""
     others = [scene.lattices[n] for n in scene.names if n != name and n in scene.lattices]
-    g = own_reflections(scene.lattices[name], others, kernel, SHARP)
-    if len(g) < 2:
-        g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
+    g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
     if not len(g):
         return None
     profile = lattice_profile(scene.readers.waves(kernel), frame, g, [*others, scene.lattices[name]])
     keep = profile.mean(_within(scene.intervals[name])) > THRESHOLDS[0] * profile.noise
-    return replace(profile, power=profile.power[keep], noise=profile.noise[keep]) if keep.any() else None
+    return replace(profile, g=g[keep], power=profile.power[keep], noise=profile.noise[keep]) if keep.any() else None
 
 
 def _combined(profile: Profile, inside: tuple[float, float], chosen: NDArray[np.intp]) -> tuple[FloatArray, float]:
@@ -336,42 +336,60 @@ def _matter(scene: _Scene, name: str, kernel: Kernel, frame: Frame, reach: float
 
 
 def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
-    """Measure an edge by the lattice on one side of it, over windows, ranges and thresholds."""
+    """Measure an edge by the lattice on one side of it, over windows, ranges, thresholds and kinds of reflections.
+
+    Reflections of one length form a kind: what a lens and the thickness of the sample do to one of them they do to all.
+    """
     frame = scene.frame(0.5 * scene.along_nm)
     inside = _within(scene.intervals[name])
-    members, middle, single = [], None, []
+    members: list[float] = []
+    best: tuple[Step, FloatArray, FloatArray, int] | None = None
     for across in ACROSS_NM:
         profile = _profile(scene, name, scene.kernel(across), frame)
         if profile is None:
             continue
         contrast = profile.mean(inside) / profile.noise
+        kind = np.rint(np.log(np.hypot(*profile.g.T)) / 0.02).astype(int)
+        kinds = [np.flatnonzero(kind == k) for k in np.unique(kind)]
+        read = [_combined(profile, inside, k) for k in kinds]
+        highest = np.array([contrast[k].max() for k in kinds])
         for reach in REACH_NM:
+            steps = [_fit(scene, name, amplitude, profile, reach, outer) for amplitude, _ in read]
+            place = np.array([steady_mean(step.position) for step in steps])
+            found = [max(1.0, np.isfinite(step.position).sum() / 1.5) for step in steps]
+            variance = np.array([v for _, v in read]) / found
+            noise = np.sqrt(2.0 * np.pi * variance) * [step.width for step in steps]
             for threshold in THRESHOLDS:
-                chosen = np.flatnonzero(contrast > threshold)
-                if not chosen.size:
-                    continue
-                amplitude, variance = _combined(profile, inside, chosen)
-                step = _fit(scene, name, amplitude, profile, reach, outer)
-                members.append(steady_mean(step.position))
-                if across == ACROSS_NM[1] and reach == REACH_NM[1] and threshold == THRESHOLDS[0]:
-                    middle = (step, variance, chosen.size)
-        if across == ACROSS_NM[1]:
-            for k in range(len(contrast)):
-                amplitude, _ = _combined(profile, inside, np.array([k]))
-                single.append(steady_mean(_fit(scene, name, amplitude, profile, REACH_NM[1], outer).position))
-    values = np.array(members)[np.isfinite(members)]
-    if middle is None or values.size < 3:
+                used = np.isfinite(place) & (highest > threshold)
+                if used.any():
+                    members.append(float(np.average(place[used], weights=_weights(noise[used]))))
+            used = np.isfinite(place)
+            if across == ACROSS_NM[1] and reach == REACH_NM[1] and used.any():
+                whole, _ = _combined(profile, inside, np.arange(len(contrast)))
+                step = _fit(scene, name, whole, profile, reach, outer)
+                best = step, place[used], noise[used], len(contrast)
+    if best is None or len(members) < 3:
         return None
-    step, variance, count = middle
-    each = np.array(single)[np.isfinite(single)]
-    stations = max(1.0, np.isfinite(step.position).sum() / 1.5)
+    step, place, noise, count = best
+    weight = _weights(noise) / _weights(noise).sum()
+    off = place - weight @ place
+    scatter = (len(place) * float(weight @ off**2) + 2.0 * KIND_NM**2) / (len(place) + 1)
     parts = {
-        "method": float(values.std()),
-        "reflections": float(each.std(ddof=1) / np.sqrt(each.size)) if each.size > 1 else 0.1,
-        "noise": float(np.sqrt(2.0 * np.pi * variance / stations) * step.width),
+        "method": float(np.std(members)),
+        "reflections": float(np.sqrt(scatter * np.sum(weight**2))),
+        "noise": float(np.linalg.norm(weight * noise)),
     }
-    width = float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
-    return _Side(float(np.median(values)), parts, width, count, step)
+    return _Side(float(np.median(members)), parts, _own_width(scene, step), count, step)
+
+
+def _weights(noise: FloatArray) -> FloatArray:
+    """Weights of kinds of reflections by their noise, none much above the others."""
+    return 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2)
+
+
+def _own_width(scene: _Scene, step: Step) -> float:
+    """Give the standard deviation of an edge without that of the window."""
+    return float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
 
 
 def _matter_side(scene: _Scene, name: str) -> _Side | None:
@@ -390,8 +408,8 @@ def _matter_side(scene: _Scene, name: str) -> _Side | None:
     if values.size < 3 or not good.size:
         return None
     noise = float(good.std(ddof=1) / np.sqrt(good.size / 1.5)) if good.size > 2 else 0.1
-    width = float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
-    return _Side(float(np.median(values)), {"method": float(values.std()), "noise": noise}, width, 0, step)
+    parts = {"method": float(values.std()), "noise": noise}
+    return _Side(float(np.median(values)), parts, _own_width(scene, step), 0, step)
 
 
 def _sides(scene: _Scene, a: str, b: str) -> list[_Side]:

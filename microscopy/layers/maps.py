@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from scipy.special import exp1, log_ndtr
 
 from layerscope.errors import DataError
@@ -95,16 +96,16 @@ def phase_map(
     step = max(step, max(image.shape) * max(image.pixel()) / MOST_PLACES)
     reader = LockIn(image, kernel, step, workers)
     band = (band[0], min(band[1], 0.46 / max(image.pixel())))
-    grid, bins, g = _vectors(reader, band)
-    if len(g) < 30:
+    grid, core, bins, g = _vectors(reader, band)
+    if core.sum() < 30:
         raise DataError("pixels are too coarse, or the window too small, for any lattice", source=image.source)
     inside = reader.weight > 0.9
     near = [_near(g, k, kernel) for k in lattices]
 
     def judge(log_power: Maps) -> tuple[Maps, list[FloatArray]]:
         counting = np.log(np.exp(log_power[len(bins) :]).mean(axis=0))
-        level = _subtract_level(log_power[: len(bins)], np.hypot(*g.T))
-        return level - counting, _evidence(log_power[: len(bins)], grid, near)
+        level = _subtract_level(log_power[: len(bins)], np.hypot(*g.T), core)
+        return level - counting, _evidence(log_power[: len(bins)], grid, core, near)
 
     log_power = _log_powers(reader, np.concatenate([bins, _beyond(reader)]), inside, workers)
     parts = np.array_split(np.arange(log_power.shape[1]), max(workers, log_power.shape[1] // 4096))
@@ -126,21 +127,37 @@ def phase_map(
     return PhaseMap(reader.x, reader.y, (VACUUM, AMORPHOUS, *names, NONE), out, shown, kernel, flags)
 
 
-def _vectors(reader: LockIn, band: tuple[float, float]) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
-    """Lay a grid of vectors over half the band: their places in the grid (−1: none), bins of the transform, and g."""
+def _vectors(
+    reader: LockIn, band: tuple[float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], FloatArray]:
+    """Lay a grid of vectors over half the band and their neighbours, which show what is a maximum.
+
+    Returns
+    -------
+    grid : ndarray of int
+        Number of the vector at each place of the grid; −1 where there is none.
+    core : ndarray of bool
+        Vectors that lie in the band.
+    bins : ndarray of int, shape (n, 2)
+        Of the whole transform.
+    g : ndarray of float64, shape (n, 2)
+        1/nm.
+    """
     kernel = reader.kernel
     spacing = SPACING / kernel.sigma
     most = np.ceil(band[1] / spacing).astype(int)
-    i, j = np.meshgrid(np.arange(-most[0], most[0] + 1), np.arange(-most[1], most[1] + 1), indexing="ij")
+    i, j = np.meshgrid(*(np.arange(-m - 1, m + 2) for m in most), indexing="ij")
     bins = reader.bins(np.stack([i * spacing[0], j * spacing[1]], axis=-1) @ kernel.axes)
     g = bins * reader.spacing
     length = np.hypot(g[..., 0], g[..., 1])
     half = (g[..., 1] > 0) | ((g[..., 1] == 0) & (g[..., 0] > 0))
     # What the window smears of the mean of the image and its slow drift is no wave.
     use = half & (length > band[0]) & (length < band[1]) & (kernel.decay(g) > 4.5)
+    whole = np.all(np.abs(bins) * 2 < np.array(reader.shape[::-1]), axis=-1)
+    read = binary_dilation(use, np.ones((3, 3), dtype=bool)) & (length > 0) & whole
     grid = np.full(use.shape, -1, dtype=np.int64)
-    grid[use] = np.arange(np.count_nonzero(use))
-    return grid, bins[use], g[use]
+    grid[read] = np.arange(np.count_nonzero(read))
+    return grid, use[read], bins[read], g[read]
 
 
 def _beyond(reader: LockIn) -> NDArray[np.int64]:
@@ -172,13 +189,13 @@ def _clipped_mean() -> float:
     return float(part / (1.0 - np.exp(-top)))
 
 
-def _subtract_level(log_power: Maps, length: FloatArray) -> Maps:
+def _subtract_level(log_power: Maps, length: FloatArray, core: NDArray[np.bool_]) -> Maps:
     """Subtract, in place, the level of speckle among vectors of like length; return its mean over the band.
 
     The level is the mean of the logarithm, once without what stands out; a spot cannot lift it. It runs linearly from
     ring to ring.
     """
-    order = np.argsort(length, kind="stable")
+    order = np.flatnonzero(core)[np.argsort(length[core], kind="stable")]
     rings = np.array_split(order, max(2, len(order) // RING))
     middle = np.array([length[r].mean() for r in rings])
     levels = np.empty((len(rings), log_power.shape[1]), dtype=np.float32)
@@ -222,10 +239,12 @@ def _spot(log_power: Maps, trials: float = TRIALS) -> Maps:
     return np.asarray(np.minimum(np.log(spot + 1e-30) - speckle, CAP))
 
 
-def _evidence(log_power: Maps, grid: NDArray[np.int64], lattices: Sequence[Places]) -> list[FloatArray]:
+def _evidence(
+    log_power: Maps, grid: NDArray[np.int64], core: NDArray[np.bool_], lattices: Sequence[Places]
+) -> list[FloatArray]:
     """Log likelihood in each window of: no lattice, each lattice, another lattice."""
     count = log_power.shape[1]
-    top = _maxima(log_power, grid)
+    top = _maxima(log_power, grid) & core[:, None]
     vector, place = np.nonzero(top)
     odds = np.full(log_power.shape, -np.inf, dtype=np.float32)
     odds[vector, place] = found = _spot(log_power[vector, place])
@@ -251,25 +270,25 @@ def _evidence(log_power: Maps, grid: NDArray[np.int64], lattices: Sequence[Place
 
 
 def _near(g: FloatArray, lattice: Lattice, kernel: Kernel) -> Places:
-    """Vectors where each reflection shows (half its power or more, with 1 % of slack), and how likely it is seen."""
+    """Vectors where each reflection shows (a fifth of its power, with 1 % of slack), and how likely it is seen."""
     out = []
     for place, weight in zip(lattice.g, lattice.weight, strict=True):
         off = np.minimum(kernel.decay(g - place), kernel.decay(g + place))
         slack = 0.01 * np.hypot(*place) * 2.0 * np.pi * kernel.sigma.max()
-        near = np.flatnonzero(np.sqrt(2.0 * off) < 1.0 + slack)
+        near = np.flatnonzero(np.sqrt(2.0 * off) < 1.3 + slack)
         if near.size and weight > 0.02:
             out.append((near, float(np.clip(0.9 * weight / (weight + 0.15), 0.02, 0.9))))
     return out
 
 
 def _maxima(log_power: Maps, grid: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where the power is twice its level and larger than at the four neighbours."""
+    """Where the power is twice its level and larger than at the eight neighbours."""
     top = log_power > np.float32(np.log(2.0))
     padded = np.pad(grid, 1, constant_values=-1)
     for i, j in np.argwhere(grid >= 0):
         own = grid[i, j]
-        for neighbour in (padded[i, j + 1], padded[i + 2, j + 1], padded[i + 1, j], padded[i + 1, j + 2]):
-            if neighbour >= 0:
+        for neighbour in padded[i : i + 3, j : j + 3].ravel():
+            if neighbour >= 0 and neighbour != own:
                 top[own] &= log_power[own] >= log_power[neighbour]
     return top
 

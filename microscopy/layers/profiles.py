@@ -85,6 +85,8 @@ class Profile:
     ----------
     depth : ndarray of float64, shape (m,)
         In nm along the normal from the middle of the image.
+    g : ndarray of float64, shape (n, 2)
+        The waves, 1/nm.
     power : ndarray of float64, shape (n, stations, m)
         Of each wave less its background; NaN where the window leaves the image.
     noise : ndarray of float64, shape (n,)
@@ -94,6 +96,7 @@ class Profile:
     """
 
     depth: FloatArray
+    g: FloatArray
     power: FloatArray
     noise: FloatArray
     sigma_nm: float
@@ -239,11 +242,11 @@ def lattice_profile(reader: LockIn, frame: Frame, g: FloatArray, lattices: Seque
         noises.append(background.mean())
     covered = frame.covered(reader)
     power = np.where(covered, np.array(powers), np.nan)
-    return Profile(frame.depth, power, np.array(noises), float(kernel.sigma[0]))
+    return Profile(frame.depth, g, power, np.array(noises), float(kernel.sigma[0]))
 
 
 def matter_profile(reader: LockIn, frame: Frame) -> Profile:
     """Read the variance of an image across a surface, from a reader of its speckle."""
     read = frame.read(reader, reader.amplitude(np.zeros((1, 2))).real)
     power = np.where(frame.covered(reader), read, np.nan)
-    return Profile(frame.depth, power, np.zeros(1), float(reader.kernel.sigma[0]))
+    return Profile(frame.depth, np.zeros((1, 2)), power, np.zeros(1), float(reader.kernel.sigma[0]))
