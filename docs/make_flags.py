@@ -1,6 +1,6 @@
 """Print ``docs/flags.md``: every flag of a record, from the list that decides on it.
 
-Run ``python docs/make_flags.py > docs/flags.md`` after a change of ``layerscope/flags.py``; a test compares the two.
+Run ``python docs/make_flags.py > docs/flags.md`` after a change of ``layerscope/flag_lists``; a test compares the two.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from layerscope.flags import FLAGS, Flag
 
 HEAD = """# Every flag of a record
 
-Made from `layerscope/flags.py` by `python docs/make_flags.py`. A flag means the same whatever technique wrote it. The
+Made from `layerscope/flag_lists` by `python docs/make_flags.py`. A flag means the same whatever technique wrote it. The
 detail after the colon names the parameter, phase, level or number it is about. A record with a flag that warns has the
 status `warning`. What is set on a series and marked *levels* holds for every level or frame that was fitted with it;
 a record that was derived from others, a composition or a comparison, inherits what warns in them, with their name.

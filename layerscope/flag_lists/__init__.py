@@ -1,0 +1,1 @@
+"""The flags of `layerscope.flags`, by what they are about."""
