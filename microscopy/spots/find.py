@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import DataError
-
 from ..image import Image
 from .level import Level, noise_level, threshold
 from .model import Spots
-from .transform import Grid, Transform, default_band, prepared, search_grid, transform
+from .transform import Grid, Transform, grid_of, prepared, transform
 from .waves import Places, hann_sigma, joint_waves, tapered_places
 
 __all__ = ["find_spots"]
@@ -71,14 +69,9 @@ def find_spots(
         If the pixel size is unknown, a value is not finite, or the window shows no lattice whatever is in it: fewer
         than 16 pixels along a side, pixels too coarse.
     """
-    pixel = image.pixel()
-    if not min(pixel) > 0 or not np.isfinite(pixel).all():
-        raise DataError(f"a pixel of {pixel[0]} x {pixel[1]} nm", source=image.source, hint="give pixel_nm")
-    band = band or default_band(image.shape, pixel)
-    grid = search_grid(image.shape, pixel, band)
+    grid = grid_of(image, band)
     data = prepared(image)
     seen = transform(data, grid)
-    extent = (image.shape[0] * pixel[0], image.shape[1] * pixel[1])
     level = noise_level(seen.power, grid)
     order = _maxima(seen, level, false_alarm)
     places = tapered_places(seen, order)
@@ -101,8 +94,8 @@ def find_spots(
         covariance=(spread * np.outer(step, step))[first],
         amplitude=modulus[first],
         power=above[first],
-        band=band,
-        window_nm=extent,
+        band=grid.band,
+        window_nm=(1.0 / grid.step[0], 1.0 / grid.step[1]),
         false_alarm=false_alarm,
         passband=_passband(level, seen),
         on_streak=streak[first],

@@ -22,7 +22,7 @@ from ..image import Image
 from .level import noise_level
 from .model import Rings
 from .speckle import excess, of_power
-from .transform import SECTORS, Grid, default_band, prepared, search_grid, transform
+from .transform import SECTORS, Grid, grid_of, prepared, transform
 
 __all__ = ["find_rings"]
 
@@ -37,7 +37,8 @@ _KNOTS = 1.2  # 1/nm between knots of the smooth level
 _LEVEL = 0.3  # prior standard deviation of the level's logarithm about what passes below the maxima
 _FULL_WIDTH = 2.355  # of a Gaussian over its standard deviation
 _GRAINS = 4.0  # that a direction holds, about
-_WIDEST = 0.6  # full width, 1/nm
+_SHIFT = 0.15  # 1/nm by which a radius may move in the fit
+_THINNEST, _WIDEST = 0.06, 0.6  # full width, 1/nm
 _FILLED = 0.35  # part of all directions in which a ring stands, at least
 _MOST = 12
 
@@ -72,7 +73,7 @@ def find_rings(image: Image, *, false_alarm: float = 0.01, band: tuple[float, fl
     DataError
         As `find_spots`.
     """
-    grid = search_grid(image.shape, image.pixel(), band or default_band(image.shape, image.pixel()))
+    grid = grid_of(image, band)
     power = transform(prepared(image), grid).power
     relative = power / noise_level(power, grid).cells[grid.cell]
     all_over = of_power(relative, grid)
@@ -80,8 +81,8 @@ def find_rings(image: Image, *, false_alarm: float = 0.01, band: tuple[float, fl
         none = np.zeros(0)
         return Rings(none, none, none, none, none, none, none, none, none, all_over.contrast, np.inf)
     profile = _profile(power, grid)
-    starts = [g for g in _maxima(profile) if _is_no_speckle(relative, grid, g, false_alarm)]
-    fits = [_fit(profile, np.array(starts[:_MOST]), shape) for shape in (_gaussian, _lorentzian)]
+    starts = [g for g in _maxima(profile, grid.unit) if _is_no_speckle(relative, grid, g, false_alarm)]
+    fits = [_fit(profile, np.array(starts[:_MOST]), shape, grid.unit) for shape in (_gaussian, _lorentzian)]
     best, other = sorted(fits, key=lambda fit: fit.cost)
     filled, grains = _filled(profile, best)
     keep = (filled >= _FILLED) & np.isfinite(best.sigma).all(axis=1)
@@ -124,11 +125,11 @@ def _profile(power: NDArray[np.float32], grid: Grid) -> _Profile:
     return _Profile(radius, mean, relative, total / np.maximum(count, 1), count / whole)
 
 
-def _maxima(profile: _Profile) -> list[float]:
+def _maxima(profile: _Profile, unit: float) -> list[float]:
     """Radii at which the mean logarithm stands above that of both sides, the most certain first."""
     logarithm, variance = np.log(profile.mean), profile.relative**2
     found = []
-    for width in _WIDTHS:
+    for width in unit * np.array(_WIDTHS):
         for radius in profile.radius[2:-2]:
             off = profile.radius - radius
             parts = [np.abs(off) < 0.5 * width, (off < -0.7 * width) & (off > -1.6 * width)]
@@ -142,17 +143,17 @@ def _maxima(profile: _Profile) -> list[float]:
                 found.append((certain, float(radius)))
     chosen: list[float] = []
     for certain, radius in sorted(found, reverse=True):
-        if certain > _STANDS and all(abs(radius - other) > _APART for other in chosen):
+        if certain > _STANDS and all(abs(radius - other) > _APART * unit for other in chosen):
             chosen.append(radius)
     return chosen
 
 
 def _is_no_speckle(relative: NDArray[np.float32], grid: Grid, radius: float, false_alarm: float) -> bool:
     """Whether the power around a radius varies more than speckle does, at a probability for all radii together."""
-    annulus = grid.inside & (np.abs(grid.radius - np.float32(radius)) < max(_WIDTHS[1], max(grid.step)))
+    annulus = grid.inside & (np.abs(grid.radius - np.float32(radius)) < max(_WIDTHS[1] * grid.unit, max(grid.step)))
     ring = (grid.radius[annulus] / (2 * _BIN * max(grid.step))).astype(int)
     kappa, sigma = excess(relative[annulus].astype(float), ring - ring.min())
-    trials = (grid.band[1] - grid.band[0]) / _WIDTHS[1]
+    trials = (grid.band[1] - grid.band[0]) / (_WIDTHS[1] * grid.unit)
     return bool(kappa > -ndtri(false_alarm / trials) * sigma)
 
 
@@ -174,10 +175,10 @@ def _lorentzian(u: FloatArray) -> FloatArray:
     return np.asarray(1.0 / (1.0 + 4.0 * u**2))
 
 
-def _fit(profile: _Profile, starts: FloatArray, shape: Callable[[FloatArray], FloatArray]) -> _Fit:
+def _fit(profile: _Profile, starts: FloatArray, shape: Callable[[FloatArray], FloatArray], unit: float) -> _Fit:
     """Fit the logarithm of the profile: level times one plus the rings."""
     x, n = profile.radius, len(starts)
-    knots = np.linspace(x[0], x[-1], max(2, round((x[-1] - x[0]) / _KNOTS)) + 1)
+    knots = np.linspace(x[0], x[-1], max(2, round((x[-1] - x[0]) / (_KNOTS * unit))) + 1)
     basis = np.asarray(BSpline.design_matrix(x, np.pad(knots, 3, "edge"), 3).toarray())
     smooth = basis.shape[1]
     logarithm = np.log(profile.mean)
@@ -190,9 +191,10 @@ def _fit(profile: _Profile, starts: FloatArray, shape: Callable[[FloatArray], Fl
         model = basis @ level + np.log1p(rings.sum(axis=1))
         return np.concatenate([(model - logarithm) / profile.relative, (level - first) / _LEVEL])
 
-    start = np.concatenate([first, starts, np.zeros(n), np.full(n, np.log(0.25))])
-    low = np.concatenate([np.full(smooth, -np.inf), starts - 0.15, np.full(n, -4.0), np.full(n, np.log(0.06))])
-    high = np.concatenate([np.full(smooth, np.inf), starts + 0.15, np.full(n, 8.0), np.full(n, np.log(_WIDEST))])
+    start = np.concatenate([first, starts, np.zeros(n), np.full(n, np.log(0.25 * unit))])
+    shift, (thin, wide) = _SHIFT * unit, np.log(np.array([_THINNEST, _WIDEST]) * unit)
+    low = np.concatenate([np.full(smooth, -np.inf), starts - shift, np.full(n, -4.0), np.full(n, thin)])
+    high = np.concatenate([np.full(smooth, np.inf), starts + shift, np.full(n, 8.0), np.full(n, wide)])
     found = least_squares(residual, start, bounds=(low, high), x_scale="jac", max_nfev=60)
     level, g, height, width = np.split(found.x, cuts)
     # each direction's part in the parameters, to first order; their spread is the error of the mean

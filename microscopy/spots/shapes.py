@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..image import Image
 from .level import noise_level
 from .model import Spots
-from .transform import Transform, prepared, search_grid, transform
+from .transform import Transform, grid_of, prepared, transform
 
 __all__ = ["SpotShapes", "spot_shapes"]
 
@@ -79,7 +79,7 @@ def spot_shapes(image: Image, spots: Spots) -> SpotShapes:
     DataError
         If a value of the image is not finite.
     """
-    grid = search_grid(image.shape, image.pixel(), spots.band)
+    grid = grid_of(image, spots.band)
     seen = transform(prepared(image), grid)
     level, _ = noise_level(seen.power, grid).at(*spots.g.T)
     step = np.array([grid.step[1], grid.step[0]])
@@ -88,7 +88,7 @@ def spot_shapes(image: Image, spots: Spots) -> SpotShapes:
     for k, g in enumerate(spots.g):
         others = np.concatenate([np.delete(spots.g, k, axis=0), -spots.g, np.zeros((1, 2))]) - g
         apart = 0.5 * np.hypot(*(others / step).T).min()
-        reach = float(np.clip(min(_REACH / step.max(), apart), *_BINS))
+        reach = float(np.clip(min(_REACH * grid.unit / step.max(), apart), *_BINS))
         moments[k], sigmas[k] = _moments(seen, g / step, reach, float(level[k]))
     return _shapes(spots.g, moments, sigmas, step)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..image import Image
 from .level import noise_level
-from .transform import SECTORS, Grid, default_band, prepared, search_grid, transform
+from .transform import SECTORS, Grid, grid_of, prepared, transform
 
 __all__ = ["Speckle", "crystallinity", "excess", "of_power"]
 
@@ -60,7 +60,7 @@ def crystallinity(image: Image, band: tuple[float, float] | None = None) -> Spec
     DataError
         As `find_spots`.
     """
-    grid = search_grid(image.shape, image.pixel(), band or default_band(image.shape, image.pixel()))
+    grid = grid_of(image, band)
     power = transform(prepared(image), grid).power
     return of_power(power / noise_level(power, grid).cells[grid.cell], grid)
 

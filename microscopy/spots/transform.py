@@ -18,7 +18,7 @@ from layerscope.errors import DataError
 
 from ..image import Image
 
-__all__ = ["BAND", "Grid", "Transform", "default_band", "prepared", "search_grid", "transform"]
+__all__ = ["BAND", "Grid", "Transform", "grid_of", "prepared", "transform"]
 
 BAND = (1.6, 9.0)
 """Lengths of reciprocal vectors that are searched, 1/nm: spacings of 0.11 to 0.62 nm."""
@@ -27,6 +27,8 @@ _LEAST = 16  # pixels along each side
 _LOWEST_BIN = 4.0  # below, the transform is the window's and the thickness', not the lattice's
 _OF_NYQUIST = 0.92
 SECTORS = 16
+_NODES = 50  # of the noise level along the radius, at most
+_TYPICAL = 0.025  # nm: a pixel, where vectors are in 1/pixel
 
 FloatArray = NDArray[np.float64]
 
@@ -74,31 +76,46 @@ class Grid:
     members: NDArray[np.intp]
     centres: FloatArray
 
+    @property
+    def unit(self) -> float:
+        """What 1/nm is: 1, or a typical size of a pixel where lengths are in pixels, for nobody knows them."""
+        return 1.0 if self.band[1] > 1.0 else _TYPICAL
 
-def default_band(shape: tuple[int, int], pixel: tuple[float, float]) -> tuple[float, float]:
-    """Return the lengths, 1/nm, that a window lets one search.
+
+def grid_of(image: Image, band: tuple[float, float] | None = None) -> Grid:
+    """Return the bins of a window's transform inside a band, or inside what the window lets one search.
 
     Raises
     ------
     DataError
-        If the window is too small or its pixels too coarse for any lattice.
+        If the size of a pixel is unknown or none, the window too small, or its pixels too coarse for any lattice.
     """
+    pixel, shape = image.pixel(), image.shape
+    if not (min(pixel) > 0 and np.isfinite(pixel).all()):
+        raise DataError(f"a pixel of {pixel[0]} x {pixel[1]} nm", source=image.source, hint="give pixel_nm")
+    if min(shape) < _LEAST:
+        message = f"a window of {shape[0]} x {shape[1]} pixels is too small: at least {_LEAST} along each side"
+        raise DataError(message, source=image.source)
+    return _search_grid(shape, pixel, band or _default_band(shape, pixel, image.source))
+
+
+def _default_band(shape: tuple[int, int], pixel: tuple[float, float], source: str) -> tuple[float, float]:
     extent = min(shape[0] * pixel[0], shape[1] * pixel[1])
     low, high = max(BAND[0], _LOWEST_BIN / extent), min(BAND[1], 0.5 * _OF_NYQUIST / max(pixel))
-    if min(shape) < _LEAST:
-        raise DataError(f"a window of {shape[0]} x {shape[1]} pixels is too small: at least {_LEAST} along each side")
     if high < BAND[0] * 1.25:
         raise DataError(
             f"pixels of {max(pixel):.3g} nm are too coarse for any lattice: the finest spacing is {1 / high:.3g} nm",
+            source=source,
             hint="check the size of a pixel",
         )
     if high - low < 4.0 / extent:
-        raise DataError(f"a window of {extent:.2g} nm is too small for any lattice", hint="take one of 2 nm or more")
+        message = f"a window of {extent:.2g} nm is too small for any lattice"
+        raise DataError(message, source=source, hint="take one of 2 nm or more")
     return low, high
 
 
 @lru_cache(maxsize=8)
-def search_grid(shape: tuple[int, int], pixel: tuple[float, float], band: tuple[float, float]) -> Grid:
+def _search_grid(shape: tuple[int, int], pixel: tuple[float, float], band: tuple[float, float]) -> Grid:
     """Return the bins of a window's transform inside a band and the cells they belong to."""
     step = (1.0 / (shape[0] * pixel[0]), 1.0 / (shape[1] * pixel[1]))
     top = min(int(band[1] / step[0]) + 2, (shape[0] - 1) // 2 - 1)
@@ -110,7 +127,7 @@ def search_grid(shape: tuple[int, int], pixel: tuple[float, float], band: tuple[
     inside[: top + 1, 0] = False
     inside[0] = inside[-1] = False
     inside[:, -1] = False
-    spacing = min(max(1.5 * max(step), 0.15), (band[1] - band[0]) / 3)
+    spacing = min(max(1.5 * max(step), (band[1] - band[0]) / _NODES), (band[1] - band[0]) / 3)
     ring = ((radius - np.float32(band[0])) * np.float32(2.0 / spacing)).astype(np.int32)
     cells = (int(ring[inside].max(initial=0)) + 1) * SECTORS
     cell = np.where(inside, ring * SECTORS + _sector(gx, gy), cells).astype(np.int32)
@@ -144,10 +161,11 @@ def prepared(image: Image) -> NDArray[np.float32]:
     data = np.asarray(image.intensity, np.float32)
     if image.valid is not None and not image.valid.all():
         return _filled(data, image.valid, image.source)
-    mean = data.mean() if data.size else np.float32(0.0)
+    mean = data.mean()
     if not np.isfinite(mean):
         raise DataError("the image has values that are not finite", source=image.source, hint="mark them as not valid")
-    return data - mean
+    # the mean of equal values is not exactly their value
+    return np.zeros_like(data) if data.min() == data.max() else data - mean
 
 
 def _filled(data: NDArray[np.float32], valid: NDArray[np.bool_], source: str) -> NDArray[np.float32]:

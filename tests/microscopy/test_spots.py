@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from layerscope.microscopy.image import Image
-from layerscope.microscopy.spots import find_spots
+from layerscope.microscopy.spots import find_rings, find_spots, spot_shapes
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
@@ -66,8 +66,20 @@ def test_the_transform_alone_places_spots_with_twice_the_error_and_says_so() -> 
     assert fitted.amplitude == pytest.approx([0.5, 0.5, 0.5], abs=0.03)
 
 
+def test_without_a_pixel_size_the_same_spots_are_found_in_units_of_pixels() -> None:
+    image = window(np.random.default_rng(9), 5.0, 0.5)
+    spots = find_spots(Image(image.intensity, (1.0, 1.0)), band=(0.02, 0.45))
+    at = nearest(spots.g / PX)
+    assert spots.size == 3
+    assert np.abs(spots.g[at] / PX - WAVES).max() < 0.01
+    assert find_rings(Image(image.intensity, (1.0, 1.0)), band=(0.02, 0.45)).g.size == 0
+    elongation, sigma = spot_shapes(image, find_spots(image)).mean_elongation()
+    assert abs(elongation - 1.0) < 4.0 * sigma
+
+
 def test_a_window_without_contrast_and_one_of_noise_alone_show_no_spot() -> None:
-    assert find_spots(Image(np.full((128, 128), 7.0, np.float32), (PX, PX))).size == 0
+    for value in (7.0, 0.1):
+        assert find_spots(Image(np.full((128, 128), value, np.float32), (PX, PX))).size == 0
     assert find_spots(Image(np.random.default_rng(6).normal(size=(128, 128)).astype(np.float32), (PX, PX))).size == 0
 
 
