@@ -102,9 +102,11 @@ def _frame(read: StackSeries, f: int, labels: dict[str, str]) -> tuple[Quantity,
 def _series(read: StackSeries, labels: dict[str, str]) -> tuple[Quantity, ...]:
     fit, last = read.fit.fit, int(read.rows[-1])
     ordered, mixed, alternating = labels.values()
-    blocks = zip(("alternating", "filled"), read.blocks, strict=True)
-    found = [_parts("phase.layer_fraction", read.empty, f"empty in {mixed}")]
-    found += [_parts("phase.block_length", reading, f"{kind} in {mixed}") for kind, reading in blocks]
+    found: list[Quantity | None] = []
+    if read.mixed:
+        blocks = zip(("alternating", "filled"), read.blocks, strict=True)
+        found.append(_parts("phase.layer_fraction", read.empty, f"empty in {mixed}"))
+        found += [_parts("phase.block_length", reading, f"{kind} in {mixed}") for kind, reading in blocks]
     tail = float(fit.value("tail")[last]), float(fit.sigma("tail")[last])
     found.append(measured("lattice.d_spacing_tail", *tail, "angstrom", ordered))
     variance, error = float(fit.value("variance")[last]), float(fit.sigma("variance")[last])
@@ -114,6 +116,8 @@ def _series(read: StackSeries, labels: dict[str, str]) -> tuple[Quantity, ...]:
     found.append(measured("lattice.d_spacing", *mean, "angstrom", alternating, role="refined"))
     spacing = {ordered: float(fit.value("filled_spacing")[last]), mixed: mean[0], alternating: mean[0]}
     for name, label in zip(("ln_layers", "ln_layers_mixed", "ln_layers_alternating"), spacing, strict=True):
+        if label == mixed and not read.mixed:
+            continue
         size = math.exp(float(fit.value(name)[0])) * spacing[label]
         found.append(measured("phase.crystallite_size", size, size * float(fit.sigma(name)[0]), "angstrom", label))
     return some(found)

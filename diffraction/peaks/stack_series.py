@@ -162,12 +162,19 @@ class StackSeries:
         return of[True] - of[False]
 
     @property
+    def mixed(self) -> bool:
+        """Whether a frame holds mixed stacks; without one nothing is known of their order."""
+        return bool(self.present[1].any())
+
+    @property
     def doubts(self) -> tuple[str, ...]:
         """What a reader must know about the stacks beyond their fit, as flags."""
-        away = {**self.fit.conflicts(), "empty": (self.empty.value - EMPTY) / EMPTY_SIGMA}
+        away = self.fit.conflicts()
+        if self.mixed:
+            away["empty"] = (self.empty.value - EMPTY) / EMPTY_SIGMA
         pulled = {name: z for name, z in away.items() if abs(z) > threshold("PRIOR_CONFLICT")}
         found = [f"PRIOR_CONFLICT:{name} {z:+.1f}" for name, z in pulled.items()]
-        found += [f"AT_BOUND:{name}" for name in ("p", "r") if name in self.fit.fit.at_bound()]
+        found += [f"AT_BOUND:{name}" for name in ("p", "r") if self.mixed and name in self.fit.fit.at_bound()]
         if -self.gain > threshold("LINES_FIT_BETTER"):
             found.append(f"LINES_FIT_BETTER:{-self.gain:.0f}")
         return tuple(found)

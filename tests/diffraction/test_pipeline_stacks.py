@@ -17,7 +17,8 @@ from layerscope.diffraction.peaks import pipeline
 from layerscope.diffraction.peaks.line_series import LineSeries
 from layerscope.diffraction.peaks.recipe import ComparisonTable
 from layerscope.diffraction.peaks.sample_records import stack_difference_record
-from layerscope.diffraction.peaks.stack_series import LINES, StackSeries, read_stacks
+from layerscope.diffraction.peaks.stack_records import _series
+from layerscope.diffraction.peaks.stack_series import LINES, Reading, StackSeries, read_stacks
 from numpy.typing import NDArray
 from pipeline_series import ALPHA1, ALPHA2, HEAD, SERIES, write_recipe
 
@@ -168,6 +169,24 @@ def test_the_series_says_how_the_intergrowth_is_stacked(run: Run) -> None:
     assert names == ["stacks, range 2"]
     onset = next(q for q in whole.quantities if q.name == "phase.onset_frame" and q.component == "H1-3")
     assert onset.value == pytest.approx(ALTERNATING_FROM, abs=1.0)
+
+
+def test_a_series_without_intergrowth_states_nothing_of_its_order_and_is_not_doubted_for_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = READ[0]
+    labels = {name: name for name in read.stacking.names}
+    monkeypatch.setattr(type(read), "empty", Reading(0.45, 0.01, 0.02))
+    assert any(flag.startswith("PRIOR_CONFLICT:empty") for flag in read.doubts)
+    none = replace(read, present=read.present & np.array([True, False, True])[:, None])
+    assert not any(flag.startswith(("PRIOR_CONFLICT:empty", "AT_BOUND")) for flag in none.doubts)
+    stated = {(q.name, q.component) for q in _series(none, labels)}
+    assert {c for _, c in {(q.name, q.component) for q in _series(read, labels)} - stated} == {
+        f"empty in {read.stacking.names[1]}",
+        f"alternating in {read.stacking.names[1]}",
+        f"filled in {read.stacking.names[1]}",
+        read.stacking.names[1],
+    }
 
 
 def test_records_by_lines_say_that_stacks_describe_the_series_better(run: Run) -> None:
