@@ -6,6 +6,7 @@ This composes the rooms of the wing; it knows neither files nor records.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,20 @@ from numpy.typing import NDArray
 from layerscope.crystals import Phase
 from layerscope.errors import DataError
 
-from .image import Image, Scale, Window
-from .indexing import Library, Ranking, index_spots, library_of, lock_scale
+from .image import NOBODY_KNOWS, Image, Scale, Window
+from .indexing import Library, Ranking, index_rings, index_spots, library_of, lock_scale
 from .layers.model import PhaseMap
 from .recipe import HrtemRecipe, RegionTable
-from .spots import Rings, Spots, find_spots
+from .spots import Rings, Speckle, Spots, SpotShapes, crystallinity, find_rings, find_spots, spot_shapes
 from .surface import LayerResult, band_of, lattices_of, map_of, surface_of
 
 __all__ = ["ImageResult", "RegionResult", "analyse_image", "analyse_vectors", "windows_of"]
 
 FloatArray = NDArray[np.float64]
+SURE = 0.95
+"""Probability of single lattices from which on they are the answer although there are rings."""
+PIXEL_BAND = (0.02, 0.45)
+"""Lengths of reciprocal vectors that are looked for where nobody knows the size of a pixel, 1/pixel."""
 WHOLE = "image"
 """What the region is called that is the whole image."""
 
@@ -40,6 +45,13 @@ class RegionResult:
         None where nothing could be looked for, see `reason`.
     rings : Rings or None
     ranking : Ranking or None
+        The answer: that of the spots, or of the rings where spots name no phase and rings do.
+    other : Ranking or None
+        Of the rings, or of the spots, where both were ranked.
+    by : {"spots", "rings"}
+        What the answer rests on.
+    shapes : SpotShapes or None
+    speckle : Speckle or None
     reason : str
         Why nothing could be looked for.
     """
@@ -48,7 +60,11 @@ class RegionResult:
     window: Window | None
     spots: Spots | None
     rings: Rings | None
-    ranking: Ranking | None
+    ranking: Ranking | None = None
+    other: Ranking | None = None
+    by: Literal["spots", "rings"] = "spots"
+    shapes: SpotShapes | None = None
+    speckle: Speckle | None = None
     reason: str = ""
 
 
@@ -125,7 +141,7 @@ def analyse_vectors(vectors: FloatArray, scale: Scale, recipe: HrtemRecipe, phas
     """Return what a list of reciprocal vectors shows, as if it were that of one region."""
     library = library_of(phases, zones=recipe.zones)
     spots = spots_of(vectors)
-    region = RegionResult("vectors", None, spots, None, index_spots(spots, library, scale))
+    region = RegionResult("vectors", None, spots, None, ranking=index_spots(spots, library, scale))
     return ImageResult(None, scale, False, (region,))
 
 
@@ -148,23 +164,24 @@ def analyse_image(image: Image, recipe: HrtemRecipe, phases: tuple[Phase, ...]) 
     looked = [_look(image, window, recipe.false_alarm) for window in windows_of(image, recipe.regions)]
     scale = image.scale
     standard = recipe.internal_standard
-    if standard is not None:
+    if standard is not None and image.scale_known:
         known = tuple(phase for phase in phases if phase.name == standard.phase)
         zones = {standard.phase: (standard.zone,)} if standard.zone is not None else recipe.zones
         scale = _locked({one.name: one for one in looked}[standard.region], library_of(known, zones=zones), scale)
     regions = tuple(_named(one, library, scale) for one in looked)
     answers = [one.ranking for one in regions if one.ranking is not None]
     lattices = lattices_of(answers, {phase.name: phase for phase in phases})
+    measurable = image.scale_known
     band = band_of([one.spots for one in regions if one.spots is not None])
     return ImageResult(
         image,
         scale,
-        standard is not None,
+        standard is not None and image.scale_known,
         regions,
-        map=None if recipe.map is None else map_of(image, lattices, band, recipe.map, recipe.layers),
-        surface=None
-        if recipe.layers is None
-        else surface_of(image, _part(image, recipe), lattices, band, recipe.layers),
+        map=map_of(image, lattices, band, recipe.map, recipe.layers) if recipe.map and measurable else None,
+        surface=surface_of(image, _part(image, recipe), lattices, band, recipe.layers)
+        if recipe.layers and measurable
+        else None,
     )
 
 
@@ -184,15 +201,29 @@ def _locked(region: RegionResult, standard: Library, scale: Scale) -> Scale:
 def _look(image: Image, window: Window, false_alarm: float) -> RegionResult:
     """Return spots and rings of a region; the reason where it is too small, or its pixels too coarse."""
     part = image.cut(window)
+    band = None if image.scale_known else PIXEL_BAND
     try:
-        spots = find_spots(part, false_alarm=false_alarm)
+        spots = find_spots(part, false_alarm=false_alarm, band=band)
+        rings = find_rings(part, false_alarm=false_alarm, band=band)
+        shapes, speckle = spot_shapes(part, spots), crystallinity(part, band)
     except DataError as error:
-        return RegionResult(window.name, window, None, None, None, error.message)
-    return RegionResult(window.name, window, spots, None, None)
+        return RegionResult(window.name, window, None, None, reason=error.message)
+    return RegionResult(window.name, window, spots, rings, shapes=shapes, speckle=speckle)
 
 
 def _named(one: RegionResult, library: Library, scale: Scale) -> RegionResult:
-    return one if one.spots is None else replace(one, ranking=index_spots(one.spots, library, scale))
+    """Rank what a region shows: by its spots, and by its rings where it has some."""
+    if one.spots is None:
+        return one
+    known = scale if scale.sd < NOBODY_KNOWS else None
+    by_spots = index_spots(one.spots, library, known)
+    if one.rings is None or not one.rings.g.size or known is None:
+        return replace(one, ranking=by_spots)
+    by_rings = index_rings(one.rings, library, known)
+    single = sum(c.probability for c in by_spots.candidates if c.kind in ("phase", "twin", "overlap"))
+    if not by_rings.indexable or single > (SURE if one.rings.g.size > 1 else 0.5):
+        return replace(one, ranking=by_spots, other=by_rings)
+    return replace(one, ranking=by_rings, other=by_spots, by="rings")
 
 
 def _part(image: Image, recipe: HrtemRecipe) -> Window:

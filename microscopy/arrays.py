@@ -77,9 +77,9 @@ def image_arrays(
     ]
 
 
-def _axes(shape: tuple[int, int], step: tuple[float, float]) -> tuple[GridAxis, GridAxis]:
+def _axes(shape: tuple[int, int], step: tuple[float, float], unit: str) -> tuple[GridAxis, GridAxis]:
     return tuple(
-        GridAxis.even(axis, "nm", size, each, 0.5 * each) for axis, size, each in zip("yx", shape, step, strict=True)
+        GridAxis.even(axis, unit, size, each, 0.5 * each) for axis, size, each in zip("yx", shape, step, strict=True)
     )  # type: ignore[return-value]
 
 
@@ -91,7 +91,12 @@ def _view(image: Image) -> Grid:
     shown = np.clip(255.0 * (small - low) / max(float(high - low), 1e-30), 0.0, 255.0).astype(np.uint8)
     y, x = image.pixel()
     says = f"the image, {times} x {times} pixels averaged, 0 to 255 from {low:.6g} to {high:.6g} of its values"
-    return Grid(shown, "1", _axes(shown.shape, (times * y, times * x)), says)
+    return Grid(shown, "1", _axes(shown.shape, (times * y, times * x), _unit(image)), says)
+
+
+def _unit(image: Image) -> str:
+    """Return the unit of lengths in an image: pixels where nobody knows their size."""
+    return "nm" if image.scale_known else "px"
 
 
 def _binned(values: NDArray[np.float32], times: int) -> NDArray[np.float32]:
@@ -120,13 +125,13 @@ def _transform(part: Image) -> Grid:
     cut, axes = [], []
     for size, step, name in zip(part.shape, steps, ("gy", "gx"), strict=True):
         middle = size // 2
-        reach = min(middle - 1, int(REACH / step))
+        reach = min(middle - 1, int(REACH / step)) if part.scale_known else middle - 1
         times = max(1, -(-(2 * reach + 1) // MOST_BINS))
         count = (2 * reach + 1) // times
         first = middle - reach
         cut.append((slice(first, first + count * times), count, times))
         start = step * (-reach + 0.5 * (times - 1))
-        axes.append(GridAxis.even(name, "1/nm", count, step * times, start))
+        axes.append(GridAxis.even(name, f"1/{_unit(part)}", count, step * times, start))
     (ys, ny, ty), (xs, nx, tx) = cut
     most = power[ys, xs].reshape(ny, ty, nx, tx).max(axis=(1, 3))  # a spot is one bin: a mean would hide it
     shown = np.log10(np.maximum(most, 1e-12 * max(float(most.max()), 1e-30))).astype(np.float32)

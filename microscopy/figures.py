@@ -52,6 +52,11 @@ class _View:
     shown: dict[str, str] = field(default_factory=dict)
 
     @property
+    def unit(self) -> str:
+        """Unit of lengths in the image."""
+        return self.grids[VIEW].axes[0].unit
+
+    @property
     def colours(self) -> dict[str, str]:
         """Colour of each class of the map and each profile: vacuum white, amorphous grey, none black."""
         of_map = self.grids[MAP].axes[2].values if MAP in self.grids else ()
@@ -156,7 +161,7 @@ def _draw_image(panel: Panel, view: _View, colours: Mapping[str, str]) -> None:
 
     view.draw(panel, VIEW, cmap="gray")
     boxes = view.grids[BOXES]
-    draw_scale_bar(panel, "nm")
+    draw_scale_bar(panel, view.unit)
     for number, (name, box) in enumerate(zip(boxes.axes[0].values, boxes.values, strict=True)):
         if name not in colours:
             continue  # the whole image
@@ -266,7 +271,7 @@ def _draw_transform(panel: Panel, view: _View, record: ResultRecord, colour: str
         _scatter(panel, f"{region}: spots", view.grids[f"{SPOTS} {region}"].values[:, :2], "+", 3.5, "#D00000")
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    draw_scale_bar(panel, "nm$^{-1}$", colours=("black", "white"))
+    draw_scale_bar(panel, f"{view.unit}$^{{-1}}$", colours=("black", "white"))
     axes.set_xlabel(_said(record), fontsize=5)
     for side in axes.spines.values():
         side.set_color(colour)
@@ -282,7 +287,7 @@ def _scatter(panel: Panel, label: str, g: np.ndarray, marker: str, size: float, 
 
 def _answers(record: ResultRecord) -> list[Alternative]:
     """Return the answers of a region that are in the set, and the first in any case."""
-    return [one for one in record.alternatives if one.in_set or one.chosen][:MOST_ANSWERS]
+    return [one for one in record.alternatives if not one.comparison and (one.in_set or one.chosen)][:MOST_ANSWERS]
 
 
 def _said(record: ResultRecord) -> str:

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError
 
-__all__ = ["UNVERIFIED_SCALE", "Image", "Scale", "Window"]
+__all__ = ["NOBODY_KNOWS", "UNVERIFIED_SCALE", "Image", "Scale", "Window"]
 
 UNVERIFIED_SCALE = 0.03
 """Relative standard deviation of a pixel size that stands in a file and that nobody verified: real files of known
 material were wrong by −5 to +4.2 %."""
+
+NOBODY_KNOWS = 1.0
+"""Standard deviation of ln(scale) from which on nobody knows the size of a pixel."""
 
 UNVERIFIED_SHEAR = 0.01
 """Standard deviation of the two components of the shape distortion of an image (anisotropy and shear)."""
@@ -77,6 +80,11 @@ class Image:
     name: str = "image"
     source: str = ""
     flags: tuple[str, ...] = ()
+
+    @property
+    def scale_known(self) -> bool:
+        """Whether anybody states the size of a pixel; else lengths are in pixels and their ratios alone count."""
+        return self.scale.sd < NOBODY_KNOWS
 
     @property
     def shape(self) -> tuple[int, int]:

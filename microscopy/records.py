@@ -14,12 +14,13 @@ from layerscope.runs.build import held, measured, remarks, some
 from layerscope.runs.pipeline import RunContext
 
 from .analyse import ImageResult, RegionResult
-from .image import Scale
-from .indexing import Candidate, Ranking
+from .image import NOBODY_KNOWS, Scale
+from .indexing import Ranking
 from .layers.edges import Edge, Layer
 from .layers.maps import regions as map_regions
 from .layers.model import NONE, PhaseMap
 from .readers.micrograph import Micrograph
+from .spacings import reference_of, region_quantities, scale_of
 from .spots import Spots
 from .surface import LayerResult
 
@@ -28,10 +29,9 @@ __all__ = ["IMAGE", "LAYERS", "REGION", "SERIES", "image_record", "layer_record"
 IMAGE, REGION, LAYERS, SERIES = "hrtem.image", "hrtem.region", "hrtem.layers", "hrtem.series"
 Series = MeasuredSeries[Micrograph]
 THICKNESS, SPREAD = "layer.thickness", "layer.thickness_spread"
-MOST_SPOTS = 24
+_KINDS = {"twin": " twins", "overlap": " on top of each other", "rings": " rings"}
 LEAST_PART, MOST_PARTS = 1.0, 8
 """Parts of a map that are told: least area in nm², and number."""
-SAFE_POWER = 1e-12
 
 
 def image_record(
@@ -44,14 +44,14 @@ def image_record(
     if image is not None:
         flags += image.flags
         flags += result.map.flags if result.map is not None else ()
-        quantities += [held("image.pixel", size, "nm", axis) for axis, size in zip("yx", image.pixel(), strict=True)]
+        stated = zip("yx", image.pixel(), strict=True) if image.scale_known else ()
+        quantities += [held("image.pixel", size, "nm", axis) for axis, size in stated]
     kind: SigmaKind = "covariance" if result.locked else "systematic"
-    quantities.append(measured("image.scale", scale.factor, scale.sd, "1", role="constrained", kind=kind))
-    for region in result.regions:
-        rings = region.rings
-        if rings is not None:
-            value, sigma = rings.speckle, rings.speckle_sigma
-            quantities.append(measured("image.crystallinity", value, sigma, "1", region.name))
+    if scale.sd < NOBODY_KNOWS:
+        quantities.append(measured("image.scale", scale.factor, scale.sd, "1", role="constrained", kind=kind))
+    if result.locked:
+        for name, value in zip(("image.anisotropy", "image.shear"), scale.shear, strict=True):
+            quantities.append(measured(name, value, scale.shear_sd, "1"))
     return context.record(
         state=series.state(level),
         inputs=series.inputs(IMAGE, level),
@@ -83,25 +83,27 @@ def region_record(
     if spots is None or ranking is None:
         flags.append(f"NOT_INDEXABLE:{region.reason}")
     else:
-        quantities += spacings(spots, ranking, result.scale)
-        found, notes = _said(spots, ranking)
+        quantities += region_quantities(region, scale_of(ranking, result.scale))
+        found, notes = _said(region, spots, ranking)
         flags += found
-        first = ranking.first
-        quantities.append(measured("image.scale", first.scale, first.scale_sigma, "1", first.name))
     return context.record(
         state=series.state(level, region.name).model_copy(update={"region": region.name}),
         inputs=series.inputs(f"{REGION}={region.name}", level),
         method=REGION,
         quantities=some(quantities),
-        alternatives=() if ranking is None else _alternatives(ranking),
+        alternatives=(
+            *_alternatives(ranking),
+            *_alternatives(region.other, "rings" if region.by == "spots" else "spots"),
+        ),
         quality=remarks(flags),
         notes=tuple(notes),
     )
 
 
-def _said(spots: Spots, ranking: Ranking) -> tuple[list[str], list[str]]:
+def _said(region: RegionResult, spots: Spots, ranking: Ranking) -> tuple[list[str], list[str]]:
     """Return flags and notes of a ranking."""
-    flags, notes = list(ranking.flags), []
+    known = ranking.scale.sd < NOBODY_KNOWS
+    flags, notes = [flag for flag in ranking.flags if known or not flag.startswith("SCALE_OFF")], []
     several = ranking.ambiguity_set
     if not ranking.indexable:
         reasons = "; ".join(ranking.reasons) or f"{ranking.first.phase} is the most probable"
@@ -112,24 +114,29 @@ def _said(spots: Spots, ranking: Ranking) -> tuple[list[str], list[str]]:
         notes.append(f"would decide: {', '.join(ranking.would_decide)}")
     streaks = int(spots.on_streak.sum())
     notes.append(f"{spots.size} spots at {spots.band[0]:.3g} to {spots.band[1]:.3g} 1/nm, {streaks} of them on streaks")
-    _, labels = _used(spots, ranking)
-    if labels:
-        notes.append(f"angles are between planes, to those of {labels[_reference(labels)]}")
+    if region.rings is not None and region.rings.g.size:
+        notes.append(f"{region.rings.g.size} rings; the answer rests on the {region.by}")
+    if reference := reference_of(region):
+        notes.append(f"angles are between planes, to those of {reference}")
     notes.append(f"scale: {ranking.scale.source}, standard error {100 * ranking.scale.sd:.2g} %")
     return flags, notes
 
 
-def _alternatives(ranking: Ranking) -> tuple[Alternative, ...]:
+def _alternatives(ranking: Ranking | None, comparison: str = "") -> tuple[Alternative, ...]:
     """Return every explanation; names that stand twice are numbered."""
+    if ranking is None:
+        return ()
     seen: dict[str, int] = {}
     found = []
     for number, candidate in enumerate(ranking.candidates):
-        seen[candidate.name] = seen.get(candidate.name, 0) + 1
-        again = f" ({seen[candidate.name]})" if seen[candidate.name] > 1 else ""
+        name = candidate.name + _KINDS.get(candidate.kind, "")
+        seen[name] = seen.get(name, 0) + 1
+        again = f" ({seen[name]})" if seen[name] > 1 else ""
         evidence = candidate.log_evidence
         found.append(
             Alternative(
-                name=candidate.name + again,
+                name=name + again,
+                comparison=comparison,
                 bic=-2.0 * evidence if math.isfinite(evidence) else None,
                 probability=float(np.clip(candidate.probability, 0.0, 1.0)),
                 in_set=candidate.in_set,
@@ -137,80 +144,6 @@ def _alternatives(ranking: Ranking) -> tuple[Alternative, ...]:
             )
         )
     return tuple(found)
-
-
-def spacings(spots: Spots, ranking: Ranking, scale: Scale) -> list[Quantity | None]:
-    """Return the spacing of every spot, and the angle of its planes to those of the first reflection.
-
-    A spacing is ``factor / |g|``; its relative error is that of the place, of the scale and of the shear together. The
-    angle of two directions that are Δ apart has the error ``2 shear |sin Δ|`` of a shear, and none of the scale.
-    """
-    rows, labels = _used(spots, ranking)
-    found: list[Quantity | None] = []
-    for row, label in zip(rows, labels, strict=True):
-        g, own = _length(spots, int(row))
-        d = scale.factor / g
-        budget = {"position": d * own / g, "scale": d * scale.sd, "shear": d * scale.shear_sd}
-        sigma = math.sqrt(sum(part**2 for part in budget.values()))
-        found.append(measured("lattice.d_spacing", d, sigma, "nm", label, kind="systematic", budget=budget))
-    first = _reference(labels)
-    for k, row in enumerate(rows):
-        if k != first:
-            angle, budget = _angle(spots, int(rows[first]), int(row), scale.shear_sd)
-            sigma = math.sqrt(sum(part**2 for part in budget.values()))
-            found.append(measured("lattice.angle", angle, sigma, "deg", labels[k], kind="systematic", budget=budget))
-    return found
-
-
-def _used(spots: Spots, ranking: Ranking) -> tuple[np.ndarray, list[str]]:
-    """Return the rows of the spots that are no streaks, and what each is called."""
-    rows = np.flatnonzero(~spots.on_streak)[:MOST_SPOTS]
-    return rows, _labels(ranking.first, rows)
-
-
-def _reference(labels: Sequence[str]) -> int:
-    """Return which spot angles are taken to: the first with indices, else the strongest."""
-    return next((k for k, label in enumerate(labels) if not label.startswith("spot")), 0)
-
-
-def _labels(first: Candidate, rows: np.ndarray) -> list[str]:
-    """Return what spots are called: by the indices that the first answer gives them, or by their numbers."""
-    labels: list[str] = []
-    for row in rows:
-        label = f"spot {row + 1}"
-        known = first.hkl is not None and row < len(first.hkl) and not first.is_none and bool(np.any(first.hkl[row]))
-        if known and first.hkl is not None:
-            named = f"{first.phase} ({' '.join(str(int(h)) for h in first.hkl[row])})"
-            label = label if named in labels else named
-        labels.append(label)
-    return labels
-
-
-def _length(spots: Spots, row: int) -> tuple[float, float]:
-    g = spots.g[row]
-    length = float(np.hypot(*g))
-    along = g / length
-    return length, math.sqrt(max(float(along @ spots.covariance[row] @ along), SAFE_POWER * length**2))
-
-
-def _angle(spots: Spots, a: int, b: int, shear_sd: float) -> tuple[float, dict[str, float]]:
-    """Return the angle between two spots, from 0 to 90 degrees for rows, and the parts of its error (degrees)."""
-    one, two = spots.g[a], spots.g[b]
-    cosine = abs(float(one @ two)) / float(np.hypot(*one) * np.hypot(*two))
-    angle = math.degrees(math.acos(min(cosine, 1.0)))
-    own = math.sqrt(sum(_turn(spots, row) for row in (a, b)))
-    return angle, {
-        "position": math.degrees(own),
-        "shear": math.degrees(2.0 * shear_sd * abs(math.sin(math.radians(angle)))),
-    }
-
-
-def _turn(spots: Spots, row: int) -> float:
-    """Return the variance of the direction of a spot, radians squared."""
-    g = spots.g[row]
-    square = float(g @ g)
-    across = np.array([-g[1], g[0]]) / math.sqrt(square)
-    return max(float(across @ spots.covariance[row] @ across) / square, SAFE_POWER)
 
 
 # --- layers

@@ -14,6 +14,8 @@ __all__ = ["image_tables"]
 
 LEAST = 0.005
 """Probability below which an explanation stands in the record only."""
+MOST_NAMED, MOST_RANKED = 6, 12
+"""Explanations of a region that are named beside the first one, and listed."""
 MOST_REGIONS = 12
 """Regions whose explanations are printed one by one."""
 _NOTE = (
@@ -78,7 +80,12 @@ def _where(record: ResultRecord) -> str:
 
 
 def _best(record: ResultRecord) -> Alternative | None:
-    return next((one for one in record.alternatives if one.chosen), None)
+    return next((one for one in _main(record) if one.chosen), None)
+
+
+def _main(record: ResultRecord) -> list[Alternative]:
+    """Return the explanations that the answer was chosen from; others stand beside them under a name."""
+    return [one for one in record.alternatives if not one.comparison]
 
 
 def _answers(records: Sequence[ResultRecord], name: str) -> SummaryTable:
@@ -92,7 +99,9 @@ def _answers(records: Sequence[ResultRecord], name: str) -> SummaryTable:
         return cell
 
     def others(record: ResultRecord) -> Cell:
-        return ", ".join(one.name for one in record.alternatives if one.in_set and not one.chosen) or None
+        names = [one.name for one in _main(record) if one.in_set and not one.chosen]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return ", ".join(names[:MOST_NAMED]) + more or None
 
     columns = [
         Shown(of_best(lambda best: best.name), "first answer", kind="text"),
@@ -119,7 +128,7 @@ def _ranked(records: Sequence[ResultRecord], name: str) -> SummaryTable:
     ]
     rows: list[tuple[ResultRecord, tuple[Cell, ...]]] = []
     for record in records:
-        shown = [one for one in record.alternatives if one.in_set or (one.probability or 0.0) >= LEAST]
+        shown = [one for one in _main(record) if one.in_set or (one.probability or 0.0) >= LEAST][:MOST_RANKED]
         for rank, one in enumerate(shown, start=1):
             mark = "yes" if one.in_set else ""
             rows.append((record, (record.state.frame, record.state.region, rank, one.name, one.probability, mark)))

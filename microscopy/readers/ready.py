@@ -16,13 +16,14 @@ from layerscope.errors import DataError
 from layerscope.measured.series import Level, MeasuredSeries, Rejected
 from layerscope.options import Positive, RecipeModel
 
-from ..image import UNVERIFIED_SCALE, UNVERIFIED_SHEAR, Image, Scale
+from ..image import NOBODY_KNOWS, UNVERIFIED_SCALE, UNVERIFIED_SHEAR, Image, Scale
 from .micrograph import Micrograph
 from .registry import FORMATS
 from .scale_bar import ScaleBar, find_scale_bar
 
 __all__ = ["ImageOptions", "chosen", "one_a_file", "read_image", "ready_image"]
 
+NO_SCALE = Scale(sd=2.0 * NOBODY_KNOWS, source="nobody knows the size of a pixel: lengths are in pixels")
 DISAGREE = 0.02
 """Relative difference of two statements of the pixel size that is told."""
 
@@ -36,8 +37,10 @@ class ImageOptions(RecipeModel):
     frame: Annotated[int, Field(ge=0)] | Literal["mean"] = Field(
         default="mean", description="of a stack: its number from 0, or the mean of all, which drift must not blur"
     )
-    pixel_nm: Positive | tuple[Positive, Positive] | None = Field(
-        default=None, description="size of a pixel, or its sizes along y and x; that of the file if left out"
+    pixel_nm: Positive | tuple[Positive, Positive] | Literal["unknown"] | None = Field(
+        default=None,
+        description="size of a pixel, or its sizes along y and x; that of the file if left out; 'unknown': ratios and "
+        "angles alone decide",
     )
     scale_bar_nm: Positive | None = Field(
         default=None, description="length that is written beside a burned-in scale bar; its pixels are counted"
@@ -133,13 +136,14 @@ def ready_image(micrograph: Micrograph, table: ImageOptions) -> Image:
         flags.append(f"SCALE_BAR:{bar.window.nx} pixels long, masked")
     if not valid.all():
         intensity = np.where(valid, intensity, intensity[valid].mean(dtype=np.float64)).astype(np.float32)
-    pixel, source = _pixel(micrograph, table, bar, flags)
+    unknown = table.pixel_nm == "unknown"
+    pixel, source = ((1.0, 1.0), "") if unknown else _pixel(micrograph, table, bar, flags)
     if pixel[0] != pixel[1]:
         flags.append(f"PIXELS_OBLONG:{pixel[0]:.6g} nm along y, {pixel[1]:.6g} nm along x")
     return Image(
         intensity=intensity,
         pixel_nm=pixel,
-        scale=Scale(sd=table.scale_sd, shear_sd=table.shear_sd, source=source),
+        scale=NO_SCALE if unknown else Scale(sd=table.scale_sd, shear_sd=table.shear_sd, source=source),
         valid=None if valid.all() else valid,
         name=micrograph.title or micrograph.name,
         source=micrograph.source,
@@ -165,7 +169,7 @@ def _pixel(
 ) -> tuple[tuple[float, float], str]:
     """Return the size of a pixel (nm) and who says so: the recipe, the bar, or the file, in this order."""
     stated: list[tuple[tuple[float, float], str]] = []
-    if table.pixel_nm is not None:
+    if table.pixel_nm is not None and table.pixel_nm != "unknown":
         one = table.pixel_nm
         stated.append((one if isinstance(one, tuple) else (one, one), "the recipe's pixel size"))
     if table.scale_bar_nm is not None:

@@ -329,3 +329,56 @@ def test_layers_stand_beside_what_other_techniques_say_along_the_depth(tmp_path:
     assert course.depth_nm.tolist() == [0.0, 2.0, 4.0]
     assert course.points.value.tolist() == [1.0, 0.5, 0.05]
     assert not courses_along_depth(records, "nobody", "hrtem")
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunSummary:
+    """Real and simulated images of known content, with the priors that their files deserve."""
+    folder = tmp_path_factory.mktemp("real")
+    recipe = (
+        'phases = ["LiCoO2_O3", "Co3O4", "CoO", "LiF", "Al", "SrTiO3", "graphene"]\n'
+        '[[series]]\nname = "calibrated"\nfiles = ["lif_nanopoly_rings.tif", "ncem_16_STOimage_1.ser", "._image.dm4"]\n'
+        '[[series]]\nname = "uncalibrated"\nfiles = ["hambach_graphene_defect_raw.tif"]\npixel_nm = "unknown"\n'
+    )
+    return execute(write(folder, recipe), folder / "run", data=shared_data / "hrtem")
+
+
+def answer(run: RunSummary, series: str, frame: int | None) -> ResultRecord:
+    (record,) = (
+        r for r in run.run.records if r.method == "hrtem.region" and (r.state.series, r.state.frame) == (series, frame)
+    )
+    return record
+
+
+def test_rings_of_nanocrystals_leave_every_phase_that_the_scale_allows_in_the_set(real: RunSummary) -> None:
+    record = answer(real, "calibrated", 0)
+    members = {one.name for one in record.alternatives if one.in_set and not one.comparison}
+    assert {"LiF rings", "Al rings"} <= members
+    assert any(one.comparison == "spots" for one in record.alternatives)
+    assert any(q.component == "ring 1" or "ring 1:" in str(q.component) for q in record.quantities)
+    assert any(flag.startswith("PHASE_AMBIGUOUS") for flag in record.flags)
+
+
+def test_strontium_titanate_comes_first_and_says_that_the_prior_on_the_scale_decided(real: RunSummary) -> None:
+    record = answer(real, "calibrated", 1)
+    best = next(one for one in record.alternatives if one.chosen and not one.comparison)
+    assert best.name == "SrTiO3 [1 0 0]"
+    assert any(flag.startswith("SCALE_PRIOR_DECIDES") for flag in record.flags)
+    scale = next(q for q in record.quantities if q.name == "image.scale")
+    assert scale.value == pytest.approx(0.965, abs=0.01)  # the metadata are 3.0 and 4.2 % off
+
+
+def test_two_grains_of_graphene_are_found_without_any_pixel_size(real: RunSummary) -> None:
+    record = answer(real, "uncalibrated", None)
+    best = next(one for one in record.alternatives if one.chosen and not one.comparison)
+    assert best.name.startswith("graphene + graphene")
+    spacings = [q.value or 0.0 for q in record.quantities if q.name == "lattice.d_spacing"]
+    assert min(abs(d - 0.2131) for d in spacings) < 0.003
+    assert not any(flag.startswith("SCALE_OFF") for flag in record.flags)
+
+
+def test_a_companion_file_of_macos_fails_alone_and_is_named_so(real: RunSummary) -> None:
+    (failed,) = real.failed
+    assert failed.problem is not None
+    assert "macOS" in failed.problem.message
+    assert real.warnings == ()
