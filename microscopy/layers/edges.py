@@ -236,6 +236,25 @@ def measure_edges(
     return Layers(scene.normal_deg, sigma, middle, tuple(found), tuple(results), tuple(dict.fromkeys(flags)))
 
 
+def _coarse(
+    image: Image,
+    names: list[str],
+    known: dict[str, Lattice],
+    normal_deg: float,
+    along_nm: float,
+    band: tuple[float, float],
+) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """Find roughly where each layer reaches, by coarse waves; by all where these miss a lattice that all show."""
+    found = []
+    for top in (min(band[1], SHARP), band[1]):
+        intervals, _ = coarse_layers(image, names, list(known.values()), normal_deg, along_nm, (band[0], top))
+        seen = [n for n in names if intervals[n][1] - intervals[n][0] > THINNEST_NM]
+        found.append((intervals, seen))
+        if top == band[1] or set(known) <= set(seen):
+            break
+    return max(found, key=lambda one: len(set(known) & set(one[1])))
+
+
 def _look(
     image: Image,
     names: list[str],
@@ -247,9 +266,7 @@ def _look(
     """Find roughly where each layer reaches, turn lattices to what stands there, and place edges by one window."""
     width = Frame.over(image, normal_deg, 1.0).width_nm
     along_nm = min(along_nm, max(1.5, 0.75 * width))
-    low = (band[0], min(band[1], SHARP))
-    intervals, _ = coarse_layers(image, names, list(known.values()), normal_deg, min(along_nm, 0.45 * width), low)
-    seen = [n for n in names if intervals[n][1] - intervals[n][0] > THINNEST_NM]
+    intervals, seen = _coarse(image, names, known, normal_deg, min(along_nm, 0.45 * width), band)
     for a, b in pairwise(seen):
         edge = 0.5 * (intervals[a][1] + intervals[b][0])
         intervals[a], intervals[b] = (intervals[a][0], edge), (edge, intervals[b][1])
