@@ -27,6 +27,8 @@ RATIO = 2.5
 """Largest ratio of the two vectors of a reduced basis."""
 KINDS = {"oblique": 0.25, "rectangular": 0.22, "centred": 0.22, "square": 0.14, "hexagonal": 0.14, "root two": 0.03}
 """Share of each kind of net among foreign crystals."""
+HALO, HALO_WIDTHS = 0.05, (0.03, 0.08)
+"""Share of windows without a lattice that show a halo of spots, and its relative widths."""
 _REACH = 4
 _KEPT = 8
 
@@ -47,9 +49,22 @@ class Net:
 
 
 def no_lattice(marks: Marks) -> float:
-    """Log probability of the spots as noise and clutter alone."""
+    """Log probability of the spots as noise and clutter alone, or as a halo: many small crystals at one spacing."""
     weight, density = marks.clutter(CLUTTER_ALONE)
-    return float(log_sum(weight + density.sum(axis=1), 0))
+    alone = float(log_sum(weight + density.sum(axis=1), 0))
+    if marks.size < 2:
+        return alone
+    at = np.abs(marks.z)
+    parts = []
+    for width in HALO_WIDTHS:
+        radius = np.geomspace(marks.low, marks.high, 60)
+        normal = np.exp(-0.5 * ((at - radius[:, None]) / (width * radius[:, None])) ** 2)
+        ring = normal / (width * radius[:, None] * np.sqrt(2 * np.pi) * np.pi * at)
+        for mean in (4.0, 12.0):
+            own = np.log(mean) + np.log(ring + 1e-300) + (marks.threshold - marks.mark)
+            both = np.logaddexp(own[:, None], density).sum(axis=2) + weight - mean
+            parts.append(log_sum(both, (0, 1)) - np.log(2.0 * len(HALO_WIDTHS) * len(radius)))
+    return float(np.logaddexp(alone, np.log(HALO) + log_sum(np.array(parts), 0)))
 
 
 def reduced(first: ComplexArray, second: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
