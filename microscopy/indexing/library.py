@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layerscope.crystals import Phase, RingPattern, rings, zone_pattern, zone_patterns
+from layerscope.crystals.adapter import lattice_vectors, short_directions
 from layerscope.errors import RecipeError
 
 from .templates import Bank, Template, bank_of, cell_priors
@@ -16,9 +16,9 @@ from .templates import Bank, Template, bank_of, cell_priors
 __all__ = ["Library", "library_of"]
 
 Zone = tuple[int, int, int]
-NEAR = 5.5
-"""1/nm: a zone is looked for as often as it has reflections up to here."""
 MOST_ZONES = 16
+LEAST_SHARE = 0.015
+"""Prior probability within its phase below which a zone is left out."""
 REACH = 10.5
 """1/nm: templates reach beyond any band by the prior of the scale, or spots at its edge look foreign."""
 
@@ -39,6 +39,16 @@ class Library:
     phases: tuple[str, ...]
     bank: Bank
     rings: tuple[RingPattern, ...]
+
+
+def _period(phase: Phase, zone: Zone) -> float:
+    """Length in Å of the shortest vector of the lattice along a zone axis.
+
+    Reflections of a zone lie as densely as one over it, and they show within a tilt of as much in both directions: the
+    prior probability of meeting a zone goes as one over its square.
+    """
+    factor = short_directions(phase, max(map(abs, zone))).get(zone, 1.0)
+    return float(factor * np.linalg.norm(lattice_vectors(phase) @ np.array(zone)))
 
 
 def library_of(
@@ -73,10 +83,11 @@ def library_of(
             if named
             else zone_patterns(phase, most=most_zones, g_max=REACH)
         )
-        near = np.array([np.count_nonzero(np.hypot(*pattern.g.T) < NEAR) + 0.5 for pattern in patterns])
-        share: NDArray[np.float64] = near / near.sum()
+        weight = np.array([1.0 if named or phase.zones else _period(phase, one.zone) ** -2.0 for one in patterns])
+        share: FloatArray = weight / weight.sum()
         templates += [
             Template(pattern, float(np.log(part / len(names))), bool(phase.sites), cell_priors(pattern))
             for pattern, part in zip(patterns, share, strict=True)
+            if part > LEAST_SHARE
         ]
     return Library(names, bank_of(tuple(templates)), tuple(rings(phase, REACH) for phase in phases))
