@@ -25,7 +25,7 @@ THIN, THICK = 0.7, 0.3
 evens them out and lights up forbidden points."""
 EVENED = 0.4
 """Power of the structure factor that a thick crystal's amplitudes follow."""
-SPREAD = (0.8, 1.1)
+SPREAD = (0.8, 0.75)
 """Standard deviation of the log amplitude of a reflection about that, thin and thick."""
 SPREAD_UNKNOWN = 1.2
 """The same where the structure factor is not known."""

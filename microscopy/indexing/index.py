@@ -24,7 +24,7 @@ ComplexArray = NDArray[np.complex128]
 
 SYSTEMATIC = 0.0015
 """Relative error of a place that is not counting: bending, distortion of higher order."""
-SHARES = {"no lattice": 0.15, "other lattice": 0.12, "rings": 0.02, "second": 0.05}
+SHARES = {"no lattice": 0.15, "other lattice": 0.12, "rings": 0.06, "second": 0.05}
 """Prior probabilities; what is left is shared by the phases. "second": of a second grain beside a first one."""
 UNKNOWN_SCALE = Scale(0.02, 1.33, source="no pixel size: flat in the logarithm over 0.002 to 0.2 nm")
 """For vectors in 1/pixel: only ratios and angles count."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.crystals import Phase, RingPattern, rings, zone_pattern, zone_patterns
 from layerscope.crystals.adapter import lattice_vectors, short_directions
@@ -84,7 +85,7 @@ def library_of(
             else zone_patterns(phase, most=most_zones, g_max=REACH)
         )
         weight = np.array([1.0 if named or phase.zones else _period(phase, one.zone) ** -2.0 for one in patterns])
-        share: FloatArray = weight / weight.sum()
+        share: NDArray[np.float64] = weight / weight.sum()
         templates += [
             Template(pattern, float(np.log(part / len(names))), bool(phase.sites), cell_priors(pattern))
             for pattern, part in zip(patterns, share, strict=True)

@@ -25,7 +25,14 @@ SHORTEST = (1.0, 6.0)
 """Range of the shortest vector of a net, 1/nm."""
 RATIO = 2.5
 """Largest ratio of the two vectors of a reduced basis."""
-KINDS = {"oblique": 0.25, "rectangular": 0.22, "centred": 0.22, "square": 0.14, "hexagonal": 0.14, "root two": 0.03}
+KINDS = {
+    "oblique": 0.2,
+    "rectangular": 0.17,
+    "centred": 0.2,
+    "square": 0.2,
+    "hexagonal": 0.19,
+    "root two": 0.04,
+}
 """Share of each kind of net among foreign crystals."""
 HALO, HALO_WIDTHS = 0.05, (0.03, 0.08)
 """Share of windows without a lattice that show a halo of spots, and its relative widths."""
