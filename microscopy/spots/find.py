@@ -86,7 +86,9 @@ def find_spots(
         waves = joint_waves(data, place, image.valid, seen, level)
         place, modulus, spread = waves.place, waves.amplitude, waves.covariance
     else:
-        spread = np.eye(2) * (hann_sigma(power / np.maximum(noise, places.rest)) ** 2)[:, None, None]
+        # what one wave leaves over in a lattice that varies is not random: it counts twice
+        rest = np.where(places.rest > 2.0 * noise, 2.0 * places.rest, noise)
+        spread = np.eye(2) * (hann_sigma(power / rest) ** 2)[:, None, None]
     first = np.argsort(-modulus, kind="stable")[:most]
     place = np.where((place[:, 1] < 0)[:, None] | ((place[:, 1] == 0) & (place[:, 0] < 0))[:, None], -place, place)
     return Spots(

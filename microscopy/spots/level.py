@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from .transform import SECTORS, Grid
 
@@ -61,7 +62,7 @@ class Level:
         radius = np.hypot(gx, gy)
         square = np.maximum(radius**2, 1e-12)
         basis = _basis(self.grid, radius, (gx**2 - gy**2) / square, 2 * gx * gy / square)
-        variance = np.einsum("ij,jk,ik->i", basis, self.covariance, basis)
+        variance = ((basis @ self.covariance) * basis).sum(axis=1)
         return np.exp(basis @ self.coefficients), 1.0 / np.maximum(variance, 1e-9)
 
 
@@ -191,10 +192,10 @@ def _fit(
 ) -> tuple[FloatArray, FloatArray]:
     """Maximise the likelihood of exponential power by Fisher scoring; return coefficients and information."""
     fisher = (basis * (count / _CORRELATED)[:, None]).T @ basis + penalty
-    coefficients = start
+    coefficients, factor = start, cho_factor(fisher)
     for _ in range(15):
         mean = np.exp(-basis @ coefficients)
-        step = np.linalg.solve(fisher, basis.T @ ((total * mean - count) / _CORRELATED) - penalty @ coefficients)
+        step = cho_solve(factor, basis.T @ ((total * mean - count) / _CORRELATED) - penalty @ coefficients)
         coefficients = coefficients + np.clip(step, -1.0, 1.0)
         if np.abs(step).max() < 1e-3:
             break

@@ -106,7 +106,7 @@ def tapered_places(seen: Transform, order: NDArray[np.intp]) -> Places:
     h, around = 0.1, np.array([-0.1, 0.0, 0.1])
     for _ in range(5):
         x, y = (_hann(delta[:, a, None] + around, offset) for a in (0, 1))
-        q = np.log(np.abs(np.einsum("mip,mpq,mjq->mij", y, near, x)) + 1e-300)
+        q = np.log(np.abs(y @ near @ x.transpose(0, 2, 1)) + 1e-300)
         slope = np.stack([q[:, 1, 2] - q[:, 1, 0], q[:, 2, 1] - q[:, 0, 1]], axis=1) / (2 * h)
         bend = np.stack([q[:, 1, 2] + q[:, 1, 0], q[:, 2, 1] + q[:, 0, 1]], axis=1) - 2 * q[:, 1, 1, None]
         xx, yy = bend.T / h**2
