@@ -13,9 +13,9 @@ from .waves import Places, hann_sigma, joint_waves, tapered_places
 
 __all__ = ["find_spots"]
 
-_INDEPENDENT = 0.9  # chance of a maximum among bins under a Hann taper over that among independent ones
+_INDEPENDENT = 0.7  # chance of a maximum among bins under a Hann taper over that among independent ones
 _FITTED = 48  # waves fitted together at most: what is left out leaks into the others
-_NEAR = 2.5  # bins within which a spot hides another
+_NEAR = 1.8  # bins within which a spot hides another
 _TAIL = 1.0  # power of the tail of a spot k bins away over (π s k)^−2
 _PART, _SLAB = 0.7, 0.12  # part of the window below which a lattice counts as a slab, and the thinnest slab
 _SIDE = 0.08  # power of the first side maximum of a slab, over the main one, at most
@@ -27,6 +27,7 @@ _STRONG = 400.0  # power over the level from which on a spot has lobes
 _FEWEST = 15  # bins of a line from which on it can be judged
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
+_LEAST_APART = 0.9  # 1/nm between spots of a lattice
 _MAXIMUM, _OVER_VALLEY = 0.3, 8.0  # of a maximum on the streak of a spot: power over the spot's, over the valley's
 _WEAKER = 0.03  # power of a spot on the streak of another, over the other's
 
@@ -175,13 +176,17 @@ def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatAr
 
 
 def _on_anothers(seen: Transform, place: FloatArray, power: FloatArray) -> NDArray[np.bool_]:
-    """Tell which spots are maxima on the streak of a stronger one: the power between them never falls far below."""
+    """Tell which spots are maxima on the streak of a stronger one: the power between them never falls far below.
+
+    They are nearer to it than two spots of one lattice may be, whose difference is a spot's vector itself.
+    """
     part = np.zeros(len(place), bool)
+    step = np.array([seen.grid.step[1], seen.grid.step[0]])
     for i, strong in enumerate(place):
         for j in np.flatnonzero((power < _MAXIMUM * power[i]) & ~part):
             for to in (place[j], -place[j]):
                 apart = float(np.hypot(*(to - strong)))
-                if apart < _LOCAL / 2:
+                if np.hypot(*((to - strong) * step)) < _LEAST_APART * seen.grid.unit:
                     way = np.arange(1.5, max(apart - 1.4, 1.6), 0.5)[:, None]
                     valley = _nearby(seen, strong + way * (to - strong) / apart).min()
                     part[j] |= power[j] < _OVER_VALLEY * valley

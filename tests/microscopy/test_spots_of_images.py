@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from layerscope.microscopy.image import Image
+from layerscope.microscopy.image import Image, Window
 from layerscope.microscopy.readers import read_image
 from layerscope.microscopy.spots import crystallinity, find_rings, find_spots, spot_shapes
 
@@ -136,3 +137,25 @@ def test_a_constant_window_is_no_crystal_and_has_no_ring() -> None:
     assert find_rings(image).g.size == 0
     assert crystallinity(image).crystallinity == 0.0
     assert spot_shapes(image, find_spots(image)).mean_elongation() == (1.0, np.inf)
+
+
+@pytest.mark.parametrize("extent", [2.5, 4.0])
+@pytest.mark.parametrize("name", ["lco_100_r17", "co3o4_110_rm23", "coo_110_r41"])
+def test_small_windows_of_crystals_show_their_reflections_where_they_are(files: Path, name: str, extent: float) -> None:
+    truth = json.loads((files / "truth.json").read_text())[name]
+    pixel = truth["px_true_nm"]
+    true = np.array([[r["gx"], r["gy"]] for r in truth["regions"][0]["reflections"]])
+    image = of_file(files / f"{name}.tif", pixel)
+    n = int(extent / pixel)
+    pulls, strange, count = [], 0, 0
+    for corner in (0, 512 - n):
+        spots = find_spots(image.cut(Window(corner, corner, n, n)))
+        assert np.count_nonzero(spots.on_streak) <= 1
+        apart = np.hypot(*(spots.g[:, None] - true).transpose(2, 0, 1))
+        known = apart.min(axis=1) < 0.5 / extent
+        strange, count = strange + np.count_nonzero(~known), count + spots.size
+        error = (spots.g - true[apart.argmin(axis=1)])[known]
+        pulls.append(error / np.sqrt(np.diagonal(spots.covariance[known], axis1=1, axis2=2)))
+    assert count >= 12
+    assert strange <= 4  # a truncated crystal shows forbidden spots
+    assert np.sqrt(np.mean(np.square(np.concatenate(pulls)))) < 1.4
