@@ -135,6 +135,14 @@ class Ranking:
             total[candidate.phase] = total.get(candidate.phase, 0.0) + candidate.probability
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
+    def present(self) -> dict[str, float]:
+        """Probability of each phase being among those seen, summed over all explanations that it is part of."""
+        total: dict[str, float] = {}
+        for candidate in self.candidates:
+            for name in () if candidate.is_none else dict.fromkeys(candidate.phase.split(" + ")):
+                total[name] = total.get(name, 0.0) + candidate.probability
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
     @staticmethod
     def ranked(candidates: list[Candidate], scale: Scale, *, coverage: float = 0.95) -> Ranking:
         """Sort explanations by their probability and mark the smallest set that covers.

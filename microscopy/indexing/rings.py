@@ -1,23 +1,26 @@
-"""Rank phases by the rings of a window: all of them at one scale, one phase or two, or rings of something else.
+"""Rank phases by the rings of a window: one phase, or two or three at one scale, or rings of something else.
 
 Rings are a point process on the radius: each line of a phase is seen with a probability from its intensity, and what
-no line explains is clutter. The scale of the image is summed over its prior. Cells are those of the library (within
-the 0.2 % by which sources differ): crystals that make rings have grown on nothing. One ring alone therefore leaves
-every phase that has a strong line there; of a phase without structure factors the reported lines are waited for, all
-of them.
+no line explains is clutter. A ring may be of one phase of a mixture or of several. The scale of the image is one for
+all phases and summed over its prior: what one phase says of it holds for the others. Cells are those of the library
+(within the 0.2 % by which sources differ): crystals that make rings have grown on nothing. One ring alone therefore
+leaves every phase that has a strong line there; of a phase without structure factors the reported lines are waited
+for, all of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.crystals import RingPattern
 
-from ..image import Scale
+from ..image import UNVERIFIED_SCALE, Scale
 from ..spots.model import Rings
 from .detection import log_sum
 from .library import Library
@@ -30,8 +33,11 @@ FloatArray = NDArray[np.float64]
 
 SYSTEMATIC = 0.0025
 """Relative error of a radius that is not counting: the cell, the centre of a broad ring."""
-SHARES = {"no lattice": 0.1, "other lattice": 0.15, "two": 0.15}
-"""Prior probabilities of rings by chance, of something else, and of two phases of the library together."""
+SHARES = {"no lattice": 0.1, "other lattice": 0.15}
+"""Prior probabilities of rings by chance and of something else."""
+ADDED = 0.2
+"""Prior probability of two phases over that of one, and of three over that of two."""
+MOST_PHASES = 3
 CHANCE, FOREIGN = 0.02, 2.5
 """Expected number of rings by chance, and of something that is not in the library."""
 VISIBLE = (0.1, 0.02)
@@ -41,6 +47,10 @@ REPORTED = 0.998
 """Probability that a reported line of a phase without structure factors is seen: it is named with all of them only."""
 LEAST = 1e-4
 _STEPS = 401
+_GROWN = 12
+"""Leading pairs that a third phase is added to."""
+_SHARED = 0.3
+"""Of the strongest line at a ring: weaker ones are not named."""
 
 
 def index_rings(rings: Rings, library: Library, scale: Scale, *, band: tuple[float, float] | None = None) -> Ranking:
@@ -62,21 +72,9 @@ def index_rings(rings: Rings, library: Library, scale: Scale, *, band: tuple[flo
     Ranking
         Candidates of kind "rings"; the role of each ring is its phase and line, or "clutter".
     """
-    low, high = band or _band(rings)
-    sigma = np.hypot(rings.g_sigma, SYSTEMATIC * rings.g)
-    factor = scale.factor * np.exp(scale.sd * np.linspace(-4, 4, _STEPS))
-    weight = -0.5 * np.linspace(-4, 4, _STEPS) ** 2
-    weight = weight - log_sum(weight, 0)
-    known = {template.pattern.phase: template.known for template in library.bank.templates}
-    single = [_lines(pattern, known[pattern.phase], rings, sigma, factor, low, high) for pattern in library.rings]
-    rows = [_none(name, rings.g.size, high - low) for name in ("no lattice", "other lattice")]
-    share = np.log((1 - sum(SHARES.values())) / len(single))
-    for found, pattern in zip(single, library.rings, strict=True):
-        rows.append(_explained((found,), (pattern,), rings, factor, weight, high - low, share))
-    pairs = list(combinations(range(len(single)), 2)) if rings.g.size > 1 else []
-    for i, j in pairs:
-        parts, patterns = (single[i], single[j]), (library.rings[i], library.rings[j])
-        rows.append(_explained(parts, patterns, rings, factor, weight, high - low, np.log(SHARES["two"] / len(pairs))))
+    view = _view(rings, library, scale, band or _band(rings))
+    rows = [_none(name, rings.g.size, view.span) for name in ("no lattice", "other lattice")]
+    rows += [_explained(view, parts, share) for parts, share in _mixtures(view)]
     norm = float(log_sum(np.array([row[0] for row in rows]), 0))
     weighed = [replace(candidate, probability=float(np.exp(value - norm))) for value, candidate in rows]
     ranking = Ranking.ranked(weighed, scale)
@@ -86,6 +84,59 @@ def index_rings(rings: Rings, library: Library, scale: Scale, *, band: tuple[flo
     return _said(replace(ranking, candidates=kept), rings.g.size)
 
 
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What every explanation starts from: the rings, and what each phase says of them at each scale of the image."""
+
+    rings: Rings
+    sigma: FloatArray
+    factor: FloatArray
+    weight: FloatArray  # log prior of each factor
+    span: float
+    patterns: tuple[RingPattern, ...]
+    lines: tuple[tuple[FloatArray, FloatArray], ...]
+
+    def curve(self, parts: Sequence[int]) -> FloatArray:
+        """Log likelihood of phases together at each scale."""
+        clutter = np.array([0.1, 1.0])[:, None, None, None]  # rings of something else besides: none to speak of, or one
+        at_rings = np.array([self.lines[k][0] for k in parts]).sum(axis=0)
+        cost = np.array([self.lines[k][1] for k in parts]).sum(axis=0)
+        density, seen, unseen = at_rings[0], at_rings[1], at_rings[2]
+        # lines that run together are one ring: it is seen if any of them is, and counts once
+        density = density * -np.expm1(unseen) / np.maximum(seen, 1e-12)
+        kinds = np.log(density + clutter / self.span).sum(axis=3) + cost - clutter[..., 0]
+        return np.asarray(log_sum(kinds, (0, 1)) - np.log(4.0))
+
+
+def _view(rings: Rings, library: Library, scale: Scale, band: tuple[float, float]) -> _View:
+    sigma = np.hypot(rings.g_sigma, SYSTEMATIC * rings.g)
+    steps = np.linspace(-4, 4, _STEPS)
+    factor, weight = scale.factor * np.exp(scale.sd * steps), -0.5 * steps**2
+    known = {template.pattern.phase: template.known for template in library.bank.templates}
+    lines = tuple(_lines(pattern, known[pattern.phase], rings, sigma, factor, *band) for pattern in library.rings)
+    return _View(rings, sigma, factor, weight - log_sum(weight, 0), band[1] - band[0], library.rings, lines)
+
+
+def _mixtures(view: _View) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Mixtures of one, two and three phases with the log of their prior; three only where two lead, and rings suffice.
+
+    Each number of phases is `ADDED` times as probable as one less, shared by all mixtures of that number.
+    """
+    count = len(view.patterns)
+    most = min(MOST_PHASES, max(view.rings.g.size, 1), count)
+    share = (1 - sum(SHARES.values())) / sum(ADDED**k for k in range(most))
+    pairs = list(combinations(range(count), 2)) if most > 1 else []
+    for k in range(count):
+        yield (k,), float(np.log(share / count))
+    for pair in pairs:
+        yield pair, float(np.log(share * ADDED / len(pairs)))
+    if most > 2:
+        leading = sorted(pairs, key=lambda pair: -float(log_sum(view.curve(pair) + view.weight, 0)))[:_GROWN]
+        grown = {tuple(sorted((*pair, k))) for pair in leading for k in range(count) if k not in pair}
+        for parts in sorted(grown):
+            yield parts, float(np.log(share * ADDED**2 / comb(count, 3)))
+
+
 def _band(rings: Rings) -> tuple[float, float]:
     return float(rings.radius.min()), float(rings.radius.max())
 
@@ -93,19 +144,27 @@ def _band(rings: Rings) -> tuple[float, float]:
 def _lines(
     pattern: RingPattern, known: bool, rings: Rings, sigma: FloatArray, factor: FloatArray, low: float, high: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Density (2, steps, rings) at each ring and cost (2, steps) of lines that are missing, in two kinds of images."""
+    """Return what lines say of each ring and the cost of missing ones, at each scale in two kinds of images.
+
+    Of each ring, shape (3, 2, steps, rings): the density of lines there, the sum of their probabilities to be seen, and
+    the log of that of none being seen. The cost has the shape (2, steps).
+    """
     radius = factor[:, None] * pattern.g
     strength = pattern.intensity / pattern.intensity.max() * np.exp(-((pattern.g / 7.0) ** 2))
     inside = (radius > low) & (radius < high)
-    density, cost = [], []
+    away = (rings.g - radius[..., None]) / sigma
+    near = np.abs(away) < 3.0
+    # what is reported is named by all of its lines: one beyond the band is not seen either
+    missed = (inside | np.bool_(not known)) & ~near.any(axis=2)
+    at_rings, cost = [], []
     for kind in (0, 1):
         seen = CERTAIN * strength / (strength + VISIBLE[kind]) if known else np.full(strength.shape, REPORTED)
-        away = (rings.g - radius[..., None]) / sigma
-        normal = np.exp(-0.5 * away**2) / (sigma * np.sqrt(2 * np.pi))
-        density.append((np.where(inside, seen, 0.0)[..., None] * normal).sum(axis=1))
-        missed = inside & ~(np.abs(away) < 3.0).any(axis=2)
+        here = np.where(inside, seen, 0.0)[..., None]
+        density = here * np.exp(-0.5 * away**2) / (sigma * np.sqrt(2 * np.pi))
+        parts = density, here * near, np.log1p(-here) * near
+        at_rings.append([part.sum(axis=1) for part in parts])
         cost.append(np.where(missed, np.log1p(-seen), 0.0).sum(axis=1))
-    return np.array(density), np.array(cost)
+    return np.array(at_rings).swapaxes(0, 1), np.array(cost)
 
 
 def _none(kind: str, count: int, span: float) -> tuple[float, Candidate]:
@@ -117,65 +176,69 @@ def _none(kind: str, count: int, span: float) -> tuple[float, Candidate]:
     return value + float(np.log(SHARES[kind])), replace(told, role=("clutter",) * count)
 
 
-def _explained(
-    parts: tuple[tuple[FloatArray, FloatArray], ...],
-    patterns: tuple[RingPattern, ...],
-    rings: Rings,
-    factor: FloatArray,
-    weight: FloatArray,
-    span: float,
-    share: float,
-) -> tuple[float, Candidate]:
-    """One phase, or two at one scale."""
-    clutter = np.array([0.1, 1.0])[:, None, None, None]  # rings of something else besides: none to speak of, or one
-    density = np.log(sum((part[0] for part in parts), np.zeros(1)) + clutter / span).sum(axis=3)
-    curve = density + sum((part[1] for part in parts), np.zeros(1)) - clutter[..., 0] + weight
-    curve = log_sum(curve, (0, 1)) - np.log(4.0)
-    value = float(log_sum(curve, 0))
-    mass = np.exp(curve - value)
-    mean = float(mass @ np.log(factor))
-    sd = float(np.sqrt(mass @ (np.log(factor) - mean) ** 2))
-    names = [pattern.phase for pattern in patterns]
+def _explained(view: _View, parts: tuple[int, ...], share: float) -> tuple[float, Candidate]:
+    """One phase, or several at one scale: the log of evidence times prior, and what it says."""
+    alone = view.curve(parts)
+    value = float(log_sum(alone + view.weight, 0))
+    mean, sd = _moments(np.exp(alone + view.weight - value), view.factor)
+    by_rings = alone - log_sum(alone, 0)
+    role = _roles(view, parts, mean)
+    names = {view.patterns[k].phase: k for k in parts}
+    explains = {name: sum(f"{name} " in one for one in role) for name in names}
     told = Candidate(
-        " + ".join(names),
+        " + ".join(sorted(names, key=lambda name: -explains[name])),
         "rings",
         0.0,
         value,
-        scale=float(np.exp(mean)),
-        scale_sigma=float(np.exp(mean)) * sd,
-        role=_roles(patterns, rings, float(np.exp(mean))),
-        pattern_scale=float(np.exp(mean)),
+        scale=mean,
+        scale_sigma=sd,
+        role=role,
+        pattern_scale=_moments(np.exp(by_rings), view.factor)[0],
     )
     return value + share, told
 
 
-def _roles(patterns: tuple[RingPattern, ...], rings: Rings, factor: float) -> tuple[str, ...]:
-    """Name what each ring is: the strongest line within its error, with its phase."""
+def _moments(mass: FloatArray, factor: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of a scale."""
+    mean = float(mass @ np.log(factor))
+    sd = float(np.sqrt(mass @ (np.log(factor) - mean) ** 2))
+    return float(np.exp(mean)), float(np.exp(mean)) * sd
+
+
+def _roles(view: _View, parts: tuple[int, ...], factor: float) -> tuple[str, ...]:
+    """Name what each ring is: the strongest line within its error, with its phase; of several phases that of each."""
     roles = []
-    for g, sigma in zip(rings.g, np.hypot(rings.g_sigma, SYSTEMATIC * rings.g), strict=True):
-        best, role = 0.0, "clutter"
-        for pattern in patterns:
+    for g, sigma in zip(view.rings.g, view.sigma, strict=True):
+        found: list[tuple[float, str]] = []
+        for pattern in (view.patterns[k] for k in parts):
             near = np.abs(pattern.g * factor - g) < 3.0 * sigma
             strength = np.where(near, pattern.intensity / pattern.intensity.max(), 0.0)
-            if strength.max(initial=0.0) > best:
-                best, role = float(strength.max()), f"{pattern.phase} {pattern.labels[int(strength.argmax())]}"
-        roles.append(role)
+            if near.any():
+                best = int(strength.argmax())
+                found.append((float(strength[best]), f"{pattern.phase} {pattern.labels[best]}"))
+        strongest = max((strength for strength, _ in found), default=0.0)
+        roles.append(" and ".join(name for strength, name in found if strength >= _SHARED * strongest) or "clutter")
     return tuple(roles)
 
 
 def _said(ranking: Ranking, count: int) -> Ranking:
     """Add reasons, flags and what would decide."""
     first = ranking.first
-    several = {candidate.phase for candidate in ranking.ambiguity_set}
+    named = [one for one in ranking.ambiguity_set if not one.is_none]
     reasons: tuple[str, ...] = ()
     if first.is_none:
         reasons = (f"{count} rings of nothing in the library" if count else "no ring",)
     decide: list[str] = []
-    if len(several) > 1:
-        scales = [c.scale for c in ranking.ambiguity_set if not c.is_none]
+    if len(ranking.ambiguity_set) > 1:
+        scales = [one.pattern_scale for one in named]  # by the rings alone: a narrow prior hides it
         if len(scales) > 1 and max(scales) / min(scales) - 1 > SHARED_SCALE:
             decide.append("calibration")
-        if count < 2:
+        if count < 2 or any("clutter" in one.role for one in named):
             decide.append("a second ring")
-    flags = ("ONE_RING",) if count == 1 else ()
-    return replace(ranking, reasons=reasons, would_decide=tuple(decide), flags=flags)
+        if not decide:  # the places of the rings limit, not the scale
+            decide.append("rings of more grains")
+    flags = ["ONE_RING"] if count == 1 else []
+    off = first.scale / ranking.scale.factor - 1
+    if not first.is_none and abs(off) > 2 * min(ranking.scale.sd, UNVERIFIED_SCALE / 3):
+        flags.append(f"SCALE_OFF:{100 * off:+.2g} %")
+    return replace(ranking, reasons=reasons, would_decide=tuple(decide), flags=tuple(flags))

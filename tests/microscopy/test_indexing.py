@@ -290,8 +290,78 @@ def test_a_phase_without_structure_factors_is_named_only_with_all_of_its_reporte
         assert alone.first.phase != "LiB6O9F"
         assert len(alone.ambiguity_set) > 1
         assert "a second ring" in alone.would_decide
-    mixed = index_rings(ring_list([*FLUORIDE, 0.50385, 0.29317]), powders(), Scale(sd=0.005))
-    assert mixed.first.phase == "LiF + LiB6O9F"
+
+
+BORATE = [0.50385, 0.29317]  # LiB6O9F 111 and 212
+
+
+@cache
+def surface_layer() -> Library:
+    """With lithium phosphate, whose 020 and 200 lie as the two rings of the borate at a scale 3.8 % off."""
+    return library_of([load_phase(n) for n in ("LiF", "Al", "CoO", "LiB6O9F", "Li3PO4", "Li2CO3", "Li2O")])
+
+
+@pytest.mark.parametrize(
+    ("error", "sd", "members"),
+    [
+        (0.015, 0.03, {"LiF", "Al"}),  # two rings of few grains hold the scale to 1 %: cobalt oxide is out
+        (0.015, 0.003, {"LiF", "Al"}),
+        (0.002, 0.03, {"LiF", "Al"}),
+        (0.002, 0.01, {"LiF", "Al"}),
+        (0.002, 0.0015, {"LiF"}),
+    ],
+)
+def test_rings_of_two_phases_are_named_together_and_each_is_told_how_probable_it_is(
+    error: float, sd: float, members: set[str]
+) -> None:
+    ranking = index_rings(ring_list([*FLUORIDE, *BORATE], error), surface_layer(), Scale(sd=sd))
+    assert ranking.first.phase == "LiF + LiB6O9F"
+    assert ranking.first.role[:3] == ("LiB6O9F 111", "LiB6O9F 212", "LiF 111")
+    present = ranking.present()
+    assert present["LiB6O9F"] > 0.95 > 0.05 > present.get("Li3PO4", 0.0)  # fluoride and borate hold one scale
+    assert present["LiF"] + present.get("Al", 0.0) + present.get("CoO", 0.0) > 0.95
+    pairs = [one.phase.split(" + ") for one in ranking.ambiguity_set]
+    assert {name for pair in pairs for name in pair if len(pair) == 2} - {"LiB6O9F"} == members
+
+
+@pytest.mark.parametrize("sd", [0.03, 0.01, 0.003])
+@pytest.mark.parametrize("spacing", BORATE)
+def test_one_ring_of_the_borate_beside_another_phase_does_not_name_it(sd: float, spacing: float) -> None:
+    ranking = index_rings(ring_list([*FLUORIDE, spacing]), surface_layer(), Scale(sd=sd))
+    assert "LiB6O9F" not in ranking.first.phase
+    assert ranking.present().get("LiB6O9F", 0.0) < 0.2
+    assert len(ranking.ambiguity_set) > 1
+    if "clutter" in ranking.first.role:
+        assert "a second ring" in ranking.would_decide
+
+
+def test_a_reported_ring_beyond_what_was_searched_is_not_taken_as_seen() -> None:
+    ranking = index_rings(ring_list([*FLUORIDE, BORATE[1]]), surface_layer(), Scale(sd=0.003), band=(2.5, 9.0))
+    assert "LiB6O9F" not in ranking.first.phase
+    assert ranking.present().get("LiB6O9F", 0.0) < 0.2
+
+
+@pytest.mark.parametrize("sd", [0.03, 0.01, 0.003])
+def test_rings_of_one_phase_are_no_mixture(sd: float) -> None:
+    ranking = index_rings(ring_list(FLUORIDE), surface_layer(), Scale(sd=sd))
+    assert ranking.first.phase == "LiF"
+    assert ranking.present().get("LiB6O9F", 0.0) < 0.01
+
+
+def test_three_phases_are_named_where_all_leave_rings() -> None:
+    oxide = [0.26668, 0.16331, 0.13927]  # Li2O, 4.619 Å
+    ranking = index_rings(ring_list([*FLUORIDE, *BORATE, *oxide]), surface_layer(), Scale(sd=0.003))
+    assert set(ranking.first.phase.split(" + ")) == {"LiF", "LiB6O9F", "Li2O"}
+
+
+def test_two_rings_are_the_borate_only_at_its_scale() -> None:
+    shown = [1.038 * spacing for spacing in BORATE]  # where the phosphate has two weak lines of its own
+    wide, narrow = (index_rings(ring_list(shown), surface_layer(), Scale(sd=sd)) for sd in (0.03, 0.003))
+    assert wide.first.phase == "LiB6O9F"
+    assert any(flag.startswith("SCALE_OFF") for flag in wide.flags)
+    assert not narrow.indexable
+    beside = index_rings(ring_list([*FLUORIDE, *shown]), surface_layer(), Scale(sd=0.03))
+    assert "LiB6O9F" not in beside.first.phase  # the fluoride holds the scale
 
 
 def test_rings_of_nothing_in_the_library_are_said_to_be_so() -> None:
