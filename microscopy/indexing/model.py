@@ -59,6 +59,8 @@ class Candidate:
     distortion : tuple of (ndarray (3,), ndarray (3, 3), float), optional
         Posterior mean and covariance of the image's own (ln scale, anisotropy, shear) in the frame of the pattern, and
         the rotation of that frame in radians.
+    grains : tuple of Candidate
+        Of a union, its two grains.
     """
 
     phase: str
@@ -77,6 +79,7 @@ class Candidate:
     role: tuple[str, ...] = ()
     pattern_scale: float = 1.0
     distortion: tuple[FloatArray, FloatArray, float] | None = None
+    grains: tuple[Candidate, ...] = ()
 
     @property
     def name(self) -> str:

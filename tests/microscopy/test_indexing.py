@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from layerscope.microscopy.image import Scale
-from layerscope.microscopy.indexing import Library, index_rings, index_spots, library_of, lock_scale
+from layerscope.microscopy.indexing import Library, index_grains, index_rings, index_spots, library_of, lock_scale
 from layerscope.microscopy.spots import Rings, Spots, find_spots
 
 from layerscope.crystals import Phase, Site, load_phase
@@ -159,6 +160,34 @@ def test_the_prior_on_the_scale_is_named_where_it_decides() -> None:
     assert three.first.scale == pytest.approx(0.965, abs=0.003)
     assert one.first.phase != "SrTiO3" or one.first.probability < three.first.probability
     assert any(flag.startswith("SCALE_PRIOR_DECIDES") for flag in one.flags)
+
+
+def test_grains_are_indexed_one_after_the_other() -> None:
+    one, two = turned(rocksalt_110(0.42612), 10.0), turned(rocksalt_110(0.42612), 77.0)
+    spots = spot_list(np.concatenate([one, two]), np.concatenate([ROCKSALT_POWER, 0.5 * ROCKSALT_POWER]))
+    grains = index_grains(spots, library(), Scale(sd=0.01))
+    assert [grain.name for grain in grains] == ["CoO [1 1 0]", "CoO [1 1 0]"]
+    turns = [grain.rotation_deg for grain in grains]
+    rows = [67.0, 67.0 + 70.53, 67.0 - 70.53]  # the two rows of 111 are equal by symmetry
+    apart = (turns[1] - turns[0]) % 180
+    assert min(abs((apart - row + 90) % 180 - 90) for row in rows) < 1.0
+
+
+def test_a_list_of_vectors_may_replace_the_image() -> None:
+    spots = replace(spot_list(turned(rocksalt_110(0.42612), 20.0), 100.0), window_nm=(np.nan, np.nan), false_alarm=1e-6)
+    assert index_spots(spots, library(), Scale()).first.name == "CoO [1 1 0]"
+
+
+def test_without_a_pixel_size_ratios_and_angles_alone_decide() -> None:
+    pixel = 0.0137
+    spots = spot_list(turned(layered_100(0.28156, 1.40542), 15.0) * pixel, LAYERED_POWER, sigma=0.006 * pixel)
+    spots = replace(spots, band=(0.02, 0.13), window_nm=(8.0 / pixel, 8.0 / pixel))
+    ranking = index_spots(spots, library(), None)
+    assert ranking.first.name == "LiCoO2 [1 0 0]"
+    assert ranking.first.pattern_scale == pytest.approx(pixel, rel=0.02)
+    square = spot_list(np.array([[0.06, 0.0], [0.0, 0.06], [0.06, 0.06], [-0.06, 0.06]]), 1e3, sigma=1e-4)
+    several = index_spots(replace(square, band=(0.02, 0.13), window_nm=(600.0, 600.0)), library(), None)
+    assert len({candidate.phase for candidate in several.ambiguity_set}) > 2
 
 
 SIMULATED = {"lco_100_r17": "LiCoO2 [1 0 0]", "co3o4_110_rm23": "Co3O4 [1 1 0]", "coo_110_r41": "CoO [1 1 0]"}
@@ -368,3 +397,51 @@ def test_rings_of_nothing_in_the_library_are_said_to_be_so() -> None:
     ranking = index_rings(ring_list([0.48, 0.33, 0.221]), powders(), Scale())
     assert not ranking.indexable
     assert ranking.reasons
+
+
+def image_spots(shared_data: Path, name: str, **options: float) -> Spots:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
+    from layerscope.microscopy.readers import read_image
+
+    return find_spots(read_image(shared_data / "hrtem" / name, **options))
+
+
+def test_strontium_titanate_comes_first_with_three_per_cent_and_its_calibration_is_found_wrong(
+    shared_data: Path,
+) -> None:
+    spots = image_spots(shared_data, "ncem_16_STOimage_1.ser")
+    three, one = (index_spots(spots, library("SrTiO3"), Scale(sd=sd)) for sd in (0.03, 0.01))
+    assert three.first.name == "SrTiO3 [1 0 0]"
+    assert three.first.probability > 0.9
+    assert 0.955 < three.first.scale < 0.975
+    assert any(flag.startswith("SCALE_OFF") for flag in three.flags)
+    assert one.first.name == "SrTiO3 [1 0 0]" or any(flag.startswith("SCALE_PRIOR_DECIDES") for flag in one.flags)
+
+
+def test_strontium_titanate_along_110_is_named(shared_data: Path) -> None:
+    ranking = index_spots(
+        image_spots(shared_data, "atomap_ADF_cropped.hdf5", pixel_nm=0.00932627), library("SrTiO3"), Scale()
+    )
+    assert ranking.first.name == "SrTiO3 [1 1 0]"
+    assert ranking.first.scale == pytest.approx(1.003, abs=0.005)
+
+
+def test_both_grains_of_graphene_are_found_without_a_pixel_size(shared_data: Path) -> None:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
+    from layerscope.microscopy.readers import read_image
+
+    image = read_image(shared_data / "hrtem" / "hambach_graphene_defect_raw.tif", pixel_nm=0.02)
+    spots = find_spots(replace(image, pixel_nm=(1.0, 1.0)), band=(0.02, 0.45))
+    grains = index_grains(spots, library_of([load_phase("graphene"), load_phase("LiCoO2_O3")]), None)
+    assert [grain.phase for grain in grains[:2]] == ["graphene", "graphene"]
+    apart = abs(grains[0].rotation_deg - grains[1].rotation_deg) % 60
+    assert 29.0 < max(apart, 60 - apart) < 31.5
+
+
+def test_soot_is_no_crystal(shared_data: Path) -> None:
+    pytest.importorskip("rsciio", reason="rosettasciio is not installed (pip install 'layerscope[em]')")
+    from layerscope.microscopy.readers import read_image
+
+    image = read_image(shared_data / "hrtem" / "ucam_soot_HRTEM.tif", pixel_nm=0.02)
+    spots = find_spots(replace(image, pixel_nm=(1.0, 1.0)), band=(0.02, 0.45))
+    assert index_spots(spots, library(), None).first.phase == "no lattice"
