@@ -93,11 +93,13 @@ class SeriesView:
 
     @property
     def cell(self) -> tuple[FloatArray, FloatArray]:
-        """Clock and voltage as the cycler recorded them; those of the frames where there is no such record."""
+        """Clock and voltage from the first frame to the last as the cycler recorded them; else those of the frames."""
         record = self.arrays.cell_record
         if record is None or not self.clock_unit:
             return self.clock, self.axis("voltage")[0]
-        return record[0] / self.seconds_per_unit, record[1]
+        clock = record[0] / self.seconds_per_unit
+        shown = (clock >= self.clock[0]) & (clock <= self.clock[-1])
+        return clock[shown], record[1][shown]
 
     def branches(self, against: Against) -> list[tuple[slice, str, bool]]:
         """Return what is drawn as one curve each: rows, words for the table, whether it is the way back."""
