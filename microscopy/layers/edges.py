@@ -20,7 +20,7 @@ from layerscope.errors import DataError
 from ..image import Image
 from .model import AMORPHOUS, VACUUM, FloatArray, Kernel, Lattice
 from .profiles import Frame, Profile, Readers, lattice_profile, matter_profile, own_reflections, refined
-from .stack import coarse_layers, find_normal
+from .stack import Coarse, coarse_layers, find_normal
 from .steps import Step, fit_step, steady, steady_mean
 
 __all__ = ["Edge", "Layer", "Layers", "measure_edges"]
@@ -35,8 +35,12 @@ PLANE_NM = 0.02
 ATOM_NM = 0.03
 #: Layers are looked for by waves up to this |g| in 1/nm: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
 SHARP = 6.0
+#: How far it may displace waves of 5 /nm; grows with the fourth power.
+DISPLACED_NM = 0.012
 #: How far kinds of reflections differ in where an edge is: waves that are squares of others see it deeper.
 KIND_NM = 0.09
+#: Power of a layer's own reflection over that where its neighbours stand.
+STANDS_OUT = 4.0
 SHORT_NM = 2.0
 #: Length along which an edge wanders, for the error of the normal.
 CORRELATED_NM = 3.0
@@ -62,7 +66,7 @@ class Edge:
     width_nm : float
         Standard deviation of the edge within a window, without the window's own.
     reflections : int
-        How many took part; 0 for an edge of speckle.
+        How many kinds of them took part; 0 for an edge of speckle.
     along, positions : ndarray of float64
         Places along the surface, and the depth there; NaN where it was not found.
     roughness_nm, roughness_sigma_nm : float
@@ -236,25 +240,6 @@ def measure_edges(
     return Layers(scene.normal_deg, sigma, middle, tuple(found), tuple(results), tuple(dict.fromkeys(flags)))
 
 
-def _coarse(
-    image: Image,
-    names: list[str],
-    known: dict[str, Lattice],
-    normal_deg: float,
-    along_nm: float,
-    band: tuple[float, float],
-) -> tuple[dict[str, tuple[float, float]], list[str]]:
-    """Find roughly where each layer reaches, by coarse waves; by all where these miss a lattice that all show."""
-    found = []
-    for top in (min(band[1], SHARP), band[1]):
-        intervals, _ = coarse_layers(image, names, list(known.values()), normal_deg, along_nm, (band[0], top))
-        seen = [n for n in names if intervals[n][1] - intervals[n][0] > THINNEST_NM]
-        found.append((intervals, seen))
-        if top == band[1] or set(known) <= set(seen):
-            break
-    return max(found, key=lambda one: len(set(known) & set(one[1])))
-
-
 def _look(
     image: Image,
     names: list[str],
@@ -263,28 +248,73 @@ def _look(
     along_nm: float,
     band: tuple[float, float],
 ) -> _Scene:
-    """Find roughly where each layer reaches, turn lattices to what stands there, and place edges by one window."""
+    """Find roughly where each layer reaches, turn lattices to what stands there, and place edges by one window.
+
+    Layers are looked for by coarse waves; by all where these miss a lattice that all show.
+    """
     width = Frame.over(image, normal_deg, 1.0).width_nm
     along_nm = min(along_nm, max(1.5, 0.75 * width))
-    intervals, seen = _coarse(image, names, known, normal_deg, min(along_nm, 0.45 * width), band)
-    for a, b in pairwise(seen):
-        edge = 0.5 * (intervals[a][1] + intervals[b][0])
-        intervals[a], intervals[b] = (intervals[a][0], edge), (edge, intervals[b][1])
-    lattices = {n: refined(image, k, _within(intervals[n]), normal_deg) if n in seen else k for n, k in known.items()}
-    scene = _Scene(Readers(image, list(lattices.values())), lattices, seen, intervals, normal_deg, along_nm, band)
-    for _ in range(2):
-        for a, b in pairwise(seen):
-            step, _ = _single(scene, a, b, scene.kernel(0.45), scene.frame(0.5 * along_nm))
+    found: list[_Scene] = []
+    for top in (min(band[1], SHARP), band[1]):
+        within = (band[0], top)
+        coarse = coarse_layers(image, list(known.values()), normal_deg, min(along_nm, 0.45 * width), within)
+        found.append(_confirmed(image, names, known, coarse, (normal_deg, along_nm, band)))
+        if top == band[1] or set(known) <= set(found[0].names):
+            break
+    scene = max(found, key=lambda one: len(set(known) & set(one.names)))
+    intervals = scene.intervals
+    for reach in (REACH_NM[2], REACH_NM[1]):
+        for a, b in pairwise(scene.names):
+            step, _ = _single(scene, a, b, scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * along_nm), reach)
             at = steady_mean(step.position)
             if np.isfinite(at) and intervals[a][0] < at < intervals[b][1]:
                 intervals[a], intervals[b] = (intervals[a][0], at), (at, intervals[b][1])
     return scene
 
 
+def _confirmed(
+    image: Image,
+    names: list[str],
+    known: dict[str, Lattice],
+    coarse: Coarse,
+    how: tuple[float, float, tuple[float, float]],
+) -> _Scene:
+    """Give the layers that coarse windows show, without those that show nothing of their own."""
+    wanted = names
+    while True:
+        intervals = coarse.layers(wanted)
+        seen = [n for n in wanted if intervals[n][1] - intervals[n][0] > THINNEST_NM]
+        for a, b in pairwise(seen):
+            edge = 0.5 * (intervals[a][1] + intervals[b][0])
+            intervals[a], intervals[b] = (intervals[a][0], edge), (edge, intervals[b][1])
+        lattices = {n: refined(image, k, _within(intervals[n]), how[0]) if n in seen else k for n, k in known.items()}
+        scene = _Scene(Readers(image, list(lattices.values())), lattices, seen, intervals, *how)
+        doubtful = [n for n in seen[:-1] if n in known and not _stands_out(scene, n)]
+        if not doubtful:
+            return scene
+        # The thinnest first: what it took from its neighbours may make another one stand out.
+        wanted = [n for n in wanted if n != min(doubtful, key=lambda n: intervals[n][1] - intervals[n][0])]
+
+
 def _within(interval: tuple[float, float]) -> tuple[float, float]:
     """Leave the rim of a layer out."""
     rim = min(0.5, 0.25 * (interval[1] - interval[0]))
     return interval[0] + rim, interval[1] - rim
+
+
+def _stands_out(scene: _Scene, name: str) -> bool:
+    """Whether a lattice shows a reflection of its own where it is thought to stand, and its neighbours do not.
+
+    Where two lattices lie over each other, a third may fit to what both show; it has nothing of its own.
+    """
+    profile = _profile(scene, name, scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * scene.along_nm))
+    if profile is None:
+        return False
+    own = profile.mean(_within(scene.intervals[name]))
+    at = scene.names.index(name)
+    neighbours = (*scene.names[at - 1 : at], *scene.names[at + 1 : at + 2])
+    beside = [profile.mean(_within(scene.intervals[n])) for n in neighbours]
+    return bool(np.any(own > STANDS_OUT * np.nan_to_num(np.max(beside, axis=0))))
 
 
 def _profile(scene: _Scene, name: str, kernel: Kernel, frame: Frame) -> Profile | None:
@@ -317,7 +347,9 @@ def _fit(scene: _Scene, name: str, amplitude: FloatArray, profile: Profile, reac
     return fit_step(profile.depth, amplitude, guess, reach, profile.sigma_nm, falling=not outer, other=other)
 
 
-def _single(scene: _Scene, a: str, b: str, kernel: Kernel, frame: Frame) -> tuple[Step, Step | None]:
+def _single(
+    scene: _Scene, a: str, b: str, kernel: Kernel, frame: Frame, reach: float = REACH_NM[1]
+) -> tuple[Step, Step | None]:
     """Place the edge of two layers with one window: at each station, and once more by half of what shows it."""
     for name, outer in ((b, True), (a, False)):
         if name in scene.lattices:
@@ -325,15 +357,15 @@ def _single(scene: _Scene, a: str, b: str, kernel: Kernel, frame: Frame) -> tupl
             if profile is not None:
                 inside = _within(scene.intervals[name])
                 every = np.arange(len(profile.noise))
-                step = _fit(scene, name, _combined(profile, inside, every)[0], profile, REACH_NM[1], outer)
+                step = _fit(scene, name, _combined(profile, inside, every)[0], profile, reach, outer)
                 halves = [
-                    _fit(scene, name, _combined(profile, inside, every[k::2])[0], profile, REACH_NM[1], outer)
+                    _fit(scene, name, _combined(profile, inside, every[k::2])[0], profile, reach, outer)
                     for k in (0, 1)
                     if len(every) > 1
                 ]
                 return step, _difference(halves)
     bands = [scene.band, (scene.band[0], 3.0), (3.0, scene.band[1])]
-    steps = [_matter(scene, b, kernel, frame, REACH_NM[1], band) for band in bands]
+    steps = [_matter(scene, b, kernel, frame, reach, band) for band in bands]
     return steps[0], _difference(steps[1:])
 
 
@@ -360,7 +392,7 @@ def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
     frame = scene.frame(0.5 * scene.along_nm)
     inside = _within(scene.intervals[name])
     members: list[float] = []
-    best: tuple[Step, FloatArray, FloatArray, int] | None = None
+    best: tuple[Step, FloatArray, FloatArray, FloatArray] | None = None
     for across in ACROSS_NM:
         profile = _profile(scene, name, scene.kernel(across), frame)
         if profile is None:
@@ -370,6 +402,7 @@ def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
         kinds = [np.flatnonzero(kind == k) for k in np.unique(kind)]
         read = [_combined(profile, inside, k) for k in kinds]
         highest = np.array([contrast[k].max() for k in kinds])
+        length = np.array([np.hypot(*profile.g[k[0]]) for k in kinds])
         for reach in REACH_NM:
             steps = [_fit(scene, name, amplitude, profile, reach, outer) for amplitude, _ in read]
             place = np.array([steady_mean(step.position) for step in steps])
@@ -379,16 +412,16 @@ def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
             for threshold in THRESHOLDS:
                 used = np.isfinite(place) & (highest > threshold)
                 if used.any():
-                    members.append(float(np.average(place[used], weights=_weights(noise[used]))))
+                    members.append(float(place[used] @ _weights(noise[used], length[used], place[used])))
             used = np.isfinite(place)
             if across == ACROSS_NM[1] and reach == REACH_NM[1] and used.any():
                 whole, _ = _combined(profile, inside, np.arange(len(contrast)))
                 step = _fit(scene, name, whole, profile, reach, outer)
-                best = step, place[used], noise[used], len(contrast)
+                weight = _weights(noise[used], length[used], place[used])
+                best = step, place[used], noise[used], weight
     if best is None or len(members) < 3:
         return None
-    step, place, noise, count = best
-    weight = _weights(noise) / _weights(noise).sum()
+    step, place, noise, weight = best
     off = place - weight @ place
     scatter = (len(place) * float(weight @ off**2) + 2.0 * KIND_NM**2) / (len(place) + 1)
     parts = {
@@ -396,12 +429,18 @@ def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
         "reflections": float(np.sqrt(scatter * np.sum(weight**2))),
         "noise": float(np.linalg.norm(weight * noise)),
     }
-    return _Side(float(np.median(members)), parts, _own_width(scene, step), count, step)
+    return _Side(float(np.median(members)), parts, _own_width(scene, step), len(place), step)
 
 
-def _weights(noise: FloatArray) -> FloatArray:
-    """Weights of kinds of reflections by their noise, none much above the others."""
-    return 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2)
+def _weights(noise: FloatArray, length: FloatArray, place: FloatArray) -> FloatArray:
+    """Weights of kinds of reflections: by noise, by how far a lens may displace them, less where they disagree."""
+    displaced = DISPLACED_NM * (length / 5.0) ** 4
+    start = 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2 + displaced**2)
+    weight = start
+    for _ in range(5):
+        off = place - weight @ place / weight.sum()
+        weight = start / np.maximum(1.0, np.abs(off) / (1.5 * KIND_NM)) ** 2
+    return np.asarray(weight / weight.sum())
 
 
 def _own_width(scene: _Scene, step: Step) -> float:
@@ -452,7 +491,7 @@ def _edge(scene: _Scene, a: str, b: str, flags: list[str]) -> Edge | None:
     if len(sides) > 1:
         apart = abs(sides[0].position - sides[1].position)
         parts["sides"] = 0.5 * apart
-        if apart > 3.0 * np.linalg.norm([s.sigma for s in sides]) and apart > 0.2:
+        if apart > 3.0 * np.linalg.norm([s.sigma for s in sides]) and apart > 0.3:
             flags.append("SIDES_DISAGREE")
     parts["planes"] = ATOM_NM if sides[0].reflections == 0 else PLANE_NM
     frame = scene.frame(1.0)

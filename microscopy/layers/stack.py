@@ -6,6 +6,7 @@ Both come from maps of phases, which are for seeing and not for measuring; edges
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -14,12 +15,14 @@ from layerscope.errors import DataError
 
 from ..image import Image
 from .maps import phase_map
-from .model import NONE, FloatArray, Kernel, Lattice
+from .model import FloatArray, Kernel, Lattice
 
-__all__ = ["coarse_layers", "find_normal"]
+__all__ = ["Coarse", "coarse_layers", "find_normal"]
 
 #: What a depth costs at most that shows nothing of the layer it is given to.
 FLOOR = 0.02
+#: Width of the window across: shorter ones take lattices with like spacings along the surface for each other.
+COARSE_NM = 0.9
 
 
 def find_normal(image: Image, names: Sequence[str], lattices: Sequence[Lattice], band: tuple[float, float]) -> float:
@@ -61,24 +64,35 @@ def find_normal(image: Image, names: Sequence[str], lattices: Sequence[Lattice],
     return float(np.degrees(angle))
 
 
-def coarse_layers(
-    image: Image,
-    names: Sequence[str],
-    lattices: Sequence[Lattice],
-    normal_deg: float,
-    along_nm: float,
-    band: tuple[float, float],
-) -> tuple[dict[str, tuple[float, float]], float]:
-    """Say from which depth to which each layer reaches, given their order, and how much of it is none of them.
+@dataclass(frozen=True, eq=False)
+class Coarse:
+    """Mean probability of each class along the normal.
 
-    Returns
-    -------
-    intervals : dict of tuples
-        Depths in nm along the normal from the middle of the image; both alike where a layer is not seen.
-    foreign : float
-        Mean probability that what stands there is none of these.
+    Attributes
+    ----------
+    bounds : ndarray of float64, shape (m + 1,)
+        Depths between which the means are taken, nm from the middle of the image.
+    classes : tuple of str
+        Of the map.
+    probability : ndarray of float64, shape (m, classes)
+        Mean along the surface.
     """
-    phases = phase_map(image, lattices, kernel=Kernel(0.5, along_nm, normal_deg), step_nm=0.2, band=band)
+
+    bounds: FloatArray
+    classes: tuple[str, ...]
+    probability: FloatArray
+
+    def layers(self, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Say from which depth to which each layer reaches, given their order; both alike where one is not seen."""
+        cuts = _cut(np.log(self.probability[:, [self.classes.index(n) for n in names]] + FLOOR))
+        return {n: (float(self.bounds[a]), float(self.bounds[b])) for n, (a, b) in zip(names, cuts, strict=True)}
+
+
+def coarse_layers(
+    image: Image, lattices: Sequence[Lattice], normal_deg: float, along_nm: float, band: tuple[float, float]
+) -> Coarse:
+    """Map an image through windows along its surface, and average along it."""
+    phases = phase_map(image, lattices, kernel=Kernel(COARSE_NM, along_nm, normal_deg), step_nm=0.2, band=band)
     py, px = image.pixel()
     normal = phases.kernel.axes[0]
     x, y = np.meshgrid(phases.x - 0.5 * image.shape[1] * px, phases.y - 0.5 * image.shape[0] * py)
@@ -94,11 +108,8 @@ def coarse_layers(
     count = np.bincount(index, minlength=len(edges))
     mean = np.array([np.bincount(index, p, minlength=len(edges)) for p in probability.T]).T
     mean = mean[count > 0] / count[count > 0, None]
-    middle = edges[count > 0] + 0.05
-    cuts = _cut(np.log(mean[:, [phases.classes.index(n) for n in names]] + FLOOR))
-    bounds = np.concatenate([[middle[0] - 0.05], middle + 0.05])
-    intervals = {n: (float(bounds[a]), float(bounds[b])) for n, (a, b) in zip(names, cuts, strict=True)}
-    return intervals, float(mean[:, phases.classes.index(NONE)].mean())
+    after = edges[count > 0] + 0.1
+    return Coarse(np.concatenate([[after[0] - 0.1], after]), phases.classes, mean)
 
 
 def _cut(gain: FloatArray) -> list[tuple[int, int]]:
