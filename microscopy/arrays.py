@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,11 @@ from .indexing import Candidate
 from .layers.model import PhaseMap
 from .readers.micrograph import Micrograph
 from .spots import Spots
-from .surface import LayerResult
+from .surface import LayerResult, course_of
 
-__all__ = ["BOXES", "EDGE", "MAP", "PREDICTED", "PROFILES", "SPOTS", "TRANSFORM", "VIEW", "image_arrays"]
+__all__ = ["BOXES", "EDGE", "MAP", "PREDICTED", "PROFILES", "SPOTS", "STRAIN", "TRANSFORM", "VIEW", "image_arrays"]
 
-VIEW, BOXES, MAP, PROFILES, EDGE = "view", "boxes", "map", "profiles", "edge"
+VIEW, BOXES, MAP, PROFILES, EDGE, STRAIN, FILTERED = "view", "boxes", "map", "profiles", "edge", "strain", "filtered"
 TRANSFORM, SPOTS, PREDICTED = "transform", "spots", "predicted"
 MOST_PIXELS = 512
 """Of the longer side of the view: the raw image itself stays in its file."""
@@ -62,6 +63,13 @@ def image_arrays(
         grids[MAP] = _map(result.map)
     if result.surface is not None:
         grids |= _surface(result.surface)
+    if result.surface is not None and result.image is not None:
+        part = result.image.cut(result.surface.window)
+        for phase, values in result.surface.filtered.items():
+            shown = _view(replace(part, intensity=values))
+            corner = result.surface.corner_nm[::-1]
+            moved = (replace(a, values=np.asarray(a.values) + c) for a, c in zip(shown.axes, corner, strict=True))
+            grids[f"{FILTERED} {phase}"] = replace(shown, axes=tuple(moved), says=f"waves of {phase} alone, 8 bits")
     if not grids:
         return []
     return [
@@ -172,6 +180,25 @@ def _map(phases: PhaseMap) -> Grid:
     return Grid(phases.probability, "1", axes, says)
 
 
+def _strain(surface: LayerResult) -> Grid:
+    """Return the maps of strain in the coordinates of the image."""
+    one = surface.strain
+    assert one is not None  # noqa: S101 - the caller has looked
+    x, y = (values + corner for values, corner in zip((one.x, one.y), surface.corner_nm, strict=True))
+    parts = {
+        "across": one.exx,
+        "along": one.eyy,
+        "shear": one.exy,
+        "sigma": one.sigma,
+        "rotation / deg": one.rotation_deg,
+    }
+    values = np.stack(list(parts.values()), axis=-1).astype(np.float32)
+    values = np.where(one.changes[..., None], np.float32(np.nan), values)
+    axes = GridAxis("y", "nm", y), GridAxis("x", "nm", x), GridAxis("part", "1", tuple(parts))
+    says = f"strain of the innermost lattice in windows of {one.width_nm:.3g} nm, across and along the surface"
+    return Grid(values, "1", axes, says)
+
+
 def _surface(surface: LayerResult) -> dict[str, Grid]:
     """Return profiles along the normal, and the course of every boundary along the surface in image coordinates."""
     grids: dict[str, Grid] = {}
@@ -180,9 +207,14 @@ def _surface(surface: LayerResult) -> dict[str, Grid]:
         axes = GridAxis("layer", "1", names), GridAxis("depth", "nm", surface.depth)
         says = "amplitude of the waves that only this layer has, over its largest"
         grids[PROFILES] = Grid(np.stack([surface.profiles[name] for name in names]), "1", axes, says)
+    if surface.strain is not None:
+        grids[STRAIN] = _strain(surface)
     found = surface.layers
     for edge in found.edges if found is not None else ():
         axes = GridAxis("along", "nm", edge.along), GridAxis("column", "1", ("depth / nm", "x / nm", "y / nm"))
-        values = np.column_stack([edge.positions, surface.places(edge.along, edge.positions)])
-        grids[f"{EDGE} {edge.outer}|{edge.inner}"] = Grid(values, "nm", axes, "course along the surface")
+        course = course_of(edge)
+        says = "course along the surface" if course is not None else "mean place; the course is not known"
+        depth = np.full(edge.along.shape, edge.position_nm) if course is None else course
+        values = np.column_stack([depth, surface.places(edge.along, depth)])
+        grids[f"{EDGE} {edge.outer}|{edge.inner}"] = Grid(values, "nm", axes, says)
     return grids

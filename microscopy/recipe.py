@@ -72,7 +72,10 @@ class LayersTable(RecipeModel):
         default=None, description="direction into the material, from x towards y (down); found if left out"
     )
     region: str | None = Field(default=None, description="part of the image that is used; all of it if left out")
-    strain: bool = Field(default=False, description="whether strain along the normal is mapped too")
+    strain: bool = Field(default=False, description="whether strain of the innermost lattice is mapped too")
+    filtered: bool = Field(
+        default=False, description="whether images of each lattice alone are kept: for seeing, not for measuring"
+    )
 
 
 class MapTable(RecipeModel):

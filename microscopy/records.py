@@ -19,10 +19,11 @@ from .indexing import Ranking
 from .layers.edges import Edge, Layer
 from .layers.maps import regions as map_regions
 from .layers.model import NONE, PhaseMap
+from .layers.strain import Strain
 from .readers.micrograph import Micrograph
 from .spacings import reference_of, region_quantities, scale_of
 from .spots import Spots
-from .surface import LayerResult
+from .surface import LayerResult, course_of
 
 __all__ = ["IMAGE", "LAYERS", "REGION", "SERIES", "image_record", "layer_record", "region_record", "series_record"]
 
@@ -169,10 +170,17 @@ def layer_record(
         quantities.append(
             measured("layer.normal", *normal, "deg") if normal[1] > 0 else held("layer.normal", normal[0], "deg")
         )
+        if surface.strain is not None:
+            flags += surface.strain.flags
+            quantities += _strain(surface.strain)
         for edge in found.edges:
             quantities += _edge(edge, result.scale)
+        unknown = [edge for edge in found.edges if course_of(edge) is None]
+        flags += [f"COURSE_UNKNOWN:{edge.outer}|{edge.inner}" for edge in unknown]
+        apart = {name for edge in unknown for name in (edge.outer, edge.inner)}
         for layer in found.layers:
-            quantities += _layer(layer, result.scale)
+            stated = some(_layer(layer, result.scale))
+            quantities += [q for q in stated if q.name != SPREAD or layer.name not in apart]
         x, y = found.middle_nm
         notes.append(f"depths are along the normal from ({x:.2f}, {y:.2f}) nm of {surface.window.name}, inwards")
     return context.record(
@@ -185,15 +193,29 @@ def layer_record(
     )
 
 
+def _strain(one: Strain) -> list[Quantity | None]:
+    """Return the mean strain of the innermost lattice against its own mean, with its spread from place to place.
+
+    By its making the mean is near zero; what it tells is how far places scatter.
+    """
+    found = []
+    for name, values in (("across", one.exx), ("along", one.eyy)):
+        good = values[np.isfinite(values) & ~one.changes]
+        if good.size > 1:
+            budget = {"places": float(good.std(ddof=1))}
+            found.append(measured("lattice.strain", float(good.mean()), budget["places"], "1", name, budget=budget))
+    return found
+
+
 def _edge(edge: Edge, scale: Scale) -> list[Quantity | None]:
     name, factor = f"{edge.outer}|{edge.inner}", scale.factor
     budget = {part: factor * abs(value) for part, value in edge.parts.items()}
     rough, sigma = factor * edge.roughness_nm, factor * edge.roughness_sigma_nm
     place = factor * edge.position_nm, factor * edge.sigma_nm
-    return [
-        measured("layer.boundary", *place, "nm", name, kind="systematic", budget=budget),
-        measured("layer.roughness", rough, sigma, "nm", name, kind="sampling"),
-    ]
+    found = [measured("layer.boundary", *place, "nm", name, kind="systematic", budget=budget)]
+    if course_of(edge) is not None:
+        found.append(measured("layer.roughness", rough, sigma, "nm", name, kind="sampling"))
+    return found
 
 
 def _layer(layer: Layer, scale: Scale) -> list[Quantity | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,24 @@ from layerscope.errors import DataError
 
 from .image import Image, Window
 from .indexing import Candidate, Ranking
-from .layers.edges import Layers, measure_edges
+from .layers.edges import Edge, Layers, measure_edges
 from .layers.lockin import LockIn
 from .layers.maps import phase_map
 from .layers.model import AMORPHOUS, VACUUM, Kernel, Lattice, PhaseMap
+from .layers.strain import Strain, bragg_filtered, strain
 from .recipe import LayersTable, MapTable
 from .spots import Spots
 
-__all__ = ["LayerResult", "band_of", "lattices_of", "map_of", "surface_of"]
+__all__ = ["LayerResult", "band_of", "course_of", "lattices_of", "map_of", "surface_of"]
 
 FloatArray = NDArray[np.float64]
 ACROSS_NM, ALONG_NM, SHORT_NM = 0.45, 5.0, 3.0
 """Window of the profiles that are shown; those that are measured have windows of several widths."""
 STEP_NM = 0.1
+COURSE_OFF = 0.2
+"""nm by which the middle of a course may be off the boundary."""
+STRAIN_NM, NOT_ONE_LINE = 2.0, 0.5
+"""Resolution of strain, and sine of the angle of two reflections at least."""
 LOWEST, LEAST_REACH, BEYOND = 1.6, 4.5, 1.05
 """Band of map and layers: from here, at least to there, and over the longest spot that any region shows (1/nm)."""
 HIGHEST, WEAKEST, MOST = 9.0, 0.05, 8
@@ -50,6 +55,10 @@ class LayerResult:
         Amplitude of each lattice's own waves over its largest; NaN outside the image.
     corner_nm : tuple of 2 floats
         Where the window begins in the image (x, y).
+    strain : Strain or None
+        Of the innermost lattice, across and along the surface, where it was asked for.
+    filtered : dict of str to ndarray
+        Image of each lattice alone, where it was asked for.
     unseen : tuple of str
         Layers of the order that no region shows, so that nobody knows how their lattice lies.
     reason : str
@@ -60,6 +69,8 @@ class LayerResult:
     depth: FloatArray
     profiles: dict[str, FloatArray]
     corner_nm: tuple[float, float] = (0.0, 0.0)
+    strain: Strain | None = None
+    filtered: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
     reason: str = ""
 
@@ -97,6 +108,16 @@ def lattices_of(answers: Sequence[Ranking], phases: Mapping[str, Phase]) -> dict
     return found
 
 
+def course_of(edge: Edge) -> FloatArray | None:
+    """Return the depths of a boundary along the surface; None where their middle is not where the boundary is.
+
+    Short windows, in which a course is followed, see less than long ones, and may follow something else.
+    """
+    known = edge.positions[np.isfinite(edge.positions)]
+    off = abs(float(np.median(known)) - edge.position_nm) if known.size else np.inf
+    return edge.positions if off <= max(3.0 * edge.sigma_nm, COURSE_OFF) else None
+
+
 def band_of(spots: Sequence[Spots]) -> tuple[float, float]:
     """Return the range of |g| (1/nm) in which an image shows waves: beyond it a missing reflection is no evidence."""
     lengths = [np.hypot(*one.g[~one.on_streak].T).max(initial=0.0) for one in spots]
@@ -129,9 +150,34 @@ def surface_of(
     try:
         layers = _measured(part, order, table, band)
     except DataError as error:
-        return LayerResult(window, None, np.zeros(0), {}, corner, unseen, error.message)
+        return LayerResult(window, None, np.zeros(0), {}, corner, unseen=unseen, reason=error.message)
     crystals = [one for one in order if isinstance(one, Lattice)]
-    return LayerResult(window, layers, *_profiles(part, crystals, layers.normal_deg), corner, unseen)
+    strained = _strain(part, crystals, layers.normal_deg, band) if table.strain and crystals else None
+    depth, profiles = _profiles(part, crystals, layers.normal_deg)
+    filtered = {
+        one.name: bragg_filtered(part, one.g[(np.hypot(*one.g.T) < band[1]) & (one.weight > WEAKEST)])
+        for one in (crystals if table.filtered else ())
+    }
+    return LayerResult(window, layers, depth, profiles, corner, strained, filtered, unseen)
+
+
+def _strain(image: Image, crystals: Sequence[Lattice], normal_deg: float, band: tuple[float, float]) -> Strain | None:
+    """Return the strain of the innermost lattice by two strong reflections that do not lie on one line; None without.
+
+    Other phases are told by a map of all lattices: across a change of structure strain means nothing.
+    """
+    own = crystals[-1]
+    inside = [g for g, weight in zip(own.g, own.weight, strict=True) if np.hypot(*g) < band[1] and weight > WEAKEST]
+    pairs = [(a, b) for k, a in enumerate(inside[:MOST]) for b in inside[k + 1 : MOST]]
+    apart = [abs(a[0] * b[1] - a[1] * b[0]) / np.hypot(*a) / np.hypot(*b) for a, b in pairs]
+    chosen = next((pair for pair, sine in zip(pairs, apart, strict=True) if sine > NOT_ONE_LINE), None)
+    if chosen is None:
+        return None
+    phases = phase_map(image, tuple(crystals), kernel=Kernel(STRAIN_NM, STRAIN_NM), band=band)
+    try:
+        return strain(image, np.array(chosen), width_nm=STRAIN_NM, phases=phases, axis_deg=normal_deg)
+    except DataError:
+        return None
 
 
 def _measured(image: Image, order: Sequence[Lattice | str], table: LayersTable, band: tuple[float, float]) -> Layers:

@@ -27,6 +27,10 @@ _LAYERS = (
     "Thicknesses along the normal, with the error of the scale. Spread: along the surface of an image; in the row of "
     "all images, between them."
 )
+_SHAPES = (
+    "Elongation: length over width of spots, mean by their errors; 1 for flat slabs, more where slabs slip. "
+    "Crystallinity: share of the power that stands in spots, 0 for speckle."
+)
 _SPACINGS = "The error of d is mostly that of the scale, which all share; angles are between planes, see the notes."
 
 
@@ -63,6 +67,11 @@ def _phases(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         name = ", ".join(part for part in (sample, series) if part)
         found.append(_answers(own, name))
         found.append(_ranked(own[:MOST_REGIONS], name))
+        shapes = [
+            Shown("spot.elongation", "elongation", components=("mean",)),
+            Shown("image.crystallinity", "crystallinity"),
+        ]
+        found.append(table(own, ("frame", "region"), shapes, title=f"{name}: shapes of spots", note=_SHAPES))
         spacings = [
             Shown("lattice.d_spacing", "d"),
             Shown("lattice.d_spacing", "error of place", cell=lambda q: q.budget.get("position"), unit="nm", digits=5),

@@ -39,6 +39,11 @@ FLAGS = (
         "the phase changes within the map of strain: where it does, and a window around, strain may be false",
         "read strain off inside one phase only",
     ),
+    note(
+        "COURSE_UNKNOWN",
+        "a boundary could be placed, but not followed along the surface: neither roughness nor spread are stated",
+        "a longer piece of surface, or more dose",
+    ),
     Flag("LAYER_MISSED", "a layer that other images of the sample show was not seen", "look at those images"),
     Flag("NO_LAYERS", "layers could not be measured, for the reason given", "see the reason"),
     note(
