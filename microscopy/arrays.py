@@ -192,8 +192,8 @@ def _strain(surface: LayerResult) -> Grid:
         "sigma": one.sigma,
         "rotation / deg": one.rotation_deg,
     }
+    parts["near a change"] = one.changes.astype(np.float64)  # of phase, or the rim: strain may be false there
     values = np.stack(list(parts.values()), axis=-1).astype(np.float32)
-    values = np.where(one.changes[..., None], np.float32(np.nan), values)
     axes = GridAxis("y", "nm", y), GridAxis("x", "nm", x), GridAxis("part", "1", tuple(parts))
     says = f"strain of the innermost lattice in windows of {one.width_nm:.3g} nm, across and along the surface"
     return Grid(values, "1", axes, says)
