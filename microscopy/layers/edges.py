@@ -12,152 +12,47 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from layerscope.errors import DataError
 
 from ..image import Image
-from .model import AMORPHOUS, VACUUM, FloatArray, Kernel, Lattice
-from .profiles import Frame, Profile, Readers, lattice_profile, matter_profile, own_reflections, refined
-from .stack import Coarse, coarse_layers, find_normal
-from .steps import Step, fit_step, steady, steady_mean
+from .model import AMORPHOUS, VACUUM, FloatArray, Lattice
+from .profiles import lattice_profile, own_reflections
+from .result import Edge, Layer, Layers
+from .scene import (
+    ACROSS_NM,
+    REACH_NM,
+    SHARP,
+    THINNEST_NM,
+    THRESHOLDS,
+    Scene,
+    combined,
+    inner_part,
+    look_for_layers,
+    matter_step,
+    own_profile,
+    own_step,
+    single_step,
+)
+from .stack import find_normal
+from .steps import Step, steady, steady_mean
 
 __all__ = ["Edge", "Layer", "Layers", "measure_edges"]
 
-ACROSS_NM = (0.3, 0.45, 0.6)
-REACH_NM = (0.8, 1.2, 1.8)
-#: Power of a reflection over its background from which it takes part.
-THRESHOLDS = (3.0, 10.0, 30.0)
 #: An edge of a crystal is not defined better than this: it ends with a plane of atoms.
 PLANE_NM = 0.02
 #: An edge of speckle likewise: an atom's image is this wide.
 ATOM_NM = 0.03
-#: Layers are looked for by waves up to this |g| in 1/nm: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
-SHARP = 6.0
 #: How far it may displace waves of 5 /nm; grows with the fourth power.
 DISPLACED_NM = 0.012
 #: How far kinds of reflections differ in where an edge is: waves that are squares of others see it deeper.
 KIND_NM = 0.09
-#: Power of a layer's own reflection over that where its neighbours stand.
-STANDS_OUT = 4.0
 SHORT_NM = 2.0
 #: Length along which an edge wanders, for the error of the normal.
 CORRELATED_NM = 3.0
-THINNEST_NM = 0.35
 #: A film above this is no doubt.
 THICK_NM = 1.2
-NORMAL95 = 1.96
-
-
-@dataclass(frozen=True, eq=False)
-class Edge:
-    """The edge between two layers.
-
-    Attributes
-    ----------
-    outer, inner : str
-        The layers, from outside in.
-    position_nm, sigma_nm : float
-        Mean depth along the normal from the middle of the image, and its standard deviation.
-    parts : dict of float
-        What the standard deviation is made of: window, range and threshold ("method"), "reflections", "noise",
-        "sides" and "planes", nm.
-    width_nm : float
-        Standard deviation of the edge within a window, without the window's own.
-    reflections : int
-        How many kinds of them took part; 0 for an edge of speckle.
-    along, positions : ndarray of float64
-        Places along the surface, and the depth there; NaN where it was not found.
-    roughness_nm, roughness_sigma_nm : float
-        Standard deviation of the depth along the surface, without its noise, on lengths above 2 nm.
-    """
-
-    outer: str
-    inner: str
-    position_nm: float
-    sigma_nm: float
-    parts: dict[str, float]
-    width_nm: float
-    reflections: int
-    along: FloatArray
-    positions: FloatArray
-    roughness_nm: float
-    roughness_sigma_nm: float
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A layer between two edges, or the limit of one that is not there.
-
-    Attributes
-    ----------
-    name : str
-        Its phase.
-    present : bool
-        Whether it is seen.
-    thickness_nm, sigma_nm : float
-        NaN for an absent one.
-    limit_nm : float
-        95 % upper limit: thicker it is not.
-    values : ndarray of float64
-        Thickness at places along the surface.
-    spread_nm : float
-        Their standard deviation without noise.
-    """
-
-    name: str
-    present: bool
-    thickness_nm: float
-    sigma_nm: float
-    limit_nm: float
-    values: FloatArray
-    spread_nm: float
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Layers at a surface.
-
-    Attributes
-    ----------
-    normal_deg, normal_sigma_deg : float
-        Direction of the normal from x towards y, into the material; the error is 0 where it was given.
-    middle_nm : tuple of 2 floats
-        Where depth is 0: the middle of the image (x, y).
-    edges : tuple of Edge
-        From outside in.
-    layers : tuple of Layer
-        Those between the outermost and the bulk, seen or not, in the order given.
-    flags : tuple of str
-        What stands in the way.
-    """
-
-    normal_deg: float
-    normal_sigma_deg: float
-    middle_nm: tuple[float, float]
-    edges: tuple[Edge, ...]
-    layers: tuple[Layer, ...]
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """What all measurements of one image share."""
-
-    readers: Readers
-    lattices: dict[str, Lattice]
-    names: list[str]
-    intervals: dict[str, tuple[float, float]]
-    normal_deg: float
-    along_nm: float
-    band: tuple[float, float]
-
-    def frame(self, spacing: float) -> Frame:
-        return Frame.over(self.readers.image, self.normal_deg, spacing)
-
-    def kernel(self, across: float, along: float | None = None) -> Kernel:
-        return Kernel(across, along or self.along_nm, self.normal_deg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,14 +114,14 @@ def measure_edges(
     normal, sigma = (normal_deg or 0.0), 0.0
     if not given:
         normal = find_normal(image, names, list(known.values()), (band[0], min(band[1], SHARP)))
-    scene = _look(image, names, known, normal, along_nm, band)
+    scene = look_for_layers(image, names, known, normal, along_nm, band)
     if not given:
         for _ in range(2):
             tilt, sigma = _tilt(scene)
             if not np.isfinite(tilt):
                 flags.append("NORMAL_UNCERTAIN")
                 break
-            scene = _look(image, names, known, scene.normal_deg - tilt, along_nm, band)
+            scene = look_for_layers(image, names, known, scene.normal_deg - tilt, along_nm, band)
     scene, absent = _without_film(scene, flags)
     pairs = list(pairwise(scene.names))
     if not pairs:
@@ -240,171 +135,27 @@ def measure_edges(
     return Layers(scene.normal_deg, sigma, middle, tuple(found), tuple(results), tuple(dict.fromkeys(flags)))
 
 
-def _look(
-    image: Image,
-    names: list[str],
-    known: dict[str, Lattice],
-    normal_deg: float,
-    along_nm: float,
-    band: tuple[float, float],
-) -> _Scene:
-    """Find roughly where each layer reaches, turn lattices to what stands there, and place edges by one window.
-
-    Layers are looked for by coarse waves; by all where these miss a lattice that all show.
-    """
-    width = Frame.over(image, normal_deg, 1.0).width_nm
-    along_nm = min(along_nm, max(1.5, 0.75 * width))
-    found: list[_Scene] = []
-    for top in (min(band[1], SHARP), band[1]):
-        within = (band[0], top)
-        coarse = coarse_layers(image, list(known.values()), normal_deg, min(along_nm, 0.45 * width), within)
-        found.append(_confirmed(image, names, known, coarse, (normal_deg, along_nm, band)))
-        if top == band[1] or set(known) <= set(found[0].names):
-            break
-    scene = max(found, key=lambda one: len(set(known) & set(one.names)))
-    intervals = scene.intervals
-    for reach in (REACH_NM[2], REACH_NM[1]):
-        for a, b in pairwise(scene.names):
-            step, _ = _single(scene, a, b, scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * along_nm), reach)
-            at = steady_mean(step.position)
-            if np.isfinite(at) and intervals[a][0] < at < intervals[b][1]:
-                intervals[a], intervals[b] = (intervals[a][0], at), (at, intervals[b][1])
-    return scene
-
-
-def _confirmed(
-    image: Image,
-    names: list[str],
-    known: dict[str, Lattice],
-    coarse: Coarse,
-    how: tuple[float, float, tuple[float, float]],
-) -> _Scene:
-    """Give the layers that coarse windows show, without those that show nothing of their own."""
-    wanted = names
-    while True:
-        intervals = coarse.layers(wanted)
-        seen = [n for n in wanted if intervals[n][1] - intervals[n][0] > THINNEST_NM]
-        for a, b in pairwise(seen):
-            edge = 0.5 * (intervals[a][1] + intervals[b][0])
-            intervals[a], intervals[b] = (intervals[a][0], edge), (edge, intervals[b][1])
-        lattices = {n: refined(image, k, _within(intervals[n]), how[0]) if n in seen else k for n, k in known.items()}
-        scene = _Scene(Readers(image, list(lattices.values())), lattices, seen, intervals, *how)
-        doubtful = [n for n in seen[:-1] if n in known and not _stands_out(scene, n)]
-        if not doubtful:
-            return scene
-        # The thinnest first: what it took from its neighbours may make another one stand out.
-        wanted = [n for n in wanted if n != min(doubtful, key=lambda n: intervals[n][1] - intervals[n][0])]
-
-
-def _within(interval: tuple[float, float]) -> tuple[float, float]:
-    """Leave the rim of a layer out."""
-    rim = min(0.5, 0.25 * (interval[1] - interval[0]))
-    return interval[0] + rim, interval[1] - rim
-
-
-def _stands_out(scene: _Scene, name: str) -> bool:
-    """Whether a lattice shows a reflection of its own where it is thought to stand, and its neighbours do not.
-
-    Where two lattices lie over each other, a third may fit to what both show; it has nothing of its own.
-    """
-    profile = _profile(scene, name, scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * scene.along_nm))
-    if profile is None:
-        return False
-    own = profile.mean(_within(scene.intervals[name]))
-    at = scene.names.index(name)
-    neighbours = (*scene.names[at - 1 : at], *scene.names[at + 1 : at + 2])
-    beside = [profile.mean(_within(scene.intervals[n])) for n in neighbours]
-    return bool(np.any(own > STANDS_OUT * np.nan_to_num(np.max(beside, axis=0))))
-
-
-def _profile(scene: _Scene, name: str, kernel: Kernel, frame: Frame) -> Profile | None:
-    """Reflections of a lattice that stand out where it stands; None where none does."""
-    others = [scene.lattices[n] for n in scene.names if n != name and n in scene.lattices]
-    g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
-    if not len(g):
-        return None
-    profile = lattice_profile(scene.readers.waves(kernel), frame, g, [*others, scene.lattices[name]])
-    keep = profile.mean(_within(scene.intervals[name])) > THRESHOLDS[0] * profile.noise
-    return replace(profile, g=g[keep], power=profile.power[keep], noise=profile.noise[keep]) if keep.any() else None
-
-
-def _combined(profile: Profile, inside: tuple[float, float], chosen: NDArray[np.intp]) -> tuple[FloatArray, float]:
-    """Amplitude of several reflections over that in the layer, and the variance of it where it is a half."""
-    plateau = profile.mean(inside)
-    ratio = profile.noise[chosen] / plateau[chosen]
-    weight = 1.0 / (ratio + 0.05)
-    weight /= weight.sum()
-    power = np.tensordot(weight / plateau[chosen], profile.power[chosen], axes=1)
-    return np.sqrt(np.maximum(power, 0.0)), float(np.sum(weight**2 * (0.5 * ratio + ratio**2)))
-
-
-def _fit(scene: _Scene, name: str, amplitude: FloatArray, profile: Profile, reach: float, outer: bool) -> Step:
-    """Fit the outer or inner edge of a layer to a profile of its own lattice."""
-    start, end = scene.intervals[name]
-    first, last = scene.names[0] == name, scene.names[-1] == name
-    other = None if (last if outer else first) else (end if outer else start)
-    guess = start if outer else end
-    return fit_step(profile.depth, amplitude, guess, reach, profile.sigma_nm, falling=not outer, other=other)
-
-
-def _single(
-    scene: _Scene, a: str, b: str, kernel: Kernel, frame: Frame, reach: float = REACH_NM[1]
-) -> tuple[Step, Step | None]:
-    """Place the edge of two layers with one window: at each station, and once more by half of what shows it."""
-    for name, outer in ((b, True), (a, False)):
-        if name in scene.lattices:
-            profile = _profile(scene, name, kernel, frame)
-            if profile is not None:
-                inside = _within(scene.intervals[name])
-                every = np.arange(len(profile.noise))
-                step = _fit(scene, name, _combined(profile, inside, every)[0], profile, reach, outer)
-                halves = [
-                    _fit(scene, name, _combined(profile, inside, every[k::2])[0], profile, reach, outer)
-                    for k in (0, 1)
-                    if len(every) > 1
-                ]
-                return step, _difference(halves)
-    bands = [scene.band, (scene.band[0], 3.0), (3.0, scene.band[1])]
-    steps = [_matter(scene, b, kernel, frame, reach, band) for band in bands]
-    return steps[0], _difference(steps[1:])
-
-
-def _difference(halves: list[Step]) -> Step | None:
-    """Half the difference of two halves: noise of their mean."""
-    if len(halves) < 2:
-        return None
-    return replace(halves[0], position=0.5 * (halves[0].position - halves[1].position))
-
-
-def _matter(scene: _Scene, name: str, kernel: Kernel, frame: Frame, reach: float, band: tuple[float, float]) -> Step:
-    """Place the edge of vacuum by the speckle beyond it."""
-    profile = matter_profile(scene.readers.speckle(kernel, band), frame)
-    start, end = scene.intervals[name]
-    last = scene.names[-1] == name
-    return fit_step(profile.depth, profile.power[0], start, reach, profile.sigma_nm, extra=None if last else end)
-
-
-def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
+def _side(scene: Scene, name: str, outer: bool) -> _Side | None:
     """Measure an edge by the lattice on one side of it, over windows, ranges, thresholds and kinds of reflections.
 
     Reflections of one length form a kind: what a lens and the thickness of the sample do to one of them they do to all.
     """
     frame = scene.frame(0.5 * scene.along_nm)
-    inside = _within(scene.intervals[name])
+    inside = inner_part(scene.intervals[name])
     members: list[float] = []
     best: tuple[Step, FloatArray, FloatArray, FloatArray] | None = None
     for across in ACROSS_NM:
-        profile = _profile(scene, name, scene.kernel(across), frame)
+        profile = own_profile(scene, name, scene.kernel(across), frame)
         if profile is None:
             continue
         contrast = profile.mean(inside) / profile.noise
         kind = np.rint(np.log(np.hypot(*profile.g.T)) / 0.02).astype(int)
         kinds = [np.flatnonzero(kind == k) for k in np.unique(kind)]
-        read = [_combined(profile, inside, k) for k in kinds]
+        read = [combined(profile, inside, k) for k in kinds]
         highest = np.array([contrast[k].max() for k in kinds])
         length = np.array([np.hypot(*profile.g[k[0]]) for k in kinds])
         for reach in REACH_NM:
-            steps = [_fit(scene, name, amplitude, profile, reach, outer) for amplitude, _ in read]
+            steps = [own_step(scene, name, amplitude, profile, reach, outer) for amplitude, _ in read]
             place = np.array([steady_mean(step.position) for step in steps])
             found = [max(1.0, np.isfinite(step.position).sum() / 1.5) for step in steps]
             variance = np.array([v for _, v in read]) / found
@@ -415,8 +166,8 @@ def _side(scene: _Scene, name: str, outer: bool) -> _Side | None:
                     members.append(float(place[used] @ _weights(noise[used], length[used], place[used])))
             used = np.isfinite(place)
             if across == ACROSS_NM[1] and reach == REACH_NM[1] and used.any():
-                whole, _ = _combined(profile, inside, np.arange(len(contrast)))
-                step = _fit(scene, name, whole, profile, reach, outer)
+                whole, _ = combined(profile, inside, np.arange(len(contrast)))
+                step = own_step(scene, name, whole, profile, reach, outer)
                 weight = _weights(noise[used], length[used], place[used])
                 best = step, place[used], noise[used], weight
     if best is None or len(members) < 3:
@@ -443,16 +194,16 @@ def _weights(noise: FloatArray, length: FloatArray, place: FloatArray) -> FloatA
     return np.asarray(weight / weight.sum())
 
 
-def _own_width(scene: _Scene, step: Step) -> float:
+def _own_width(scene: Scene, step: Step) -> float:
     """Give the standard deviation of an edge without that of the window."""
     return float(np.sqrt(max(step.width**2 - scene.kernel(ACROSS_NM[1]).sigma[0] ** 2, 0.0)))
 
 
-def _matter_side(scene: _Scene, name: str) -> _Side | None:
+def _matter_side(scene: Scene, name: str) -> _Side | None:
     """Measure the edge of vacuum by speckle, over windows, ranges and bands."""
     frame = scene.frame(0.5 * scene.along_nm)
     steps = {
-        (across, reach, low): _matter(scene, name, scene.kernel(across), frame, reach, (low, scene.band[1]))
+        (across, reach, low): matter_step(scene, name, scene.kernel(across), frame, reach, (low, scene.band[1]))
         for across in ACROSS_NM
         for reach in REACH_NM
         for low in (scene.band[0], 3.0)
@@ -468,7 +219,7 @@ def _matter_side(scene: _Scene, name: str) -> _Side | None:
     return _Side(float(np.median(values)), parts, _own_width(scene, step), 0, step)
 
 
-def _sides(scene: _Scene, a: str, b: str) -> list[_Side]:
+def _sides(scene: Scene, a: str, b: str) -> list[_Side]:
     """All that sees the edge of two layers."""
     found = [_side(scene, n, outer) for n, outer in ((b, True), (a, False)) if n in scene.lattices]
     if VACUUM in (a, b) and AMORPHOUS in (a, b):
@@ -476,7 +227,7 @@ def _sides(scene: _Scene, a: str, b: str) -> list[_Side]:
     return [s for s in found if s is not None]
 
 
-def _edge(scene: _Scene, a: str, b: str, flags: list[str]) -> Edge | None:
+def _edge(scene: Scene, a: str, b: str, flags: list[str]) -> Edge | None:
     """Measure the edge of two layers."""
     sides = _sides(scene, a, b)
     if not sides:
@@ -495,7 +246,7 @@ def _edge(scene: _Scene, a: str, b: str, flags: list[str]) -> Edge | None:
             flags.append("SIDES_DISAGREE")
     parts["planes"] = ATOM_NM if sides[0].reflections == 0 else PLANE_NM
     frame = scene.frame(1.0)
-    step, noise = _single(scene, a, b, scene.kernel(ACROSS_NM[1], min(SHORT_NM, scene.along_nm)), frame)
+    step, noise = single_step(scene, a, b, scene.kernel(ACROSS_NM[1], min(SHORT_NM, scene.along_nm)), frame)
     rough, rough_sigma = _roughness(frame.along, step.position, noise)
     return Edge(
         a,
@@ -528,12 +279,12 @@ def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> 
     return float(np.sqrt(variance)), float(error / (2.0 * np.sqrt(max(variance, error, 1e-8))))
 
 
-def _tilt(scene: _Scene) -> tuple[float, float]:
+def _tilt(scene: Scene) -> tuple[float, float]:
     """Degrees by which edges lean against the frame, and the error of that."""
     frame = scene.frame(1.0)
     slopes, weights = [], []
     for a, b in pairwise(scene.names):
-        step, _ = _single(scene, a, b, scene.kernel(ACROSS_NM[1], SHORT_NM), frame)
+        step, _ = single_step(scene, a, b, scene.kernel(ACROSS_NM[1], SHORT_NM), frame)
         good = steady(step.position)
         if good.sum() < 4:
             continue
@@ -551,7 +302,7 @@ def _tilt(scene: _Scene) -> tuple[float, float]:
     return float(np.degrees(np.arctan(slope))), float(np.degrees(error))
 
 
-def _without_film(scene: _Scene, flags: list[str]) -> tuple[_Scene, dict[str, float]]:
+def _without_film(scene: Scene, flags: list[str]) -> tuple[Scene, dict[str, float]]:
     """Take an amorphous film out that is no thicker than the edges of vacuum and of what is below it are sure of."""
     absent: dict[str, float] = {}
     names = scene.names
@@ -575,7 +326,7 @@ def _without_film(scene: _Scene, flags: list[str]) -> tuple[_Scene, dict[str, fl
     return replace(scene, names=[n for n in names if n != AMORPHOUS], intervals=intervals), absent
 
 
-def _layer(scene: _Scene, name: str, edges: list[Edge], absent: dict[str, float]) -> Layer:
+def _layer(scene: Scene, name: str, edges: list[Edge], absent: dict[str, float]) -> Layer:
     """Thickness of one layer, or its limit."""
     outer = next((e for e in edges if e.inner == name), None)
     inner = next((e for e in edges if e.outer == name), None)
@@ -594,16 +345,16 @@ def _layer(scene: _Scene, name: str, edges: list[Edge], absent: dict[str, float]
     return Layer(name, True, thick, sigma, thick + 1.645 * sigma, values, spread)
 
 
-def _limit(scene: _Scene, name: str) -> float:
+def _limit(scene: Scene, name: str) -> float:
     """Thickness from which a lattice that is not seen would have been, were it as strong as the strongest seen."""
     if name not in scene.lattices:
         return float("inf")
     kernel, frame = scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * scene.along_nm)
     strongest = 0.0
     for seen in (n for n in scene.names if n in scene.lattices):
-        profile = _profile(scene, seen, kernel, frame)
+        profile = own_profile(scene, seen, kernel, frame)
         if profile is not None:
-            strongest = max(strongest, float(profile.mean(_within(scene.intervals[seen])).max()))
+            strongest = max(strongest, float(profile.mean(inner_part(scene.intervals[seen])).max()))
     others = [scene.lattices[n] for n in scene.names if n in scene.lattices]
     g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
     if not len(g) or strongest <= 0:
