@@ -38,7 +38,10 @@ GAINS = np.linspace(-1.0, 7.0, 9)
 CUTS = np.array([3.5, 5.0, 7.0, 30.0])
 """Envelope of the microscope: it falls as exp(-(g / cut)⁴), 1/nm."""
 GHOST_SPREAD = 1.0
-GHOSTS = (((0.7, 0.0, 0.0), (0.15, 0.05, 0.05), (0.15, 0.2, 0.2)), ((0.5, 0.5, 0.05), (0.5, 0.2, 0.2)))
+GHOSTS = (
+    ((0.7, 0.0, 0.0), (0.1, 0.05, 0.05), (0.1, 0.2, 0.2), (0.1, 0.0, 0.4)),
+    ((0.4, 0.5, 0.05), (0.3, 0.2, 0.2), (0.3, 0.0, 0.4)),
+)
 """Forbidden points: share of thin and of thick crystals, and what part of the forbidden points of the zone and of
 those of the next Laue zone shows."""
 GHOST_LEVELS = np.log([[0.05, 0.05], [0.25, 0.05]])
