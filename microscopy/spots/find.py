@@ -13,7 +13,8 @@ from .waves import Places, hann_sigma, joint_waves, tapered_places
 
 __all__ = ["find_spots"]
 
-_INDEPENDENT = 0.7  # chance of a maximum among bins under a Hann taper over that among independent ones
+_INDEPENDENT = 0.75  # chance of a maximum among bins under a Hann taper over that among independent ones
+_LARGEST = 2048 * 2048  # pixels up to which waves are fitted together
 _FITTED = 48  # waves fitted together at most: what is left out leaks into the others
 _NEAR = 1.8  # bins within which a spot hides another
 _TAIL = 1.0  # power of the tail of a spot k bins away over (π s k)^−2
@@ -24,7 +25,7 @@ _LINE = 1.5  # bins to either side of a streak
 _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
 _STRONG = 400.0  # power over the level from which on a spot has lobes
-_FEWEST = 15  # bins of a line from which on it can be judged
+_FEWEST = 28  # bins of a line from which on it can be judged
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
 _LEAST_APART = 0.9  # 1/nm between spots of a lattice
@@ -57,7 +58,7 @@ def find_spots(
         Largest number of spots, strongest first.
     refine : bool
         Fit all waves together in the window without taper (`joint_waves`); otherwise places are those of the tapered
-        transform, whose errors are twice as large.
+        transform, whose errors are twice as large, as they are in windows of more than 4 million pixels.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def find_spots(
     power = modulus**2 * (data.size / (4 * 1.5**2))
     above = power / noise
     streak = _on_streaks(seen, level, place, above) | _on_anothers(seen, place, power)
-    if refine and len(place):
+    if refine and len(place) and data.size <= _LARGEST:
         waves = joint_waves(data, place, image.valid, seen, level)
         place, modulus, spread = waves.place, waves.amplitude, waves.covariance
     else:
@@ -151,27 +152,26 @@ def _not_in_a_tail(spots: Places) -> IntArray:
 
 
 def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatArray) -> NDArray[np.bool_]:
-    """Tell which spots lie on a line of raised power along gx or gy: through the origin, or through a stronger spot.
+    """Tell which spots lie on a line of raised power: through the origin, or along gx or gy through a stronger spot.
 
-    Lines of a scan that do not stand where they should, and the edges of an image, raise the power along a line. A
-    spot on it is evidence of a lattice only if it stands out from the line as others do from the level.
+    Edges of an image or in it, and lines of a scan that do not stand where they should, raise the power along a line.
+    A spot on it is evidence of a lattice only if it stands out from the line as others do from the level.
     """
     grid = seen.grid
-    cells = level.cells[grid.cell]
-    relative = np.where(grid.inside, seen.power / cells, np.nan)
-    sources = np.concatenate([np.zeros((1, 2)), place])
-    strength = np.concatenate([[np.inf], above])
-    hidden = np.zeros(len(place), bool)
+    relative = np.where(grid.inside, seen.power / level.cells[grid.cell], np.nan)
     # lobes of strong spots are no streak
     order = np.rint(np.where(place[:, :1] < 0, -place, place)).astype(int)
     for column, row in order[above > _STRONG]:
         rows = slice(max(0, row + grid.top - 3), row + grid.top + 4)
         relative[rows, max(0, column - 3) : column + 4] = np.nan
-    for axis in (0, 1):
-        for through, strong in zip(sources[:, axis], strength, strict=True):
-            near = np.minimum(np.abs(place[:, axis] - through), np.abs(place[:, axis] + through)) < _LINE
-            for i in np.flatnonzero(near & (above < _WEAKER * strong) & ~hidden):
-                hidden[i] = _hidden(_along(relative, grid, axis, place[i]), above[i])
+    hidden = np.zeros(len(place), bool)
+    for i, own in enumerate(place):
+        lines = [own / np.hypot(*own)]
+        for axis in (0, 1):
+            stronger = np.append(place[above * _WEAKER > above[i], axis], 0.0)
+            if min(np.abs(stronger - own[axis]).min(), np.abs(stronger + own[axis]).min()) < _LINE:
+                lines.append(np.eye(2)[1 - axis])
+        hidden[i] = any(_hidden(_along(relative, grid, own, line), above[i]) for line in lines)
     return hidden
 
 
@@ -202,17 +202,15 @@ def _nearby(seen: Transform, place: FloatArray) -> FloatArray:
     return np.asarray(np.max(around, axis=0), dtype=float)
 
 
-def _along(relative: NDArray[np.float32], grid: Grid, axis: int, place: FloatArray) -> NDArray[np.float32]:
-    """Relative power on a line of one bin to either side through a place, without the place itself: (lines, bins)."""
-    sign = -1.0 if place[0] < 0 else 1.0
-    column, row = round(sign * place[0]), grid.top + round(sign * place[1])
-    if axis == 0:
-        line = relative[:, max(0, column - 1) : column + 2].T.copy()
-        line[:, max(0, row - _OWN) : row + _OWN + 1] = np.nan
-        return line[:, max(0, row - _LOCAL) : row + _LOCAL + 1]
-    line = relative[max(0, row - 1) : row + 2].copy()
-    line[:, max(0, column - _OWN) : column + _OWN + 1] = np.nan
-    return line[:, max(0, column - _LOCAL) : column + _LOCAL + 1]
+def _along(relative: NDArray[np.float32], grid: Grid, place: FloatArray, direction: FloatArray) -> NDArray[np.float32]:
+    """Relative power on a line of one bin to either side through a place, without the place itself."""
+    far = np.arange(_OWN + 1, _LOCAL + 1)[:, None]
+    along = np.concatenate([-far, far]) * direction
+    across = np.array([-direction[1], direction[0]])
+    order = np.rint(np.concatenate([place + along + k * across for k in (-1, 0, 1)])).astype(int)
+    order = np.unique(np.where(order[:, :1] < 0, -order, order), axis=0)
+    there = (order[:, 0] <= grid.right) & (np.abs(order[:, 1]) <= grid.top)
+    return np.asarray(relative[order[there, 1] + grid.top, order[there, 0]])
 
 
 def _hidden(line: NDArray[np.float32], above: float) -> bool:

@@ -21,12 +21,12 @@ __all__ = ["Level", "noise_level", "threshold"]
 
 CUT = 6.0
 _CUT_BIAS = 0.955  # mean of what the cut leaves of speckle under a Hann taper, over its level
-_CORRELATED = 3.0  # variance of a sum of neighbouring bins under a Hann taper over that of independent ones
+_CORRELATED = 2.75  # variance of a sum of neighbouring bins under a Hann taper over that of independent ones
 _QUANTILE = 0.3
 _SAMPLE = 30000
 _ROUNDS = 6
 _BINS_A_NODE = 150  # for each node of the dependence on the angle
-_SETTLED = 1e-5  # share of the bins that change, below which the rounds end
+_SETTLED = 1e-4  # share of the bins that change, below which the rounds end
 _ASTIGMATISM = 0.35  # prior standard deviation of the coefficients of the angle, in the logarithm
 _SMOOTH = 1.5  # prior standard deviation of the second differences along the radius, in the logarithm
 

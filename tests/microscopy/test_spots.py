@@ -109,3 +109,12 @@ def test_what_shows_no_lattice_whatever_is_in_it_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=says):
         find_spots(Image(data, pixel))
+
+
+def test_the_slanting_edge_of_a_film_to_vacuum_is_no_row_of_spots() -> None:
+    rng = np.random.default_rng(10)
+    y, x = np.mgrid[:320, :320] * PX
+    counts = np.where(x * np.cos(0.83) + y * np.sin(0.83) > 4.1, 40.0, 52.0)
+    spots = find_spots(Image(rng.poisson(counts).astype(np.float32), (PX, PX)), false_alarm=0.05)
+    assert spots.size > 0
+    assert spots.on_streak.all()
