@@ -22,10 +22,11 @@ from layerscope.crystals import load_phase
 
 
 def tempered(candidates, temperature):
-    """Return the probabilities of the answers, from those of the candidates raised to one over the temperature."""
+    """Return the probabilities of the answers, raised to one over the temperature."""
     told = {}
     for name, p in candidates:
-        told[name] = told.get(name, 0.0) + max(p, 1e-12) ** (1 / temperature)
+        told[name] = told.get(name, 0.0) + max(p, 1e-12)
+    told = {name: p ** (1 / temperature) for name, p in told.items()}
     total = sum(told.values())
     return {name: value / total for name, value in told.items()}
 
