@@ -16,7 +16,8 @@ from ..events import quantities_of_events
 from ..phase_table import EMPTY_IN_ALL
 from .quantities import COUNTING, label_of
 from .sample_records import Analysed
-from .stack_series import STRANGE, Reading, StackSeries
+from .stack_beside import STRANGE
+from .stack_series import Reading, StackSeries
 
 __all__ = ["stack_flags", "stack_records"]
 

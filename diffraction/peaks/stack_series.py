@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,12 +22,13 @@ from .frames import FrameData
 from .line_series import LineSeries
 from .model import HeldLine, LineModel
 from .selection import keep_persistent
+from .stack_beside import line_left_over, strange_line, strange_lines
 from .stack_fit import ROUGH, Range, StackFit, StackTask, values_of_start
 from .stack_model import StackModel
 from .stacking import block_length, share_of_empty
 from .tracks import trajectory
 
-__all__ = ["LINES", "STRANGE", "Reading", "StackSeries", "Weighed", "keep_likely", "read_stacks", "strange_lines"]
+__all__ = ["LINES", "Reading", "StackSeries", "Weighed", "keep_likely", "read_stacks"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -42,9 +43,6 @@ LIKELY = 1.0
 
 LINES = "lines of their own"
 """The alternative to stacks."""
-
-STRANGE = "beside_"
-"""What the name of a line begins with that belongs to nothing."""
 
 CLEARLY = 10.0
 """By how much an order of range three has to win by BIC: what is beside the formula does much of the same."""
@@ -224,36 +222,21 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
     late = _beside(np.asarray(joint.present[1:][~strange[1:]].any(axis=0)))
     if stacking is None or not late.any():
         return None
-    fit, y = joint.fit, joint.fit.y
-    variance = series.options.noise_factor * np.maximum(fit.expected, 0.5)
-    data = FrameData(series.two_theta, y, variance, fit.root_weight > 0)
-    beside = (*series.hardware, *(_held(series, int(k)) for k in np.flatnonzero(strange)))
-    lines = LineModel(joint.model.line, joint.shape, beside, joint.model.polynomial)
-    typical = series.options.components[stacking.alternating].two_theta_deg
-    mean_spacing = float(d_from_two_theta([typical], _WAVELENGTH_OF_SETS)[0][0])
-    start = values_of_start(lines, mean_spacing)
-    alternating = float(np.degrees(2.0 * np.arcsin(lines.line.radiation.alpha1 / (2.0 * mean_spacing))))
-    model = StackModel(
-        stacking,
-        lines.line,
-        data.x,
-        held=lines.held,
-        axial=lines.shape.axial,
-        polynomial=lines.polynomial,
-        width=start["fwhm"],
-        mixing=start["mixing"],
-        alternating=alternating,
-    )
-    task = StackTask(data, model, _course(series))
     every = np.stack([np.ones(late.size, bool), late, late])
+    beside = [strange_line(series, int(k)) for k in np.flatnonzero(strange)]
+    task, start, ends = _task(series, stacking, beside)
     asked = task.staged(start, every, 2)
+    found = line_left_over(asked, start["fwhm"], ends)
+    if found is not None:
+        task, start, _ = _task(series, stacking, [*beside, found])
+        asked = task.staged(start, every, 2)
     asked_gls, _ = _with_discrepancies(asked)
     free, covariance = fractions_of(*asked_gls.amounts(), np.ones(3))
     sigma = np.sqrt(np.maximum(np.einsum("fkk->kf", covariance), 0.0))
     present = keep_likely(every, free / np.maximum(sigma, 1e-12), series.options.fit.guard.persistence)
     present[0] |= ~present.any(axis=0)
     fits = _orders(task, asked, present)
-    compared = _compared(series, data, fits)
+    compared = _compared(series, task.data, fits)
     other = fits[2 if compared[2].chosen else 3]
     chosen = next(n for n, w in zip(fits, compared, strict=False) if w.chosen)
     result, discrepancy = _with_discrepancies(fits[chosen])
@@ -286,6 +269,36 @@ def read_stacks(series: LineSeries) -> StackSeries | None:
 
 _WAVELENGTH_OF_SETS = 1.5405929
 """Å; for which the sets of lines give angles."""
+
+
+def _task(
+    series: LineSeries, stacking: Stacking, beside: Sequence[HeldLine]
+) -> tuple[StackTask, dict[str, float], tuple[float, float]]:
+    """Return what is to be fitted beside some lines, its start, and the ends of the stacks (degrees)."""
+    joint = series.joint
+    fit, factor = joint.fit, series.options.noise_factor
+    use = fit.root_weight > 0
+    given = 1.0 / np.square(np.where(use, fit.root_weight, 1.0))
+    variance = given if factor is None else factor * np.maximum(fit.expected, 0.5)
+    data = FrameData(series.two_theta, fit.y, variance, use)
+    lines = LineModel(joint.model.line, joint.shape, (*series.hardware, *beside), joint.model.polynomial)
+    typical = series.options.components[stacking.alternating].two_theta_deg
+    mean_spacing = float(d_from_two_theta([typical], _WAVELENGTH_OF_SETS)[0][0])
+    start, course = values_of_start(lines, mean_spacing), _course(series)
+    spacings = np.array([course.max(), course.min(), mean_spacing])
+    first, last, alternating = np.degrees(2.0 * np.arcsin(lines.line.radiation.alpha1 / (2.0 * spacings)))
+    model = StackModel(
+        stacking,
+        lines.line,
+        data.x,
+        held=lines.held,
+        axial=lines.shape.axial,
+        polynomial=lines.polynomial,
+        width=start["fwhm"],
+        mixing=start["mixing"],
+        alternating=float(alternating),
+    )
+    return StackTask(data, model, course), start, (float(min(first, alternating)), float(max(last, alternating)))
 
 
 def _sd(covariance: FloatArray) -> FloatArray:
@@ -322,30 +335,6 @@ def _of_other_orders(fits: dict[Range, StackFit], compared: tuple[Weighed, ...],
         change = (share - shares[chosen]).T
         total += weight * change[:, :, None] * change[:, None] * (n != chosen)
     return total
-
-
-def strange_lines(series: LineSeries) -> BoolArray:
-    """Return which fitted lines belong to nothing: of no phase, and there before a second phase is, shape (K,).
-
-    Such a line has a place and a width of its own, and an area in every frame. One that comes with a further phase is
-    the shape of a mixed stack, which lines of their own describe by several.
-    """
-    joint = series.joint
-    unnamed = np.array([not phase for phase in series.labellings[0].phases])
-    unnamed[0] = False
-    alone = ~joint.present[1:][~unnamed[1:]].any(axis=0)
-    seen = joint.present[:, alone].sum(axis=1)
-    return np.asarray(unnamed & (seen >= 3) & (2 * seen >= alone.sum()))
-
-
-def _held(series: LineSeries, k: int) -> HeldLine:
-    """Return a fitted line as one that does not move."""
-    joint, name = series.joint, series.joint.names[k]
-    seen = joint.present[k]
-    center = float(np.median(joint.fit.value(f"{name}_center")[seen]))
-    return HeldLine(
-        STRANGE + name, center, joint.shape.width(name), float(np.median(joint.fit.value(f"{name}_area")[seen]))
-    )
 
 
 def _beside(several: BoolArray) -> BoolArray:

@@ -7,13 +7,18 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from layerscope.diffraction.peaks import stack_beside
 from layerscope.diffraction.peaks.components import lco_003
 from layerscope.diffraction.peaks.lines import DiffractionLine
+from layerscope.diffraction.peaks.model import HeldLine
+from layerscope.diffraction.peaks.stack_beside import line_left_over, strange_lines
 from layerscope.diffraction.peaks.stack_freedom import LINE_TERMS, MIXED_TERMS
 from layerscope.diffraction.peaks.stack_model import LINE, MIXED, StackModel
-from layerscope.diffraction.peaks.stack_series import StackSeries, keep_likely, strange_lines
+from layerscope.diffraction.peaks.stack_series import StackSeries, keep_likely
 from layerscope.diffraction.radiation import tube_radiation
 from numpy.typing import NDArray
+
+from layerscope.fitting.discrepancy import Linear
 
 FloatArray = NDArray[np.float64]
 AXIS = np.arange(16.8, 21.21, 0.04)
@@ -104,3 +109,25 @@ def test_stacks_whose_amounts_trade_places_are_said_to_be_alike() -> None:
             stacking=SimpleNamespace(names=("O3p", "IG", "H13")),
         )
         assert StackSeries.alike(cast("Any", read), 0) == said
+
+
+def test_a_line_that_stacks_leave_over_is_found_outside_them_and_nothing_is_found_in_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames, u = 12, np.linspace(-1.0, 1.0, AXIS.size)
+    noise = np.random.default_rng(3).standard_normal((frames, AXIS.size))
+    later = (np.arange(frames) > 5)[:, None]
+    own = np.broadcast_to(np.stack([u**0, u, u**2], axis=1), (frames, AXIS.size, 3))
+
+    def found(center: float, height: float) -> HeldLine | None:
+        line = height * later * np.exp(-4 * np.log(2) * ((AXIS - center) / 0.15) ** 2)
+        at = Linear(AXIS, np.ones((frames, AXIS.size)), noise + line, own, np.zeros((frames, AXIS.size, 0)))
+        monkeypatch.setattr(stack_beside, "linear", lambda _: at)
+        return line_left_over(cast("Any", SimpleNamespace(fit=None)), 0.1, (18.6, 19.6))
+
+    line = found(19.9, 6.0)
+    assert line is not None
+    assert line.center == pytest.approx(19.9, abs=0.03)
+    assert 0.1 <= line.fwhm <= 0.3
+    assert found(19.2, 6.0) is None
+    assert found(19.9, 0.0) is None
