@@ -15,7 +15,7 @@ from layerscope.crystals import Phase
 from layerscope.errors import DataError
 
 from .image import NOBODY_KNOWS, Image, Scale, Window
-from .indexing import Library, Ranking, index_rings, index_spots, library_of, lock_scale
+from .indexing import Candidate, Library, Ranking, index_grains, index_rings, index_spots, library_of, lock_scale
 from .layers.model import PhaseMap
 from .recipe import HrtemRecipe, RegionTable
 from .spots import Rings, Speckle, Spots, SpotShapes, crystallinity, find_rings, find_spots, spot_shapes
@@ -26,6 +26,8 @@ __all__ = ["ImageResult", "RegionResult", "analyse_image", "analyse_vectors", "w
 FloatArray = NDArray[np.float64]
 SURE = 0.95
 """Probability of single lattices from which on they are the answer although there are rings."""
+LEAST_OVER = 3
+"""Spots that the first answer must leave over for a second grain to be looked for."""
 PIXEL_BAND = (0.02, 0.45)
 """Lengths of reciprocal vectors that are looked for where nobody knows the size of a pixel, 1/pixel."""
 WHOLE = "image"
@@ -50,6 +52,8 @@ class RegionResult:
         Of the rings, or of the spots, where both were ranked.
     by : {"spots", "rings"}
         What the answer rests on.
+    grains : tuple of Candidate
+        One after the other, where the answer leaves spots over or is a union; empty else.
     shapes : SpotShapes or None
     speckle : Speckle or None
     reason : str
@@ -63,6 +67,7 @@ class RegionResult:
     ranking: Ranking | None = None
     other: Ranking | None = None
     by: Literal["spots", "rings"] = "spots"
+    grains: tuple[Candidate, ...] = ()
     shapes: SpotShapes | None = None
     speckle: Speckle | None = None
     reason: str = ""
@@ -211,12 +216,22 @@ def _look(image: Image, window: Window, false_alarm: float) -> RegionResult:
     return RegionResult(window.name, window, spots, rings, shapes=shapes, speckle=speckle)
 
 
+def _grains(spots: Spots, ranking: Ranking, library: Library, scale: Scale | None) -> tuple[Candidate, ...]:
+    """Return the grains of a region whose first answer does not explain all; none where it does, or names none."""
+    first = ranking.first
+    over = sum(role == "clutter" for role in first.role)
+    if first.kind not in ("phase", "twin", "overlap") or (first.kind == "phase" and over < LEAST_OVER):
+        return ()
+    return index_grains(spots, library, scale)
+
+
 def _named(one: RegionResult, library: Library, scale: Scale) -> RegionResult:
     """Rank what a region shows: by its spots, and by its rings where it has some."""
     if one.spots is None:
         return one
     known = scale if scale.sd < NOBODY_KNOWS else None
     by_spots = index_spots(one.spots, library, known)
+    one = replace(one, grains=_grains(one.spots, by_spots, library, known))
     if one.rings is None or not one.rings.g.size or known is None:
         return replace(one, ranking=by_spots)
     by_rings = index_rings(one.rings, library, known)

@@ -16,9 +16,9 @@ from layerscope.runs.pipeline import RunContext
 from .analyse import ImageResult, RegionResult
 from .image import NOBODY_KNOWS, Scale
 from .indexing import Ranking
-from .layers.edges import Edge, Layer
 from .layers.maps import regions as map_regions
 from .layers.model import NONE, PhaseMap
+from .layers.result import Edge, Layer
 from .layers.strain import Strain
 from .readers.micrograph import Micrograph
 from .spacings import reference_of, region_quantities, scale_of

@@ -12,7 +12,7 @@ from layerscope.records import Quantity
 from layerscope.runs.build import measured
 
 from .analyse import RegionResult
-from .image import NOBODY_KNOWS, Scale
+from .image import NOBODY_KNOWS, UNVERIFIED_SHEAR, Scale
 from .indexing import Candidate, Ranking
 from .spots import Rings, Spots, SpotShapes
 
@@ -49,6 +49,7 @@ def region_quantities(region: RegionResult, scale: Scale | None) -> list[Quantit
         found += _of_rings(region.rings, first, scale)
     elif scale is not None:
         found += _of_spots(_undistorted(spots, scale), ranking, scale)
+    found += _grains(region.grains, spots, scale)
     if region.shapes is not None and spots.size:
         found += _shapes(region.shapes, spots, ranking)
     return found
@@ -79,6 +80,21 @@ def _of_rings(rings: Rings, first: Candidate, scale: Scale) -> list[Quantity | N
         role = first.role[k] if k < len(first.role) else "clutter"
         label = f"ring {k + 1}" if role in ("clutter", "ring") else f"ring {k + 1}: {role}"
         found.append(measured("lattice.d_spacing", d, sigma, "nm", label, kind="systematic", budget=budget))
+    return found
+
+
+def _grains(grains: Sequence[Candidate], spots: Spots, scale: Scale | None) -> list[Quantity | None]:
+    """Return the direction of the first axis of every grain's pattern, with the errors of its spots and of shear."""
+    found: list[Quantity | None] = []
+    for number, grain in enumerate(grains, start=1):
+        own = [k for k, role in enumerate(grain.role) if role == "reflection" and k < spots.size]
+        if not own or not math.isfinite(grain.rotation_deg):
+            continue
+        budget = {"position": math.degrees(sum(1.0 / _turn(spots, k) for k in own) ** -0.5)}
+        budget["shear"] = math.degrees(scale.shear_sd if scale is not None else UNVERIFIED_SHEAR)
+        sigma = math.sqrt(sum(part**2 for part in budget.values()))
+        label = f"grain {number}: {grain.name}"
+        found.append(measured("lattice.rotation", grain.rotation_deg, sigma, "deg", label, budget=budget))
     return found
 
 

@@ -13,10 +13,11 @@ from layerscope.errors import DataError
 
 from .image import Image, Window
 from .indexing import Candidate, Ranking
-from .layers.edges import Edge, Layers, measure_edges
+from .layers.edges import measure_edges
 from .layers.lockin import LockIn
 from .layers.maps import phase_map
 from .layers.model import AMORPHOUS, VACUUM, Kernel, Lattice, PhaseMap
+from .layers.result import Edge, Layers
 from .layers.strain import Strain, bragg_filtered, strain
 from .recipe import LayersTable, MapTable
 from .spots import Spots

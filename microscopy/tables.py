@@ -72,6 +72,8 @@ def _phases(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             Shown("image.crystallinity", "crystallinity"),
         ]
         found.append(table(own, ("frame", "region"), shapes, title=f"{name}: shapes of spots", note=_SHAPES))
+        grains = [Shown("lattice.rotation", "direction")]
+        found.append(table(own, ("frame", "region", "component"), grains, title=f"{name}: grains"))
         spacings = [
             Shown("lattice.d_spacing", "d"),
             Shown("lattice.d_spacing", "error of place", cell=lambda q: q.budget.get("position"), unit="nm", digits=5),

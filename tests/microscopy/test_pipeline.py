@@ -386,11 +386,11 @@ def test_rings_of_nanocrystals_leave_every_phase_that_the_scale_allows_in_the_se
     assert any(flag.startswith("PHASE_AMBIGUOUS") for flag in record.flags)
 
 
-def test_strontium_titanate_comes_first_and_says_that_the_prior_on_the_scale_decided(real: RunSummary) -> None:
+def test_strontium_titanate_comes_first_and_says_that_the_stated_scale_is_off(real: RunSummary) -> None:
     record = answer(real, "calibrated", 1)
     best = next(one for one in record.alternatives if one.chosen and not one.comparison)
     assert best.name == "SrTiO3 [1 0 0]"
-    assert any(flag.startswith("SCALE_PRIOR_DECIDES") for flag in record.flags)
+    assert any(flag.startswith("SCALE_OFF:-3") for flag in record.flags)
     scale = next(q for q in record.quantities if q.name == "image.scale")
     assert scale.value == pytest.approx(0.965, abs=0.01)  # the metadata are 3.0 and 4.2 % off
 
@@ -402,6 +402,10 @@ def test_two_grains_of_graphene_are_found_without_any_pixel_size(real: RunSummar
     spacings = [q.value or 0.0 for q in record.quantities if q.name == "lattice.d_spacing"]
     assert min(abs(d - 0.2131) for d in spacings) < 0.003
     assert not any(flag.startswith("SCALE_OFF") for flag in record.flags)
+    turned = [q for q in record.quantities if q.name == "lattice.rotation"]
+    assert len(turned) == 2
+    apart = abs((turned[0].value or 0.0) - (turned[1].value or 0.0)) % 60.0
+    assert 29.0 < apart < 31.0
 
 
 def test_a_companion_file_of_macos_fails_alone_and_is_named_so(real: RunSummary) -> None:
