@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.crystals import Phase, zone_pattern
+from layerscope.crystals import Phase, rings, zone_pattern
 from layerscope.measured.series import Level, MeasuredSeries
 from layerscope.runs.grids import Grid, GridArrays, GridAxis
 from layerscope.runs.pipeline import RunContext
@@ -19,13 +19,25 @@ from .image import Image
 from .indexing import Candidate
 from .layers.model import PhaseMap
 from .readers.micrograph import Micrograph
-from .spots import Spots
+from .spots import Rings, Spots
 from .surface import LayerResult, course_of
 
-__all__ = ["BOXES", "EDGE", "MAP", "PREDICTED", "PROFILES", "SPOTS", "STRAIN", "TRANSFORM", "VIEW", "image_arrays"]
+__all__ = [
+    "BOXES",
+    "EDGE",
+    "MAP",
+    "PREDICTED",
+    "PROFILES",
+    "RINGS",
+    "SPOTS",
+    "STRAIN",
+    "TRANSFORM",
+    "VIEW",
+    "image_arrays",
+]
 
 VIEW, BOXES, MAP, PROFILES, EDGE, STRAIN, FILTERED = "view", "boxes", "map", "profiles", "edge", "strain", "filtered"
-TRANSFORM, SPOTS, PREDICTED = "transform", "spots", "predicted"
+TRANSFORM, SPOTS, PREDICTED, RINGS = "transform", "spots", "predicted", "rings"
 MOST_PIXELS = 512
 """Of the longer side of the view: the raw image itself stays in its file."""
 MOST_BINS = 256
@@ -55,6 +67,8 @@ def image_arrays(
             grids[f"{TRANSFORM} {region.name}"] = _transform(result.image.cut(region.window))
         if region.spots is not None and region.spots.size:
             grids[f"{SPOTS} {region.name}"] = _spots(region.spots)
+        if region.rings is not None and region.rings.g.size:
+            grids[f"{RINGS} {region.name}"] = _rings(region.rings)
         for number, candidate in enumerate(region.ranking.candidates[:SHOWN] if region.ranking else ()):
             predicted = _predicted(candidate, by_name)
             if predicted is not None:
@@ -155,8 +169,32 @@ def _spots(spots: Spots) -> Grid:
     return Grid(values, "1", axes, "spots, of each Friedel pair one, strongest first")
 
 
+def _rings(found: Rings) -> Grid:
+    """Return radii, heights over the level and full widths of rings."""
+    values = np.column_stack([found.g, found.g_sigma, found.height, found.width])
+    columns = GridAxis("column", "1", ("g / (1/nm)", "sigma g / (1/nm)", "height over level", "width / (1/nm)"))
+    return Grid(values, "1", (GridAxis.even("ring", "1", found.g.size, 1.0, 1.0), columns), "rings, innermost first")
+
+
+def _predicted_rings(candidate: Candidate, phases: dict[str, Phase]) -> Grid | None:
+    """Return where phases of an answer have their rings, by the stated pixel size; None if one is not known."""
+    names = candidate.phase.split(" + ")
+    if not all(name in phases for name in names):
+        return None
+    labels, rows = list[str](), list[tuple[float, float]]()
+    for name in names:
+        pattern = rings(phases[name], REACH)
+        labels += [f"{name}: {label}" for label in pattern.labels]
+        strength = pattern.intensity / pattern.intensity.max()
+        rows += zip((pattern.g * candidate.scale).tolist(), strength.tolist(), strict=True)
+    columns = GridAxis("column", "1", ("g / (1/nm)", "relative intensity"))
+    return Grid(np.array(rows), "1", (GridAxis("ring", "1", tuple(labels)), columns), f"rings of {candidate.name}")
+
+
 def _predicted(candidate: Candidate, phases: dict[str, Phase]) -> Grid | None:
     """Return where an answer predicts reflections, in the frame of the image; None of what predicts none."""
+    if candidate.kind == "rings":
+        return _predicted_rings(candidate, phases)
     phase = phases.get(candidate.phase)
     if phase is None or candidate.zone is None or candidate.matrix is None:
         return None

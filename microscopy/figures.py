@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from layerscope.figures.views import colours_apart, provenance
 from layerscope.figures.words import printed
 from layerscope.records import Alternative, ResultRecord
 
-from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, SPOTS, TRANSFORM, VIEW
+from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, RINGS, SPOTS, TRANSFORM, VIEW
 from .beside import Course, courses_along_depth
 from .layers.model import AMORPHOUS, NONE, VACUUM
 from .records import IMAGE, LAYERS, REGION
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_images"]
 
-COLUMNS = 3
 MOST_REGIONS = 6
 WIDE = 1.8
-PANEL_MM, LINE_MM, CURVE_MM = 50.0, 3.0, 40.0
+PAGE_MM, GAP_MM, TITLE_MM, LEGEND_MM, LINE_MM, CURVE_MM = 183.0, 4.0, 7.0, 7.0, 2.8, 40.0
+TALLEST_MM = 86.0
+STRONG, MOST_RINGS, APART = 0.1, 12, 0.04
+"""Rings that are drawn: least relative intensity, number of a phase, distance of labels over the reach of a panel."""
 EDGE_COLOUR = "#E69F00"
 MOST_ANSWERS = 4
 _MARKS = (("o", 6.0), ("s", 4.5))
@@ -98,33 +100,29 @@ def _draw_page(view: _View, stem: Path) -> list[Path]:
     names = [str(name) for name in view.grids[BOXES].axes[0].values if f"{TRANSFORM} {name}" in view.grids]
     regions = names[:MOST_REGIONS]
     colours = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(names)} if len(names) > 1 else {}
-    rows = -(-len(regions) // COLUMNS)
-    answers = max((len(_answers(by_name[name])) for name in regions), default=0)
-    height = _height(view)
-    heights = [height + 8.0, *[PANEL_MM + 10.0 + LINE_MM * answers] * rows]
+    rows = _rows(view, [by_name[name] for name in regions], colours)
+    heights = [max(cell.height for cell in row) for row in rows]
     heights += [CURVE_MM] * ((PROFILES in view.grids) + bool(view.beside))
     with style("double") as sheet:
         page = Page(sheet.figure(min(sum(heights) + 4.0, 245.0)))
-        grid = page.figure.add_gridspec(len(heights), COLUMNS, height_ratios=heights)
-        above = grid[0, :].subgridspec(*((2, 1) if _is_wide(view) else (1, 2))) if MAP in view.grids else None
-        first = page.figure.add_subplot(grid[0, :] if above is None else above[0])
-        _draw_image(page.panel(first, printed(view.grids.sample)), view, colours)
-        if above is not None:
-            _draw_map(page.panel(page.figure.add_subplot(above[1])), view)
-        for k, name in enumerate(regions):
-            axes = page.figure.add_subplot(grid[1 + k // COLUMNS, k % COLUMNS])
-            _draw_transform(page.panel(axes, name), view, by_name[name], colours.get(name, "black"))
+        grid = page.figure.add_gridspec(len(heights), 1, height_ratios=heights)
+        for k, row in enumerate(rows):
+            cells = grid[k].subgridspec(1, len(row), width_ratios=[cell.width for cell in row])
+            for n, cell in enumerate(row):
+                if cell.draw is not None:
+                    cell.draw(page.panel(page.figure.add_subplot(cells[n]), cell.title))
         if PROFILES in view.grids:
-            axes = page.figure.add_subplot(grid[1 + rows, :])
+            axes = page.figure.add_subplot(grid[len(rows)])
             _draw_profiles(page.panel(axes), view)
             if view.beside:
-                _draw_beside(page.panel(page.figure.add_subplot(grid[2 + rows, :], sharex=axes)), view)
+                _draw_beside(page.panel(page.figure.add_subplot(grid[len(rows) + 1], sharex=axes)), view)
         page.columns += _columns(view)
         caption = (
             "Image with its regions and the boundaries of its layers, and the logarithm of the power of each region's "
             "transform: crosses are the spots that were found, circles and squares the reflections that the first and "
-            "the second answer predict. The map mixes the colours of the classes by their probabilities. Profiles are "
-            "amplitudes of waves that only one layer has; lines are the boundaries, bands their 95 % intervals."
+            "the second answer predict; large circles are rings, dotted those that the first does not name. The map "
+            "mixes the colours of the classes by their probabilities. Profiles are amplitudes of waves that only one "
+            "layer has; lines are the boundaries, bands their 95 % intervals."
         )
         others = [record for course in view.beside for record in course.records]
         came = provenance(view.grids.title, [view.whole, *view.regions, *view.layers, *others], caption)
@@ -141,24 +139,59 @@ def _columns(view: _View) -> list[Column]:
     ]
 
 
-def _is_wide(view: _View) -> bool:
-    """Tell whether the map stands below the image, and not beside it."""
-    rows, columns = view.grids[VIEW].values.shape
-    return bool(columns > WIDE * rows)
+@dataclass(frozen=True)
+class _Cell:
+    """One panel: how wide and high it is in mm with its title and what stands below, and who draws it, if any."""
+
+    draw: Callable[[Panel], None] | None
+    title: str
+    width: float
+    height: float
 
 
-def _height(view: _View) -> float:
-    """Return the height in mm that the image takes, with its map; a square one is not wider than it must be."""
-    rows, columns = view.grids[VIEW].values.shape
-    beside = MAP in view.grids and not _is_wide(view)
-    height = float(np.clip((85.0 if beside else 170.0) * rows / columns, 25.0, 75.0))
-    return height + (height + 14.0 if MAP in view.grids and not beside else 0.0)
+def _rows(view: _View, regions: Sequence[ResultRecord], colours: Mapping[str, str]) -> list[list[_Cell]]:
+    """Return the rows of images: those of a square image fill rows together; a wide one has its own, or one beside it.
+
+    All images of a row are as high, so far as their shapes let them.
+    """
+    pictures: list[tuple[Callable[[Panel], None], str, float, float]] = []
+    shape = view.grids[VIEW].values.shape
+    title = printed(view.grids.sample)
+    pictures.append((lambda panel: _draw_image(panel, view, colours), title, shape[0] / shape[1], 0.0))
+    if MAP in view.grids:
+        pictures.append((lambda panel: _draw_map(panel, view), "", shape[0] / shape[1], LEGEND_MM))
+    for record in regions:
+        name = str(record.state.region)
+        lines = LINE_MM * max(len(_answers(record)), 1)
+        pictures.append((_transform_of(view, record, colours.get(name, "black")), name, 1.0, lines))
+    wide = len(pictures) - len(regions) if shape[1] > WIDE * shape[0] else 0
+    if len(regions) == 1:  # beside a single transform there is room
+        wide = max(wide - 1, 0)
+    rows = [_row([picture]) for picture in pictures[:wide]]
+    rest = pictures[wide:]
+    columns = len(rest) if len(rest) <= 3 else 2 if len(rest) == 4 else 3
+    return rows + [_row(rest[k : k + columns], columns) for k in range(0, len(rest), columns)]
+
+
+def _transform_of(view: _View, record: ResultRecord, colour: str) -> Callable[[Panel], None]:
+    return lambda panel: _draw_transform(panel, view, record, colour)
+
+
+def _row(pictures: Sequence[tuple[Callable[[Panel], None], str, float, float]], columns: int = 0) -> list[_Cell]:
+    """Return pictures side by side; width is shared by their shapes, within limits, so that heights agree."""
+    shares = [float(np.clip(1.0 / ratio, 0.5, 4.0)) for _, _, ratio, _ in pictures]
+    empty = max(columns - len(pictures), 0)
+    room = PAGE_MM - GAP_MM * (len(pictures) + empty)
+    widths = [room * share / (sum(shares) + empty) for share in shares]
+    cells = []
+    for (draw, title, ratio, below), width in zip(pictures, widths, strict=True):
+        cells.append(_Cell(draw, title, width, min(width * ratio, TALLEST_MM) + TITLE_MM + below))
+    nothing = [_Cell(None, "", room / (sum(shares) + empty), 0.0)] * empty
+    return cells + nothing
 
 
 def _draw_image(panel: Panel, view: _View, colours: Mapping[str, str]) -> None:
     """Draw the image, with the boxes of its regions in their colours."""
-    from matplotlib.patheffects import withStroke
-
     view.draw(panel, VIEW, cmap="gray")
     boxes = view.grids[BOXES]
     draw_scale_bar(panel, view.unit)
@@ -172,7 +205,7 @@ def _draw_image(panel: Panel, view: _View, colours: Mapping[str, str]) -> None:
         panel.axes.plot(x, y, color=colours[str(name)], linewidth=0.8, label=f"region {name}")
         lower = top + (number % 2) * 0.08 * height  # neighbours' names do not run into each other
         text = panel.axes.text(left, lower, f" {name}", color=colours[str(name)], va="top", fontsize=6, label=GUIDE)
-        text.set_path_effects([withStroke(linewidth=1.2, foreground="white")])
+        text.set_path_effects(_halo())
     limits = panel.axes.get_xlim(), panel.axes.get_ylim()
     for name in (name for name in view.grids if name.startswith(f"{EDGE} ")):
         x, y = view.grids[name].values[:, 1:].T
@@ -197,12 +230,12 @@ def _draw_map(panel: Panel, view: _View) -> None:
     shown = np.concatenate([np.clip(mixed, 0.0, 1.0), seen[..., None].astype(float)], axis=2)
     draw_grid(panel, label, replace(grid, values=shown))
     view.shown[label] = view.grids.reference(MAP)
-    draw_scale_bar(panel, "nm")
     panel.axes.set_facecolor("#DDDDDD")
     rows, columns = view.grids[VIEW].values.shape
     x, y = view.grids[VIEW].axes[1].values, view.grids[VIEW].axes[0].values
     panel.axes.set_xlim(0.0, float(x[-1]) * columns / (columns - 0.5))
     panel.axes.set_ylim(float(y[-1]) * rows / (rows - 0.5), 0.0)
+    draw_scale_bar(panel, view.unit)
     edge: Mapping[str, Any] = {"edgecolor": "black", "linewidth": 0.3}
     handles = [Patch(facecolor=colours[name], label=printed(name), **edge) for name in classes]
     panel.axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=3, fontsize=5)
@@ -265,16 +298,74 @@ def _draw_transform(panel: Panel, view: _View, record: ResultRecord, colour: str
         predicted = f"{PREDICTED} {region}: {number}"
         if predicted in view.grids and (number == 1 or one.in_set):
             grid = view.grids[predicted]
+            if grid.axes[0].name == "ring":
+                continue
             strong = grid.values[:, 2] > 0.02
             _scatter(panel, f"{region}: {one.name}", grid.values[strong, :2], marker, size, PALETTE[number - 1])
+    _draw_rings(panel, view, region, record)
     if f"{SPOTS} {region}" in view.grids:
         _scatter(panel, f"{region}: spots", view.grids[f"{SPOTS} {region}"].values[:, :2], "+", 3.5, "#D00000")
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
     draw_scale_bar(panel, f"{view.unit}$^{{-1}}$", colours=("black", "white"))
-    axes.set_xlabel(_said(record), fontsize=5)
+    axes.set_xlabel(_said(record), fontsize=6)
     for side in axes.spines.values():
         side.set_color(colour)
+
+
+def _draw_rings(panel: Panel, view: _View, region: str, record: ResultRecord) -> None:
+    """Draw the rings of every phase that answers name: of the first answer with indices, of others dashed."""
+    phases = list[str]()
+    for number, _ in enumerate(_answers(record), start=1):
+        name = f"{PREDICTED} {region}: {number}"
+        if name not in view.grids or view.grids[name].axes[0].name != "ring":
+            continue
+        values = view.grids[name].values
+        split = [str(one).partition(": ") for one in view.grids[name].axes[0].values]
+        for phase in dict.fromkeys(one for one, _, _ in split if one not in phases):
+            own = [k for k, one in enumerate(split) if one[0] == phase and values[k, 1] >= STRONG]
+            kept = sorted(sorted(own, key=lambda k: -float(values[k, 1]))[:MOST_RINGS])
+            _draw_circles(panel, len(phases), values[kept, 0], [split[k][2] for k in kept] if number == 1 else None)
+            text = panel.axes.text(
+                0.02, 0.98 - 0.05 * len(phases), printed(phase), transform=panel.axes.transAxes, va="top"
+            )
+            text.set(color=PALETTE[len(phases) % len(PALETTE)], fontsize=6, path_effects=_halo())
+            phases.append(phase)
+            panel.page.columns += [
+                Column.labels(f"{panel.letter}: rings of {phase}", [split[k][2] for k in kept]),
+                Column.numbers(f"{panel.letter}: radius of rings of {phase}", "1/nm", values[kept, 0]),
+                Column.numbers(f"{panel.letter}: relative intensity of rings of {phase}", "1", values[kept, 1]),
+            ]
+    if phases and f"{RINGS} {region}" in view.grids:
+        found = view.grids[f"{RINGS} {region}"].values
+        panel.page.columns += [
+            Column.numbers(f"{panel.letter}: radius of found rings", "1/nm", found[:, 0]),
+            Column.numbers(f"{panel.letter}: error of radius of found rings", "1/nm", found[:, 1]),
+        ]
+
+
+def _draw_circles(panel: Panel, number: int, radius: np.ndarray, labels: Sequence[str] | None) -> None:
+    """Draw the rings of one phase; name those that have room."""
+    from matplotlib.patches import Circle
+
+    colour, angle = PALETTE[number % len(PALETTE)], np.radians(35.0 + 22.0 * number)
+    reach = min(abs(limit) for limit in (*panel.axes.get_xlim(), *panel.axes.get_ylim()))
+    last = -reach
+    for k, g in enumerate(radius):
+        line = ":" if labels is None else "-"
+        panel.axes.add_patch(Circle((0.0, 0.0), g, fill=False, color=colour, linewidth=0.6, linestyle=line))
+        if labels is not None and g < reach and g - last > APART * reach:
+            at = angle + np.radians(12.0) * (k % 2)  # neighbours beside each other
+            text = panel.axes.text(g * np.cos(at), -g * np.sin(at), labels[k], ha="center", va="center")
+            text.set(color=colour, fontsize=5, path_effects=_halo())
+            last = float(g)
+
+
+def _halo() -> list[Any]:
+    """Return a white rim of text, so that it stands out from an image."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=1.2, foreground="white")]
 
 
 def _scatter(panel: Panel, label: str, g: np.ndarray, marker: str, size: float, colour: str) -> None:

@@ -31,6 +31,8 @@ IMAGE, REGION, LAYERS, SERIES = "hrtem.image", "hrtem.region", "hrtem.layers", "
 Series = MeasuredSeries[Micrograph]
 THICKNESS, SPREAD = "layer.thickness", "layer.thickness_spread"
 _KINDS = {"twin": " twins", "overlap": " on top of each other", "rings": " rings"}
+LEAST_TOLD = 0.005
+"""Probability from which on notes tell that a phase may be present."""
 LEAST_PART, MOST_PARTS = 1.0, 8
 """Parts of a map that are told: least area in nm², and number."""
 
@@ -95,6 +97,7 @@ def region_record(
         alternatives=(
             *_alternatives(ranking),
             *_alternatives(region.other, "rings" if region.by == "spots" else "spots"),
+            *_present(ranking),
         ),
         quality=remarks(flags),
         notes=tuple(notes),
@@ -111,6 +114,9 @@ def _said(region: RegionResult, spots: Spots, ranking: Ranking) -> tuple[list[st
         flags.append(f"NOT_INDEXABLE:{reasons}")
     elif len({candidate.phase for candidate in several}) > 1:
         flags.append(f"PHASE_AMBIGUOUS:{', '.join(dict.fromkeys(c.phase for c in several))}")
+    if _mixed(ranking):
+        present = (f"{name} {value:.3f}" for name, value in ranking.present().items() if value >= LEAST_TOLD)
+        notes.append(f"present, alone or with others: {', '.join(present)}")
     if ranking.would_decide:
         notes.append(f"would decide: {', '.join(ranking.would_decide)}")
     streaks = int(spots.on_streak.sum())
@@ -145,6 +151,24 @@ def _alternatives(ranking: Ranking | None, comparison: str = "") -> tuple[Altern
             )
         )
     return tuple(found)
+
+
+def _mixed(ranking: Ranking | None) -> bool:
+    """Tell whether an explanation of several phases is in the set."""
+    return ranking is not None and any(len(set(c.phase.split(" + "))) > 1 for c in ranking.ambiguity_set)
+
+
+def _present(ranking: Ranking | None) -> tuple[Alternative, ...]:
+    """Return how probable each phase is to be among those present, where explanations are of several phases."""
+    if ranking is None or not _mixed(ranking):
+        return ()
+    members = {name for one in ranking.ambiguity_set for name in one.phase.split(" + ")}
+    return tuple(
+        Alternative(
+            name=name, comparison="present", probability=min(value, 1.0), in_set=name in members, chosen=number == 0
+        )
+        for number, (name, value) in enumerate(ranking.present().items())
+    )
 
 
 # --- layers

@@ -193,6 +193,28 @@ def test_figures_name_the_arrays_that_they_show(grain: RunSummary) -> None:
     assert content["inputs"]
 
 
+def test_rings_of_several_phases_are_named_together_drawn_and_listed(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    recipe = Path(__file__).parents[2] / "reference_data" / "hrtem_cei_rings" / "recipe.toml"
+    run = execute(recipe, tmp_path / "run")
+    assert run.warnings == ()
+    record = next(r for r in run.run.records if r.method == "hrtem.region")
+    ranked = [one for one in record.alternatives if not one.comparison]
+    assert ranked[0].name == "LiF + LiB6O9F rings"
+    present = {one.name: one.probability or 0.0 for one in record.alternatives if one.comparison == "present"}
+    assert present["LiB6O9F"] > 0.99
+    assert present["LiF"] > present["Al"] > 0.1 > present["CoO"]  # the scale is known to 0.3 %, aluminium is 0.6 % off
+    assert any(note.startswith("present, ") for note in record.notes)
+    listed = next(path for path in run.run.figures if path.suffix == ".csv").read_text()
+    assert "rings of LiB6O9F" in listed
+    assert "found rings" in listed
+    drawn = imread(next(path for path in run.run.figures if path.suffix == ".png"))[..., 0]
+    rows, columns = (size // 12 for size in drawn.shape)
+    blocks = drawn[: 12 * rows, : 12 * columns].reshape(12, rows, 12, columns)
+    assert (blocks.min(axis=(1, 3)) == 1.0).mean() < 0.2  # of a page of two panels little is empty
+
+
 def test_arrays_are_exported_as_nexus(grain: RunSummary, tmp_path: Path) -> None:
     files = export_run(grain.run, "nexus", tmp_path)
     assert sorted(file.suffixes[-2:] for file in files) == [[".grids", ".nxs"]] * 2
