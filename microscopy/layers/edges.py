@@ -26,6 +26,7 @@ from .scene import (
     SHARP,
     THINNEST_NM,
     THRESHOLDS,
+    UNDISPLACED,
     Scene,
     combined,
     inner_part,
@@ -187,10 +188,13 @@ def _weights(noise: FloatArray, length: FloatArray, place: FloatArray) -> FloatA
     """Weights of kinds of reflections: by noise, by how far a lens may displace them, less where they disagree."""
     displaced = DISPLACED_NM * (length / 5.0) ** 4
     start = 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2 + displaced**2)
-    weight = start
+    # Where others lie elsewhere than coarse waves say, the lens displaces them.
+    coarse = length < UNDISPLACED
+    first = start * coarse if coarse.any() else start
+    middle = float(first @ place / first.sum())
     for _ in range(5):
-        off = place - weight @ place / weight.sum()
-        weight = start / np.maximum(1.0, np.abs(off) / (1.5 * KIND_NM)) ** 2
+        weight = start / np.maximum(1.0, np.abs(place - middle) / (1.5 * KIND_NM)) ** 2
+        middle = float(weight @ place / weight.sum())
     return np.asarray(weight / weight.sum())
 
 

@@ -30,12 +30,15 @@ __all__ = [
 
 ACROSS_NM = (0.3, 0.45, 0.6)
 REACH_NM = (0.8, 1.2, 1.8)
+FIRST_REACH_NM = 2.6
 #: Power of a reflection over its background from which it takes part.
 THRESHOLDS = (3.0, 10.0, 30.0)
 #: Layers are looked for by waves up to this |g| in 1/nm: a lens displaces finer ones, by λ (C₁ g + Cₛ λ² g³).
 SHARP = 6.0
 #: Power of a layer's own reflection over that where its neighbours stand.
 STANDS_OUT = 4.0
+#: Waves up to this |g| in 1/nm are displaced by less than 0.2 nm by any lens at its usual focus.
+UNDISPLACED = 5.6
 THINNEST_NM = 0.35
 
 
@@ -97,7 +100,7 @@ def look_for_layers(
             break
     scene = max(found, key=lambda one: len(set(known) & set(one.names)))
     intervals = scene.intervals
-    for reach in (REACH_NM[2], REACH_NM[1]):
+    for reach in (FIRST_REACH_NM, REACH_NM[2], REACH_NM[1]):
         for a, b in pairwise(scene.names):
             step, _ = single_step(scene, a, b, scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * along_nm), reach)
             at = steady_mean(step.position)
@@ -186,20 +189,27 @@ def own_step(scene: Scene, name: str, amplitude: FloatArray, profile: Profile, r
 def single_step(
     scene: Scene, a: str, b: str, kernel: Kernel, frame: Frame, reach: float = REACH_NM[1]
 ) -> tuple[Step, Step | None]:
-    """Place the edge of two layers with one window: at each station, and once more by half of what shows it."""
+    """Place the edge of two layers with one window: at each station, and once more by half of what shows it.
+
+    Waves that no lens displaces by much are preferred; all are taken where those see the edge at few stations.
+    """
     for name, outer in ((b, True), (a, False)):
-        if name in scene.lattices:
-            profile = own_profile(scene, name, kernel, frame)
-            if profile is not None:
-                inside = inner_part(scene.intervals[name])
-                every = np.arange(len(profile.noise))
-                step = own_step(scene, name, combined(profile, inside, every)[0], profile, reach, outer)
-                halves = [
-                    own_step(scene, name, combined(profile, inside, every[k::2])[0], profile, reach, outer)
-                    for k in (0, 1)
-                    if len(every) > 1
-                ]
-                return step, _difference(halves)
+        profile = own_profile(scene, name, kernel, frame) if name in scene.lattices else None
+        if profile is None:
+            continue
+        every = np.arange(len(profile.g))
+        coarse = every[np.hypot(*profile.g.T) < UNDISPLACED]
+
+        def place(chosen: NDArray[np.intp], name: str = name, profile: Profile = profile, outer: bool = outer) -> Step:
+            amplitude, _ = combined(profile, inner_part(scene.intervals[name]), chosen)
+            return own_step(scene, name, amplitude, profile, reach, outer)
+
+        for chosen in (coarse, every) if coarse.size > 1 else (every,):
+            step = place(chosen)
+            if np.isfinite(step.position).sum() >= min(4, len(frame.along)):
+                break
+        halves = [place(chosen[k::2]) for k in (0, 1)] if chosen.size > 1 else []
+        return step, _difference(halves)
     bands = [scene.band, (scene.band[0], 3.0), (3.0, scene.band[1])]
     steps = [matter_step(scene, b, kernel, frame, reach, band) for band in bands]
     return steps[0], _difference(steps[1:])
