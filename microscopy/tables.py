@@ -66,7 +66,7 @@ def _phases(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         own = [r for r in regions if (r.state.sample, r.state.series) == (sample, series)]
         name = ", ".join(part for part in (sample, series) if part)
         found.append(_answers(own, name))
-        found.append(_ranked(own[:MOST_REGIONS], name))
+        found += [_ranked(own[:MOST_REGIONS], name, question) for question in ("", "present")]
         shapes = [
             Shown("spot.elongation", "elongation", components=("mean",)),
             Shown("image.crystallinity", "crystallinity"),
@@ -127,22 +127,24 @@ def _scale(record: ResultRecord) -> Cell:
     return next((q.text() for q in record.quantities if q.name == "image.scale"), None)
 
 
-def _ranked(records: Sequence[ResultRecord], name: str) -> SummaryTable:
-    """Return a row an explanation, the most probable first."""
+def _ranked(records: Sequence[ResultRecord], name: str, question: str = "") -> SummaryTable:
+    """Return a row an explanation, the most probable first; or a row a phase that may be among those present."""
     columns = [
         Column("image", kind="key"),
         Column("region", kind="key"),
         Column("rank", kind="key"),
-        Column("explanation", kind="text"),
+        Column("phase" if question else "explanation", kind="text"),
         Column("p", digits=4),
         Column("set", kind="text"),
     ]
     rows: list[tuple[ResultRecord, tuple[Cell, ...]]] = []
     for record in records:
-        shown = [one for one in _main(record) if one.in_set or (one.probability or 0.0) >= LEAST][:MOST_RANKED]
+        asked = [one for one in record.alternatives if one.comparison == question]
+        shown = [one for one in asked if one.in_set or (one.probability or 0.0) >= LEAST][:MOST_RANKED]
         for rank, one in enumerate(shown, start=1):
             mark = "yes" if one.in_set else ""
             rows.append((record, (record.state.frame, record.state.region, rank, one.name, one.probability, mark)))
     kept = [k for k, _ in enumerate(columns) if k > 0 or any(cells[0] is not None for _, cells in rows)]
     body = [(record, tuple(cells[k] for k in kept)) for record, cells in rows]
-    return records_table(f"{name}: ranked explanations", [columns[k] for k in kept], body)
+    title = "phases present, alone or with others" if question else "ranked explanations"
+    return records_table(f"{name}: {title}", [columns[k] for k in kept], body)

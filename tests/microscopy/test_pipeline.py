@@ -206,6 +206,10 @@ def test_rings_of_several_phases_are_named_together_drawn_and_listed(tmp_path: P
     assert present["LiB6O9F"] > 0.99
     assert present["LiF"] > present["Al"] > 0.1 > present["CoO"]  # the scale is known to 0.3 %, aluminium is 0.6 % off
     assert any(note.startswith("present, ") for note in record.notes)
+    (told,) = (
+        table for table in summary_tables(run.run) if table.title.endswith("phases present, alone or with others")
+    )
+    assert "LiB6O9F" in told.rows[0]
     listed = next(path for path in run.run.figures if path.suffix == ".csv").read_text()
     assert "rings of LiB6O9F" in listed
     assert "found rings" in listed
