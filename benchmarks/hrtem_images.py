@@ -204,7 +204,7 @@ def measured_layers(
             yield f"{edge.outer}|{edge.inner}", place, factor * edge.sigma_nm, ends[edge.outer]
     for layer in surface.layers.layers:
         own = next((k for k in known if NAMES.get(k["kind"], k["kind"]) == layer.name and "thickness_nm" in k), None)
-        if own is not None and layer.present:
+        if own is not None and layer.present and np.isfinite(layer.thickness_nm):
             value = factor * layer.thickness_nm
             sigma = float(np.hypot(factor * layer.sigma_nm, value * result.scale.sd))
             yield f"thickness of {layer.name}", value, sigma, own["thickness_nm"]

@@ -271,7 +271,7 @@ def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> 
     """Give the standard deviation about a straight line, without noise, and its own."""
     good = steady(positions)
     count = int(good.sum())
-    if count < 4 or noise is None:
+    if count < 4 or noise is None or not np.isfinite(noise.position).any():
         return float("nan"), float("nan")
     rest = positions[good] - np.polyval(np.polyfit(along[good], positions[good], 1), along[good])
     # Noise of a station far off is a failed fit of a half: the median bears it.
