@@ -71,7 +71,8 @@ def fit_step(
     Step
     """
     sign = -1.0 if falling else 1.0
-    chosen = np.abs(depth - guess) <= reach
+    # Near the rim of the image the range is what most stations have of it.
+    chosen = (np.abs(depth - guess) <= reach) & (np.isfinite(profile).mean(axis=0) > 0.5)
     u = depth[chosen]
     y = profile[:, chosen]
     positions = guess + np.arange(-0.75 * reach, 0.75 * reach + 1e-9, GRID_NM)

@@ -120,6 +120,12 @@ def test_a_step_is_placed_between_the_points_it_is_read_at() -> None:
     assert falling.position == pytest.approx(truth, abs=0.01)
 
 
+def test_a_step_near_the_rim_of_the_image_is_placed_by_what_is_left_of_its_range() -> None:
+    depth, profile = steps(np.array([-2.5, -2.5, -2.6]), 0.25)
+    profile[:, depth < -3.5] = np.nan
+    assert fit_step(depth, profile, -2.8, 1.8, 0.2).position == pytest.approx([-2.5, -2.5, -2.6], abs=0.01)
+
+
 def test_where_nothing_steps_no_step_is_placed() -> None:
     depth = np.arange(-4, 4.01, 0.05)
     found = fit_step(depth, np.array([np.full(depth.size, np.nan), np.zeros(depth.size)]), 0.0, 1.2, 0.2)
