@@ -34,6 +34,8 @@ KINDS = {
     "root two": 0.04,
 }
 """Share of each kind of net among foreign crystals."""
+ROW = 0.05
+"""Share of foreign crystals that show one direction alone, over the number of steps tried for it."""
 HALO, HALO_WIDTHS = 0.05, (0.03, 0.08)
 """Share of windows without a lattice that show a halo of spots, and its relative widths."""
 _REACH = 4
@@ -111,7 +113,7 @@ def _points() -> IntArray:
 
 
 def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Net | None:
-    """Log evidence of a net that is not in the library, and the best net; None for fewer than two spots.
+    """Log evidence of a lattice that is not in the library, net or row of fringes, and the best; None without spots.
 
     Parameters
     ----------
@@ -122,11 +124,21 @@ def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Ne
     scale_free : bool
         Whether the size of the pixel is unknown, so that the shortest vector may be anything.
     """
-    if marks.size < 2:
+    if not marks.size:
         return None
+    nets = [*_rows(marks, scale_free), *_nets(marks, shear, scale_free)]
+    first = max(nets, key=lambda net: net.log_evidence)
+    total = log_sum(np.array([net.log_evidence for net in nets]), 0)
+    return Net(float(total), first.basis, first.index, first.kind)
+
+
+def _nets(marks: Marks, shear: float, scale_free: bool) -> list[Net]:
+    """Nets of two directions."""
+    if marks.size < 2:
+        return []
     a, b = _bases(marks, 0.6 * marks.low if scale_free else SHORTEST[0])
     if not a.size:
-        return None
+        return []
     points = _points()
     predicted = a[:, None] * points[:, 0] + b[:, None] * points[:, 1]
     radius = np.abs(predicted)
@@ -136,14 +148,39 @@ def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Ne
     matched = (assigned >= 0).sum(axis=1)
     score = 4.0 * matched - 0.5 * inside.sum(axis=1)
     best = np.argsort(-score)[:_KEPT]
-    nets = [
-        net for k in best if matched[k] >= 2 and (net := _net(marks, points, a[k], b[k], shear, scale_free)) is not None
-    ]
-    if not nets:
-        return None
-    first = max(nets, key=lambda net: net.log_evidence)
-    total = log_sum(np.array([net.log_evidence for net in nets]), 0)
-    return Net(float(total), first.basis, first.index, first.kind)
+    tried = [_net(marks, points, a[k], b[k], shear, scale_free) for k in best if matched[k] >= 2]
+    return [net for net in tried if net is not None]
+
+
+def _rows(marks: Marks, scale_free: bool) -> list[Net]:
+    """Fringes of one direction: a spot with its multiples, the others of the zone too weak to be seen."""
+    strong = marks.z[np.argsort(-marks.mark)[:4]]
+    found: list[Net] = []
+    order = np.arange(1, 9)
+    unit = marks.high / 9.0 if scale_free else 1.0
+    span = np.log(100.0) if scale_free else np.log(SHORTEST[1] / SHORTEST[0])
+    for step in np.concatenate([strong, strong / 2, strong / 3]):
+        if abs(step) < (0.5 * marks.low if scale_free else SHORTEST[0]):
+            continue
+        assigned = nearest((step * order)[None], marks, 4 * marks.sigma + 0.003 * np.abs(marks.z))
+        n, spot = order[assigned[0] >= 0], assigned[0][assigned[0] >= 0]
+        seen = marks.z[spot] * np.where((marks.z[spot] * step.conjugate()).real >= 0, 1.0, -1.0)
+        weight = marks.sigma[spot] ** -2.0
+        information = float((weight * n**2).sum())
+        fit = (weight * n * seen).sum() / information
+        place = (-0.5 * weight * np.abs(seen - n * fit) ** 2 - np.log(2 * np.pi) + np.log(weight)).sum()
+        radius = np.abs(fit * order)[None]
+        inside = (radius > marks.low) & (radius < marks.high)
+        grid = reflection_marks(marks, np.zeros(radius.shape), radius / unit, assigned, inside, np.array([False]))
+        free = np.ones((1, marks.size), dtype=bool)
+        free[0, spot] = False
+        told = float(place + log_sum(grid, (0, 1, 2, 3)) - np.log(2) + unmatched_of_net(marks, free)[0])
+        flat = np.log(2 * np.pi / information) - np.log(span * np.pi * abs(fit) ** 2)
+        index = np.zeros((marks.size, 2), dtype=np.int64)
+        index[spot, 0] = n
+        basis = np.array([[fit.real, fit.imag], [-fit.imag, fit.real]])  # the second direction is not known
+        found.append(Net(told + float(flat) + np.log(ROW), basis, index, "row"))
+    return found
 
 
 def _net(marks: Marks, points: IntArray, a: complex, b: complex, shear: float, scale_free: bool) -> Net | None:
@@ -236,7 +273,13 @@ def _constrained(information: FloatArray, held: list[tuple[FloatArray, float]], 
 
 
 def ring_of_spots(
-    marks: Marks, radius: FloatArray, share: FloatArray, scale: float, sd: float, *, width: float = 0.012
+    marks: Marks,
+    radius: FloatArray,
+    share: FloatArray,
+    scale: float,
+    sd: float,
+    *,
+    widths: tuple[float, ...] = (0.006, 0.02),
 ) -> float:
     """Log evidence of the spots as those of many small crystals: on the rings of one phase, at any angle.
 
@@ -248,20 +291,23 @@ def ring_of_spots(
         Radii of the rings, 1/nm, and how the spots are shared out.
     scale, sd : float
         Prior of the scale.
-    width : float
-        Relative spread of the spots about the ring (few unit cells, grains a little off their axis).
+    widths : tuple of float
+        Relative spread of the spots about the ring, equally probable (few unit cells, grains a little off their axis).
     """
     factor = np.exp(np.log(scale) + sd * np.linspace(-3, 3, 61))
     weight = -0.5 * np.linspace(-3, 3, 61) ** 2
     weight = weight - log_sum(weight, 0)
     at = np.abs(marks.z)
-    spread = np.sqrt(marks.sigma**2 + (width * at) ** 2)
     rings = factor[:, None] * radius
     inside = (rings > marks.low) & (rings < marks.high)
     portion = np.where(inside, share, 0.0)
     portion = portion / np.maximum(portion.sum(axis=1, keepdims=True), 1e-12)
-    away = (at[None, :, None] - rings[:, None, :]) / spread[None, :, None]
-    density = (portion[:, None, :] * np.exp(-0.5 * away**2)).sum(axis=2) / (spread * np.sqrt(2 * np.pi) * np.pi * at)
+    density = np.zeros((len(factor), marks.size))
+    for width in widths:
+        spread = np.sqrt(marks.sigma**2 + (width * at) ** 2)
+        away = (at[None, :, None] - rings[:, None, :]) / spread[None, :, None]
+        normal = (portion[:, None, :] * np.exp(-0.5 * away**2)).sum(axis=2)
+        density += normal / (spread * np.sqrt(2 * np.pi) * np.pi * at * len(widths))
     clutter_weight, clutter = marks.clutter(CLUTTER_ALONE)
     parts = []
     for mean in (4.0, 12.0, 30.0):

@@ -36,7 +36,8 @@ def remarked(ranking: Ranking, spots: int, leading: Mapping[float, str]) -> Rank
         said = ", ".join(f"{phase} with {100 * sd:.2g} %" for sd, phase in leading.items())
         flags.append(f"SCALE_PRIOR_DECIDES:{said}")
     off = first.scale / ranking.scale.factor - 1
-    if first.kind == "phase" and abs(off) > 2 * min(ranking.scale.sd, UNVERIFIED_SCALE / 3):
+    known = ranking.scale.sd < 0.5  # of an unknown pixel nothing can be off
+    if known and first.kind == "phase" and abs(off) > 2 * min(ranking.scale.sd, UNVERIFIED_SCALE / 3):
         flags.append(f"SCALE_OFF:{100 * off:+.2g} %")
     return replace(
         ranking, reasons=_reasons(ranking, spots), would_decide=_would_decide(ranking, spots), flags=tuple(flags)

@@ -113,6 +113,14 @@ def test_a_lattice_that_is_not_in_the_library_is_called_another_lattice() -> Non
     assert "not in the library" in ranking.reasons[0]
 
 
+def test_a_row_of_fringes_that_no_phase_has_is_another_lattice() -> None:
+    step = np.array([1.05, 1.35])
+    ranking = index_spots(
+        spot_list(np.array([step, 2 * step, 3 * step]), 1e3), library_of([load_phase("LiF")]), Scale()
+    )
+    assert ranking.first.phase == "another lattice"
+
+
 def test_spots_without_any_order_are_no_phase() -> None:
     rng = np.random.default_rng(7)
     for _ in range(5):
