@@ -24,8 +24,8 @@ from .surface import LayerResult, band_of, lattices_of, map_of, surface_of
 __all__ = ["ImageResult", "RegionResult", "analyse_image", "analyse_vectors", "windows_of"]
 
 FloatArray = NDArray[np.float64]
-SURE = 0.95
-"""Probability of single lattices from which on they are the answer although there are rings."""
+MOST_OF_SPOTS = 0.6
+"""Share of the spots that a single lattice must explain to be the answer where there are several rings."""
 LEAST_OVER = 3
 """Spots that the first answer must leave over for a second grain to be looked for."""
 PIXEL_BAND = (0.02, 0.45)
@@ -225,18 +225,27 @@ def _grains(spots: Spots, ranking: Ranking, library: Library, scale: Scale | Non
     return index_grains(spots, library, scale)
 
 
+def _explained(spots: Spots, candidate: Candidate) -> float:
+    """Return the share of the spots off streaks that an answer explains."""
+    own = [role in ("reflection", "forbidden") for role in candidate.role]
+    used = ~spots.on_streak[: len(own)]
+    return float(np.mean(np.array(own)[used])) if used.any() else 0.0
+
+
 def _named(one: RegionResult, library: Library, scale: Scale) -> RegionResult:
     """Rank what a region shows: by its spots, and by its rings where it has some."""
     if one.spots is None:
         return one
     known = scale if scale.sd < NOBODY_KNOWS else None
-    by_spots = index_spots(one.spots, library, known)
-    one = replace(one, grains=_grains(one.spots, by_spots, library, known))
+    spots = one.spots
+    by_spots = index_spots(spots, library, known)
+    one = replace(one, grains=_grains(spots, by_spots, library, known))
     if one.rings is None or not one.rings.g.size or known is None:
         return replace(one, ranking=by_spots)
     by_rings = index_rings(one.rings, library, known)
-    single = sum(c.probability for c in by_spots.candidates if c.kind in ("phase", "twin", "overlap"))
-    if not by_rings.indexable or single > (SURE if one.rings.g.size > 1 else 0.5):
+    least = MOST_OF_SPOTS if one.rings.g.size > 1 else 0.0
+    single = by_spots.first.kind in ("phase", "twin", "overlap") and _explained(spots, by_spots.first) > least
+    if single or not by_rings.indexable:
         return replace(one, ranking=by_spots, other=by_rings)
     return replace(one, ranking=by_rings, other=by_spots, by="rings")
 
