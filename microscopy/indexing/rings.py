@@ -45,6 +45,8 @@ VISIBLE = (0.1, 0.02)
 CERTAIN = 0.9
 REPORTED = 0.998
 """Probability that a reported line of a phase without structure factors is seen: it is named with all of them only."""
+RESOLVED = 0.3
+"""1/nm: of rings nearer to each other `find_rings` finds one."""
 LEAST = 1e-4
 _STEPS = 401
 _GROWN = 12
@@ -154,8 +156,10 @@ def _lines(
     inside = (radius > low) & (radius < high)
     away = (rings.g - radius[..., None]) / sigma
     near = np.abs(away) < 3.0
-    # what is reported is named by all of its lines: one beyond the band is not seen either
-    missed = (inside | np.bool_(not known)) & ~near.any(axis=2)
+    # a line beside a stronger ring cannot be told to be missing; what is reported is named by all of its lines, and one
+    # beyond the band is not seen either
+    hidden = near | (np.abs(away) * sigma < (RESOLVED if known else 0.0))
+    missed = (inside | np.bool_(not known)) & ~hidden.any(axis=2)
     at_rings, cost = [], []
     for kind in (0, 1):
         seen = CERTAIN * strength / (strength + VISIBLE[kind]) if known else np.full(strength.shape, REPORTED)
