@@ -213,7 +213,7 @@ def measure(scene: Scene, find_normal: bool, rows: dict[str, list[tuple[float, .
         if layer.present != (truth > 0):
             rows["invented" if layer.present else "lost"].append((truth, layer.thickness_nm))
             text.append(f"{layer.name} {'INVENTED' if layer.present else 'LOST'} (truth {truth:.1f})")
-        if not layer.present:
+        if not layer.present and np.isfinite(layer.limit_nm):
             rows["limit"].append((layer.limit_nm - truth, layer.limit_nm))
     return ", ".join((*text, *result.flags)) + (
         f", normal {off:+.2f}±{result.normal_sigma_deg:.2f}" if find_normal else ""

@@ -13,6 +13,7 @@ FLAGS = (
         "the normal of the surface could not be measured by its boundaries",
         "give normal_deg",
     ),
+    Flag("LAYER_DOUBTFUL", "a map shows this layer, but no reflection of its own does", "see the profile"),
     Flag("EDGE_NOT_MEASURED", "a boundary between two layers that are seen could not be placed", "see the profile"),
     Flag(
         "SIDES_DISAGREE",

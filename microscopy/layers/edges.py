@@ -131,6 +131,7 @@ def measure_edges(
     found = [e for e in edges if e is not None]
     if len(found) < len(edges):
         flags.append("EDGE_NOT_MEASURED")
+    flags += [f"LAYER_DOUBTFUL:{name}" for name in scene.doubtful]
     results = [_layer(scene, n, found, absent) for n in names[1:-1]]
     middle = (0.5 * image.shape[1] * px, 0.5 * image.shape[0] * py)
     return Layers(scene.normal_deg, sigma, middle, tuple(found), tuple(results), tuple(dict.fromkeys(flags)))
@@ -336,7 +337,8 @@ def _layer(scene: Scene, name: str, edges: list[Edge], absent: dict[str, float])
     inner = next((e for e in edges if e.outer == name), None)
     nothing = np.zeros(0)
     if outer is None or inner is None:
-        limit = absent.get(name, float("inf") if name in scene.names else _limit(scene, name))
+        unlimited = name in scene.names or name in scene.doubtful
+        limit = absent.get(name, float("nan") if unlimited else _limit(scene, name))
         return Layer(name, name in scene.names, float("nan"), float("nan"), limit, nothing, float("nan"))
     thick = inner.position_nm - outer.position_nm
     sigma = float(np.hypot(inner.sigma_nm, outer.sigma_nm))
@@ -352,7 +354,7 @@ def _layer(scene: Scene, name: str, edges: list[Edge], absent: dict[str, float])
 def _limit(scene: Scene, name: str) -> float:
     """Thickness from which a lattice that is not seen would have been, were it as strong as the strongest seen."""
     if name not in scene.lattices:
-        return float("inf")
+        return float("nan")
     kernel, frame = scene.kernel(ACROSS_NM[1]), scene.frame(0.5 * scene.along_nm)
     strongest = 0.0
     for seen in (n for n in scene.names if n in scene.lattices):
@@ -362,7 +364,7 @@ def _limit(scene: Scene, name: str) -> float:
     others = [scene.lattices[n] for n in scene.names if n in scene.lattices]
     g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
     if not len(g) or strongest <= 0:
-        return float("inf")
+        return float("nan")
     profile = lattice_profile(scene.readers.waves(kernel), frame, g[:3], [*others, scene.lattices[name]])
     shown = float(np.nan_to_num(profile.along_surface()).max()) + 3.0 * float(profile.noise.max())
     part = min(0.98, np.sqrt(shown / strongest))

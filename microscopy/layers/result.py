@@ -58,7 +58,7 @@ class Layer:
     thickness_nm, sigma_nm : float
         NaN for an absent one.
     limit_nm : float
-        95 % upper limit: thicker it is not.
+        95 % upper limit: thicker it is not; NaN where nothing limits it.
     values : ndarray of float64
         Thickness at places along the surface.
     spread_nm : float

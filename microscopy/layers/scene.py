@@ -58,6 +58,8 @@ class Scene:
         From which depth to which each reaches, nm along the normal from the middle of the image.
     normal_deg, along_nm, band
         See `measure_edges`.
+    doubtful : tuple of str
+        Layers that a map shows, but no reflection of their own.
     """
 
     readers: Readers
@@ -67,6 +69,7 @@ class Scene:
     normal_deg: float
     along_nm: float
     band: tuple[float, float]
+    doubtful: tuple[str, ...] = ()
 
     def frame(self, spacing: float) -> Frame:
         """Lay stations along the surface, some nm apart."""
@@ -128,9 +131,10 @@ def _confirmed(
             n: refined(image, k, inner_part(intervals[n]), how[0]) if n in seen else k for n, k in known.items()
         }
         scene = Scene(Readers(image, list(lattices.values())), lattices, seen, intervals, *how)
+        dropped = tuple(n for n in names if n not in wanted)
         doubtful = [n for n in seen[:-1] if n in known and not _stands_out(scene, n)]
         if not doubtful:
-            return scene
+            return replace(scene, doubtful=dropped)
         # The thinnest first: what it took from its neighbours may make another one stand out.
         wanted = [n for n in wanted if n != min(doubtful, key=lambda n: intervals[n][1] - intervals[n][0])]
 
