@@ -169,7 +169,7 @@ def _rows(view: _View, regions: Sequence[ResultRecord], colours: Mapping[str, st
         wide = max(wide - 1, 0)
     rows = [_row([picture]) for picture in pictures[:wide]]
     rest = pictures[wide:]
-    columns = len(rest) if len(rest) <= 3 else 2 if len(rest) == 4 else 3
+    columns = 2 if len(rest) == 4 else min(max(len(rest), 1), 3)
     return rows + [_row(rest[k : k + columns], columns) for k in range(0, len(rest), columns)]
 
 
