@@ -22,6 +22,9 @@ CASES = {
     "insitu_lco_003": "insitu_lco_003/recipe.toml",
     "insitu_lco_003_rietveld": "insitu_lco_003/recipe_rietveld.toml",
     "eels_line_lco": "eels_line_lco/recipe.toml",
+    "hrtem_lco_coated": "hrtem_lco_coated/recipe.toml",
+    "hrtem_cei_rings": "hrtem_cei_rings/recipe.toml",
+    "hrtem_streaked": "hrtem_streaked/recipe.toml",
     "sxas_ok_lco": "sxas_ok_lco/recipe.toml",
     "sxas_bk_cei": "sxas_bk_cei/recipe.toml",
 }
