@@ -442,8 +442,8 @@ def test_a_companion_file_of_macos_fails_alone_and_is_named_so(real: RunSummary)
 
 
 def test_a_strip_without_any_region_is_drawn_and_leaves_the_figures_of_the_others(tmp_path: Path) -> None:
-    strip = np.random.default_rng(3).poisson(80.0, (20, 400)).astype(np.uint8)
-    recipe = write(tmp_path, 'pixel_nm = 1.0\n[[series]]\nfiles = ["strip.png"]\n', strip=strip)
+    strip = np.random.default_rng(3).poisson(80.0, (40, 400)).astype(np.uint8)
+    recipe = write(tmp_path, 'phases = ["CoO"]\n[[series]]\npixel_nm = 1.0\nfiles = ["strip.png"]\n', strip=strip)
     summary = execute(recipe, tmp_path / "run")
     assert summary.warnings == ()
     assert [one.flags for one in summary.run.records if any("NOT_INDEXABLE" in flag for flag in one.flags)]
