@@ -21,7 +21,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=(
-        "From raw files of battery-cathode spectroscopy to result records with honest errors.\n\n"
+        "From raw files of battery cathodes (XPS, X-ray absorption, XRD, EELS, micrographs) to result records"
+        " with honest errors.\n\n"
         "A recipe (TOML) says what to analyse; a run folder holds records, arrays, the table of quantities and"
         " figures.\n\n"
         "Exit codes: 0 all ok, 1 usage or recipe error, 2 finished with quarantined files, 3 nothing could be"
