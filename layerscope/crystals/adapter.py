@@ -32,6 +32,7 @@ __all__ = [
     "scattering_power",
     "short_directions",
     "space_group_number",
+    "z_contrast",
 ]
 
 _RIGHT: dict[str, str | float] = {"alpha": 90.0, "beta": 90.0, "gamma": 90.0}
@@ -47,6 +48,8 @@ FREE_CELL: dict[str, tuple[tuple[str, ...], dict[str, str | float]]] = {
 }
 """Cell constants that a crystal system leaves free, and what the others follow from."""
 
+Z_EXPONENT = 1.7
+"""The brightness of an atom at large angles goes as this power of its number: Rutherford's 2, less screening."""
 _FRACTION = 24
 """Denominator of gemmi's rotations and translations."""
 
@@ -161,6 +164,26 @@ def reflections(phase: Phase, d_min: float, probe: Literal["x-ray", "electron"] 
         mult[k] = len(_orbit(ops, index))
     order = np.argsort(-d)
     return Reflections(hkl[order].astype(np.float64), d[order], mult[order], f2[order])
+
+
+def z_contrast(phase: Phase, hkl: IntArray) -> FloatArray:
+    """Return how strongly reflections show in an incoherent dark-field image, up to a factor, shape (n,).
+
+    Each atom is a point of brightness Z^1.7 with its own thermal displacement (Pennycook & Jesson 1991,
+    Ultramicroscopy 37, 14); the focus of the beam is left out. It is 1 throughout where a phase has no sites.
+    """
+    if not phase.sites:
+        return np.ones(len(hkl))
+    small = _structure(phase)
+    small.change_occupancies_to_crystallographic()
+    square = np.asarray(small.cell.calculate_1_d2_array(np.asarray(hkl, dtype=np.int32)), dtype=np.float64)
+    total = np.zeros(len(hkl), dtype=np.complex128)
+    for site in small.sites:
+        images = np.array([op.apply_to_xyz(site.fract.tolist()) for op in small.spacegroup.operations()])
+        wave = np.exp(2j * np.pi * (hkl @ images.T)).sum(axis=1)
+        still = np.exp(-2.0 * math.pi**2 * site.u_iso * square)
+        total += site.occ * site.element.atomic_number**Z_EXPONENT * still * wave
+    return np.abs(total)
 
 
 def _orbit(ops: Any, index: Sequence[int]) -> set[tuple[int, ...]]:

@@ -21,6 +21,7 @@ from .adapter import (
     lattice_vectors,
     reflections,
     short_directions,
+    z_contrast,
 )
 from .model import CELL, FloatArray, IntArray, Phase
 
@@ -50,6 +51,8 @@ class ZonePattern:
         1/nm; x along the shortest reflection, y to its left where [uvw] points to the viewer.
     amplitude : ndarray, shape (n,)
         |F| for electrons in Å; 1 for a phase without sites.
+    contrast : ndarray, shape (n,)
+        The same in an incoherent dark-field image, see `z_contrast`; up to a factor.
     strain_basis : ndarray, shape (3, n, 2)
         Change of ``g`` with ln(a), ln(b), ln(c), 1/nm. A length that follows from another one by symmetry moves with
         it, and its own row is zero. A rotation of the whole pattern is left out.
@@ -58,6 +61,8 @@ class ZonePattern:
     forbidden : ndarray, shape (m, 2)
         Points of the zone, of the cell that the indices refer to, whose reflection is absent or next to nothing:
         surfaces and double diffraction show them.
+    forbidden_contrast : ndarray, shape (m,)
+        Of those points, in units of ``contrast``: what cancels for electrons may be bright by its heavy atoms.
     laue : ndarray, shape (k, 2)
         Reflections of the next occupied Laue zone, projected along the beam, where none of the zone itself lies: thin
         crystals show them.
@@ -68,9 +73,11 @@ class ZonePattern:
     hkl: IntArray
     g: FloatArray
     amplitude: FloatArray
+    contrast: FloatArray
     strain_basis: FloatArray
     log_range: FloatArray
     forbidden: FloatArray
+    forbidden_contrast: FloatArray
     laue: FloatArray
 
 
@@ -278,16 +285,21 @@ def _pattern(lattice: _Lattice, zone: tuple[int, int, int], min_amplitude: float
     rows = np.flatnonzero(seen & half)
     rows = rows[np.lexsort((plane[rows, 0], np.round(lengths[rows], 6)))]
     g = plane[rows]
-    laue = _apart(_folded(plane[_next_laue(layer, lattice.amplitude, strongest)]), g)
+    laue = _folded(plane[_next_laue(layer, lattice.amplitude, strongest)])
+    laue = laue[_apart(laue, g)]
+    absent = np.flatnonzero(flat & half & ~seen)
+    absent = absent[_apart(plane[absent], np.concatenate([g, laue]))]
     return ZonePattern(
         phase=lattice.phase.name,
         zone=zone,
         hkl=lattice.hkl[rows],
         g=g,
         amplitude=lattice.amplitude[rows],
+        contrast=z_contrast(lattice.phase, lattice.hkl[rows]),
         strain_basis=lattice.strain(lattice.hkl[rows]) @ frame.T,
         log_range=lattice.log_range(),
-        forbidden=_apart(plane[flat & half & ~seen], np.concatenate([g, laue])),
+        forbidden=plane[absent],
+        forbidden_contrast=z_contrast(lattice.phase, lattice.hkl[absent]),
         laue=laue,
     )
 
@@ -309,11 +321,11 @@ def _folded(points: FloatArray) -> FloatArray:
     return np.where(turned[:, None], -points, points)
 
 
-def _apart(points: FloatArray, others: FloatArray) -> FloatArray:
-    """Return those points that lie on no other one, each once, shortest first; the origin is none."""
-    kept: list[FloatArray] = []
-    for point in points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]:
-        near = np.array([np.zeros(2), *others, *kept])
-        if np.linalg.norm(near - point, axis=1).min() > _SAME_POINT:
-            kept.append(point)
-    return np.array(kept).reshape(-1, 2)
+def _apart(points: FloatArray, others: FloatArray) -> IntArray:
+    """Return the rows of those points that lie on no other one, each once, shortest first; the origin is none."""
+    kept: list[int] = []
+    for row in np.argsort(np.linalg.norm(points, axis=1), kind="stable").tolist():
+        near = np.array([np.zeros(2), *others, *points[kept]])
+        if np.linalg.norm(near - points[row], axis=1).min() > _SAME_POINT:
+            kept.append(row)
+    return np.array(kept, dtype=np.int64)

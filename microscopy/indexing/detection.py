@@ -4,6 +4,10 @@ The mark of a spot is the logarithm of its amplitude over the noise, ``½ ln(pow
 structure factor times the envelope of the microscope; below the threshold of detection it is missed. The gain and
 the envelope are unknown and are summed over a grid, and because the transfer function has zeros no miss costs more
 than the probability of meeting one.
+
+Nobody says what an image was taken with, so three laws compete: coherent images of thin and of thick crystals, and
+incoherent dark-field images, where atoms shine by their number, nothing is turned dark by focus, and scattering again
+and again lights up no forbidden point.
 """
 
 from __future__ import annotations
@@ -16,13 +20,24 @@ from scipy.special import log_ndtr
 
 from ..spots.model import Spots
 
-__all__ = ["Marks", "log_sum", "marks_of", "reflection_marks", "unmatched_marks", "unmatched_of_net"]
+__all__ = [
+    "INCOHERENT",
+    "Marks",
+    "incoherent_marks",
+    "log_sum",
+    "marks_of",
+    "reflection_marks",
+    "unmatched_marks",
+    "unmatched_of_net",
+]
 
 FloatArray = NDArray[np.float64]
 
-THIN, THICK = 0.7, 0.3
-"""Share of crystals whose amplitudes follow the structure factors, and of those where scattering again and again
-evens them out and lights up forbidden points."""
+INCOHERENT = 0.05
+"""Prior share of incoherent dark-field images among those of crystals: most are taken with a parallel beam."""
+THIN, THICK = 0.7 * (1 - INCOHERENT), 0.3 * (1 - INCOHERENT)
+"""Share of coherent images of crystals whose amplitudes follow the structure factors, and of those where scattering
+again and again evens them out and lights up forbidden points."""
 EVENED = 0.4
 """Power of the structure factor that a thick crystal's amplitudes follow."""
 SPREAD = (0.8, 0.75)
@@ -31,6 +46,9 @@ SPREAD_UNKNOWN = 1.2
 """The same where the structure factor is not known."""
 ZERO = 0.15
 """Probability that a reflection falls in a zero of the transfer function."""
+SPREAD_INCOHERENT, ZERO_INCOHERENT = 0.6, 0.05
+"""The same for incoherent images: their transfer falls steadily and has no zeros, yet probes are not round, beams
+channel, and scanning blurs."""
 ZERO_UNKNOWN = (0.15, 0.5)
 """The same where the structure factors are not known: nets that are all occupied, and such that are half empty."""
 GAINS = np.linspace(-1.0, 7.0, 9)
@@ -177,6 +195,7 @@ _KINDS = {
     False: tuple((1.0, SPREAD_UNKNOWN, zero) for zero in ZERO_UNKNOWN),
 }
 _TABLES = {kind[1:]: _missed_table(*kind[1:]) for kinds in _KINDS.values() for kind in kinds}
+_TABLES[SPREAD_INCOHERENT, ZERO_INCOHERENT] = _missed_table(SPREAD_INCOHERENT, ZERO_INCOHERENT)
 
 
 def reflection_marks(
@@ -217,6 +236,28 @@ def reflection_marks(
                 args = (marks, power * log_amplitude[rows], radius[rows], assigned[rows], seen[rows])
                 total[rows, j] = _of_kind(*args, *kind)
     return np.asarray(total - np.log(GAINS.size * CUTS.size))
+
+
+def incoherent_marks(
+    marks: Marks,
+    log_contrast: FloatArray,
+    radius: FloatArray,
+    assigned: NDArray[np.int64],
+    seen: NDArray[np.bool_],
+    free: NDArray[np.bool_],
+) -> FloatArray:
+    """Log probability of all marks, were the image an incoherent one; shape (k,), its prior share included.
+
+    Parameters
+    ----------
+    marks, log_contrast, radius, assigned, seen
+        As in `reflection_marks`, the forbidden points that are bright in such an image among the reflections.
+    free : ndarray of bool, shape (k, m)
+        Spots that none of them explains.
+    """
+    each = _of_kind(marks, log_contrast, radius, assigned, seen, SPREAD_INCOHERENT, ZERO_INCOHERENT)
+    share = np.log(INCOHERENT / (GAINS.size * CUTS.size))
+    return np.asarray(share + log_sum(each, (1, 2)) + unmatched_of_net(marks, free))
 
 
 def _of_kind(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .detection import Marks, log_sum, reflection_marks, unmatched_marks
+from .detection import INCOHERENT, Marks, incoherent_marks, log_sum, reflection_marks, unmatched_marks
 from .templates import Bank, Prior
 
 __all__ = ["Matches", "evidence", "match", "posterior"]
@@ -207,21 +207,65 @@ def _marks_of_matches(
     bank: Bank, marks: Marks, row: IntArray, at: FloatArray, assigned: IntArray, neutral: ComplexArray | None
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Log probability of marks, misses and clutter of each match; and the spots at forbidden points."""
-    there = place(at, bank.z[row])
-    radius = np.abs(there)
-    inside = (bank.index[row] >= 0) & (radius > marks.low) & (radius < marks.high)
-    if neutral is not None and neutral.size:
-        off = np.minimum(np.abs(there[..., None] - neutral), np.abs(there[..., None] + neutral)).min(axis=-1)
-        inside &= off > 0.02 * radius
+    inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, neutral)
     grid = reflection_marks(marks, bank.log_amplitude[row], np.abs(bank.z[row]), assigned, inside, bank.known[row])
-    free = np.ones((len(at), marks.size), dtype=bool)
-    k, n = np.nonzero(assigned >= 0)
-    free[k, assigned[k, n]] = False
+    free = _unexplained(assigned, marks.size)
     closest, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
     distance = np.minimum(np.array(closest) / marks.sigma, 1e3)
     rest = unmatched_marks(marks, free, distance, np.array(shown))
     # structure factors that are unknown leave no forbidden points: full and half empty nets are equally probable
-    return log_sum(grid + rest[..., None], (1, 2, 3)), free & (distance.min(axis=0) < 4.0)
+    coherent = log_sum(grid + rest[..., None], (1, 2, 3))
+    incoherent = _incoherent(bank, marks, row, at, assigned, inside, neutral)
+    total = np.where(bank.known[row], np.logaddexp(coherent, incoherent), coherent - np.log1p(-INCOHERENT))
+    return total, free & (distance.min(axis=0) < 4.0)
+
+
+def _inside(
+    there: ComplexArray, real: NDArray[np.bool_], marks: Marks, neutral: ComplexArray | None
+) -> NDArray[np.bool_]:
+    """Whether the absence of a reflection tells anything: in the band, and not where another grain has a spot."""
+    radius = np.abs(there)
+    inside = real & (radius > marks.low) & (radius < marks.high)
+    if neutral is not None and neutral.size:
+        off = np.minimum(np.abs(there[..., None] - neutral), np.abs(there[..., None] + neutral)).min(axis=-1)
+        inside &= off > 0.02 * radius
+    return np.asarray(inside)
+
+
+def _unexplained(assigned: IntArray, size: int) -> NDArray[np.bool_]:
+    """Spots that no reflection explains, shape (k, m)."""
+    free = np.ones((len(assigned), size), dtype=bool)
+    k, n = np.nonzero(assigned >= 0)
+    free[k, assigned[k, n]] = False
+    return free
+
+
+def _incoherent(
+    bank: Bank,
+    marks: Marks,
+    row: IntArray,
+    at: FloatArray,
+    assigned: IntArray,
+    inside: NDArray[np.bool_],
+    neutral: ComplexArray | None,
+) -> FloatArray:
+    """Log probability of the marks in an incoherent image, where some forbidden points are reflections.
+
+    Their places count at `at` and do not move the match, as those of all forbidden points.
+    """
+    bright, real = bank.bright[row], bank.bright[row] != 0
+    log_contrast, z, where = bank.log_contrast[row], bank.z[row], 0.0
+    if bright.shape[1]:
+        there = place(at, bright)
+        spot = np.where(real, nearest(there, marks, 4 * marks.sigma), -1)
+        spot[(spot >= 0) & ~np.take_along_axis(_unexplained(assigned, marks.size), spot, axis=1)] = -1
+        off = np.minimum(np.abs(there - marks.z[spot]), np.abs(there + marks.z[spot])) / marks.sigma[spot]
+        where = np.where(spot >= 0, -0.5 * off**2 - np.log(2 * np.pi * marks.sigma[spot] ** 2), 0.0).sum(axis=1)
+        assigned, z = np.concatenate([assigned, spot], axis=1), np.concatenate([z, bright], axis=1)
+        inside = np.concatenate([inside, _inside(there, real, marks, neutral)], axis=1)
+        log_contrast = np.concatenate([log_contrast, bank.log_bright[row]], axis=1)
+    free = _unexplained(assigned, marks.size)
+    return np.asarray(where + incoherent_marks(marks, log_contrast, np.abs(z), assigned, inside, free))
 
 
 def _closest(at: FloatArray, ghosts: ComplexArray, marks: Marks) -> tuple[FloatArray, IntArray]:

@@ -29,6 +29,8 @@ IntArray = NDArray[np.int64]
 
 WEAKEST = 0.03
 """Amplitude, of the strongest of the zone, below which a reflection is none that one waits for."""
+FAINT = 0.01
+"""Contrast, of the strongest, that no reflection falls below: columns are tilted, and beams channel."""
 RELAXED = 0.5
 """Prior probability that a phase whose cell may vary has the cell of the library."""
 LIBRARY_WIDTH = 0.005
@@ -85,11 +87,17 @@ class Bank:
         Row of each in the pattern, -1 where there is none.
     log_amplitude : ndarray of float64, shape (t, n)
         Logarithm of the structure factor over the largest of the zone.
+    log_contrast : ndarray of float64, shape (t, n)
+        The same in an incoherent dark-field image.
     known : ndarray of bool, shape (t,)
     lead : ndarray of int, shape (t, l)
         The reflections to look for first.
     forbidden, laue : ndarrays of complex, shapes (t, k) and (t, k')
         Forbidden points of the zone, and those of the next Laue zone; 0 where there is none.
+    bright : ndarray of complex, shape (t, b)
+        Those of the forbidden points that an incoherent dark-field image shows; 0 where there is none.
+    log_bright : ndarray of float64, shape (t, b)
+        Their amplitude there.
     cell_weight, cell_mean, cell_covariance : ndarrays, shapes (t, c), (t, c, 3), (t, c, 3, 3)
         Mixture of the phase's own (s, e1, e2).
     """
@@ -101,10 +109,13 @@ class Bank:
     z: ComplexArray
     index: IntArray
     log_amplitude: FloatArray
+    log_contrast: FloatArray
     known: NDArray[np.bool_]
     lead: IntArray
     forbidden: ComplexArray
     laue: ComplexArray
+    bright: ComplexArray
+    log_bright: FloatArray
     cell_weight: FloatArray
     cell_mean: FloatArray
     cell_covariance: FloatArray
@@ -189,10 +200,12 @@ def bank_of(templates: tuple[Template, ...], *, lead: int = 12) -> Bank:
         keep, z = keep[np.argsort(np.abs(z))], z[np.argsort(np.abs(z))]
         ghosts = [_as_complex(points.reshape(-1, 2)) for points in (template.pattern.forbidden, template.pattern.laue)]
         sides = (False,) if _own_mirror(z, amplitude[keep], np.concatenate(ghosts)) else (False, True)
+        contrast, bright, lit = _by_contrast(template.pattern, ghosts[0])
         for mirror in sides:
-            seen = [points.conj() if mirror else points for points in (z, *ghosts)]
-            rows.append((source, mirror, keep, seen[0], amplitude[keep], seen[1], len(sides), seen[2]))
-    n, k, far = (max(len(row[column]) for row in rows) for column in (2, 5, 7))
+            seen = [points.conj() if mirror else points for points in (z, *ghosts, bright)]
+            own = (seen[0], amplitude[keep], seen[1], len(sides), seen[2], contrast[keep], seen[3], lit)
+            rows.append((source, mirror, keep, *own))
+    n, k, far, most = (max(len(row[column]) for row in rows) for column in (2, 5, 7, 9))
     c = max(len(template.cell) for template in templates)
 
     def padded(values: list[NDArray[Any]], length: int, fill: float) -> NDArray[Any]:
@@ -214,14 +227,24 @@ def bank_of(templates: tuple[Template, ...], *, lead: int = 12) -> Bank:
         z=z,
         index=padded([row[2] for row in rows], n, -1),
         log_amplitude=np.log(np.maximum(amplitude, 1e-12)),
+        log_contrast=np.log(np.maximum(padded([row[8] for row in rows], n, 0.0), FAINT)),
         known=np.array([templates[row[0]].known for row in rows]),
         lead=order,
         forbidden=padded([row[5] for row in rows], k, 0),
         laue=padded([row[7] for row in rows], far, 0),
+        bright=padded([row[9] for row in rows], most, 0),
+        log_bright=np.log(np.maximum(padded([row[10] for row in rows], most, 0.0), FAINT)),
         cell_weight=padded([np.array([prior.weight for prior in cell]) for cell in cells], c, 0.0),
         cell_mean=mean,
         cell_covariance=covariance,
     )
+
+
+def _by_contrast(pattern: ZonePattern, forbidden: ComplexArray) -> tuple[FloatArray, ComplexArray, FloatArray]:
+    """Contrast of the reflections, and places and contrast of the bright forbidden points, over the largest."""
+    top = max(pattern.contrast.max(), pattern.forbidden_contrast.max(initial=0.0))
+    bright = pattern.forbidden_contrast >= WEAKEST * top
+    return pattern.contrast / top, forbidden[bright], pattern.forbidden_contrast[bright] / top
 
 
 def _seen(cell: tuple[Prior, ...], mirror: bool) -> tuple[Prior, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerscope.crystals import Phase, ZonePattern, load_phase, reflections, rings, zone_pattern, zone_patterns
+from layerscope.crystals import Phase, Site, ZonePattern, load_phase, reflections, rings, zone_pattern, zone_patterns
 from layerscope.errors import RecipeError
 
 gemmi = pytest.importorskip("gemmi", reason="gemmi is not installed")
@@ -158,6 +158,20 @@ def test_what_the_space_group_forbids_is_forbidden_and_stays_a_point_of_the_zone
     assert not any((k + m) % 2 for _, k, m in indices)  # n glide across a
     spacings = np.concatenate([10.0 / np.linalg.norm(p, axis=1) for p in (pattern.forbidden, pattern.laue)])
     assert np.abs(spacings - 10.7894).min() < 1e-4
+
+
+def test_heavy_columns_are_bright_in_a_dark_field_where_electrons_see_them_cancel() -> None:
+    sites = tuple(Site(name, name, x, y, z, b_iso=0.0) for name, x, y, z in (("Sr", 0.5, 0.5, 0.5), ("Ti", 0, 0, 0)))
+    oxygen = Site("O", "O", 0.5, 0.0, 0.0, b_iso=0.0)
+    pattern = zone_pattern(
+        Phase("SrTiO3", "P m -3 m", (3.905, 3.905, 3.905, 90.0, 90.0, 90.0), (*sites, oxygen)), (1, 1, 0)
+    )
+    strontium, titanium, light = (z**1.7 for z in (38, 22, 8))
+    row = int((np.abs(pattern.hkl) == [0, 0, 2]).all(axis=1).argmax())
+    assert pattern.contrast[row] == pytest.approx(strontium + titanium + 3 * light)
+    first = int(np.linalg.norm(pattern.forbidden, axis=1).argmin())
+    assert 10.0 / np.linalg.norm(pattern.forbidden[first]) == pytest.approx(3.905)
+    assert pattern.forbidden_contrast[first] == pytest.approx(strontium - titanium - light)
 
 
 def test_lib6o9f_has_its_two_rings_at_the_ratio_by_which_it_is_known() -> None:
