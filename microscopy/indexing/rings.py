@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -35,18 +35,26 @@ SYSTEMATIC = 0.0025
 """Relative error of a radius that is not counting: the cell, the centre of a broad ring."""
 SHARES = {"no lattice": 0.1, "other lattice": 0.15}
 """Prior probabilities of rings by chance and of something else."""
-ADDED = 0.2
-"""Prior probability of two phases over that of one, and of three over that of two."""
+ADDED = 0.5
+"""Prior probability of two phases over that of one, and of three over that of two.
+
+On lists with one, two and three phases in equal parts 0.2 states more than holds; with more than 0.5, phases that leave
+no ring fill the set.
+"""
 MOST_PHASES = 3
 CHANCE, FOREIGN = 0.02, 2.5
 """Expected number of rings by chance, and of something that is not in the library."""
-VISIBLE = (0.1, 0.02)
-"""Share of the strongest intensity of which half of the lines are seen, in two kinds of images."""
+VISIBLE = (0.3, 0.1, 0.02)
+"""Share of the strongest intensity of a phase of which half of its lines are seen: few grains of it, some, many."""
+BESIDES = (0.1, 1.0, 3.0)
+"""Expected number of rings of something else besides: none to speak of, one, a phase that is not in the library."""
 CERTAIN = 0.9
-REPORTED = 0.998
+REPORTED = 0.9995
 """Probability that a reported line of a phase without structure factors is seen: it is named with all of them only."""
 RESOLVED = 0.3
 """1/nm: of rings nearer to each other `find_rings` finds one."""
+TAIL = 0.1
+"""Probability that a line is seen anywhere within `RESOLVED` of its place, run together with another ring."""
 LEAST = 1e-4
 _STEPS = 401
 _GROWN = 12
@@ -99,15 +107,19 @@ class _View:
     lines: tuple[tuple[FloatArray, FloatArray], ...]
 
     def curve(self, parts: Sequence[int]) -> FloatArray:
-        """Log likelihood of phases together at each scale."""
-        clutter = np.array([0.1, 1.0])[:, None, None, None]  # rings of something else besides: none to speak of, or one
-        at_rings = np.array([self.lines[k][0] for k in parts]).sum(axis=0)
-        cost = np.array([self.lines[k][1] for k in parts]).sum(axis=0)
-        density, seen, unseen = at_rings[0], at_rings[1], at_rings[2]
-        # lines that run together are one ring: it is seen if any of them is, and counts once
-        density = density * -np.expm1(unseen) / np.maximum(seen, 1e-12)
-        kinds = np.log(density + clutter / self.span).sum(axis=3) + cost - clutter[..., 0]
-        return np.asarray(log_sum(kinds, (0, 1)) - np.log(4.0))
+        """Log likelihood of phases together at each scale, in images that show many or few lines of each."""
+        clutter = np.array(BESIDES)[:, None, None]
+        kinds = []
+        for shown in product(range(len(VISIBLE)), repeat=len(parts)):  # a phase of few grains shows fewer lines
+            own = list(zip(parts, shown, strict=True))
+            density, seen, unseen = np.sum([self.lines[k][0][:, kind] for k, kind in own], axis=0)
+            cost = np.sum([self.lines[k][1][kind] for k, kind in own], axis=0)
+            # lines that run together are one ring: it is seen if any of them is, and counts once; what the transfer of
+            # the image hides it hides for all of them
+            density = density * -CERTAIN * np.expm1(unseen) / np.maximum(seen, 1e-12)
+            kinds.append(np.log(density + clutter / self.span).sum(axis=2) + cost - clutter[..., 0])
+        every = np.concatenate(kinds)
+        return np.asarray(log_sum(every, 0) - np.log(len(every)))
 
 
 def _view(rings: Rings, library: Library, scale: Scale, band: tuple[float, float]) -> _View:
@@ -146,10 +158,10 @@ def _band(rings: Rings) -> tuple[float, float]:
 def _lines(
     pattern: RingPattern, known: bool, rings: Rings, sigma: FloatArray, factor: FloatArray, low: float, high: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return what lines say of each ring and the cost of missing ones, at each scale in two kinds of images.
+    """Return what lines say of each ring and the cost of missing ones, at each scale in each kind of `VISIBLE`.
 
-    Of each ring, shape (3, 2, steps, rings): the density of lines there, the sum of their probabilities to be seen, and
-    the log of that of none being seen. The cost has the shape (2, steps).
+    Of each ring, shape (3, kinds, steps, rings): the density of lines there, the sum of their probabilities to be seen,
+    and the log of that of none being seen. The cost has the shape (kinds, steps).
     """
     radius = factor[:, None] * pattern.g
     strength = pattern.intensity / pattern.intensity.max() * np.exp(-((pattern.g / 7.0) ** 2))
@@ -160,14 +172,15 @@ def _lines(
     # beyond the band is not seen either
     hidden = near | (np.abs(away) * sigma < (RESOLVED if known else 0.0))
     missed = (inside | np.bool_(not known)) & ~hidden.any(axis=2)
+    joined = np.where(hidden, 0.5 / RESOLVED, 0.0) if known else 0.0
     at_rings, cost = [], []
-    for kind in (0, 1):
-        seen = CERTAIN * strength / (strength + VISIBLE[kind]) if known else np.full(strength.shape, REPORTED)
-        here = np.where(inside, seen, 0.0)[..., None]
-        density = here * np.exp(-0.5 * away**2) / (sigma * np.sqrt(2 * np.pi))
-        parts = density, here * near, np.log1p(-here) * near
+    for visible in VISIBLE:
+        shown = strength / (strength + visible) if known else np.full(strength.shape, REPORTED)
+        here = np.where(inside, shown, 0.0)[..., None]
+        density = here * ((1 - TAIL) * np.exp(-0.5 * away**2) / (sigma * np.sqrt(2 * np.pi)) + TAIL * joined)
+        parts = density, here * hidden, np.log1p(-here) * hidden
         at_rings.append([part.sum(axis=1) for part in parts])
-        cost.append(np.where(missed, np.log1p(-seen), 0.0).sum(axis=1))
+        cost.append(np.where(missed, np.log1p(-shown * (CERTAIN if known else 1.0)), 0.0).sum(axis=1))
     return np.array(at_rings).swapaxes(0, 1), np.array(cost)
 
 
