@@ -36,7 +36,7 @@ class HrtemPipeline(SeriesPipeline[Series]):
     """Images of the transmission electron microscope."""
 
     name = "hrtem"
-    version = "1"
+    version = "2"
     technique = "hrtem"
     recipe_model = HrtemRecipe
     formats = FORMATS

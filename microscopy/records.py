@@ -253,11 +253,10 @@ def _layer(layer: Layer, scale: Scale) -> list[Quantity | None]:
     value = factor * layer.thickness_nm
     budget = {"boundaries": factor * layer.sigma_nm, "scale": abs(value) * scale.sd}
     sigma = math.sqrt(sum(part**2 for part in budget.values()))
-    count = int(np.isfinite(layer.values).sum())
-    spread = factor * layer.spread_nm
+    spread, of_spread = factor * layer.spread_nm, factor * layer.spread_sigma_nm
     return [
         measured(THICKNESS, value, sigma, "nm", layer.name, kind="systematic", budget=budget),
-        measured(SPREAD, spread, _of_spread(spread, count), "nm", layer.name, kind="sampling"),
+        measured(SPREAD, spread, of_spread, "nm", layer.name, kind="sampling"),
     ]
 
 

@@ -17,6 +17,7 @@ from .layers.edges import measure_edges
 from .layers.lockin import LockIn
 from .layers.maps import phase_map
 from .layers.model import AMORPHOUS, VACUUM, Kernel, Lattice, PhaseMap
+from .layers.profiles import Frame, lattice_profile, own_reflections
 from .layers.result import Edge, Layers
 from .layers.strain import Strain, bragg_filtered, strain
 from .recipe import LayersTable, MapTable
@@ -36,8 +37,6 @@ LOWEST, LEAST_REACH, BEYOND = 1.6, 4.5, 1.05
 """Band of map and layers: from here, at least to there, and over the longest spot that any region shows (1/nm)."""
 HIGHEST, WEAKEST, MOST = 9.0, 0.05, 8
 """Of the reflections that are shown: largest length (1/nm), least weight, and number."""
-APART = 4.0
-"""−ln of what the window passes of the amplitude of a neighbour's reflection, or of the mean of the image, at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,32 +192,13 @@ def _measured(image: Image, order: Sequence[Lattice | str], table: LayersTable, 
 def _profiles(image: Image, lattices: Sequence[Lattice], normal_deg: float) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return depths, and the amplitude of the waves that only one lattice has, mean along the surface."""
     kernel = Kernel(ACROSS_NM, min(ALONG_NM, max(1.5, 0.5 * min(image.shape) * min(image.pixel()))), normal_deg)
-    reader = LockIn(image, kernel, step_nm=STEP_NM)
-    inwards = kernel.axes[0]
-    per_y, per_x = image.pixel()
-    middle = 0.5 * np.array([image.shape[1] * per_x, image.shape[0] * per_y])
-    x, y = np.meshgrid(reader.x, reader.y)
-    depth = (x - middle[0]) * inwards[0] + (y - middle[1]) * inwards[1]
-    rows = np.rint(depth / STEP_NM).astype(int)
-    inside = reader.weight > 0.6
-    first, count = int(rows[inside].min()), int(np.ptp(rows[inside])) + 1
-    places = np.bincount(rows[inside] - first, minlength=count)
+    reader, frame = LockIn(image, kernel, step_nm=STEP_NM), Frame.over(image, normal_deg, 0.5 * ALONG_NM, STEP_NM)
     found: dict[str, FloatArray] = {}
     for lattice in lattices:
-        g = _own(lattice, [one for one in lattices if one is not lattice], kernel, 0.46 / max(image.pixel()))
+        others = [one for one in lattices if one is not lattice]
+        g = own_reflections(lattice, others, kernel, min(HIGHEST, 0.46 / max(image.pixel())))
         if len(g):
-            power = (np.abs(reader.amplitude(g)) ** 2).sum(axis=0)[inside]
-            total = np.bincount(rows[inside] - first, weights=power, minlength=count)
-            curve = np.sqrt(np.where(places > 0, total / np.maximum(places, 1), np.nan))
+            power = lattice_profile(reader, frame, g, lattices).along_surface().sum(axis=0)
+            curve = np.sqrt(np.maximum(power, 0.0))
             found[lattice.name] = curve / float(np.nanmax(curve))
-    return np.asarray(STEP_NM * (first + np.arange(count))), found
-
-
-def _own(lattice: Lattice, others: Sequence[Lattice], kernel: Kernel, top: float) -> FloatArray:
-    """Return the strongest reflections that the window tells from those of all others, and from the mean."""
-    chosen = []
-    for g, weight in zip(lattice.g, lattice.weight, strict=True):
-        apart = [kernel.decay(one.g - sign * g).min() for one in others for sign in (1, -1)]
-        if weight > WEAKEST and np.hypot(*g) < min(top, HIGHEST) and min([*apart, kernel.decay(g)]) > APART:
-            chosen.append(g)
-    return np.array(chosen[:MOST]).reshape(-1, 2)
+    return frame.depth, found

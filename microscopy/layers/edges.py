@@ -252,7 +252,7 @@ def _edge(scene: Scene, a: str, b: str, flags: list[str]) -> Edge | None:
     parts["planes"] = ATOM_NM if sides[0].reflections == 0 else PLANE_NM
     frame = scene.frame(1.0)
     step, noise = single_step(scene, a, b, scene.kernel(ACROSS_NM[1], min(SHORT_NM, scene.along_nm)), frame)
-    rough, rough_sigma = _roughness(frame.along, step.position, noise)
+    rough, rough_sigma, station = _roughness(frame.along, step.position, noise)
     return Edge(
         a,
         b,
@@ -265,21 +265,25 @@ def _edge(scene: Scene, a: str, b: str, flags: list[str]) -> Edge | None:
         step.position,
         rough,
         rough_sigma,
+        station,
     )
 
 
-def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> tuple[float, float]:
-    """Give the standard deviation about a straight line, without noise, and its own."""
+def _roughness(along: FloatArray, positions: FloatArray, noise: Step | None) -> tuple[float, float, float]:
+    """Give the standard deviation about a straight line without noise, its error, and the noise of a station."""
     good = steady(positions)
     count = int(good.sum())
     if count < 4 or noise is None or not np.isfinite(noise.position).any():
-        return float("nan"), float("nan")
+        return float("nan"), float("nan"), float("nan")
     rest = positions[good] - np.polyval(np.polyfit(along[good], positions[good], 1), along[good])
-    # Noise of a station far off is a failed fit of a half: the median bears it.
-    own = 1.48 * float(np.nanmedian(np.abs(noise.position)))
-    total = float(rest @ rest) / (count - 2)
-    variance = max(total - own**2, 0.0)
-    # Stations overlap: two are worth one.
+    # Halves may see an edge at two depths: that is no noise. Of a station far off a fit failed: the median bears it.
+    own = 1.48 * float(np.nanmedian(np.abs(noise.position - np.nanmedian(noise.position))))
+    return *_without_noise(float(rest @ rest) / (count - 2), own, count), own
+
+
+def _without_noise(total: float, noise: float, count: int) -> tuple[float, float]:
+    """Give the standard deviation that a variance leaves without noise, and its error; two stations are worth one."""
+    variance = max(total - noise**2, 0.0)
     error = total * np.sqrt(4.0 / (count - 2))
     return float(np.sqrt(variance)), float(error / (2.0 * np.sqrt(max(variance, error, 1e-8))))
 
@@ -339,16 +343,15 @@ def _layer(scene: Scene, name: str, edges: list[Edge], absent: dict[str, float])
     if outer is None or inner is None:
         unlimited = name in scene.names or name in scene.doubtful
         limit = absent.get(name, float("nan") if unlimited else _limit(scene, name))
-        return Layer(name, name in scene.names, float("nan"), float("nan"), limit, nothing, float("nan"))
+        return Layer(name, name in scene.names, float("nan"), float("nan"), limit, nothing, float("nan"), float("nan"))
     thick = inner.position_nm - outer.position_nm
     sigma = float(np.hypot(inner.sigma_nm, outer.sigma_nm))
     values = inner.positions - outer.positions
-    spread = float(np.hypot(inner.roughness_nm, outer.roughness_nm))
     good = values[np.isfinite(values)]
-    if good.size > 3 and np.isfinite(spread):
-        noise = good.var(ddof=1) - (np.nanvar(inner.positions) + np.nanvar(outer.positions))
-        spread = float(np.sqrt(max(spread**2 + noise, 0.0)))
-    return Layer(name, True, thick, sigma, thick + 1.645 * sigma, values, spread)
+    noise, spread = float(np.hypot(inner.noise_nm, outer.noise_nm)), (float("nan"), float("nan"))
+    if good.size > 3 and np.isfinite(noise):
+        spread = _without_noise(float(good.var(ddof=1)), noise, good.size)
+    return Layer(name, True, thick, sigma, thick + 1.645 * sigma, values, *spread)
 
 
 def _limit(scene: Scene, name: str) -> float:

@@ -30,6 +30,8 @@ class Edge:
         Places along the surface, and the depth there; NaN where it was not found.
     roughness_nm, roughness_sigma_nm : float
         Standard deviation of the depth along the surface, without its noise, on lengths above 2 nm.
+    noise_nm : float
+        That noise, of the depth at one place.
     """
 
     outer: str
@@ -43,6 +45,7 @@ class Edge:
     positions: FloatArray
     roughness_nm: float
     roughness_sigma_nm: float
+    noise_nm: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,8 @@ class Layer:
         95 % upper limit: thicker it is not; NaN where nothing limits it.
     values : ndarray of float64
         Thickness at places along the surface.
-    spread_nm : float
-        Their standard deviation without noise.
+    spread_nm, spread_sigma_nm : float
+        Their standard deviation without noise, and the error of that.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Layer:
     limit_nm: float
     values: FloatArray
     spread_nm: float
+    spread_sigma_nm: float
 
 
 @dataclass(frozen=True, eq=False)

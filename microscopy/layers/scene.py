@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..image import Image
-from .model import FloatArray, Kernel, Lattice
+from .model import VACUUM, FloatArray, Kernel, Lattice
 from .profiles import Frame, Profile, Readers, lattice_profile, matter_profile, own_reflections, refined
 from .stack import Coarse, coarse_layers
 from .steps import Step, fit_step, steady_mean
@@ -160,10 +160,10 @@ def inner_part(interval: tuple[float, float]) -> tuple[float, float]:
     return interval[0] + rim, interval[1] - rim
 
 
-def own_profile(scene: Scene, name: str, kernel: Kernel, frame: Frame) -> Profile | None:
-    """Reflections of a lattice that stand out where it stands; None where none does."""
+def own_profile(scene: Scene, name: str, kernel: Kernel, frame: Frame, shared: bool = False) -> Profile | None:
+    """Reflections of a lattice that stand out where it stands, its own or those it shares too; None where none does."""
     others = [scene.lattices[n] for n in scene.names if n != name and n in scene.lattices]
-    g = own_reflections(scene.lattices[name], others, kernel, scene.band[1])
+    g = own_reflections(scene.lattices[name], [] if shared else others, kernel, scene.band[1])
     if not len(g):
         return None
     profile = lattice_profile(scene.readers.waves(kernel), frame, g, [*others, scene.lattices[name]])
@@ -181,13 +181,21 @@ def combined(profile: Profile, inside: tuple[float, float], chosen: NDArray[np.i
     return np.sqrt(np.maximum(power, 0.0)), float(np.sum(weight**2 * (0.5 * ratio + ratio**2)))
 
 
-def own_step(scene: Scene, name: str, amplitude: FloatArray, profile: Profile, reach: float, outer: bool) -> Step:
-    """Fit the outer or inner edge of a layer to a profile of its own lattice."""
-    start, end = scene.intervals[name]
+def own_step(
+    scene: Scene,
+    name: str,
+    amplitude: FloatArray,
+    profile: Profile,
+    reach: float,
+    outer: bool,
+    shared: bool = False,
+) -> Step:
+    """Fit the outer or inner edge of a layer to a profile of its own lattice, or of waves shared with the next."""
     first, last = scene.names[0] == name, scene.names[-1] == name
-    other = None if (last if outer else first) else (end if outer else start)
-    guess = start if outer else end
-    return fit_step(profile.depth, amplitude, guess, reach, profile.sigma_nm, falling=not outer, other=other)
+    guess, beyond = scene.intervals[name] if outer else scene.intervals[name][::-1]
+    other = None if (last if outer else first) else beyond
+    end, more = (None, other) if shared else (other, None)
+    return fit_step(profile.depth, amplitude, guess, reach, profile.sigma_nm, falling=not outer, other=end, extra=more)
 
 
 def single_step(
@@ -195,25 +203,26 @@ def single_step(
 ) -> tuple[Step, Step | None]:
     """Place the edge of two layers with one window: at each station, and once more by half of what shows it.
 
-    Waves that no lens displaces by much are preferred; all are taken where those see the edge at few stations.
+    Waves that no lens displaces by much are preferred; all are taken where those see the edge at few stations. Where no
+    lattice stands outside, a short window may read what the lattice shares with a deeper one: both begin at this edge.
+    Speckle places the edge of vacuum alone: what it does between a film and a crystal is no step.
     """
-    for name, outer in ((b, True), (a, False)):
-        profile = own_profile(scene, name, kernel, frame) if name in scene.lattices else None
+    ways = [(b, True, False), (a, False, False), *([(b, True, True)] if a not in scene.lattices else [])]
+    for name, outer, shared in ways:
+        profile = own_profile(scene, name, kernel, frame, shared) if name in scene.lattices else None
         if profile is None:
             continue
         every = np.arange(len(profile.g))
         coarse = every[np.hypot(*profile.g.T) < UNDISPLACED]
-
-        def place(chosen: NDArray[np.intp], name: str = name, profile: Profile = profile, outer: bool = outer) -> Step:
-            amplitude, _ = combined(profile, inner_part(scene.intervals[name]), chosen)
-            return own_step(scene, name, amplitude, profile, reach, outer)
-
         for chosen in (coarse, every) if coarse.size > 1 else (every,):
-            step = place(chosen)
+            halves = [chosen[k::2] for k in (0, 1)] if chosen.size > 1 else []
+            read = [combined(profile, inner_part(scene.intervals[name]), k)[0] for k in (chosen, *halves)]
+            step, *parts = (own_step(scene, name, one, profile, reach, outer, shared) for one in read)
             if np.isfinite(step.position).sum() >= min(4, len(frame.along)):
                 break
-        halves = [place(chosen[k::2]) for k in (0, 1)] if chosen.size > 1 else []
-        return step, _difference(halves)
+        return step, _difference(parts)
+    if a != VACUUM:
+        return Step(np.full(len(frame.along), np.nan), np.zeros(len(frame.along)), float("nan")), None
     bands = [scene.band, (scene.band[0], 3.0), (3.0, scene.band[1])]
     steps = [matter_step(scene, b, kernel, frame, reach, band) for band in bands]
     return steps[0], _difference(steps[1:])

@@ -82,6 +82,25 @@ def test_roughness_is_what_is_left_without_noise() -> None:
     assert within(rough, ("skin", "bulk"), 2.0, 0.15)
 
 
+def test_the_course_of_a_film_on_a_crystal_is_followed_where_short_windows_show_nothing_of_the_crystal_alone() -> None:
+    """Every reflection of the skin stands 0.25 /nm along the surface from one of the bulk: 5 nm tell them, 2 do not."""
+    x, y = grid(240, 560)
+    like, wave = SECOND + np.array([0.0, 0.25]), 0.25 * np.sqrt(2)
+    depth = x - 7.0 - wave * np.sin(2 * np.pi * (y - 3.0) / 5.0)
+    film = speckle(x.shape, 1) * ((depth > -3.6) + 0.5 * (depth > -1.0))
+    image = np.random.default_rng(0).normal(0, 0.6, x.shape) + film
+    image += np.where((depth > -1.0) & (depth <= 2.0), waves(like, x, y, 2), 0.0)
+    image += np.where(depth > 2.0, waves(SECOND, x, y, 3), 0.0)
+    told = ("vacuum", "amorphous", Lattice.of("skin", like), BULK)
+    result = measure_edges(Image((200 + 20 * image).astype(np.float32), (PIXEL, PIXEL)), told, normal_deg=0.0)
+    edge = next(e for e in result.edges if e.inner == "skin")
+    assert within(result, ("amorphous", "skin"), -1.0, 0.15)
+    # A window of 2 nm leaves 0.57 of a wave of 5 nm; at the rim of the image it sees one side of it only.
+    course = -1.0 + 0.57 * wave * np.sin(2 * np.pi * edge.along / 5.0)
+    assert np.abs(edge.positions - course)[1:-1].max() < 0.15
+    assert edge.roughness_nm == pytest.approx(0.57 * 0.25, abs=0.08)
+
+
 def test_one_phase_alone_shows_no_edge() -> None:
     x, y = grid(240, 320)
     image = Image((100 + 10 * waves(SECOND, x, y) + speckle(x.shape, 1)).astype(np.float32), (PIXEL, PIXEL))

@@ -83,6 +83,24 @@ def test_layers_are_as_thick_as_they_were_drawn_within_their_intervals(
         held(q, known[name]["to_nm"] - 0.5 * width)
 
 
+@pytest.mark.parametrize("state", ["fresh", "cycled"])
+def test_every_boundary_is_followed_along_the_surface_and_its_roughness_is_what_two_nanometres_leave_of_it(
+    case: Callable[[str], tuple[Any, list[ResultRecord]]], state: str
+) -> None:
+    _, records = case("hrtem_lco_coated")
+    layers = of(records, "hrtem.layers", state)
+    assert layers.quality is None or not layers.quality.flags
+    # Of the boundaries as drawn, smoothed by a window of 2 nm and about a straight line over 8 nm.
+    drawn = {"fresh": (0.054, 0.046, 0.098), "cycled": (0.075, 0.044, 0.092)}[state]
+    spreads = {"fresh": (0.080, 0.081), "cycled": (0.110, 0.173)}[state]
+    for boundary, rough in zip(("vacuum|amorphous", "amorphous|CoO", "CoO|LiCoO2_O3"), drawn, strict=True):
+        q = found(layers, "layer.roughness", boundary)
+        held(q, rough)
+        assert (q.sigma or 1.0) < 0.08
+    for name, spread in zip(("amorphous", "CoO"), spreads, strict=True):
+        held(found(layers, "layer.thickness_spread", name), spread)
+
+
 def test_the_rock_salt_has_grown_with_cycling(case: Callable[[str], tuple[Any, list[ResultRecord]]]) -> None:
     _, records = case("hrtem_lco_coated")
     fresh, cycled = (found(of(records, "hrtem.layers", s), "layer.thickness", "CoO") for s in ("fresh", "cycled"))
