@@ -3,8 +3,9 @@
     python benchmarks/hrtem_calibration.py [N] [tem|stem|both] [seed]
 
 Each image goes through the search for spots and the indexing as a user's would (scale prior 3 %, the library below).
-An answer is a phase, "foreign" (another lattice) or "amorphous" (no lattice); zones of a phase are summed. Windows
-that show no spot at all are abstentions and counted apart. The expected calibration error (ECE) has ten equal bins;
+An answer is a phase, "foreign" (another lattice) or "amorphous" (no lattice); zones of a phase are summed; sets are
+the stated ones, which hold what strengths of spots alone would exclude. Windows that show no spot at all are
+abstentions and counted apart. The expected calibration error (ECE) has ten equal bins;
 "chance" is what a perfect classifier of the same statements would score on as many trials (median and 95 %).
 """
 
@@ -28,13 +29,14 @@ STRATA = (("1-2", 1, 2), ("3-5", 3, 5), ("6-9", 6, 9), (">=10", 10, 999))
 
 
 def one(rng, law, library):
-    """Truth, spots, probabilities of the answers, and whether no lattice is ruled out."""
+    """Truth, spots, probabilities of the answers, whether no lattice is ruled out, the stated set, and the flags."""
     trial = draw(rng, law)
     spots = find_spots(Image(trial.image, (trial.pixel_nm, trial.pixel_nm)), false_alarm=0.01)
     ranking = index_spots(spots, library, Scale())
     told = {NONE.get(name, name): p for name, p in ranking.by_phase().items()}
     crystal = not any(c.phase == NO_LATTICE for c in ranking.ambiguity_set)
-    return trial.truth, int((~spots.on_streak).sum()), told, crystal
+    stated = {NONE.get(c.phase, c.phase) for c in ranking.ambiguity_set}
+    return trial.truth, int((~spots.on_streak).sum()), told, crystal, stated, " ".join(ranking.flags)
 
 
 def ece(stated, right, bins=10):
@@ -51,24 +53,13 @@ def chance(stated, rng, draws=300):
     return np.percentile(scores, [50, 95])
 
 
-def smallest(told, coverage=0.95):
-    """Return the smallest set of answers that covers."""
-    chosen, sum_ = [], 0.0
-    for name, p in sorted(told.items(), key=lambda item: -item[1]):
-        chosen.append(name)
-        sum_ += p
-        if sum_ >= coverage:
-            break
-    return chosen
-
-
 def line(name, rows, rng):
     """Print one stratum."""
     if not rows:
         return
-    first = [(max(told.values()), max(told, key=told.get) == truth) for truth, _, told, _ in rows]
-    every = [(told.get(a, 0.0), a == truth) for truth, _, told, _ in rows for a in ANSWERS]
-    sets = [smallest(told) for _, _, told, _ in rows]
+    first = [(max(told.values()), max(told, key=told.get) == truth) for truth, _, told, *_ in rows]
+    every = [(told.get(a, 0.0), a == truth) for truth, _, told, *_ in rows for a in ANSWERS]
+    sets = [row[4] for row in rows]
     covers = np.mean([truth in chosen for (truth, *_), chosen in zip(rows, sets, strict=True)])
     stated = np.array([p for p, _ in first])
     low, high = chance(stated, rng)
@@ -88,6 +79,9 @@ def table(law, rows, seconds):
     line("all", seen, rng)
     for name, low, high in STRATA:
         line(name, [row for row in seen if low <= row[1] <= high], rng)
+    for flag in ("STRENGTHS_DECIDE", "STRENGTHS_NARROW"):
+        own = [max(row[2], key=row[2].get) == row[0] for row in seen if flag in row[5]]
+        print(f"{flag}: {len(own)} of {len(seen)}, {sum(own)} of these with the right answer first")
     glass = [row for row in rows if row[0] == "amorphous"]
     print(
         f"abstained (no spot): {sum(not row[1] for row in rows if row[0] != 'amorphous')} crystals; "

@@ -88,6 +88,7 @@ def crystals(count: int) -> Iterator[str]:
     yield f"{'truth':<16}{'right':>6}{'stated':>7}{'in set':>7}{'scale, %':>9}{'pull':>6}  other first answers"
     setting = recipe()
     phases = setting.library()
+    every = []
     for name, draw in TRUTHS.items():
         if draw(0).about["kind"] == "layers":
             continue
@@ -96,11 +97,21 @@ def crystals(count: int) -> Iterator[str]:
             truth = draw(seed)
             result = analyse_image(image_of(truth), setting, phases)
             rows.append(_row(truth, result.regions[0]))
+            every.append((rows[-1][0], rows[-1][2], _by_strengths(result.regions[0])))
         right, stated, held, off, pull, said = zip(*rows, strict=True)
         others = ", ".join(sorted({s for s, r in zip(said, right, strict=True) if not r}))
         numbers = f"{np.mean(right):6.2f}{np.mean(stated):7.2f}{np.mean(held):7.2f}"
         scale = f"{_rms(off):9.2f}{_rms(pull):6.1f}" if np.isfinite(off).any() else " " * 15
         yield f"{name:<16}{numbers}{scale}  {others[:28]}"
+    for word, own in (("right", True), ("wrong", False)):
+        some = [(held, flagged) for right, held, flagged in every if right == own]
+        kept, both = sum(held for held, _ in some), sum(held or flagged for held, flagged in some)
+        told = f"in set {kept}, in set or STRENGTHS_DECIDE {both}, flagged {sum(flagged for _, flagged in some)}"
+        yield f"first answer {word}: {len(some)}; truth {told}"
+
+
+def _by_strengths(region: RegionResult) -> bool:
+    return region.ranking is not None and any("STRENGTHS_DECIDE" in flag for flag in region.ranking.flags)
 
 
 def _row(truth: Truth, region: RegionResult) -> tuple[bool, float, bool, float, float, str]:

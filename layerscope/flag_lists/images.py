@@ -66,6 +66,17 @@ FLAGS = (
         "calibrate the image, or name a region of known lattice as internal standard",
     ),
     Flag(
+        "STRENGTHS_DECIDE",
+        "which phase comes first rests on strengths of spots, which thickness and focus turn; by their places alone "
+        "another one would",
+        "do not name one of them alone: a thinner place, a series of thickness or focus, another zone axis",
+    ),
+    note(
+        "STRENGTHS_NARROW",
+        "strengths of spots alone excluded the phases named, which by places are possible: they stay in the set",
+        "a thinner place or another zone axis, if one of them matters",
+    ),
+    Flag(
         "SCALE_OFF",
         "the first answer asks for another size of the pixels than the file states",
         "check the calibration of the microscope",

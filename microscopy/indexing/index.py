@@ -11,7 +11,7 @@ from ..image import Scale
 from ..spots.model import Spots
 from .detection import Marks, log_sum, marks_of
 from .library import Library
-from .matching import Matches, evidence, match, place, posterior
+from .matching import Matches, by_places, evidence, match, place, posterior
 from .model import NO_LATTICE, OTHER_LATTICE, Candidate, Ranking
 from .nulls import no_lattice, other_lattice, reduced, ring_of_spots
 from .remarks import remarked
@@ -41,9 +41,13 @@ _SECOND_SPOTS = 3  # spots that the first must leave
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Explanations before their probabilities: log of evidence times prior, and what they say."""
+    """Explanations before their probabilities: log of evidence times prior, and what they say.
+
+    `by_places` is the weight where strengths of reflections tell nothing.
+    """
 
     weight: float
+    by_places: float
     candidate: Candidate
     row: int = -1
     free: NDArray[np.bool_] | None = None
@@ -74,6 +78,8 @@ def index_spots(spots: Spots, library: Library, scale: Scale | None) -> Ranking:
     ranking = _ranked(found, known)
     leading = _other_priors(found, matches, library, known) if scale is not None and matches is not None else {}
     ranking = remarked(ranking, marks.size, leading)
+    told = tuple(one for one in ranking.candidates if one.in_set or one.probability >= LEAST)
+    ranking = replace(ranking, candidates=told)
     return _over_all_spots(ranking, ~spots.on_streak)
 
 
@@ -127,7 +133,9 @@ def _explanations(
     clutter = ("clutter",) * marks.size
     found = [
         Found(
-            base + np.log(SHARES["no lattice"]), Candidate(NO_LATTICE, "no lattice", 0.0, 0.0, hkl=empty, role=clutter)
+            base + np.log(SHARES["no lattice"]),
+            base + np.log(SHARES["no lattice"]),
+            Candidate(NO_LATTICE, "no lattice", 0.0, 0.0, hkl=empty, role=clutter),
         )
     ]
     if matches is None:
@@ -139,6 +147,7 @@ def _explanations(
     if net is not None:
         found.append(
             Found(
+                net.log_evidence + np.log(SHARES["other lattice"]),
                 net.log_evidence + np.log(SHARES["other lattice"]),
                 Candidate(
                     OTHER_LATTICE,
@@ -153,30 +162,34 @@ def _explanations(
         )
     if not scale_free and marks.size >= 4:
         for name, rings in zip(library.phases, library.rings, strict=True):
-            value = ring_of_spots(marks, rings.g, np.sqrt(rings.intensity), scale.factor, scale.sd)
-            weight = value + np.log(SHARES["rings"] / len(library.phases))
-            found.append(
-                Found(weight, Candidate(name, "rings", 0.0, value - base, hkl=empty, role=("ring",) * marks.size))
+            strong = np.sqrt(rings.intensity)
+            value, evened = (
+                ring_of_spots(marks, rings.g, share, scale.factor, scale.sd) for share in (strong, np.ones_like(strong))
             )
+            one = Candidate(name, "rings", 0.0, value - base, hkl=empty, role=("ring",) * marks.size)
+            prior = np.log(SHARES["rings"] / len(library.phases))
+            found.append(Found(value + prior, evened + prior, one))
     return found + _second_grains(marks, library, image, scale, single, base)
 
 
 def _phases(marks: Marks, matches: Matches, library: Library, image: Prior, share: float, base: float) -> list[Found]:
     """Every zone axis of every phase that explains the spots at all."""
     bank = library.bank
-    each = evidence(matches, bank, image) + bank.log_prior[matches.row]
+    each, even = (
+        evidence(one, bank, image) + bank.log_prior[matches.row] for one in (matches, by_places(matches, bank, marks))
+    )
     source = bank.source[matches.row]
     zones = np.unique(source)
-    totals = np.array([float(log_sum(each[source == t], 0)) for t in zones])
+    totals, evened = (np.array([float(log_sum(some[source == t], 0)) for t in zones]) for some in (each, even))
     found = []
-    for t, total in zip(zones, totals, strict=True):
-        if total < totals.max() - _TELLING:
+    for t, total, places in zip(zones, totals, evened, strict=True):
+        if total < totals.max() - _TELLING and places < evened.max() - _TELLING:
             continue
         mine = np.flatnonzero(source == t)
         best = int(mine[each[mine].argmax()])
         candidate = _candidate(matches, best, library, marks, image, total - bank.templates[t].log_prior - base)
         free = np.array([role != "reflection" for role in candidate.role])
-        found.append(Found(total + share, candidate, int(matches.row[best]), free))
+        found.append(Found(total + share, places + share, candidate, int(matches.row[best]), free))
     return found
 
 
@@ -242,7 +255,10 @@ def _second_grains(
         alone = match(bank, own, _search(scale))
         if not alone.row.size:
             continue
-        value = float(log_sum(evidence(alone, bank, image), 0)) + bank.log_prior[0]
+        value, evened = (
+            float(log_sum(evidence(one, bank, image), 0)) + bank.log_prior[0]
+            for one in (alone, by_places(alone, bank, own))
+        )
         mean, covariance, _ = first.candidate.distortion
         shared = Prior(
             1.0, np.array([mean[0], 0.0, 0.0]), np.diag([covariance[0, 0] + 1e-6, scale.shear_sd**2, scale.shear_sd**2])
@@ -256,7 +272,9 @@ def _second_grains(
         if sum(role == "reflection" for role in other.role) < 2:
             continue
         weight = value + float(each[k]) + np.log(SHARES["second"])
-        out.append(Found(weight, _union(first.candidate, other, first.free, weight - base)))
+        beside = by_places(matches, library.bank, rest, taken=own.z)
+        places = weight + evened - value + float(beside.constant[k] - matches.constant[k])
+        out.append(Found(weight, places, _union(first.candidate, other, first.free, weight - base)))
     return out
 
 
@@ -281,10 +299,18 @@ def _union(first: Candidate, other: Candidate, free: NDArray[np.bool_], log_evid
 
 
 def _ranked(found: list[Found], scale: Scale) -> Ranking:
-    chances = _tempered(np.array([one.weight for one in found]), [one.candidate.phase for one in found])
-    weighed = [replace(one.candidate, probability=float(p)) for one, p in zip(found, chances, strict=True)]
-    ranking = Ranking.ranked(weighed, scale)
-    return replace(ranking, candidates=tuple(c for c in ranking.candidates if c.probability >= LEAST or c.in_set))
+    names = [one.candidate.phase for one in found]
+    chances = _tempered(np.array([one.weight for one in found]), names)
+    # a net has no strengths to lose: it takes part only where it is the answer
+    nets = found[int(chances.argmax())].candidate.is_none
+    kept = np.array([nets or not one.candidate.is_none for one in found])
+    evened = np.zeros(len(found))
+    evened[kept] = _tempered(np.array([one.by_places for one in found])[kept], list(np.array(names)[kept]))
+    weighed = [
+        replace(one.candidate, probability=float(p), by_places=float(q))
+        for one, p, q in zip(found, chances, evened, strict=True)
+    ]
+    return Ranking.ranked(weighed, scale)
 
 
 def _tempered(weights: FloatArray, phases: list[str]) -> FloatArray:

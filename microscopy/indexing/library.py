@@ -19,7 +19,7 @@ __all__ = ["Library", "library_of"]
 Zone = tuple[int, int, int]
 MOST_ZONES = 16
 LEAST_SHARE = 0.015
-"""Prior probability within its phase below which a zone is left out."""
+"""Prior probability within its phase below which a zone is left out, unless it is an axis of the cell."""
 REACH = 10.5
 """1/nm: templates reach beyond any band by the prior of the scale, or spots at its edge look foreign."""
 
@@ -89,6 +89,6 @@ def library_of(
         templates += [
             Template(pattern, float(np.log(part / len(names))), bool(phase.sites), cell_priors(pattern))
             for pattern, part in zip(patterns, share, strict=True)
-            if part > LEAST_SHARE
+            if part > LEAST_SHARE or sum(map(abs, pattern.zone)) == 1
         ]
     return Library(names, bank_of(tuple(templates)), tuple(rings(phase, REACH) for phase in phases))

@@ -7,7 +7,7 @@ keeps the information matrix of the places alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .detection import INCOHERENT, Marks, incoherent_marks, log_sum, reflection_marks, unmatched_marks
 from .templates import Bank, Prior
 
-__all__ = ["Matches", "evidence", "match", "posterior"]
+__all__ = ["Matches", "by_places", "evidence", "match", "posterior"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -269,7 +269,10 @@ def _incoherent(
 
 
 def _closest(at: FloatArray, ghosts: ComplexArray, marks: Marks) -> tuple[FloatArray, IntArray]:
-    """Distance from each spot to the nearest of some points of the pattern that lie in the band, and their number."""
+    """Distance from each spot to the nearest of some points of the pattern, and the number of those in the band.
+
+    A spot at the edge of the band may lie a little beyond it, and so may its point.
+    """
     there = place(at, ghosts)
     length = np.abs(there)
     shown = (length > marks.low) & (length < marks.high)
@@ -277,7 +280,7 @@ def _closest(at: FloatArray, ghosts: ComplexArray, marks: Marks) -> tuple[FloatA
         return np.full((len(at), marks.size), 1e3), shown.sum(axis=1)
     along = np.abs(there.real[..., None] * marks.z.real + there.imag[..., None] * marks.z.imag)
     squared = (length**2)[..., None] + np.abs(marks.z) ** 2 - 2 * along
-    return np.sqrt(np.maximum(np.where(shown[..., None], squared, 1e6).min(axis=1), 0.0)), shown.sum(axis=1)
+    return np.sqrt(np.maximum(np.where(length[..., None] > 0, squared, 1e6).min(axis=1), 0.0)), shown.sum(axis=1)
 
 
 def evidence(matches: Matches, bank: Bank, image: Prior) -> FloatArray:
@@ -347,3 +350,32 @@ def posterior(matches: Matches, k: int, bank: Bank, image: Prior) -> tuple[Float
     off = own - mean
     covariance = np.einsum("k,kij->ij", weight, width + off[:, :, None] * off[:, None, :])
     return weight @ here, mean, covariance
+
+
+def by_places(matches: Matches, bank: Bank, marks: Marks, *, taken: ComplexArray | None = None) -> Matches:
+    """Return the matches as they are where strengths of reflections tell nothing.
+
+    Scattering again and again makes strong reflections dark and absent ones bright. Here every reflection of a zone is
+    equally strong, absences of the space group still hold, and forbidden points may show: what is left to tell
+    explanations apart are places, and how many reflections of a zone are seen.
+
+    Parameters
+    ----------
+    matches : Matches
+        Of the bank with the spots.
+    bank : Bank
+        The templates.
+    marks : Marks
+        The spots.
+    taken : ndarray of complex, optional
+        Places that another grain explains: a reflection that falls on one is neither seen nor missed.
+    """
+    row, at, assigned = matches.row, matches.at, matches.assigned
+    inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, taken)
+    free = _unexplained(assigned, marks.size)
+    near, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
+    rest = unmatched_marks(marks, free, np.minimum(np.array(near) / marks.sigma, 1e3), np.array(shown))
+    length = np.abs(bank.z[row])
+    even = reflection_marks(marks, np.zeros_like(length), length, assigned, inside, np.zeros(len(row), dtype=bool))
+    told = log_sum(log_sum(even, 1) + log_sum(rest, 1)[..., None], (1, 2)) - np.log(even.shape[1] * (1 - INCOHERENT))
+    return replace(matches, constant=linear(at, bank.z[row], marks, assigned)[2] + told)

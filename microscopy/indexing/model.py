@@ -32,12 +32,14 @@ class Candidate:
         Whether it is a phase, a union (twin, overlap), rings, or one of the two kinds of none.
     probability : float
         Of the explanation among all that were compared.
+    by_places : float
+        The same where strengths of reflections tell nothing; nan where that was not asked.
     log_evidence : float
         Of the spots, with all that is not asked integrated out, against clutter alone, without the prior of the phase.
     zone : tuple of 3 ints, optional
         Zone axis; None where the explanation has none.
     in_set : bool
-        Whether it belongs to the smallest set of at least 95 %.
+        Whether it belongs to the smallest set of at least 95 %, by all that is known or by places alone.
     scale, scale_sigma : float
         True length over length by the stated pixel size, and its standard deviation.
     rotation_deg : float
@@ -80,6 +82,7 @@ class Candidate:
     pattern_scale: float = 1.0
     distortion: tuple[FloatArray, FloatArray, float] | None = None
     grains: tuple[Candidate, ...] = ()
+    by_places: float = float("nan")
 
     @property
     def name(self) -> str:
@@ -128,7 +131,7 @@ class Ranking:
 
     @property
     def ambiguity_set(self) -> tuple[Candidate, ...]:
-        """The smallest set of explanations that holds at least 95 % of the probability."""
+        """The explanations in the stated set: at least 95 % of the probability, and what strengths alone exclude."""
         return tuple(candidate for candidate in self.candidates if candidate.in_set)
 
     def by_phase(self) -> dict[str, float]:

@@ -29,6 +29,8 @@ def remarked(ranking: Ranking, spots: int, leading: Mapping[float, str]) -> Rank
     """
     flags: list[str] = []
     first = ranking.first
+    ranking, strengths = _of_strengths(ranking)
+    flags += strengths
     if spots == 1:  # a single spacing: whatever has one within the prior of the scale stays possible
         flags.append("ONE_FRINGE")
         ranking = replace(ranking, candidates=tuple(replace(one, in_set=True) for one in ranking.candidates))
@@ -39,9 +41,29 @@ def remarked(ranking: Ranking, spots: int, leading: Mapping[float, str]) -> Rank
     known = ranking.scale.sd < 0.5  # of an unknown pixel nothing can be off
     if known and first.kind == "phase" and abs(off) > 2 * min(ranking.scale.sd, UNVERIFIED_SCALE / 3):
         flags.append(f"SCALE_OFF:{100 * off:+.2g} %")
-    return replace(
-        ranking, reasons=_reasons(ranking, spots), would_decide=_would_decide(ranking, spots), flags=tuple(flags)
+    deciding = _would_decide(ranking, spots, strengths=bool(strengths))
+    return replace(ranking, reasons=_reasons(ranking, spots), would_decide=deciding, flags=tuple(flags))
+
+
+def _of_strengths(ranking: Ranking) -> tuple[Ranking, list[str]]:
+    """Widen the set by what places alone would keep in it; and say so, loudly if another phase would come first."""
+    first = ranking.first
+    stated = {one.phase for one in ranking.ambiguity_set}
+    alone = Ranking.ranked([replace(one, probability=one.by_places) for one in ranking.candidates], ranking.scale)
+    kept = {(one.phase, one.zone, one.kind) for one in alone.ambiguity_set if one.by_places > 0}
+    wider = tuple(
+        replace(one, in_set=one.in_set or (one.phase, one.zone, one.kind) in kept) for one in ranking.candidates
     )
+    ranking = replace(ranking, candidates=wider)
+    other = alone.first
+    if other.by_places > 0 and other.phase != first.phase:
+        said = f"{first.name} {first.probability:.2f} by strengths of spots, {other.name} {other.by_places:.2f} without"
+        return ranking, [f"STRENGTHS_DECIDE:{said}"]
+    more = [one for one in ranking.ambiguity_set if one.phase not in stated]
+    if not more:
+        return ranking, []
+    named = ", ".join(dict.fromkeys(one.phase for one in more))
+    return ranking, [f"STRENGTHS_NARROW:without strengths of spots also {named}"]
 
 
 def _reasons(ranking: Ranking, spots: int) -> tuple[str, ...]:
@@ -53,7 +75,7 @@ def _reasons(ranking: Ranking, spots: int) -> tuple[str, ...]:
     return (f"{spots} spots form no lattice" if spots else "no spot above the noise",)
 
 
-def _would_decide(ranking: Ranking, spots: int) -> tuple[str, ...]:
+def _would_decide(ranking: Ranking, spots: int, *, strengths: bool) -> tuple[str, ...]:
     named: dict[str, Candidate] = {}
     for candidate in ranking.ambiguity_set:
         named.setdefault(candidate.phase, candidate)
@@ -65,4 +87,6 @@ def _would_decide(ranking: Ranking, spots: int) -> tuple[str, ...]:
         out.append("calibration")
     if spots < _FEW:
         out.append("a second fringe")
+    if strengths:
+        out += ["a thinner place", "a series of thickness or focus"]
     return (*out, "another zone axis")
