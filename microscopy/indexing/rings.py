@@ -11,7 +11,7 @@ for, all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from math import comb
 
@@ -38,13 +38,13 @@ SHARES = {"no lattice": 0.1, "other lattice": 0.15}
 ADDED = 0.5
 """Prior probability of two phases over that of one, and of three over that of two.
 
-On lists with one, two and three phases in equal parts 0.2 states more than holds; with more than 0.5, phases that leave
-no ring fill the set.
+On lists with one, two and three phases in equal parts 0.2 states more than holds; with more than 0.6, two alike
+phases come before one of them.
 """
 MOST_PHASES = 3
 CHANCE, FOREIGN = 0.02, 2.5
 """Expected number of rings by chance, and of something that is not in the library."""
-VISIBLE = (0.3, 0.1, 0.02)
+VISIBLE = (0.5, 0.1, 0.02)
 """Share of the strongest intensity of a phase of which half of its lines are seen: few grains of it, some, many."""
 BESIDES = (0.1, 1.0, 3.0)
 """Expected number of rings of something else besides: none to speak of, one, a phase that is not in the library."""
@@ -104,22 +104,35 @@ class _View:
     weight: FloatArray  # log prior of each factor
     span: float
     patterns: tuple[RingPattern, ...]
-    lines: tuple[tuple[FloatArray, FloatArray], ...]
+    lines: tuple[tuple[FloatArray, FloatArray, FloatArray], ...]
+    cache: dict[tuple[tuple[int, int], ...], FloatArray] = field(default_factory=dict)
 
     def curve(self, parts: Sequence[int]) -> FloatArray:
-        """Log likelihood of phases together at each scale, in images that show many or few lines of each."""
-        clutter = np.array(BESIDES)[:, None, None]
-        kinds = []
+        """Log likelihood of phases together at each scale, each of which left a ring: of many lines or of few."""
+        every = []
         for shown in product(range(len(VISIBLE)), repeat=len(parts)):  # a phase of few grains shows fewer lines
-            own = list(zip(parts, shown, strict=True))
+            own = tuple(zip(parts, shown, strict=True))
+            value = self._of(own)
+            if len(own) > 1:  # a phase that left no ring is not one of the mixture
+                none = [self.lines[k][2][kind] for k, kind in own]
+                idle = [np.exp(self._of(own[:j] + own[j + 1 :]) + none[j] - value) for j in range(len(own))]
+                value = value + np.log(np.maximum(1 - np.sum(idle, axis=0), LEAST))
+                value = value - np.sum([np.log(-np.expm1(one)) for one in none], axis=0)
+            every.append(value)
+        everything = np.concatenate(every)
+        return np.asarray(log_sum(everything, 0) - np.log(len(everything)))
+
+    def _of(self, own: tuple[tuple[int, int], ...]) -> FloatArray:
+        """Log likelihood of phases, each of a kind of `VISIBLE`, by `BESIDES`, at each scale."""
+        if own not in self.cache:
+            clutter = np.array(BESIDES)[:, None, None]
             density, seen, unseen = np.sum([self.lines[k][0][:, kind] for k, kind in own], axis=0)
             cost = np.sum([self.lines[k][1][kind] for k, kind in own], axis=0)
             # lines that run together are one ring: it is seen if any of them is, and counts once; what the transfer of
             # the image hides it hides for all of them
             density = density * -CERTAIN * np.expm1(unseen) / np.maximum(seen, 1e-12)
-            kinds.append(np.log(density + clutter / self.span).sum(axis=2) + cost - clutter[..., 0])
-        every = np.concatenate(kinds)
-        return np.asarray(log_sum(every, 0) - np.log(len(every)))
+            self.cache[own] = np.log(density + clutter / self.span).sum(axis=2) + cost - clutter[..., 0]
+        return self.cache[own]
 
 
 def _view(rings: Rings, library: Library, scale: Scale, band: tuple[float, float]) -> _View:
@@ -157,7 +170,7 @@ def _band(rings: Rings) -> tuple[float, float]:
 
 def _lines(
     pattern: RingPattern, known: bool, rings: Rings, sigma: FloatArray, factor: FloatArray, low: float, high: float
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what lines say of each ring and the cost of missing ones, at each scale in each kind of `VISIBLE`.
 
     Of each ring, shape (3, kinds, steps, rings): the density of lines there, the sum of their probabilities to be seen,
@@ -173,15 +186,17 @@ def _lines(
     hidden = near | (np.abs(away) * sigma < (RESOLVED if known else 0.0))
     missed = (inside | np.bool_(not known)) & ~hidden.any(axis=2)
     joined = np.where(hidden, 0.5 / RESOLVED, 0.0) if known else 0.0
-    at_rings, cost = [], []
+    at_rings, cost, none = [], [], []
     for visible in VISIBLE:
         shown = strength / (strength + visible) if known else np.full(strength.shape, REPORTED)
         here = np.where(inside, shown, 0.0)[..., None]
         density = here * ((1 - TAIL) * np.exp(-0.5 * away**2) / (sigma * np.sqrt(2 * np.pi)) + TAIL * joined)
         parts = density, here * hidden, np.log1p(-here) * hidden
         at_rings.append([part.sum(axis=1) for part in parts])
-        cost.append(np.where(missed, np.log1p(-shown * (CERTAIN if known else 1.0)), 0.0).sum(axis=1))
-    return np.array(at_rings).swapaxes(0, 1), np.array(cost)
+        lost = np.log1p(-shown * (CERTAIN if known else 1.0))
+        none.append(np.where(inside, lost, 0.0).sum(axis=1) - 1e-9)
+        cost.append(np.where(missed, lost, 0.0).sum(axis=1))
+    return np.array(at_rings).swapaxes(0, 1), np.array(cost), np.array(none)
 
 
 def _none(kind: str, count: int, span: float) -> tuple[float, Candidate]:
