@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from layerscope.errors import DataError
@@ -45,15 +46,19 @@ __all__ = ["Edge", "Layer", "Layers", "measure_edges"]
 PLANE_NM = 0.02
 #: An edge of speckle likewise: an atom's image is this wide.
 ATOM_NM = 0.03
-#: How far it may displace waves of 5 /nm; grows with the fourth power.
+#: How far a lens displaces waves of 5 /nm at least; grows with the fourth power.
 DISPLACED_NM = 0.012
 #: How far kinds of reflections differ in where an edge is: waves that are squares of others see it deeper.
 KIND_NM = 0.09
 SHORT_NM = 2.0
+#: Short windows that see an edge farther off than this see another one, or long ones do.
+COURSE_OFF_NM = 0.4
 #: Length along which an edge wanders, for the error of the normal.
 CORRELATED_NM = 3.0
 #: A film above this is no doubt.
 THICK_NM = 1.2
+#: An edge less sure than this says nothing against a film.
+UNSURE_NM = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +150,7 @@ def _side(scene: Scene, name: str, outer: bool) -> _Side | None:
     frame = scene.frame(0.5 * scene.along_nm)
     inside = inner_part(scene.intervals[name])
     members: list[float] = []
-    best: tuple[Step, FloatArray, FloatArray, FloatArray] | None = None
+    best: tuple[Step, FloatArray, FloatArray, FloatArray, FloatArray] | None = None
     for across in ACROSS_NM:
         profile = own_profile(scene, name, scene.kernel(across), frame)
         if profile is None:
@@ -162,35 +167,53 @@ def _side(scene: Scene, name: str, outer: bool) -> _Side | None:
             found = [max(1.0, np.isfinite(step.position).sum() / 1.5) for step in steps]
             variance = np.array([v for _, v in read]) / found
             noise = np.sqrt(2.0 * np.pi * variance) * [step.width for step in steps]
+            displaced = _displaced(noise, length, place)
             for threshold in THRESHOLDS:
                 used = np.isfinite(place) & (highest > threshold)
                 if used.any():
-                    members.append(float(place[used] @ _weights(noise[used], length[used], place[used])))
+                    members.append(float(place[used] @ _weights(noise, length, place, displaced, used)[used]))
             used = np.isfinite(place)
             if across == ACROSS_NM[1] and reach == REACH_NM[1] and used.any():
                 whole, _ = combined(profile, inside, np.arange(len(contrast)))
                 step = own_step(scene, name, whole, profile, reach, outer)
-                weight = _weights(noise[used], length[used], place[used])
-                best = step, place[used], noise[used], weight
+                weight = _weights(noise, length, place, displaced, used)
+                best = step, place[used], noise[used], weight[used], displaced[used]
     if best is None or len(members) < 3:
         return None
-    step, place, noise, weight = best
+    step, place, noise, weight, displaced = best
     off = place - weight @ place
     scatter = (len(place) * float(weight @ off**2) + 2.0 * KIND_NM**2) / (len(place) + 1)
     parts = {
         "method": float(np.std(members)),
-        "reflections": float(np.sqrt(scatter * np.sum(weight**2))),
+        # A lens displaces all the same way: that does not average out.
+        "reflections": float(np.hypot(np.sqrt(scatter * np.sum(weight**2)), weight @ displaced)),
         "noise": float(np.linalg.norm(weight * noise)),
     }
     return _Side(float(np.median(members)), parts, _own_width(scene, step), len(place), step)
 
 
-def _weights(noise: FloatArray, length: FloatArray, place: FloatArray) -> FloatArray:
+def _displaced(noise: FloatArray, length: FloatArray, place: FloatArray) -> FloatArray:
+    """Give how far a lens may displace each kind of waves: by what finer ones see elsewhere than the coarsest do."""
+    growth = (length / 5.0) ** 4
+    known = np.flatnonzero(np.isfinite(place))
+    strength = DISPLACED_NM
+    if known.size > 1:
+        first = known[np.argmin(length[known])]
+        finer = known[growth[known] - growth[first] > 0.15]
+        apart = np.abs(place[finer] - place[first]) - 2.0 * np.hypot(noise[finer], noise[first]) - KIND_NM
+        if finer.size:
+            strength = max(strength, float(np.median(apart / (growth[finer] - growth[first]))))
+    return np.asarray(strength * growth)
+
+
+def _weights(
+    noise: FloatArray, length: FloatArray, place: FloatArray, displaced: FloatArray, used: NDArray[np.bool_]
+) -> FloatArray:
     """Weights of kinds of reflections: by noise, by how far a lens may displace them, less where they disagree."""
-    displaced = DISPLACED_NM * (length / 5.0) ** 4
-    start = 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2 + displaced**2)
+    start = np.where(used, 1.0 / (noise**2 + (0.5 * KIND_NM) ** 2 + displaced**2), 0.0)
+    place = np.where(used, place, 0.0)
     # Where others lie elsewhere than coarse waves say, the lens displaces them.
-    coarse = length < UNDISPLACED
+    coarse = used & (length < UNDISPLACED)
     first = start * coarse if coarse.any() else start
     middle = float(first @ place / first.sum())
     for _ in range(5):
@@ -252,6 +275,10 @@ def _edge(scene: Scene, a: str, b: str, flags: list[str]) -> Edge | None:
     parts["planes"] = ATOM_NM if sides[0].reflections == 0 else PLANE_NM
     frame = scene.frame(1.0)
     step, noise = single_step(scene, a, b, scene.kernel(ACROSS_NM[1], min(SHORT_NM, scene.along_nm)), frame)
+    off = abs(steady_mean(step.position) - position)
+    if off > COURSE_OFF_NM:
+        parts["sides"] = max(parts.get("sides", 0.0), 0.5 * off)
+        flags.append("SIDES_DISAGREE")
     rough, rough_sigma, station = _roughness(frame.along, step.position, noise)
     return Edge(
         a,
@@ -326,7 +353,8 @@ def _without_film(scene: Scene, flags: list[str]) -> tuple[Scene, dict[str, floa
         return scene, absent
     thick = crystal.position - speckle.position
     sigma = float(np.hypot(np.hypot(crystal.sigma, speckle.sigma), np.hypot(PLANE_NM, ATOM_NM)))
-    if film is not None and thick > max(2.0 * sigma, THINNEST_NM):
+    # An edge that a lens displaces is too unsure to take out what a map shows.
+    if film is not None and (thick > max(2.0 * sigma, THINNEST_NM) or sigma > UNSURE_NM):
         return scene, absent
     absent[AMORPHOUS] = max(thick, 0.0) + 1.645 * sigma
     intervals = dict(scene.intervals)

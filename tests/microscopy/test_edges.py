@@ -101,6 +101,19 @@ def test_the_course_of_a_film_on_a_crystal_is_followed_where_short_windows_show_
     assert edge.roughness_nm == pytest.approx(0.57 * 0.25, abs=0.08)
 
 
+def test_an_edge_that_a_lens_displaces_for_fine_waves_is_placed_by_coarse_ones_and_not_said_to_be_sharp() -> None:
+    """The two finer waves begin 0.4 and 1 nm outside the crystal; the coarsest, which is weak, begins where it does."""
+    x, y = grid(240, 560)
+    g = np.array([(4.0, 0.9), (1.5, 4.5), (5.2, 4.1)])
+    image = np.random.default_rng(0).normal(0, 0.6, x.shape) + speckle(x.shape, 1) * (x - 7.0 > -2.0)
+    for wave, height, displaced in zip(g, (0.7, 1.5, 1.0), (0.0, 0.4, 1.0), strict=True):
+        image += height * np.where(x - 7.0 > -2.0 - displaced, waves(wave[None], x, y, 2), 0.0)
+    told = ("vacuum", Lattice.of("bulk", g))
+    (edge,) = measure_edges(Image((200 + 20 * image).astype(np.float32), (PIXEL, PIXEL)), told, normal_deg=0.0).edges
+    assert abs(edge.position_nm + 2.0) < min(1.96 * edge.sigma_nm, 0.25)
+    assert edge.sigma_nm > 0.1
+
+
 def test_one_phase_alone_shows_no_edge() -> None:
     x, y = grid(240, 320)
     image = Image((100 + 10 * waves(SECOND, x, y) + speckle(x.shape, 1)).astype(np.float32), (PIXEL, PIXEL))
