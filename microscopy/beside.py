@@ -26,6 +26,8 @@ class Course:
     ----------
     label : str
         Its component.
+    source : str
+        Technique and quantity, for people.
     depth_nm : ndarray, shape (n,)
         Below the surface, ascending.
     points : Points
@@ -35,6 +37,7 @@ class Course:
     """
 
     label: str
+    source: str
     depth_nm: NDArray[np.float64]
     points: Points
     records: tuple[ResultRecord, ...]
@@ -62,5 +65,6 @@ def courses_along_depth(records: Sequence[ResultRecord], sample: str, technique:
             continue
         scaled = Points(points.value / most, points.sigma / most, points.limit / most, points.confidence)
         depth = np.array([r.state.depth_nm for r, _ in rows], float)
-        found.append((most, Course(str(component), depth, scaled, tuple(r for r, _ in rows))))
+        source = f"{rows[0][0].technique.upper()}: {name.rpartition('.')[2].replace('_', ' ')}"
+        found.append((most, Course(str(component), source, depth, scaled, tuple(r for r, _ in rows))))
     return [course for _, course in sorted(found, key=lambda pair: -pair[0])[:MOST]]

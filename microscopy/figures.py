@@ -115,7 +115,8 @@ def _draw_page(view: _View, stem: Path) -> list[Path]:
             axes = page.figure.add_subplot(grid[len(rows)])
             _draw_profiles(page.panel(axes), view)
             if view.beside:
-                _draw_beside(page.panel(page.figure.add_subplot(grid[len(rows) + 1], sharex=axes)), view)
+                below = page.figure.add_subplot(grid[len(rows) + 1], sharex=axes)
+                _draw_beside(page.panel(below, ", ".join(dict.fromkeys(one.source for one in view.beside))), view)
         page.columns += _columns(view)
         caption = (
             "Image with its regions and the boundaries of its layers, and the logarithm of the power of each region's "
