@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from layerscope.errors import DataError
 from .scenes import FIRST, PIXEL, SECOND, grid, speckle, waves
 
 SKIN, BULK = Lattice.of("skin", FIRST), Lattice.of("bulk", SECOND)
-DATA = os.environ.get("LAYERSCOPE_TEST_DATA")
 NAMES = ("vacuum", "amorphous", "skin", "bulk")
 
 
@@ -164,10 +162,11 @@ def test_where_nothing_steps_no_step_is_placed() -> None:
     assert np.isnan(found.position).all()
 
 
-@pytest.mark.skipif(DATA is None, reason="LAYERSCOPE_TEST_DATA names no folder of measured and simulated files")
-def test_edges_of_the_simulated_section_are_right_to_0_15_nm_and_their_intervals_hold_the_truth() -> None:
+def test_edges_of_the_simulated_section_are_right_to_0_15_nm_and_their_intervals_hold_the_truth(
+    shared_data: Path,
+) -> None:
     tifffile = pytest.importorskip("tifffile")
-    folder = Path(str(DATA)) / "hrtem"
+    folder = shared_data / "hrtem"
     truth = json.loads((folder / "truth.json").read_text())["composite_vac_am3_rs3_layered"]
     pixel = truth["px_true_nm"]
     values = tifffile.imread(folder / "composite_vac_am3_rs3_layered.tif").astype(np.float32)
