@@ -22,6 +22,7 @@ Made from the models that check recipes, by `python docs/make_recipe_keys.py`; w
 assumed. `[name]` is a table, `[[name]]` one of several.
 """
 WRITTEN = ColumnsTable.model_fields  # what tables of columns share stands last
+OF_A_FILE = ("layerscope", "pipeline")  # a recipe that is made in Python has them from its model
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 
 Schema = Mapping[str, Any]
@@ -81,7 +82,7 @@ def default(key: str, schema: Schema, required: bool) -> str:
 def key_table(schema: Schema) -> str:
     """Return the keys of one table as a table of Markdown."""
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    required = set(schema.get("required", ()))
+    required = {*schema.get("required", ()), *OF_A_FILE}
     for key, entry in sorted(schema["properties"].items(), key=lambda item: item[0] in WRITTEN):
         cells = (f"`{key}`", kind(entry), default(key, entry, key in required), entry.get("description", ""))
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Positive", "RecipeModel", "RecipePath", "not_empty", "unique"]
+__all__ = ["Positive", "RecipeModel", "RecipePath", "listed", "not_empty", "unique"]
 
 Positive = Annotated[float, Field(gt=0)]
 """A number above zero."""
@@ -49,6 +49,11 @@ class RecipePath(str):
         if "collect" in context:
             context["collect"].append(str(path))
         return "" if context.get("identity") else str(path)
+
+
+def listed(given: Any) -> Any:
+    """Return a name or a table as a list of it alone; everything else as it is."""
+    return [given] if isinstance(given, str | Mapping | BaseModel) else given
 
 
 def not_empty(values: tuple[Any, ...]) -> tuple[Any, ...]:

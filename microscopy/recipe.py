@@ -10,7 +10,7 @@ from layerscope.crystals import Phase, available_phases, load_phase
 from layerscope.measured.options import SeriesTable
 from layerscope.options import Positive, RecipeModel, RecipePath, not_empty, unique
 from layerscope.reference import nearest_names
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 from .readers import ImageOptions
 
@@ -97,6 +97,7 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 class HrtemRecipe(SeriesRecipe):
     """Recipe of the pipeline ``hrtem``."""
 
+    pipeline: PipelineName = "hrtem"
     series: Annotated[tuple[ImageTable, ...], AfterValidator(not_empty)] = Field(description="images, or vectors")
     phases: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(
         default=DEFAULT_PHASES, description="of the library, that may be seen; see `layerscope phases`"

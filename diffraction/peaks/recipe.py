@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.measured import options
 from layerscope.options import Positive, RecipeModel, RecipePath, not_empty, unique
+from layerscope.runs.recipe import PipelineName
 
 from ..recipe_series import DiffractionRecipe, Range
 from .components import ComponentSet, component_set, read_set
@@ -51,6 +52,7 @@ def _none(name: Any) -> Any:
 class PeaksRecipe(FitOptions, DiffractionRecipe):
     """Recipe of the pipeline ``xrd_peaks``."""
 
+    pipeline: PipelineName = "xrd_peaks"
     components: Annotated[str | None, BeforeValidator(_none)] = Field(
         default="lco_003",
         description="set of lines: lco_003, nmc_003, lno_003, lrmo_003; 'none': only reflections",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.options import RecipeModel, RecipePath, not_empty, unique
+from layerscope.runs.recipe import PipelineName
 
 from ..recipe_series import DiffractionRecipe
 from .model import Background, Diffractometer
@@ -78,6 +79,7 @@ class PhaseTable(RecipeModel):
 class RietveldRecipe(DiffractionRecipe):
     """Recipe of the pipeline ``rietveld``."""
 
+    pipeline: PipelineName = "rietveld"
     engine: Literal["rietx", "gsas2", "both"] = Field(default="rietx", description="both: refine with each and compare")
     phases: Annotated[tuple[PhaseTable, ...], AfterValidator(not_empty)] = Field(
         description="what may be in the sample"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, listed, not_empty
 from layerscope.records import SampleState
 
 __all__ = ["SeriesTable"]
@@ -15,7 +15,7 @@ __all__ = ["SeriesTable"]
 class SeriesTable(RecipeModel):
     """One series of a recipe; a technique adds what only it knows."""
 
-    files: Annotated[tuple[RecipePath, ...], AfterValidator(not_empty)] = Field(
+    files: Annotated[tuple[RecipePath, ...], BeforeValidator(listed), AfterValidator(not_empty)] = Field(
         description="files, folders, archives or patterns ('level_*.txt'), of which each adds its levels in this order"
     )
     members: str | None = Field(default=None, description="which files of a folder or archive are meant, e.g. '*.txt'")
@@ -25,6 +25,11 @@ class SeriesTable(RecipeModel):
     cycle: float | None = Field(default=None, description="of the cell, for the records")
     step: str | None = Field(default=None, description="of the cell's program, for the records")
     voltage_V: float | None = Field(default=None, description="of the cell, for the records")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_files(cls, given: Any) -> Any:
+        return {"files": given} if isinstance(given, str) else given
 
     def state(self, sample: str, **more: Any) -> SampleState:
         """Return the state that a record of this series is about.

@@ -16,6 +16,7 @@ from layerscope.runs.load import Run
 from layerscope.runs.outcome import ProgressEvent, Reporter, RunSummary
 from layerscope.runs.pipeline import Pipeline, software_versions
 from layerscope.runs.plan import Plan, Task, make_plan
+from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.store import RunStore
 from layerscope.runs.summary import sorted_records
 from layerscope.runs.table import write_table
@@ -26,7 +27,7 @@ __all__ = ["execute"]
 
 
 def execute(
-    recipe: Path | str,
+    recipe: Path | str | PipelineRecipe,
     out: Path | str,
     *,
     data: Path | None = None,
@@ -44,8 +45,8 @@ def execute(
 
     Parameters
     ----------
-    recipe : Path or str
-        The TOML file.
+    recipe : Path, str or PipelineRecipe
+        The TOML file, or a recipe that was made in Python.
     out : Path or str
         The run folder: missing, empty, or of an earlier run of the same recipe.
     data : Path, optional
@@ -75,7 +76,7 @@ def execute(
     WriteError
         If the disk is full, or a file cannot be written for another reason.
     """
-    plan = make_plan(Path(recipe), data=data, pipelines=pipelines)
+    plan = make_plan(recipe, data=data, pipelines=pipelines)
     with RunStore.writing(Path(out), plan.label) as store:
         execution = _Execution(plan, store, progress)
         execution.note_refused()

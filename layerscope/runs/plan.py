@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,11 @@ def _base(path: Path, taken: Container[str] = ()) -> str:
     return next(one for one in itertools.chain([base], numbered) if one not in taken)
 
 
+def _plain(name: str) -> str:
+    """Return a sample's name as the first part of the names of files."""
+    return re.sub(r"[^A-Za-z0-9.\-]+", "_", name).strip("_.-") or "run"
+
+
 def _check_folder(data: Path) -> None:
     try:
         there = data.is_dir()
@@ -147,13 +153,15 @@ def _check_folder(data: Path) -> None:
         raise RecipeError("there is no such folder", source=data, hint="give --data the folder of the input files")
 
 
-def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, Pipeline] | None = None) -> Plan:
+def make_plan(
+    path: Path | str | PipelineRecipe, *, data: Path | None = None, pipelines: Mapping[str, Pipeline] | None = None
+) -> Plan:
     """Return what a recipe or a study asks for.
 
     Parameters
     ----------
-    path : Path
-        The TOML file.
+    path : Path, str or PipelineRecipe
+        The TOML file; or a recipe that was made in Python, whose run folder belongs to its sample.
     data : Path, optional
         Folder that input paths are relative to, instead of the recipe's own; for a study, each recipe's subfolder of
         it.
@@ -167,11 +175,16 @@ def make_plan(path: Path, *, data: Path | None = None, pipelines: Mapping[str, P
     MissingDependencyError
         If the only recipe's pipeline cannot be imported.
     """
+    if data is not None:
+        _check_folder(data)
+    if isinstance(path, PipelineRecipe):
+        recipe = path if data is None else path.located(data)
+        label = f"{recipe.sample} ({recipe.pipeline})"
+        planned = _planned(label, _plain(recipe.sample), find_pipeline(recipe.pipeline, pipelines), recipe)
+        return Plan(label, recipe.title or label, (planned,))
     path = Path(path)
     raw = read_toml(path)
     label = recipe_label(path)
-    if data is not None:
-        _check_folder(data)
     if "recipes" not in raw or "pipeline" in raw:
         planned = _plan_recipe(as_text(path.name), _base(path), raw, path.parent if data is None else data, pipelines)
         return Plan(label, planned.recipe.title or label, (planned,))
@@ -204,7 +217,10 @@ def _plan_recipe(
         pipeline = find_pipeline(name, pipelines)
     except RecipeError as error:
         raise RecipeError(f"pipeline: {error.message}", source=label, hint=error.hint) from error
-    recipe = parse_recipe(pipeline.recipe_model, raw, label).located(folder)
+    return _planned(label, base, pipeline, parse_recipe(pipeline.recipe_model, raw, label).located(folder))
+
+
+def _planned(label: str, base: str, pipeline: Pipeline, recipe: PipelineRecipe) -> PlannedRecipe:
     try:
         parts = tuple(pipeline.split(recipe))
     except RecipeError as error:  # the pipeline names the key, this names the file
@@ -214,7 +230,9 @@ def _plan_recipe(
         labels = [label]
     else:
         labels = [f"{label}[{', '.join(part.input_paths()) or index}]" for index, part in enumerate(parts)]
-    tasks = tuple(Task(name, base, pipeline, part.located(folder)) for name, part in zip(labels, parts, strict=True))
+    tasks = tuple(
+        Task(name, base, pipeline, part.located(recipe.folder)) for name, part in zip(labels, parts, strict=True)
+    )
     return PlannedRecipe(label, pipeline, recipe, tasks)
 
 

@@ -12,11 +12,12 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationEr
 from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
 from layerscope.measured.options import SeriesTable
-from layerscope.options import RecipeModel, RecipePath, not_empty, unique
+from layerscope.options import RecipeModel, RecipePath, listed, not_empty, unique
 from layerscope.runs.recipe_errors import describe
 
 __all__ = [
     "MAX_RECIPE_BYTES",
+    "PipelineName",
     "PipelineRecipe",
     "SeriesRecipe",
     "StudyRecipe",
@@ -27,6 +28,8 @@ __all__ = [
 
 MAX_RECIPE_BYTES = 1_000_000
 ModelT = TypeVar("ModelT", bound=BaseModel)
+PipelineName = Annotated[str, Field(min_length=1, description="name of the pipeline, e.g. 'xps'")]
+"""Type of `PipelineRecipe.pipeline`; a technique's model gives it the technique's own name as default."""
 
 
 class PipelineRecipe(RecipeModel):
@@ -36,8 +39,8 @@ class PipelineRecipe(RecipeModel):
     them, hashes the files, and keeps the paths out of the record's identity.
     """
 
-    layerscope: Annotated[Literal[1], Field(description="version of the recipe format")]
-    pipeline: Annotated[str, Field(min_length=1, description="name of the pipeline, e.g. 'xps'")]
+    layerscope: Annotated[Literal[1], Field(description="version of the recipe format")] = 1
+    pipeline: PipelineName
     title: Annotated[str, Field(description="for people")] = ""
     sample: Annotated[str, Field(min_length=1, description="name of the sample")]
 
@@ -90,6 +93,11 @@ class SeriesRecipe(PipelineRecipe):
     """Base of the recipe of a pipeline that measures series; a technique declares `series` with a table of its own."""
 
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(description="series of levels")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_series(cls, given: Any) -> Any:
+        return {**given, "series": listed(given["series"])} if isinstance(given, dict) and "series" in given else given
 
     @model_validator(mode="after")
     def _series_apart(self) -> Self:
@@ -195,6 +203,8 @@ def parse_recipe(model: type[ModelT], raw: Mapping[str, Any], source: str | Path
     RecipeError
         Naming each wrong key by its full path, and for an unknown key the nearest known one.
     """
+    if issubclass(model, PipelineRecipe) and "layerscope" not in raw:  # made in Python it is of this version
+        raise RecipeError("layerscope: is missing", source=source, hint="layerscope = 1")
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from layerscope.measured.options import SeriesTable
 from layerscope.options import Positive, RecipeModel, not_empty, unique
 from layerscope.reference import nearest_names, read_tables
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 __all__ = [
     "CalibrationTable",
@@ -141,6 +141,7 @@ class EdgeTable(RecipeModel):
 class EelsRecipe(SeriesRecipe):
     """Recipe of the pipeline ``eels``."""
 
+    pipeline: PipelineName = "eels"
     series: Annotated[tuple[ScanTable, ...], AfterValidator(not_empty)] = Field(description="line scans")
     edges: Annotated[tuple[EdgeTable, ...], AfterValidator(not_empty)] = Field(description="edges, and what of them")
     calibration: CalibrationTable | None = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from layerscope.options import RecipePath, not_empty
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 from .edges import find_edge
 from .options import CoordinationTable, EnergyTable, Mode, NormaliseTable, SeriesTable
@@ -22,6 +22,7 @@ def _known_edge(name: str | None) -> str | None:
 class SxasRecipe(SeriesRecipe):
     """Recipe of the pipeline ``sxas``."""
 
+    pipeline: PipelineName = "sxas"
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
         description="samples, each with its repeats; the first one is what others are compared with"
     )

@@ -100,6 +100,11 @@ class ComponentTable(RecipeModel):
         default_factory=dict, description="fwhm, mixing, splitting, ratio, ... of the shape"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_species(cls, given: Any) -> Any:
+        return {"species": given} if isinstance(given, str) else given
+
     @property
     def name(self) -> str:
         """Name of the component in the fit."""

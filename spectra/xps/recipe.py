@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.fitting.errors import Errors, ErrorsTable
 from layerscope.options import RecipeModel, not_empty, unique
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 from .auger import AugerParameterTable
 from .charge import ChargeTable
@@ -29,13 +30,24 @@ class DepthTable(RecipeModel):
     sigma_nm_s: Annotated[float, Field(ge=0)] = Field(description="standard error of the rate, nm/s")
 
 
+def _by_name(given: Any) -> Any:
+    """Return regions as a list of tables where they are given by name: ``{"B 1s": ["B-O-B", "TM-O-B"]}``."""
+    if not isinstance(given, Mapping):
+        return given
+    tables = {name: more if isinstance(more, Mapping) else {"components": more} for name, more in given.items()}
+    return [{"region": name, **table} for name, table in tables.items()]
+
+
 class XpsRecipe(SeriesRecipe):
     """Recipe of the pipeline ``xps``."""
 
+    pipeline: PipelineName = "xps"
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
         description="depth profiles, or single levels"
     )
-    regions: Annotated[tuple[RegionTable, ...], AfterValidator(not_empty)] = Field(description="core levels to fit")
+    regions: Annotated[tuple[RegionTable, ...], BeforeValidator(_by_name), AfterValidator(not_empty)] = Field(
+        description="core levels to fit"
+    )
     charge: ChargeTable = Field(default=ChargeTable(), description="charge reference")
     quantification: QuantificationTable | None = Field(
         default=None, description="atomic fractions; none without this table"

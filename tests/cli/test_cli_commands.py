@@ -228,7 +228,7 @@ def test_doctor_and_version_answer(capsys: pytest.CaptureFixture[str], toy: Path
 
 def test_python_dash_m_gives_the_exit_code_to_the_shell(recipe_folder: Path, tmp_path: Path) -> None:
     (recipe_folder / "two.txt").write_text("")
-    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", str(recipe_folder / "recipe.toml"), "--out", "run"]
+    command = [sys.executable, "-P", "-m", "layerscope", "run", str(recipe_folder / "recipe.toml"), "--out", "run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -237,7 +237,7 @@ def test_python_dash_m_gives_the_exit_code_to_the_shell(recipe_folder: Path, tmp
 
 def test_a_terminal_sees_progress_and_unbroken_numbers(recipe_folder: Path, tmp_path: Path) -> None:
     parent, child = pty.openpty()
-    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", str(recipe_folder / "recipe.toml"), "--out", "run"]
+    command = [sys.executable, "-P", "-m", "layerscope", "run", str(recipe_folder / "recipe.toml"), "--out", "run"]
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
     with subprocess.Popen(command, cwd=tmp_path, stdout=child, stderr=child, env=environment) as process:
         os.close(child)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,19 @@ def test_showing_a_run_loads_what_reads_records_and_not_what_makes_them() -> Non
     command = [sys.executable, "-P", "-c", f"{code}import sys\nprint(*sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not (HEAVY - {"pydantic"}) & {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_the_program_alone_and_the_package_as_a_program_show_the_help(tmp_path: Path) -> None:
+    code, shown, _ = probe([], tmp_path)
+    command = [sys.executable, "-P", "-m", "layerscope"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert code == 0
+    assert done.stdout == shown
+    assert shown.startswith("Usage: layerscope ")
+
+
+def test_a_shell_is_offered_the_commands_that_a_word_begins(tmp_path: Path) -> None:
+    words = {"COMP_WORDS": "layerscope ex", "COMP_CWORD": "1", "_LAYERSCOPE_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-P", "-m", "layerscope"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **words}, capture_output=True, text=True)
+    assert done.stdout.split() == ["export"]

@@ -66,7 +66,7 @@ def test_a_run_in_a_pool_that_is_killed_leaves_no_process_and_is_resumed(recipe_
         (recipe_folder / f"file{number}.txt").write_text("wait\n" if number == 3 else f"0 {number}00 300\n")
     recipe = recipe_folder / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('"two.txt"', '"file0.txt", "file1.txt", "file2.txt", "file3.txt"'))
-    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", str(recipe), "--out", str(tmp_path / "run"), "-j2"]
+    command = [sys.executable, "-P", "-m", "layerscope", "run", str(recipe), "--out", str(tmp_path / "run"), "-j2"]
     with subprocess.Popen(command, start_new_session=True) as process:
         deadline = time.monotonic() + 60
         while len(list((tmp_path / "run" / "records").glob("*.json"))) < 5 and time.monotonic() < deadline:
@@ -210,7 +210,7 @@ def test_names_that_are_no_text_do_no_harm(recipe_folder: Path, tmp_path: Path) 
     recipe_folder.rename(odd)
     (odd / "two.txt").write_text("")
     (odd / "recipe.toml").rename(odd / os.fsdecode(b"re\xffcipe.toml"))
-    command = [sys.executable, "-P", "-m", "layerscope.cli", "run", odd / os.fsdecode(b"re\xffcipe.toml")]
+    command = [sys.executable, "-P", "-m", "layerscope", "run", odd / os.fsdecode(b"re\xffcipe.toml")]
     done = subprocess.run([*command, "--out", odd / "run"], capture_output=True, check=False)
     assert done.returncode == 2, done.stderr
     assert b"is empty" in done.stderr

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.errors import RecipeError
 from layerscope.options import Positive, RecipeModel, not_empty, unique
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 from ..options import ScanTable
 from .lines import Detector, family
@@ -65,6 +65,7 @@ class FactorTable(RecipeModel):
 class EdsRecipe(SeriesRecipe):
     """Recipe of the pipeline ``eds``."""
 
+    pipeline: PipelineName = "eds"
     series: Annotated[tuple[ScanTable, ...], AfterValidator(not_empty)] = Field(description="line scans and maps")
     lines: Annotated[tuple[Line, ...], AfterValidator(not_empty), AfterValidator(_apart)] = Field(
         description="families of lines ('O K'): all that the spectra show, and those that are asked for"

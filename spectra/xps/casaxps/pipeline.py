@@ -23,7 +23,7 @@ from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.hooks import NexusLayout
 from layerscope.runs.levels import read_as_named
 from layerscope.runs.pipeline import PipelineOutput, RunContext
-from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.recipe import PipelineName, PipelineRecipe
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.technique import Part, SeriesPipeline, guarded
 
@@ -56,6 +56,7 @@ _BACKGROUND = {
 class CasaRecipe(PipelineRecipe):
     """Recipe of the pipeline ``casaxps``."""
 
+    pipeline: PipelineName = "casaxps"
     files: Annotated[tuple[RecipePath, ...], Field(min_length=1, description="VAMAS files with fits of CasaXPS")]
     blocks: Annotated[tuple[int | str, ...], Field(min_length=1)] | None = Field(
         default=None,

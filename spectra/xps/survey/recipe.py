@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from layerscope.options import Positive, not_empty
-from layerscope.runs.recipe import SeriesRecipe
+from layerscope.runs.recipe import PipelineName, SeriesRecipe
 
 from ..options import SeriesTable
 from .amounts import SurveyQuantificationTable
@@ -29,6 +29,7 @@ Elements = Annotated[tuple[str, ...], AfterValidator(_known)]
 class SurveyRecipe(SeriesRecipe):
     """Recipe of the pipeline ``xps_survey``."""
 
+    pipeline: PipelineName = "xps_survey"
     series: Annotated[tuple[SeriesTable, ...], AfterValidator(not_empty)] = Field(
         description="surveys: single ones, or one a level of a profile"
     )

@@ -1,4 +1,4 @@
-"""Let ``python -m layerscope.cli`` do what ``layerscope`` does."""
+"""Let ``python -m layerscope`` do what ``layerscope`` does."""
 
 from __future__ import annotations
 
