@@ -75,7 +75,7 @@ def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         tables.append(_compared(of("xrd_peaks.difference"), "phase.total_fraction_difference", sample))
         by_stacks = f"{sample}, shares of layers"
         tables.append(_compared(of("xrd_peaks.stack_difference"), "phase.layer_fraction_difference", by_stacks))
-    return [made for made in tables if made.rows]
+    return [made for made in tables if made.cells]
 
 
 def rietveld_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
@@ -90,7 +90,7 @@ def rietveld_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             Shown(_largest_difference, "largest difference", kind="text"),
         )
         tables.append(table(of("rietveld.comparison"), _STATE, verdict, title=f"{sample}: rietx against GSAS-II"))
-    return [made for made in tables if made.rows]
+    return [made for made in tables if made.cells]
 
 
 def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTable:
@@ -118,12 +118,15 @@ def _by_sample(
     records: Sequence[ResultRecord],
 ) -> list[tuple[str, Callable[[str], list[ResultRecord]]]]:
     """Return for each sample what gives its records by method."""
-    good = [r for r in records if r.status != "failed"]
+    found: dict[str, dict[str, list[ResultRecord]]] = {}
+    for record in records:
+        if record.status != "failed":
+            found.setdefault(record.state.sample, {}).setdefault(record.method, []).append(record)
 
-    def of(sample: str) -> Callable[[str], list[ResultRecord]]:
-        return lambda method: [r for r in good if r.state.sample == sample and r.method == method]
+    def of(methods: dict[str, list[ResultRecord]]) -> Callable[[str], list[ResultRecord]]:
+        return lambda method: methods.get(method, [])
 
-    return [(sample, of(sample)) for sample in dict.fromkeys(r.state.sample for r in good)]
+    return [(sample, of(methods)) for sample, methods in found.items()]
 
 
 def _events(records: Sequence[ResultRecord], name: str) -> SummaryTable:

@@ -157,6 +157,20 @@ def figure(context: typer.Context, folder: FolderArgument) -> None:
 
 
 @app.command()
+def report(
+    folder: FolderArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; FOLDER/report.html by default.")
+    ] = None,
+) -> None:
+    """Write all results of a run as one page for the browser, which needs no network."""
+    from layerscope.report import renew_report, write_report
+    from layerscope.runs.load import load_run
+
+    typer.echo(renew_report(folder) if out is None else write_report(load_run(folder), out))
+
+
+@app.command()
 def export(
     folder: FolderArgument,
     formats: Annotated[

@@ -141,6 +141,7 @@ def _places(summary: RunSummary) -> list[str]:
         f"{counts['records']} records ({state}); tasks: {work}",
         *(f"  {name:<9}{path}" for name, path in places),
         *(figures if len(figures) <= 3 else [f"  {'figures':<9}{folder / 'figures'} ({len(figures)})"]),
+        *(f"  {'report':<9}{folder / file}" for file in summary.run.info.get("report", ())),
     ]
 
 

@@ -6,10 +6,10 @@ and its error. How a table is laid out on a page is the business of `layerscope.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from layerscope.records import Quantity
 from layerscope.records.formatting import format_limit
@@ -86,6 +86,8 @@ class SummaryTable:
         Shown below; empty for none.
     headline : tuple of (str, str), optional
         Technique and sample that it stands for in the short summary of a run.
+    records : tuple of str
+        The id of the record that each row is of; empty where rows are of none.
     """
 
     title: str
@@ -93,10 +95,19 @@ class SummaryTable:
     cells: tuple[tuple[Cell, ...], ...]
     note: str = ""
     headline: tuple[str, str] | None = None
+    records: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.fields) for row in self.cells):
             raise ValueError(f"table {self.title!r}: every row needs {len(self.fields)} cells")
+        if self.records and len(self.records) != len(self.cells):
+            raise ValueError(f"table {self.title!r}: every row needs its record")
+
+    def in_order(self, key: Callable[[tuple[Cell, ...]], Any]) -> SummaryTable:
+        """Return the table with its rows sorted by what a function says of their cells; equal ones keep their order."""
+        order = sorted(range(len(self.cells)), key=lambda n: key(self.cells[n]))
+        records = tuple(self.records[n] for n in order) if self.records else ()
+        return replace(self, cells=tuple(self.cells[n] for n in order), records=records)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from layerscope.errors import LayerscopeError, StoreError
 from layerscope.measured.files import sync_folder
 from layerscope.records import ResultRecord, file_sha256
 from layerscope.records.model import now_iso
+from layerscope.report.write import report_entries
 from layerscope.runs.drawing import draw_figures, figures_are_current, kept_figures
 from layerscope.runs.ledger import Job, Ledger
 from layerscope.runs.load import Run
@@ -171,10 +172,13 @@ class _Execution:
             self._tell("figures", 0, 0, "drawing")
             pipelines = {planned.pipeline.name: planned.pipeline for planned in self.plan.recipes}
             info |= draw_figures(store, run, pipelines, debug=debug)
-        if store.write_info(info):
+        self._tell("report", 0, 0, "writing")
+        told, warnings = report_entries(Run(store.folder, run.records, info), self.before, debug=debug)
+        if store.write_info(info | told):
             for folder in (store.records_folder, store.arrays_folder, store.figures_folder, store.folder):
                 sync_folder(folder)
-        return RunSummary(store.folder, run, self.done, self.reused, self.changed, tuple(info["warnings"]))
+        run = Run(store.folder, run.records, info | told)
+        return RunSummary(store.folder, run, self.done, self.reused, self.changed, (*info["warnings"], *warnings))
 
     def _info(self, records: Sequence[ResultRecord]) -> dict[str, Any]:
         plan, statuses = self.plan, [record.status for record in records]

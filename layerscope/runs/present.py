@@ -166,11 +166,11 @@ def element_table(records: Iterable[ResultRecord], element: str) -> list[Summary
     columns = (Shown(lambda record: record.technique, "technique", kind="text"), *_SHARES)
     made = table(chosen.values(), ("sample", "region"), columns, title=f"{element} by technique")
     heads = [column.head for column in made.fields]
-    met = made.cells
     for head in ("sample", "cycle"):  # rows of one state stand together
         at = heads.index(head) if head in heads else -1
-        met = tuple(sorted(met, key=lambda row, k=at: _ordered(row[k]))) if at >= 0 else met  # type: ignore[misc]
-    return [replace(made, cells=met)]
+        if at >= 0:
+            made = made.in_order(lambda row, k=at: _ordered(row[k]))  # type: ignore[misc]
+    return [made]
 
 
 def _ordered(cell: object) -> tuple[float, str]:

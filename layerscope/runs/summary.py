@@ -209,7 +209,7 @@ def records_table(
     below = " ".join(filter(None, (note, meaning)))
     first = rows[0][0] if rows and headline else None
     stands_for = None if first is None else (first.technique, first.state.sample)
-    return SummaryTable(title, (*columns, *end), tuple(body), below, stands_for)
+    return SummaryTable(title, (*columns, *end), tuple(body), below, stands_for, tuple(r.record_id for r, _ in rows))
 
 
 def _rows(record: ResultRecord, rows: Sequence[str], shown: Sequence[Shown]) -> list[_Row]:

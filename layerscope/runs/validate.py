@@ -67,7 +67,8 @@ def _hashed_files(store: RunStore) -> Iterator[Problem]:
         )
         return
     expected = {f"records/{record_id}.json": sha256 for record_id, sha256 in info.get("records", {}).items()}
-    for file, sha256 in {**expected, **info.get("arrays", {}), **info.get("figures", {})}.items():
+    made = {**info.get("arrays", {}), **info.get("figures", {}), **info.get("report", {})}
+    for file, sha256 in {**expected, **made}.items():
         path = store.folder / file
         try:
             if file_sha256(path) != sha256:

@@ -1,0 +1,9 @@
+"""Reports: one page for the browser, drawn from records alone; techniques add sections and checklists."""
+
+from __future__ import annotations
+
+from layerscope.report.page import report_page
+from layerscope.report.sections import CheckItem, Checklist, ReportSection
+from layerscope.report.write import renew_report, write_report
+
+__all__ = ["CheckItem", "Checklist", "ReportSection", "renew_report", "report_page", "write_report"]
