@@ -60,6 +60,11 @@ class Pattern(Measurement):
         return self.variance is not None
 
     @property
+    def axis_name(self) -> str:
+        """What the axis is."""
+        return self.axis_kind
+
+    @property
     def axis_unit(self) -> str:
         """Unit of the axis: ``"deg"``, ``"1/angstrom"`` or ``"angstrom"``."""
         return _UNITS[self.axis_kind]

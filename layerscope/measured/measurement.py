@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Generic, Literal, Self, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ __all__ = [
     "IntensityUnit",
     "LeftOut",
     "Measurement",
+    "Picture",
     "Recording",
     "most_usual",
     "same_axis",
@@ -59,6 +60,24 @@ AXIS_TOLERANCE = 1e-3
 """Two curves share an axis if no point differs by more than this fraction of the step."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A measurement as an image.
+
+    Attributes
+    ----------
+    values : ndarray, shape (rows, columns)
+    step : (float, float)
+        Distance of rows and of columns.
+    unit : str
+        Of the distances.
+    """
+
+    values: NDArray[Any]
+    step: tuple[float, float]
+    unit: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +143,24 @@ class Measurement:
         return f"frame {self.index}" + (f" ({self.source})" if self.source else "")
 
     @property
+    def label(self) -> str:
+        """What it is one of: the line, the edge; empty where its kind has no such name."""
+        return ""
+
+    @property
+    def axis_name(self) -> str:
+        """What the axis is: ``binding_energy``, ``two_theta``."""
+        return "position"
+
+    @property
     def axis_unit(self) -> str:
         """Unit of the axis."""
         return "1"
+
+    @property
+    def picture(self) -> Picture | None:
+        """Itself as an image, where it is more than a curve."""
+        return None
 
     @property
     def exposure_s(self) -> float | None:

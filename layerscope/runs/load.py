@@ -6,7 +6,7 @@ import html
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from layerscope.errors import StoreError
 from layerscope.records import ResultRecord
@@ -156,7 +156,7 @@ class Run:
         sample: str | None = None,
         region: str | None = None,
         status: str | None = None,
-    ) -> Run:
+    ) -> Self:
         """Return the run with fewer records.
 
         Parameters
@@ -176,9 +176,13 @@ class Run:
                 and (keep is None or keep(record))
             )
 
-        return Run(self.folder, tuple(record for record in self.records if matches(record)), self.info)
+        return self._of(tuple(record for record in self.records if matches(record)))
 
-    def of_pipeline(self, name: str) -> Run:
+    def _of(self, records: tuple[ResultRecord, ...]) -> Self:
+        """Return the run with other records."""
+        return type(self)(self.folder, records, self.info)
+
+    def of_pipeline(self, name: str) -> Self:
         """Return the run with the records of one pipeline: those that did not fail, or whose curves say why."""
         return self.select(
             lambda record: pipeline_of(record) == name and bool(record.status != "failed" or record.arrays)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerscope.errors import LayerscopeError
 from layerscope.flags import FLAGS
@@ -17,6 +17,8 @@ from layerscope.runs.table_text import NO_BREAK, flag_names, wrapped
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
+
+R = TypeVar("R", bound="Run")
 
 __all__ = ["element_table", "narrowed", "overview", "quantity_tables", "summary_tables"]
 
@@ -68,12 +70,12 @@ def _maker(
 
 
 def narrowed(
-    run: Run,
+    run: R,
     *,
     sample: str | None = None,
     region: str | None = None,
     kinds: Iterable[str] = (),
-) -> Run:
+) -> R:
     """Return the run with fewer records; capitals and spaces do not matter.
 
     Parameters

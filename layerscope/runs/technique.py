@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from layerscope.cycler.clock import by_clock
 from layerscope.errors import LayerscopeError, RecipeError
 from layerscope.measured.formats import Formats
+from layerscope.measured.measurement import Recording
 from layerscope.measured.options import SeriesTable
 from layerscope.measured.series import MeasuredSeries
 from layerscope.records import InputFile, Problem, SampleState
@@ -85,6 +87,11 @@ class SeriesPipeline(PipelineBase, Generic[S]):
         """Return what of a recipe is read one by one: its tables of series."""
         tables: Sequence[SeriesTable] = recipe.series
         return tables
+
+    def recording(self, path: str | Path, **how: Any) -> Recording[Any]:
+        """Return what a file, a folder, an archive or all files of a pattern hold; as `Formats.read`."""
+        found: Recording[Any] = self.formats.read(path, **how)
+        return found
 
     def read(self, recipe: Any, table: Any) -> S:
         """Return what the files of one series hold, ready to be analysed: by default its levels with their times.

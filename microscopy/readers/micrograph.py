@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import DataError
-from layerscope.measured.measurement import Measurement, Recording
+from layerscope.measured.measurement import Measurement, Picture, Recording
 
 __all__ = ["LEAST_SIDE", "Micrograph", "MicrographRecording"]
 
@@ -65,6 +65,18 @@ class Micrograph(Measurement):
     def name(self) -> str:
         """What the messages call it."""
         return f"image {self.index}" + (f" ({self.source})" if self.source else "")
+
+    @property
+    def axis_name(self) -> str:
+        """What the axis is."""
+        return "column"
+
+    @property
+    def picture(self) -> Picture | None:
+        """The first frame."""
+        if self.frames is None:
+            return None
+        return Picture(self.frames[0], self.pixel_nm or (1.0, 1.0), "pixel" if self.pixel_nm is None else "nm")
 
     def placed(self, index: int, source: str, scan: int) -> Self:
         """Return it with its place in what was read; nothing of an image is reordered."""

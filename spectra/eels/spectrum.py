@@ -46,6 +46,11 @@ class SpectrumImage(Measurement):
         return f"spectrum {self.index}" + (f" ({self.source})" if self.source else "")
 
     @property
+    def axis_name(self) -> str:
+        """What the axis is."""
+        return "energy_loss" if self.kind != "EDS" else "photon_energy"
+
+    @property
     def axis_unit(self) -> str:
         """Unit of the axis."""
         return "eV"

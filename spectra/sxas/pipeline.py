@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerscope.errors import DataError, LayerscopeError
 from layerscope.measured.series import MeasuredSeries
@@ -25,7 +25,7 @@ from .readers import FORMATS, read
 from .recipe import SxasRecipe
 from .records import Sample, arrays_of, comparison, inputs_of, notes_of, quantities_of, sample_of, used_points
 from .reduce import Diode, Reduced, Reduction, aligned, diode_of, edge_of, reduce_scans
-from .scan import Scan
+from .scan import Scan, ScanFile
 from .tables import COORDINATION, METHOD, SERIES, summary_tables
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class SxasPipeline(SeriesPipeline[Scans]):
     technique = "sxas"
     recipe_model = SxasRecipe
     formats = FORMATS
+
+    def recording(self, path: str | Path, **how: Any) -> ScanFile:
+        """Return the scans of a file, points without beam masked."""
+        return read(path, **how)
 
     def read(self, recipe: SxasRecipe, table: SeriesTable) -> Scans:
         """Return the scans of one sample, those named in the table if it names some."""

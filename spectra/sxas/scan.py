@@ -55,6 +55,11 @@ class _EnergyCurve(Measurement):
     MASKS_NEGATIVE: ClassVar[bool] = False
 
     @property
+    def axis_name(self) -> str:
+        """What the axis is."""
+        return "photon_energy"
+
+    @property
     def axis_unit(self) -> str:
         """Unit of the axis."""
         return "eV"
@@ -131,6 +136,11 @@ class Scan(_EnergyCurve):
     def name(self) -> str:
         """What the messages call it."""
         return f"scan {self.sample or self.index}" + (f" ({self.source})" if self.source else "")
+
+    @property
+    def label(self) -> str:
+        """The edge."""
+        return self.edge
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -126,6 +126,16 @@ class Spectrum(Measurement):
         return f"level {self.level} of {self.region_label!r}"
 
     @property
+    def label(self) -> str:
+        """The core level."""
+        return self.region
+
+    @property
+    def axis_name(self) -> str:
+        """What the axis is."""
+        return "binding_energy"
+
+    @property
     def axis_unit(self) -> str:
         """Unit of the axis."""
         return "eV"

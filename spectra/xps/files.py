@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError
 from layerscope.runs.levels import read_as_named
@@ -31,6 +31,10 @@ class FilesPipeline(SeriesPipeline[Datasets]):
 
     technique = "xps"
     formats = FORMATS
+
+    def recording(self, path: str | Path, **how: Any) -> XpsDataset:
+        """Return the spectra of a file, their levels numbered."""
+        return read(path, **how)
 
     def read(self, recipe: PipelineRecipe, table: SeriesTable) -> Datasets:
         """Return what each file of a series holds: nothing of one that cannot be read, if there are others."""
