@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import tempfile
 import weakref
@@ -19,7 +20,7 @@ from layerscope.runs.present import narrowed, summary_tables
 from layerscope.runs.recipe import PipelineRecipe, parse_recipe
 
 from .changes import changed
-from .tables import html_of, text_of
+from .tables import html_of, rows_of, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +110,7 @@ class Run(load.Run):
         return text_of(*summary_tables(self))
 
     def _repr_html_(self) -> str:
-        facts = "".join(f"<li>{key}: {value}</li>" for key, value in self._facts())
-        return f"<details><summary>{self.title}</summary><ul>{facts}</ul></details>{html_of(*summary_tables(self))}"
+        return f"<h4>{html.escape(self.title)}</h4>{rows_of(self._facts())}{html_of(*summary_tables(self))}"
 
 
 class Fit:

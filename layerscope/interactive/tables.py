@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from layerscope.runs.summary import SummaryTable
 from layerscope.runs.table_text import as_text
 
-__all__ = ["html_of", "text_of"]
+__all__ = ["html_of", "rows_of", "text_of"]
 
 WIDTH = 100
 MOST_ROWS = 24
@@ -24,12 +24,17 @@ def html_of(*tables: SummaryTable) -> str:
     return "\n".join(map(_table, tables))
 
 
+def rows_of(facts: Iterable[tuple[str, str]]) -> str:
+    """Return names and what they stand for as a table of HTML."""
+    rows = (f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in facts)
+    return f"<table>{''.join(rows)}</table>"
+
+
 def _table(table: SummaryTable) -> str:
     head = _row("th", table.columns)
     body = "".join(_row("td", row) for row in table.rows)
     note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
-    caption = f"<caption style='text-align:left'><b>{html.escape(table.title)}</b></caption>"
-    return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>{note}"
+    return f"<h5>{html.escape(table.title)}</h5><table><thead>{head}</thead><tbody>{body}</tbody></table>{note}"
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:

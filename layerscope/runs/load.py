@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -206,23 +205,6 @@ class Run:
     def __repr__(self) -> str:
         lines = "\n".join(f"  {key:<11}{value}" for key, value in self._facts())
         return f"<Run {self.title!r}\n{lines}>"
-
-    def _repr_html_(self) -> str:
-        from layerscope.runs.present import summary_tables
-
-        facts = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>"
-            for key, value in self._facts()
-        )
-        parts = [f"<h4>{html.escape(self.title)}</h4><table>{facts}</table>"]
-        for table in summary_tables(self):
-            head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-            body = "".join(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-            )
-            note = f"<p>{html.escape(table.note)}</p>" if table.note else ""
-            parts.append(f"<h5>{html.escape(table.title)}</h5><table><tr>{head}</tr>{body}</table>{note}")
-        return "\n".join(parts)
 
 
 def load_run(folder: str | Path) -> Run:
