@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.result import BatchFit, Setup
 from layerscope.fitting.series import fit_setup
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
@@ -69,11 +70,29 @@ class BootstrappedFit(SeriesFit):
     def fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return each amount over the sum of all, (K, L), with its covariance, (K, L, K, L)."""
         fractions, covariance = SeriesFit(self.batch, self.group).fractions(names)
+        excess = self._share_excess(names, np.einsum("klkl->kl", covariance))
+        return fractions, covariance * excess[:, :, None, None] * excess
+
+    def fractions_within(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return each amount over the sum of all, in every pattern, with its variance, each of shape (K, L)."""
+        fractions, variance = super().fractions_within(names)
+        return fractions, variance * self._share_excess(names, variance) ** 2
+
+    def share_covariances(self, names: Sequence[str]) -> list[LevelCovariance]:
+        """Return the covariance between all patterns of each amount over the sum of all, in its parts, K of them."""
+        plain = super().share_covariances(names)
+        excess = self._share_excess(names, np.stack([one.variance for one in plain]))
+        return [one.times(more) for one, more in zip(plain, excess, strict=True)]
+
+    def parts_of_sum(self, names: Sequence[str], slope: FloatArray) -> LevelCovariance:
+        """Return the covariance between all patterns of a sum of parameters, in its two parts."""
+        return super().parts_of_sum(names, slope * self._excess(names))
+
+    def _share_excess(self, names: Sequence[str], variance: FloatArray) -> FloatArray:
+        """Return the errors of shares by the repetitions in units of those by the covariance, shape (K, L)."""
         amounts = np.stack([self.draws[name] for name in names])
         with np.errstate(all="ignore"):
-            drawn = amounts / amounts.sum(axis=0)
-        excess = self._ratio(drawn, np.sqrt(np.einsum("klkl->kl", covariance)))
-        return fractions, covariance * excess[:, :, None, None] * excess
+            return self._ratio(amounts / amounts.sum(axis=0), np.sqrt(variance))
 
     def _excess(self, names: Sequence[str]) -> FloatArray:
         """Return the errors by the repetitions in units of those by the covariance, shape (K, L)."""

@@ -16,11 +16,56 @@ from layerscope.fitting.basis import BasisValues
 from layerscope.fitting.projection import Elimination, information
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
 
-__all__ = ["SeriesCovariance", "covariance_of", "full_jacobian", "series_covariance"]
+__all__ = ["LevelCovariance", "SeriesCovariance", "covariance_of", "full_jacobian", "series_covariance"]
 
 FloatArray = NDArray[np.float64]
 
 SINGULAR = 1e-9  # diagonal of R of unit columns below which a direction counts as not determined by the data
+
+
+@dataclass(frozen=True)
+class LevelCovariance:
+    """Covariance of one number a pattern between L patterns: what they share, and what each has of its own.
+
+    It takes L * S numbers where the matrix takes L * L.
+
+    Attributes
+    ----------
+    slope : ndarray, shape (L, S)
+        By the shared parameters.
+    between : ndarray, shape (S, S)
+        Covariance of these.
+    own : ndarray, shape (L,)
+        Variance of each pattern alone.
+    """
+
+    slope: FloatArray
+    between: FloatArray
+    own: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """Diagonal of the matrix, shape (L,)."""
+        return np.asarray(np.einsum("ls,st,lt->l", self.slope, self.between, self.slope) + self.own)
+
+    def matrix(self) -> FloatArray:
+        """Return the whole matrix, shape (L, L)."""
+        result = self.slope @ self.between @ self.slope.T
+        result[np.diag_indices(len(result))] += self.own
+        return np.asarray(result)
+
+    def total(self) -> float:
+        """Return the sum of the matrix: the variance of the sum over the patterns."""
+        slope = self.slope.sum(axis=0)
+        return float(slope @ self.between @ slope + self.own.sum())
+
+    def only(self, rows: NDArray[np.intp]) -> LevelCovariance:
+        """Return the covariance of some of the patterns."""
+        return LevelCovariance(self.slope[rows], self.between, self.own[rows])
+
+    def times(self, factor: FloatArray) -> LevelCovariance:
+        """Return the covariance with every pattern's number multiplied by a factor of shape (L,)."""
+        return LevelCovariance(self.slope * factor[:, None], self.between, self.own * factor**2)
 
 
 @dataclass(frozen=True)

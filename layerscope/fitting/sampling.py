@@ -25,6 +25,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp, ndtr
 
 from layerscope.errors import FitError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.marginal import Marginal
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 from layerscope.fitting.spreads import Alike, CommonWidth
@@ -92,17 +93,35 @@ class SampledFit(SeriesFit):
         few = self.ess < threshold("FEW_DRAWS") or self.agreement > APART
         return (*super().flags(), *((f"FEW_DRAWS:{self.ess:.0f}",) if few else ()))
 
+    @cached_property
+    def _told(self) -> dict[tuple[str, str, float], FloatArray]:
+        """What was worked out of draws: records ask for it level by level."""
+        return {}
+
     def value(self, name: str) -> FloatArray:
         """Return the mean of a parameter or amount in every pattern, shape (L,)."""
-        return self.draws[name].mean(axis=0) if name in self.draws else super().value(name)
+        if name not in self.draws:
+            return super().value(name)
+        if ("value", name, 0.0) not in self._told:
+            self._told["value", name, 0.0] = self.draws[name].mean(axis=0)
+        return self._told["value", name, 0.0]
 
     def sigma(self, name: str) -> FloatArray:
         """Return its error in every pattern, shape (L,)."""
-        return self._errors(self.draws[name][None])[0] if name in self.draws else super().sigma(name)
+        if name not in self.draws:
+            return super().sigma(name)
+        if ("sigma", name, 0.0) not in self._told:
+            self._told["sigma", name, 0.0] = self._errors(self.draws[name][None])[0]
+        return self._told["sigma", name, 0.0]
 
     def interval(self, name: str, confidence: float = CONFIDENCE_68) -> tuple[FloatArray, FloatArray] | None:
         """Return the interval that leaves out as many draws on either side, each end of shape (L,)."""
-        return central(self.draws[name], confidence) if name in self.draws else None
+        if name not in self.draws:
+            return None
+        if ("interval", name, confidence) not in self._told:
+            self._told["interval", name, confidence] = np.stack(central(self.draws[name], confidence))
+        low, high = self._told["interval", name, confidence]
+        return low, high
 
     def covariance(self, names: Sequence[str]) -> FloatArray:
         """Return the covariance of some parameters between all patterns, shape (K, L, K, L)."""
@@ -151,6 +170,26 @@ class SampledFit(SeriesFit):
         away, sd = drawn - drawn.mean(axis=1, keepdims=True), drawn.std(axis=1)
         stretch = np.where(sd > 0, self._errors(drawn) / np.where(sd > 0, sd, 1.0), 1.0)
         return np.asarray(away * stretch[:, None])
+
+    def share_covariances(self, names: Sequence[str]) -> list[LevelCovariance]:
+        """Return the covariance between all patterns of each amount over the sum of all, in its parts, K of them."""
+        return [self._parts(drawn) for drawn in self.drawn_fractions(names)]
+
+    def parts_of_sum(self, names: Sequence[str], slope: FloatArray) -> LevelCovariance:
+        """Return the covariance between all patterns of a sum of parameters, in its two parts."""
+        return self._parts(np.einsum("kl,kml->ml", slope, self._drawn(names)))
+
+    def fractions_within(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return each amount over the sum of all, in every pattern, with its variance, each of shape (K, L)."""
+        drawn = self.drawn_fractions(names)
+        return drawn.mean(axis=1), np.asarray(self._errors(drawn) ** 2)
+
+    def _parts(self, drawn: FloatArray) -> LevelCovariance:
+        """Return the covariance of (M, L) draws: patterns meet in what they share, the rest is each one's own."""
+        away, base = self._away(drawn[None])[0], self.base - self.base.mean(axis=0)
+        slope = np.linalg.lstsq(base, away, rcond=None)[0]
+        rest = away - base @ slope
+        return LevelCovariance(slope.T, base.T @ base / len(base), np.einsum("ml,ml->l", rest, rest) / len(base))
 
     def _covariance(self, drawn: FloatArray) -> FloatArray:
         """Return the covariance of (K, M, L) draws: patterns meet in what they share, the rest is each one's own."""

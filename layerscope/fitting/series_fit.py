@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.model import PatternModel
 from layerscope.fitting.quality import durbin_watson, information_criteria, poisson_deviance, structured
 from layerscope.fitting.rows import Patterns
@@ -147,11 +148,19 @@ class SeriesFit:
         -------
         ndarray, shape (L, L)
         """
+        return self.parts_of_sum(names, slope).matrix()
+
+    def share_covariances(self, names: Sequence[str]) -> list[LevelCovariance]:
+        """Return the covariance between all patterns of each amount over the sum of all, in its parts, K of them."""
+        jacobian = self._fractions(names)[1]
+        return [self.parts_of_sum(names, slope) for slope in jacobian]
+
+    def parts_of_sum(self, names: Sequence[str], slope: FloatArray) -> LevelCovariance:
+        """Return the covariance between all patterns of a sum of parameters, see `covariance_of_sum`, in its parts."""
         shared, own = (np.einsum("kl,kld->ld", slope, part) for part in self._gradients(names))
         c = self.batch.covariance
-        result = shared @ c.shared[self.group] @ shared.T
-        result[np.diag_indices(len(result))] += np.einsum("ld,lde,le->l", own, c.own[self.group], own)
-        return np.asarray(result)
+        alone = np.einsum("ld,lde,le->l", own, c.own[self.group], own)
+        return LevelCovariance(shared, c.shared[self.group], alone)
 
     def _gradients(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return the responses of `BatchFit.gradient` for some parameters, (K, L, S) and (K, L, d)."""
@@ -174,6 +183,12 @@ class SeriesFit:
         fractions, jacobian = self._fractions(names)
         covariance = np.einsum("acl,clbk,dbk->aldk", jacobian, self.covariance(names), jacobian, optimize=True)
         return fractions, np.asarray(covariance)
+
+    def fractions_within(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return each amount over the sum of all, in every pattern, with its variance alone, each of shape (K, L)."""
+        fractions, jacobian = self._fractions(names)
+        variance = np.einsum("acl,lcd,adl->al", jacobian, self.covariance_within(names), jacobian, optimize=True)
+        return fractions, np.asarray(variance)
 
     def _fractions(self, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return fractions (K, L) and d fraction_a / d amount_b in every pattern, (K, K, L)."""

@@ -123,8 +123,8 @@ def _changed(result: RegionFit, others: Sequence[SeriesFit], part: FloatArray | 
     if len(own) < 2:
         return False
     sigma = np.sqrt(np.maximum(result.share_sigma**2 - part, 0.0))
-    stated = result.fit.batch[result.fit.group].fractions(own)[0]
-    return any((np.abs(fit.fractions(own)[0] - stated) > sigma)[:, result.detected].any() for fit in others)
+    stated = result.fit.batch[result.fit.group].fractions_within(own)[0]
+    return any((np.abs(fit.fractions_within(own)[0] - stated) > sigma)[:, result.detected].any() for fit in others)
 
 
 def _places(result: RegionFit, fit: SeriesFit) -> str:
@@ -260,16 +260,12 @@ def spread_of(
         terms = [w * ((there - value) ** 2 + unsure * np.maximum(own - known, 0.0)) for w, there, own in parts]
         return np.asarray(sum(terms, start=np.zeros_like(value)))
 
-    shares = variance(lambda fit: _with_variance(*fit.fractions(own)))
+    shares = variance(lambda fit: fit.fractions_within(own))
     weighed = {n: (w, f) for n, w, f in zip(["", *others], weights.tolist(), fits, strict=True)}
     if at_same_total:
         whole = np.square(stated.stacked(own).sum(axis=0))
-        of_all = variance(lambda fit: _with_variance(*fit.fractions(every)))
+        of_all = variance(lambda fit: fit.fractions_within(every))
         return Choice(of_all * whole, shares, np.zeros_like(whole), weighed, tuple(beyond))
     areas = variance(lambda fit: (fit.stacked(every), np.stack([fit.sigma(name) ** 2 for name in every])))
-    total = variance(lambda fit: (fit.stacked(own).sum(axis=0), np.diag(fit.covariance(own).sum(axis=(0, 2)))))
+    total = variance(lambda fit: (fit.stacked(own).sum(axis=0), fit.covariance_within(own).sum(axis=(1, 2))))
     return Choice(areas, shares, total, weighed, tuple(beyond))
-
-
-def _with_variance(values: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return values, np.asarray(np.einsum("klkl->kl", covariance))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from layerscope.errors import LayerscopeError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.records import Alternative, Quantity
 from layerscope.runs.build import interval, measured, some
 
@@ -16,6 +17,8 @@ from .depth import ChangePoint, DepthProfileFit, fit_depth_profile
 from .profile import Profile
 
 __all__ = ["Courses", "courses"]
+
+Errors: TypeAlias = "FloatArray | LevelCovariance"
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Courses:
     notes: list[str] = field(default_factory=list)
 
 
-def courses(profile: Profile, times: FloatArray, amounts: Iterable[tuple[str, FloatArray, FloatArray]]) -> Courses:
+def courses(profile: Profile, times: FloatArray, amounts: Iterable[tuple[str, FloatArray, Errors]]) -> Courses:
     """Fit the course of each amount over the etch times.
 
     Parameters
@@ -37,8 +40,8 @@ def courses(profile: Profile, times: FloatArray, amounts: Iterable[tuple[str, Fl
         Its recipe gives confidence and etch rate.
     times : ndarray, shape (L,)
         Etch times (s).
-    amounts : iterable of (str, ndarray, ndarray)
-        Name, values (L,) and their covariance (L, L).
+    amounts : iterable of (str, ndarray, ndarray or LevelCovariance)
+        Name, values (L,) and their covariance (L, L), or their errors (L,) where levels are independent.
     """
     table = profile.recipe.depth
     rate = None if table is None else (table.etch_rate_nm_s, table.sigma_nm_s)

@@ -118,9 +118,9 @@ def _areas(profile: Profile, names: list[str], rows: dict[str, list[int]]) -> tu
 
 
 def _per_time(profile: Profile, name: str, result: RegionFit) -> tuple[FloatArray, FloatArray]:
-    area, covariance = result.total_area()
+    area, variance = result.total
     live = profile.spectra[name].live_time_s
-    return area / live, np.diag(covariance) / live**2
+    return area / live, variance / live**2
 
 
 def _probing_depths(table: QuantificationTable, lines: Lines, angle_deg: float | None) -> list[Quantity]:
@@ -235,7 +235,7 @@ def _species_shares(
     whole, sigma = float(composition.fraction[level, column]), float(composition.sigma[level, column])
     found: list[Quantity | None] = []
     for k, c in enumerate(result.own):
-        share, own = float(result.shares[0][k, row]), float(result.share_sigma[k, row])
+        share, own = float(result.shares_within[0][k, row]), float(result.share_sigma[k, row])
         if not own < LARGEST_SHARE_SIGMA:
             continue
         parts = {"share": 100.0 * abs(whole) * own, "element": 100.0 * abs(share) * sigma}
@@ -262,7 +262,7 @@ def _composition_profile(
         return None
     # errors of the sensitivities move all levels together: they do not blur where a profile bends
     counting = np.einsum("kmm->mk", composition.parts["counting"])
-    amounts = zip(composition.elements, composition.fraction.T, map(np.diag, counting), strict=True)
+    amounts = zip(composition.elements, composition.fraction.T, np.sqrt(counting), strict=True)
     found = courses(profile, times, amounts)
     shown = [q for q in found.quantities if q.name not in ("species.plateau", "species.fraction")]
     inherited = [flag for record in records for flag in derived_flags({"": record.flags})]

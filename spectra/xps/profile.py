@@ -61,8 +61,12 @@ class Profile:
         }
         return self.series.state(self.recipe.sample, **known[self.level_kind], region=region)
 
+    @cached_property
+    def readable(self) -> list[int]:
+        """The places of the files that hold spectra."""
+        return [i for i, dataset in enumerate(self.datasets) if dataset.spectra]
+
     def inputs(self, selector: str, files: Sequence[int] | None = None) -> list[InputFile]:
         """Return the files behind a record: all that could be read, or some of them."""
-        read = [i for i, dataset in enumerate(self.datasets) if dataset.spectra]
-        chosen = read if files is None else sorted(set(files))
+        chosen = self.readable if files is None else sorted(set(files))
         return [self.datasets[i].input_file(str(self.series.files[i]), selector) for i in chosen]

@@ -68,19 +68,19 @@ def position(result: RegionFit, c: ComponentTable, level: int, scale: EnergyScal
     """Return the charge-corrected binding energy of a component at a level, with every competing assignment."""
     center, shift = f"{c.name}_center", result.fit.value("shift")[level]
     value, fitted = float(result.fit.value(center)[level]), float(result.fit.sigma(center)[level])
-    names = [center]
+    moved = False
     if result.shift == "charge" or scale.defined_here:  # the fit already speaks in corrected energies
         sigma = fitted
     else:
         value += float(shift)
-        names += ["shift"] if result.fit.sigma("shift")[level] > 0 else []
-        sigma = math.sqrt(max(float(result.fit.covariance_within(names)[level].sum()), 0.0))
+        moved = bool(result.fit.sigma("shift")[level] > 0)
+        sigma = float(result.with_shift_sigma[c.name][level])
         if scale.known:
             value -= float(scale.line_shift[level])
             sigma = math.hypot(sigma, float(scale.statistical[level]))
     total = math.hypot(sigma, scale.systematic)
     beside = math.sqrt(max(total**2 - fitted**2, 0.0))
-    ends = profiled(result.fit, center, level, at=value, extra=beside) if names == [center] else {}
+    ends = profiled(result.fit, center, level, at=value, extra=beside) if not moved else {}
     region = result.region.name
     template = library_template(c, region)
     at = value if template is None else value + template.crest_eV  # where the library's ranges put a group of peaks
@@ -139,7 +139,7 @@ def level_quantities(
         area = measured(what[0], value, sigma, *what[1:], role="refined", kind=result.fit.sigma_kind, **more)
         found.append(area or held(what[0], value, *what[1:]))
     if len(result.own) > 1 and result.detected[level]:  # shares of nothing would be noise over noise
-        values, sigmas = result.shares[0][:, level], result.share_sigma[:, level]
+        values, sigmas = result.shares_within[0][:, level], result.share_sigma[:, level]
         for k, c in enumerate(result.own):
             kind = result.fit.sigma_kind
             beside = _beside({cause: float(choice.shares[k, level]) for cause, choice in result.choices.items()})
@@ -189,13 +189,10 @@ def _limits(result: RegionFit, left: LeftOut, level: int, unit: str, confidence:
     name = f"{left.component.name}_area"
     value, sigma = float(left.fit.value(name)[level]), float(left.fit.sigma(name)[level])
     stated = [("peak.area", unit, upper_limit(value, sigma, confidence, always=True))]
-    areas = [f"{c.name}_area" for c in result.own]
-    if result.detected[level] and name in left.fit.names and all(area in left.fit.names for area in areas):
-        shares, covariance = left.fit.fractions([name, *areas])
-        share_sigma = math.sqrt(max(float(covariance[0, level, 0, level]), 0.0))
+    if result.detected[level] and name in result.left_shares:
+        share, share_sigma = (float(part[level]) for part in result.left_shares[name])
         if share_sigma < LARGEST_SHARE_SIGMA:
-            limit = upper_limit(float(shares[0, level]), share_sigma, confidence, always=True)
-            stated.append(("species.fraction", "1", limit))
+            stated.append(("species.fraction", "1", upper_limit(share, share_sigma, confidence, always=True)))
     return [
         Quantity(name=what, unit=its, component=left.component.species, role="derived", **limit)
         for what, its, limit in stated

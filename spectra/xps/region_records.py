@@ -39,8 +39,8 @@ def _level_time(spectra: RegionSpectra, level: int) -> float | None:
 
 def _outliers(result: RegionFit) -> dict[int, str]:
     """Find levels whose signal jumps out and back: something other than the profile happened there."""
-    area, covariance = result.total_area()
-    sigma = np.sqrt(np.diag(covariance))
+    area, variance = result.total
+    sigma = np.sqrt(variance)
     found = {}
     for k in range(area.size):
         sides = [area[j] for j in (k - 1, k + 1) if 0 <= j < area.size]
@@ -131,8 +131,8 @@ def refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, l
 def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None:
     if fit is None:
         return None
-    values, covariance = fit.fractions([f"{c.name}_area" for c in result.own])
-    return values[:, 0], np.sqrt(np.maximum(np.einsum("kk->k", covariance[:, 0, :, 0]), 0.0))
+    values, variance = fit.fractions_within([f"{c.name}_area" for c in result.own])
+    return values[:, 0], np.sqrt(np.maximum(variance[:, 0], 0.0))
 
 
 def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:
@@ -272,7 +272,6 @@ def _species_courses(profile: Profile, result: RegionFit, times: FloatArray | No
     if seen < MINIMUM_LEVELS:
         few = f"{result.region.name} was detected at {seen} levels, too few for the profile of its species"
         return Courses(notes=[few] if times.size >= MINIMUM_LEVELS else [])
-    values, covariance = result.shares
-    between = np.ix_(kept, kept)
-    amounts = ((c.species, values[k][kept], covariance[k, :, k, :][between]) for k, c in enumerate(result.own))
+    found = zip(result.own, result.shares_within[0], result.share_covariances(), strict=True)
+    amounts = ((c.species, values[kept], covariance.only(kept)) for c, values, covariance in found)
     return courses(profile, times[kept], amounts)

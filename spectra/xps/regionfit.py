@@ -254,9 +254,9 @@ def _free(starts: Mapping[str, FloatArray], held: Collection[str]) -> dict[str, 
 def _above_zero(fit: SeriesFit, areas: list[str]) -> float:
     """Return how many sigma a sum of areas lies above zero, at its best level or over all levels."""
     area = np.sum([fit.value(name) for name in areas], axis=0)
-    covariance = fit.covariance(areas).sum(axis=(0, 2))
-    sigma = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
-    total = float(area.sum() / np.sqrt(max(float(covariance.sum()), 1e-300)))
+    covariance = fit.parts_of_sum(areas, np.ones((len(areas), fit.n_patterns)))
+    sigma = np.sqrt(np.maximum(covariance.variance, 1e-300))
+    total = float(area.sum() / np.sqrt(max(covariance.total(), 1e-300)))
     return max(total, float((area / sigma).max()))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.compare import ModelAlternative
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.presence import Presence
 from layerscope.fitting.result import SeriesFit
 from layerscope.fitting.sampling import SampledFit
@@ -176,30 +177,74 @@ class RegionFit:
         return tuple(c for c in self.components if not c.foreign)
 
     def total_area(self) -> tuple[FloatArray, FloatArray]:
-        """Return the summed area of the region's own components, shape (L,), and its covariance, shape (L, L).
+        """Return the summed area of the region's own components, shape (L,), and its covariance, shape (L, L)."""
+        names, lowest = self._of_total
+        return lowest.stacked(names).sum(axis=0), lowest.covariance(names).sum(axis=(0, 2))
+
+    @cached_property
+    def total(self) -> tuple[FloatArray, FloatArray]:
+        """Summed area of the region's own components, and its variance, each of shape (L,)."""
+        names, lowest = self._of_total
+        return lowest.stacked(names).sum(axis=0), lowest.covariance_within(names).sum(axis=(1, 2))
+
+    @property
+    def _of_total(self) -> tuple[list[str], SeriesFit]:
+        """Areas that make the total, and the fit that they are taken from.
 
         It is that of the minimum, where areas may be negative: a sum of draws at or above zero finds something where
         nothing is.
         """
         names, lowest = [f"{c.name}_area" for c in self.own], self.fit.batch[self.fit.group]
-        fit = lowest if isinstance(self.fit, SampledFit) else self.fit
-        return fit.stacked(names).sum(axis=0), fit.covariance(names).sum(axis=(0, 2))
+        return names, lowest if isinstance(self.fit, SampledFit) else self.fit
 
     @cached_property
     def detected(self) -> NDArray[np.bool_]:
         """Whether the summed area of a level is so far above zero that shares of it mean anything, shape (L,)."""
-        total, covariance = self.total_area()
-        return np.asarray(total > DETECTED * np.sqrt(np.maximum(np.diag(covariance), 1e-300)))
+        total, variance = self.total
+        return np.asarray(total > DETECTED * np.sqrt(np.maximum(variance, 1e-300)))
 
-    @cached_property
+    @property
     def shares(self) -> tuple[FloatArray, FloatArray]:
         """Share of every own component, shape (K, L), with its covariance, shape (K, L, K, L)."""
         return self.fit.fractions([f"{c.name}_area" for c in self.own])
 
     @cached_property
+    def shares_within(self) -> tuple[FloatArray, FloatArray]:
+        """Share of every own component with its variance by the fit, each of shape (K, L)."""
+        return self.fit.fractions_within([f"{c.name}_area" for c in self.own])
+
+    def share_covariances(self) -> list[LevelCovariance]:
+        """Return the covariance between the levels of the share of every own component, K of them."""
+        return self.fit.share_covariances([f"{c.name}_area" for c in self.own])
+
+    @cached_property
+    def left_shares(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Share of each component that is not in the fit, by the fit that had it, and its error, each of shape (L,)."""
+        areas = [f"{c.name}_area" for c in self.own]
+        found = {}
+        for left in self.left_out:
+            name = f"{left.component.name}_area"
+            if name in left.fit.names and all(area in left.fit.names for area in areas):
+                shares, variance = left.fit.fractions_within([name, *areas])
+                found[name] = shares[0], np.sqrt(np.maximum(variance[0], 0.0))
+        return found
+
+    @cached_property
+    def with_shift_sigma(self) -> dict[str, FloatArray]:
+        """Error of each line's place on the scale that was measured, its level's shift put on, shape (L,)."""
+        moves = self.fit.sigma("shift") > 0
+        found = {}
+        for c in self.components:
+            center = f"{c.name}_center"
+            both = self.fit.covariance_within([center, "shift"]).sum(axis=(1, 2))
+            alone = self.fit.covariance_within([center])[:, 0, 0]
+            found[c.name] = np.sqrt(np.maximum(np.where(moves, both, alone), 0.0))
+        return found
+
+    @cached_property
     def share_sigma(self) -> FloatArray:
         """Standard errors of the shares, shape (K, L), all parts of the budget together."""
-        fitted = np.maximum(np.einsum("klkl->kl", self.shares[1]), 0.0)
+        fitted = np.maximum(self.shares_within[1], 0.0)
         return np.asarray(np.sqrt(sum((c.shares for c in self.choices.values()), fitted)))
 
     @cached_property

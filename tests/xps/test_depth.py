@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
-from layerscope.spectra.xps.depth import ChangePoint, fit_depth_profile
+from layerscope.spectra.xps.depth import ChangePoint, fit_depth_profile, shapes
 from layerscope.spectra.xps.depth.intervals import Levels, describe
 from layerscope.spectra.xps.depth.models import Optimum, coarse, optimum
 from layerscope.spectra.xps.depth.shapes import SPECS, Data
@@ -12,6 +14,7 @@ from layerscope.spectra.xps.depth.zoom import zoom
 from scipy.optimize import minimize
 
 from layerscope.errors import DataError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.limits import feldman_cousins
 
 TIMES = np.linspace(0.0, 100.0, 21)
@@ -253,3 +256,32 @@ def test_unusable_profiles_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=words):
         fit_depth_profile(time, values, covariance)
+
+
+def test_many_levels_are_whitened_in_parts_as_by_their_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    time = np.arange(40.0)
+    covariance = LevelCovariance(rng.normal(size=(40, 3)), np.diag([0.2, 0.1, 0.0]), rng.uniform(0.5, 2.0, 40))
+    rows = rng.normal(size=(5, 40))
+    whole = Data.of(time, rows[0], covariance)
+    monkeypatch.setattr(shapes, "_MOST_IN_A_MATRIX", 10)
+    parts = Data.of(time, rows[0], covariance)
+    assert parts.whitener.ndim == 1
+    np.testing.assert_allclose(parts.whiten(rows) @ parts.whiten(rows).T, whole.whiten(rows) @ whole.whiten(rows).T)
+    np.testing.assert_allclose(parts.whiten(rows) @ parts.ones, whole.whiten(rows) @ whole.ones)
+    np.testing.assert_allclose(parts.target @ parts.target, whole.target @ whole.target)
+
+
+def test_the_course_of_a_thousand_levels_is_found_without_matrices_of_them() -> None:
+    rng = np.random.default_rng(4)
+    time = np.linspace(0.0, 100.0, 1000)
+    common = LevelCovariance(np.ones((1000, 1)), np.array([[1e-6]]), np.full(1000, 0.03**2))
+    drawn = 0.4 * np.clip((time - 22.0) / 35.0, 0.0, 1.0) + rng.normal(0.0, 0.03, 1000) + rng.normal(0.0, 1e-3)
+    tracemalloc.start()
+    fit = fit_depth_profile(time, drawn, common)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300e6
+    for found, true in ((fit.onset, 22.0), (fit.saturation, 57.0)):
+        assert found is not None
+        assert found.low_95 < true < found.high_95

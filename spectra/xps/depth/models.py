@@ -7,6 +7,7 @@ models that share a rise, one evaluation of it serves: chi2 depends on three sca
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +30,8 @@ __all__ = [
 
 # Points of a coarse axis besides the etch times; local minima followed, and steps of the search around each of them
 _GRID = 41
+_MOST_TIMES = 60  # of levels on an axis: more make it no finer where it counts
+_AT_ONCE = 4_000_000  # values of rises that are in memory together
 _STARTS = 5
 _STEPS = np.linspace(-1.0, 1.0, 7)
 _SHRINK = 0.5
@@ -45,15 +48,12 @@ class Grid:
     ----------
     first, second : ndarray, shape (G,)
         Internal parameters of every point.
-    shape : ndarray, shape (G, L)
-        Whitened rise g.
     dd, du, dt : ndarray, shape (G,)
-        Scalar products of g with itself, with the constant, and with the data.
+        Scalar products of the whitened rise g with itself, with the constant, and with the data.
     """
 
     first: FloatArray
     second: FloatArray
-    shape: FloatArray
     dd: FloatArray
     du: FloatArray
     dt: FloatArray
@@ -61,9 +61,25 @@ class Grid:
     @classmethod
     def of(cls, data: Data, kind: Kind, first: FloatArray, second: FloatArray) -> Grid:
         """Evaluate the rise at pairs of parameters."""
-        shape = data.whiten(rise(kind, data.time, first, second))
-        dd = np.einsum("gl,gl->g", shape, shape)
-        return cls(first, second, shape, dd, shape @ data.ones, shape @ data.target)
+        dd, du, dt = (np.empty(first.size) for _ in range(3))
+        for at, shape in _rises(data, kind, first, second):
+            dd[at], du[at], dt[at] = np.einsum("gl,gl->g", shape, shape), shape @ data.ones, shape @ data.target
+        return cls(first, second, dd, du, dt)
+
+    def onto(self, data: Data, kind: Kind, profiles: FloatArray) -> FloatArray:
+        """Return the scalar products of the rises with whitened profiles (L, R), shape (G, R)."""
+        result = np.empty((self.first.size, profiles.shape[1]))
+        for at, shape in _rises(data, kind, self.first, self.second):
+            result[at] = shape @ profiles
+        return result
+
+
+def _rises(data: Data, kind: Kind, first: FloatArray, second: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield the whitened rises at pairs of parameters, as many at once as fit into the memory."""
+    step = max(_AT_ONCE // data.time.size, 1)
+    for begin in range(0, first.size, step):
+        at = slice(begin, begin + step)
+        yield at, data.whiten(rise(kind, data.time, first[at], second[at]))
 
 
 @dataclass(frozen=True)
@@ -102,13 +118,17 @@ class Optimum:
 
 
 def _axis(data: Data, box: tuple[float, float], *, is_time: bool) -> FloatArray:
-    """Grid over a box; times of levels are put in, because chi2 has its corners there."""
+    """Grid over a box; times of levels are put in, because chi2 has its corners there, as long as they are few.
+
+    Where there are many, the corners of chi2 are flat, and a smaller box will hold fewer.
+    """
     if box[0] == box[1]:
         return np.array([box[0]])
     axis = np.linspace(*box, _GRID)
-    return (
-        np.unique(np.concatenate([axis, data.time[(data.time > box[0]) & (data.time < box[1])]])) if is_time else axis
-    )
+    if not is_time:
+        return axis
+    times = data.time[(data.time > box[0]) & (data.time < box[1])]
+    return np.unique(np.concatenate([axis, times[:: max(-(-times.size // _MOST_TIMES), 1)]]))
 
 
 def grid_axes(

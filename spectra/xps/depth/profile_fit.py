@@ -28,6 +28,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from layerscope.errors import DataError
+from layerscope.fitting.covariance import LevelCovariance
 from layerscope.fitting.limits import feldman_cousins
 
 from .choice import (
@@ -58,7 +59,11 @@ _MOST_NEGATIVE = 8.0
 
 
 def fit_depth_profile(
-    etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike, *, confidence: float = 0.95
+    etch_time_s: npt.ArrayLike,
+    fraction: npt.ArrayLike,
+    covariance: npt.ArrayLike | LevelCovariance,
+    *,
+    confidence: float = 0.95,
 ) -> DepthProfileFit:
     """Choose and fit the model of a species' fraction against etch time.
 
@@ -68,8 +73,8 @@ def fit_depth_profile(
         Etch time of each level (s), strictly ascending, at least three.
     fraction : array-like, shape (L,)
         Fraction (or area) of the species; not cut at zero.
-    covariance : array-like, shape (L, L) or (L,)
-        Its covariance over the levels, or standard errors of independent levels.
+    covariance : array-like, shape (L, L) or (L,), or LevelCovariance
+        Its covariance over the levels, whole or in parts, or standard errors of independent levels.
     confidence : float, default 0.95
         Of the upper limit for a species that is not detected.
 
@@ -142,19 +147,19 @@ _TIME_NAMES = (
 )  # fmt: skip
 
 
-def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike) -> Data:
+def _checked(etch_time_s: npt.ArrayLike, fraction: npt.ArrayLike, covariance: npt.ArrayLike | LevelCovariance) -> Data:
     """Return the whitened profile after the checks."""
-    time, values, cov = (np.asarray(entry, dtype=float) for entry in (etch_time_s, fraction, covariance))
-    cov = np.diag(cov**2) if cov.ndim == 1 else cov
+    time, values = (np.asarray(entry, dtype=float) for entry in (etch_time_s, fraction))
+    cov = covariance.variance if isinstance(covariance, LevelCovariance) else np.asarray(covariance, dtype=float)
     if time.ndim != 1 or time.size < 3:
         raise DataError(f"a depth profile needs at least three levels, not {time.size}")
-    if values.shape != time.shape or cov.shape != (time.size, time.size):
+    if values.shape != time.shape or cov.shape not in {time.shape, 2 * time.shape}:
         raise DataError(f"{time.size} etch times, but fractions {values.shape} and covariance {cov.shape}")
     if not (np.all(np.isfinite(time)) and np.all(np.isfinite(values)) and np.all(np.isfinite(cov))):
         raise DataError("an etch time, a fraction or its covariance is not finite")
     if np.any(np.diff(time) <= 0.0):
         raise DataError("etch times must ascend strictly", hint="merge levels of equal etch time first")
-    return Data.of(time, values, cov)
+    return Data.of(time, values, covariance if isinstance(covariance, LevelCovariance) else cov)
 
 
 def _rising(chosen: Candidate, line: Line) -> bool | None:

@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import ndtr
 
 from layerscope.errors import DataError
+from layerscope.fitting.covariance import LevelCovariance
 
 from ..dataset import FloatArray
 
@@ -32,6 +33,7 @@ FreeLevels = Literal["up", "down", "between"]
 # Narrowest edge and shortest 1/e time looked for, as part of the smallest etch step; longest, as part of the profile
 _NARROWEST, _LONGEST = 0.05, 10.0
 TINY = 1e-12
+_MOST_IN_A_MATRIX = 200  # levels whose covariance is made a matrix
 
 
 @dataclass(frozen=True)
@@ -82,23 +84,37 @@ class Data:
     target, ones : ndarray, shape (L,)
         Whitened values, and a whitened constant.
     whitener : ndarray, shape (L, L) or (L,)
-        The latter for independent levels.
+        The latter for independent levels, and for those of `common`.
+    common : tuple of ndarray, or None
+        What many levels have in common, by its orthonormal directions, shape (L, S), and by how much each is to be made
+        smaller, shape (S,).
     """
 
     time: FloatArray
     target: FloatArray
     ones: FloatArray
     whitener: FloatArray
+    common: tuple[FloatArray, FloatArray] | None = None
 
     @classmethod
-    def of(cls, time: FloatArray, values: FloatArray, covariance: FloatArray) -> Data:
+    def of(cls, time: FloatArray, values: FloatArray, covariance: FloatArray | LevelCovariance) -> Data:
         """Whiten a profile; the scales of the errors are split off first, so that huge ones beside small ones are fine.
+
+        Errors of one dimension are those of independent levels.
 
         Raises
         ------
         DataError
             The covariance is not positive definite.
         """
+        if isinstance(covariance, LevelCovariance):
+            if time.size > _MOST_IN_A_MATRIX:
+                return cls._in_parts(time, values, covariance)
+            covariance = covariance.matrix()
+        if covariance.ndim == 1:
+            if not np.all(covariance > 0.0):
+                raise DataError("the covariance of the fractions is not positive definite")
+            return cls(time, values / covariance, 1.0 / covariance, 1.0 / covariance)
         sigma = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
         if not np.all(sigma > 0.0):
             raise DataError("the covariance of the fractions is not positive definite")
@@ -112,9 +128,27 @@ class Data:
         whitener = solve_triangular(factor, np.diag(1.0 / sigma), lower=True)
         return cls(time, whitener @ values, whitener @ np.ones(time.size), np.asarray(whitener))
 
+    @classmethod
+    def _in_parts(cls, time: FloatArray, values: FloatArray, covariance: LevelCovariance) -> Data:
+        """Whiten many levels: with V = D + U U', the inverse root of 1 + D^-1/2 U U' D^-1/2 has as many parts as U."""
+        if not np.all(covariance.own > 0.0):
+            raise DataError("the covariance of the fractions is not positive definite")
+        scale = 1.0 / np.sqrt(covariance.own)
+        power, turn = np.linalg.eigh(covariance.between)
+        root = turn * np.sqrt(np.maximum(power, 0.0))
+        directions, sizes, _ = np.linalg.svd((covariance.slope * scale[:, None]) @ root, full_matrices=False)
+        data = cls(time, values, np.ones(time.size), scale, (directions, 1.0 - 1.0 / np.sqrt(1.0 + sizes**2)))
+        return replace(data, target=data.whiten(values), ones=data.whiten(data.ones))
+
     def whiten(self, rows: FloatArray) -> FloatArray:
         """Whiten vectors (..., L)."""
-        return rows * self.whitener if self.whitener.ndim == 1 else np.asarray(rows @ self.whitener.T)
+        if self.whitener.ndim > 1:
+            return np.asarray(rows @ self.whitener.T)
+        alone = rows * self.whitener
+        if self.common is None:
+            return alone
+        directions, less = self.common
+        return np.asarray(alone - ((alone @ directions) * less) @ directions.T)
 
     @property
     def span(self) -> float:

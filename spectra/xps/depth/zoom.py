@@ -138,7 +138,9 @@ def _bartlett(
     truth = data.whiten(best.start * (1.0 - shape) + best.end * shape)
     simulated = truth[:, None] + np.sqrt(dispersion) * _draws(data.time.size)
     ut, tt = data.ones @ simulated, np.einsum("lr,lr->r", simulated, simulated)
-    result = solve_levels(spec.levels, grid, float(data.ones @ data.ones), ut, grid.shape @ simulated, tt)
+    result = solve_levels(
+        spec.levels, grid, float(data.ones @ data.ones), ut, grid.onto(data, spec.kind, simulated), tt
+    )
     chi2 = np.where(allowed[:, None], result.chi2, np.inf).reshape(axes[0].size, axes[1].size, -1)
     lowest = chi2.min(axis=(0, 1))
     held = (
