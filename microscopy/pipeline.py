@@ -36,7 +36,7 @@ class HrtemPipeline(SeriesPipeline[Series]):
     """Images of the transmission electron microscope."""
 
     name = "hrtem"
-    version = "2"
+    version = "3"
     technique = "hrtem"
     recipe_model = HrtemRecipe
     formats = FORMATS

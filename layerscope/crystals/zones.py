@@ -33,6 +33,8 @@ _SAME_RING = 1e-6
 _WEAK_LAUE = 0.1
 """Amplitude, relative to the strongest of its Laue zone, from which a projected point counts."""
 _LAUE_ZONES = 3
+_STRONG = 0.03
+"""Amplitude, relative to the strongest of the zone, from which a reflection gives the plane its x axis."""
 _NEAR = 7.5
 """1/nm: reflections that most images still show; a zone needs two directions of them."""
 
@@ -48,7 +50,8 @@ class ZonePattern:
         Direction [uvw] of the beam in the axes of the phase's cell.
     hkl : ndarray of int, shape (n, 3)
     g : ndarray, shape (n, 2)
-        1/nm; x along the shortest reflection, y to its left where [uvw] points to the viewer.
+        1/nm; x along the shortest reflection of at least 3 % of the strongest, y to its left where [uvw] points to the
+        viewer.
     amplitude : ndarray, shape (n,)
         |F| for electrons in Å; 1 for a phase without sites.
     contrast : ndarray, shape (n,)
@@ -154,7 +157,9 @@ def _ties(phase: Phase) -> FloatArray:
     return ties
 
 
-def zone_pattern(phase: Phase, zone: Sequence[int], *, g_max: float = 10.0, min_amplitude: float = 0.03) -> ZonePattern:
+def zone_pattern(
+    phase: Phase, zone: Sequence[int], *, g_max: float = 10.0, min_amplitude: float = _STRONG
+) -> ZonePattern:
     """Return the reflections of a zone axis with what else may show there.
 
     Parameters
@@ -180,7 +185,7 @@ def zone_pattern(phase: Phase, zone: Sequence[int], *, g_max: float = 10.0, min_
 
 
 def zone_patterns(
-    phase: Phase, *, u_max: int = 2, g_max: float = 10.0, most: int = 8, min_amplitude: float = 0.03
+    phase: Phase, *, u_max: int = 2, g_max: float = 10.0, most: int = 8, min_amplitude: float = _STRONG
 ) -> tuple[ZonePattern, ...]:
     """Return the patterns of a phase's main zones: the axes of its cell, then along its shortest lattice vectors.
 
@@ -213,7 +218,8 @@ def zone_patterns(
         pattern = _pattern(lattice, zone, min_amplitude)
         if pattern is None:
             continue
-        near = pattern.g[np.linalg.norm(pattern.g, axis=1) < _NEAR]
+        strong = pattern.amplitude > _STRONG * pattern.amplitude.max()
+        near = pattern.g[strong & (np.linalg.norm(pattern.g, axis=1) < _NEAR)]
         if len(near) > 1 and np.linalg.matrix_rank(near, tol=1e-3) == 2:
             length = every[zone] * float(np.linalg.norm(lattice.direct @ np.array(zone)))
             found.append((sum(map(abs, zone)) > 1, length, pattern))
@@ -271,11 +277,11 @@ def _pattern(lattice: _Lattice, zone: tuple[int, int, int], min_amplitude: float
     layer = lattice.hkl @ np.array(zone)
     flat = layer == 0
     strongest = lattice.amplitude[flat].max(initial=0.0)
-    seen = flat & (lattice.amplitude > min_amplitude * strongest)
-    if strongest == 0.0 or np.linalg.matrix_rank(lattice.hkl[seen]) < 2:
+    seen, strong = (flat & (lattice.amplitude > least * strongest) for least in (min_amplitude, _STRONG))
+    if strongest == 0.0 or np.linalg.matrix_rank(lattice.hkl[seen & strong]) < 2:
         return None
     lengths = np.linalg.norm(lattice.g, axis=1)
-    x = lattice.g[seen][lengths[seen].argmin()]
+    x = lattice.g[strong][lengths[strong].argmin()]
     z = lattice.direct @ np.array(zone, dtype=float)
     frame = np.stack([x, np.cross(z, x)])
     frame /= np.linalg.norm(frame, axis=1)[:, None]

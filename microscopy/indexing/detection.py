@@ -22,6 +22,8 @@ from ..spots.model import Spots
 
 __all__ = [
     "INCOHERENT",
+    "SHELLS",
+    "WEAK",
     "Marks",
     "incoherent_marks",
     "log_sum",
@@ -42,6 +44,10 @@ EVENED = 0.4
 """Power of the structure factor that a thick crystal's amplitudes follow."""
 SPREAD = (0.8, 0.75)
 """Standard deviation of the log amplitude of a reflection about that, thin and thick."""
+WEAK = np.log(0.03)
+"""Log amplitude, over the strongest, below which a reflection may be lit as a forbidden point is."""
+LIT = 0.1
+"""Share of such reflections that are, in thin crystals; in thick ones their amplitudes are evened out anyway."""
 SPREAD_UNKNOWN = 1.2
 """The same where the structure factor is not known."""
 ZERO = 0.15
@@ -55,7 +61,11 @@ GAINS = np.linspace(-1.0, 7.0, 9)
 """Log amplitude of the strongest reflection over the threshold."""
 CUTS = np.array([3.5, 5.0, 7.0, 30.0])
 """Envelope of the microscope: it falls as exp(-(g / cut)⁴), 1/nm."""
+SHELLS = np.arange(0.5, 12.0, 0.5)
+"""Lengths, 1/nm, that forbidden points are counted by."""
 GHOST_SPREAD = 1.0
+_FAR = 6.0
+"""Standard deviations beyond which no spot belongs to a point."""
 GHOSTS = (
     ((0.7, 0.0, 0.0), (0.1, 0.05, 0.05), (0.1, 0.2, 0.2), (0.1, 0.0, 0.4)),
     ((0.4, 0.5, 0.05), (0.3, 0.2, 0.2), (0.3, 0.0, 0.4)),
@@ -234,7 +244,7 @@ def reflection_marks(
         if rows.size:
             for j, (power, *kind) in enumerate(kinds):
                 args = (marks, power * log_amplitude[rows], radius[rows], assigned[rows], seen[rows])
-                total[rows, j] = _of_kind(*args, *kind)
+                total[rows, j] = _of_kind(*args, *kind, lit=LIT if sure and j == 0 else 0.0)
     return np.asarray(total - np.log(GAINS.size * CUTS.size))
 
 
@@ -268,26 +278,42 @@ def _of_kind(
     seen: NDArray[np.bool_],
     spread: float,
     zero: float,
+    *,
+    lit: float = 0.0,
 ) -> FloatArray:
-    """Log probability by gain and cut for one spread of the amplitudes and one share of zeros."""
+    """Log probability by gain and cut for one spread of the amplitudes and one share of zeros.
+
+    `lit` is the share of weak reflections that show themselves as forbidden points do.
+    """
     total = np.zeros((len(radius), GAINS.size, CUTS.size))
     matched = assigned >= 0
     k, n = np.nonzero(matched | seen)
     hit = matched[k, n]
-    above = (log_amplitude[k, n][:, None] - (radius[k, n][:, None] / CUTS) ** 4)[:, None, :] + GAINS[:, None]
+    above = log_amplitude[k, n][:, None, None] + _envelope(radius[k, n])
     column = ((above - _ABOVE[0]) * 50.0).clip(0, _ABOVE.size - 1).astype(np.int64)
     each = _TABLES[spread, zero][column]
-    mark = marks.mark[assigned[k[hit], n[hit]]] - marks.threshold
-    away = (mark[:, None, None] - above[hit]) / spread
-    each[hit] = np.log1p(-zero) - 0.5 * away**2 - np.log(spread * np.sqrt(2 * np.pi))
-    np.add.at(total, k, each)
+    mark = np.where(hit, marks.mark[assigned[k, n]] - marks.threshold, 0.0)[:, None, None]
+    each[hit] = np.log1p(-zero) + _normal(mark[hit], above[hit], spread)
+    weak = np.flatnonzero(log_amplitude[k, n] < WEAK)
+    if lit and weak.size:
+        ghost = GHOST_LEVELS[0, 0] + _envelope(radius[k, n][weak])
+        shown = np.where(
+            hit[weak, None, None], _normal(mark[weak], ghost, GHOST_SPREAD), log_ndtr(-ghost / GHOST_SPREAD)
+        )
+        each[weak] = np.logaddexp(np.log1p(-lit) + each[weak], np.log(lit) + shown)
+    if k.size:
+        some, first = np.unique(k, return_index=True)
+        total[some] = np.add.reduceat(each, first, axis=0)
     return total
 
 
 def unmatched_marks(
-    marks: Marks, free: NDArray[np.bool_], distance: FloatArray, ghosts: NDArray[np.int64]
+    marks: Marks, free: NDArray[np.bool_], radius: FloatArray, distance: FloatArray, ghosts: NDArray[np.int64]
 ) -> FloatArray:
     """Log probability of the spots that no reflection explains: clutter, or forbidden points of the zone.
+
+    Forbidden points fall with the envelope of the microscope as reflections do, those that are seen and those that are
+    not.
 
     Parameters
     ----------
@@ -295,35 +321,54 @@ def unmatched_marks(
         The spots.
     free : ndarray of bool, shape (k, m)
         Spots that no reflection explains, in each match.
+    radius : ndarray, shape (k, m)
+        Length of the vectors of the spots in the pattern, 1/nm.
     distance : ndarray, shape (2, k, m)
         From each spot to the nearest forbidden point of the zone, and of the next Laue zone, in units of its sigma.
-    ghosts : ndarray of int, shape (2, k)
-        Number of either in the band.
+    ghosts : ndarray of int, shape (2, k, SHELLS.size)
+        Number of either in the band, by the shell that their length lies in.
 
     Returns
     -------
-    ndarray, shape (k, 2, gains)
+    ndarray, shape (k, 2, gains, cuts)
         For thin and thick crystals.
     """
     weight, density = marks.clutter(CLUTTER_CRYSTAL)
-    place = -0.5 * distance**2 - np.log(2 * np.pi * marks.sigma**2)
-    out = []
-    for share, kinds, levels in zip((THIN, THICK), GHOSTS, GHOST_LEVELS, strict=True):
-        level = marks.threshold + GAINS + levels[:, None]
-        away = (marks.mark[:, None, None] - level) / GHOST_SPREAD
-        mark = -0.5 * away**2 - np.log(GHOST_SPREAD * np.sqrt(2 * np.pi))
-        shown = np.exp(log_ndtr((level - marks.threshold) / GHOST_SPREAD))
-        parts = []
-        for part, *rates in kinds:
-            with np.errstate(divide="ignore"):
-                hit = np.log(rates)[:, None, None, None] + place[..., None] + mark.transpose(1, 0, 2)[:, None]
-            spot = log_sum(hit, 0)
-            each = np.logaddexp(density[None, :, :, None], spot[:, None])
-            cost = sum(ghosts[j][:, None] * np.log1p(-rates[j] * shown[j]) for j in (0, 1))
-            total = np.where(free[:, None, :, None], each, 0.0).sum(axis=2) + weight[None, :, None] + cost[:, None, :]
-            parts.append(np.log(part) + log_sum(total, 1))
-        out.append(np.log(share) + log_sum(np.array(parts), 0))
-    return np.stack(out, axis=1)
+    alone = free @ density.T + weight
+    k, m = np.nonzero(free & (distance.min(axis=0) < _FAR))
+    where, first = np.unique(k, return_index=True)
+    place = np.exp(-0.5 * distance[:, k, m] ** 2) / (2 * np.pi * marks.sigma[m] ** 2)
+    clutter = np.exp(-density[:, m])
+    mark = (marks.mark - marks.threshold)[m][:, None, None]
+    out = np.empty((len(free), 2, GAINS.size, CUTS.size))
+    for kind, (share, parts, levels) in enumerate(zip((THIN, THICK), GHOSTS, GHOST_LEVELS, strict=True)):
+        above, shown = (levels[:, None, None, None] + _envelope(at) for at in (radius[k, m], SHELLS))
+        seen = np.exp(_normal(mark, above, GHOST_SPREAD))
+        shown = np.exp(log_ndtr(shown / GHOST_SPREAD)).reshape(2, SHELLS.size, -1)
+        hit = place[..., None, None] * seen
+        each = []
+        for part, *rates in parts:
+            some = np.broadcast_to(alone[..., None, None], (*alone.shape, GAINS.size, CUTS.size))
+            if any(rates):
+                cost = sum(ghosts[j] @ np.log1p(-rates[j] * shown[j]) for j in (0, 1))
+                some = some + cost.reshape(len(free), 1, GAINS.size, CUTS.size)
+                if where.size:
+                    own = np.einsum("j,jpgc->pgc", rates, hit)
+                    gain = np.log1p(clutter[..., None, None] * own)
+                    some[where] += np.add.reduceat(gain, first, axis=1).transpose(1, 0, 2, 3)
+            each.append(np.log(part) + log_sum(some, 1))
+        out[:, kind] = np.log(share) + log_sum(np.array(each), 0)
+    return out
+
+
+def _normal(mark: FloatArray, mean: FloatArray, spread: float) -> FloatArray:
+    """Log density of marks."""
+    return np.asarray(-0.5 * ((mark - mean) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi)))
+
+
+def _envelope(radius: FloatArray) -> FloatArray:
+    """Log amplitude of the strongest reflection over the threshold at some lengths; shape (n, gains, cuts)."""
+    return np.asarray(GAINS[:, None] - ((radius[:, None] / CUTS) ** 4)[:, None, :])
 
 
 def unmatched_of_net(marks: Marks, free: NDArray[np.bool_]) -> FloatArray:

@@ -35,7 +35,7 @@ TEMPERATURE = 1.25
 SEARCH_SD = 0.03
 LEAST = 1e-4
 _TELLING = 60.0  # log evidence below the best phase from which on nothing can lift a zone axis any more
-_SECOND_FOR = 5  # leading explanations that a second grain is tried for
+_SECOND_FOR = 5  # leading explanations, and leading phases, that a second grain is tried for
 _SECOND_SPOTS = 3  # spots that the first must leave
 
 
@@ -244,9 +244,11 @@ def _second_grains(
     marks: Marks, library: Library, image: Prior, scale: Scale, single: list[Found], base: float
 ) -> list[Found]:
     """Two grains on top of each other: what the leading explanations leave, explained by a second grain."""
-    order = sorted(single, key=lambda found: -found.weight)[:_SECOND_FOR]
+    order = sorted(single, key=lambda found: -found.weight)
+    best = {found.candidate.phase: found for found in reversed(order)}  # zones of one phase must not crowd out others
+    firsts = sorted([*best.values()], key=lambda found: -found.weight)[:_SECOND_FOR]
     out: list[Found] = []
-    for first in order:
+    for first in [*firsts, *(found for found in order[:_SECOND_FOR] if found not in firsts)]:
         left = sum(role == "clutter" for role in first.candidate.role)
         if first.free is None or left < _SECOND_SPOTS or (~first.free).sum() < 2 or first.candidate.distortion is None:
             continue

@@ -12,7 +12,7 @@ from layerscope.crystals import Phase, RingPattern, rings, zone_pattern, zone_pa
 from layerscope.crystals.adapter import lattice_vectors, short_directions
 from layerscope.errors import RecipeError
 
-from .templates import Bank, Template, bank_of, cell_priors
+from .templates import WEAKEST, Bank, Template, bank_of, cell_priors
 
 __all__ = ["Library", "library_of"]
 
@@ -80,9 +80,9 @@ def library_of(
     for phase in phases:
         named = (zones or {}).get(phase.name)
         patterns = (
-            tuple(zone_pattern(phase, zone, g_max=REACH) for zone in named)
+            tuple(zone_pattern(phase, zone, g_max=REACH, min_amplitude=WEAKEST) for zone in named)
             if named
-            else zone_patterns(phase, most=most_zones, g_max=REACH)
+            else zone_patterns(phase, most=most_zones, g_max=REACH, min_amplitude=WEAKEST)
         )
         weight = np.array([1.0 if named or phase.zones else _period(phase, one.zone) ** -2.0 for one in patterns])
         share: NDArray[np.float64] = weight / weight.sum()

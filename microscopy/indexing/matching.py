@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .detection import INCOHERENT, Marks, incoherent_marks, log_sum, reflection_marks, unmatched_marks
+from .detection import INCOHERENT, SHELLS, WEAK, Marks, incoherent_marks, log_sum, reflection_marks, unmatched_marks
 from .templates import Bank, Prior
 
 __all__ = ["Matches", "by_places", "evidence", "match", "posterior"]
@@ -210,14 +210,22 @@ def _marks_of_matches(
     inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, neutral)
     grid = reflection_marks(marks, bank.log_amplitude[row], np.abs(bank.z[row]), assigned, inside, bank.known[row])
     free = _unexplained(assigned, marks.size)
-    closest, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
-    distance = np.minimum(np.array(closest) / marks.sigma, 1e3)
-    rest = unmatched_marks(marks, free, distance, np.array(shown))
+    rest, distance = _rest(bank, marks, row, at, free)
     # structure factors that are unknown leave no forbidden points: full and half empty nets are equally probable
-    coherent = log_sum(grid + rest[..., None], (1, 2, 3))
+    coherent = log_sum(grid + rest, (1, 2, 3))
     incoherent = _incoherent(bank, marks, row, at, assigned, inside, neutral)
     total = np.where(bank.known[row], np.logaddexp(coherent, incoherent), coherent - np.log1p(-INCOHERENT))
-    return total, free & (distance.min(axis=0) < 4.0)
+    return total, free & (distance < 4.0)
+
+
+def _rest(
+    bank: Bank, marks: Marks, row: IntArray, at: FloatArray, free: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Log probability of spots that no reflection explains, and how far each is from a forbidden point, in sigma."""
+    near, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
+    distance = np.minimum(np.array(near) / marks.sigma, 1e3)
+    radius = np.abs(marks.z) * np.exp(-at[:, 1:2])
+    return unmatched_marks(marks, free, radius, distance, np.array(shown)), distance.min(axis=0)
 
 
 def _inside(
@@ -269,18 +277,21 @@ def _incoherent(
 
 
 def _closest(at: FloatArray, ghosts: ComplexArray, marks: Marks) -> tuple[FloatArray, IntArray]:
-    """Distance from each spot to the nearest of some points of the pattern, and the number of those in the band.
+    """Distance from each spot to the nearest of some points of the pattern, and the number in the band by shells.
 
     A spot at the edge of the band may lie a little beyond it, and so may its point.
     """
     there = place(at, ghosts)
     length = np.abs(there)
     shown = (length > marks.low) & (length < marks.high)
+    k, n = np.nonzero(shown)
+    shell = np.abs(np.abs(ghosts[k, n])[:, None] - SHELLS).argmin(axis=1)
+    count = np.bincount(k * SHELLS.size + shell, minlength=len(at) * SHELLS.size).reshape(len(at), SHELLS.size)
     if not there.shape[1]:
-        return np.full((len(at), marks.size), 1e3), shown.sum(axis=1)
+        return np.full((len(at), marks.size), 1e3), count
     along = np.abs(there.real[..., None] * marks.z.real + there.imag[..., None] * marks.z.imag)
     squared = (length**2)[..., None] + np.abs(marks.z) ** 2 - 2 * along
-    return np.sqrt(np.maximum(np.where(length[..., None] > 0, squared, 1e6).min(axis=1), 0.0)), shown.sum(axis=1)
+    return np.sqrt(np.maximum(np.where(length[..., None] > 0, squared, 1e6).min(axis=1), 0.0)), count
 
 
 def evidence(matches: Matches, bank: Bank, image: Prior) -> FloatArray:
@@ -356,8 +367,9 @@ def by_places(matches: Matches, bank: Bank, marks: Marks, *, taken: ComplexArray
     """Return the matches as they are where strengths of reflections tell nothing.
 
     Scattering again and again makes strong reflections dark and absent ones bright. Here every reflection of a zone is
-    equally strong, absences of the space group still hold, and forbidden points may show: what is left to tell
-    explanations apart are places, and how many reflections of a zone are seen.
+    equally strong (but those below 3 % of the strongest, which are waited for the less the weaker they are), absences
+    of the space group still hold, and forbidden points may show: what is left to tell explanations apart are places,
+    and how many reflections of a zone are seen.
 
     Parameters
     ----------
@@ -373,9 +385,9 @@ def by_places(matches: Matches, bank: Bank, marks: Marks, *, taken: ComplexArray
     row, at, assigned = matches.row, matches.at, matches.assigned
     inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, taken)
     free = _unexplained(assigned, marks.size)
-    near, shown = zip(*(_closest(at, ghosts[row], marks) for ghosts in (bank.forbidden, bank.laue)), strict=True)
-    rest = unmatched_marks(marks, free, np.minimum(np.array(near) / marks.sigma, 1e3), np.array(shown))
+    rest, _ = _rest(bank, marks, row, at, free)
     length = np.abs(bank.z[row])
-    even = reflection_marks(marks, np.zeros_like(length), length, assigned, inside, np.zeros(len(row), dtype=bool))
-    told = log_sum(log_sum(even, 1) + log_sum(rest, 1)[..., None], (1, 2)) - np.log(even.shape[1] * (1 - INCOHERENT))
+    level = np.minimum(bank.log_amplitude[row] - WEAK, 0.0)
+    even = reflection_marks(marks, level, length, assigned, inside, np.zeros(len(row), dtype=bool))
+    told = log_sum(log_sum(even, 1) + log_sum(rest, 1), (1, 2)) - np.log(even.shape[1] * (1 - INCOHERENT))
     return replace(matches, constant=linear(at, bank.z[row], marks, assigned)[2] + told)

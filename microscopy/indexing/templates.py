@@ -27,8 +27,10 @@ FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
 
-WEAKEST = 0.03
-"""Amplitude, of the strongest of the zone, below which a reflection is none that one waits for."""
+WEAKEST = 0.002
+"""Amplitude, of the strongest of the zone, below which a reflection counts as a forbidden point."""
+BRIGHT = 0.03
+"""Contrast, of the strongest, from which a forbidden point counts as a reflection of an incoherent image."""
 FAINT = 0.01
 """Contrast, of the strongest, that no reflection falls below: columns are tilted, and beams channel."""
 RELAXED = 0.5
@@ -243,7 +245,7 @@ def bank_of(templates: tuple[Template, ...], *, lead: int = 12) -> Bank:
 def _by_contrast(pattern: ZonePattern, forbidden: ComplexArray) -> tuple[FloatArray, ComplexArray, FloatArray]:
     """Contrast of the reflections, and places and contrast of the bright forbidden points, over the largest."""
     top = max(pattern.contrast.max(), pattern.forbidden_contrast.max(initial=0.0))
-    bright = pattern.forbidden_contrast >= WEAKEST * top
+    bright = pattern.forbidden_contrast >= BRIGHT * top
     return pattern.contrast / top, forbidden[bright], pattern.forbidden_contrast[bright] / top
 
 

@@ -508,3 +508,27 @@ def test_a_forbidden_spot_at_the_edge_of_the_band_is_no_clutter_though_its_point
     first = next(one for one in ranking.candidates if one.name == "CoO [1 1 0]")
     spot = int(np.argmin(np.hypot(*(spots.g - [0.0, edge]).T)))
     assert first.role[spot] == "forbidden"
+
+
+def test_a_forbidden_point_beyond_the_envelope_of_the_microscope_explains_no_spot() -> None:
+    g = rocksalt_110(0.42612)
+    power = 1e5 * np.exp(-2 * (np.hypot(*g.T) / 5.0) ** 4)
+    seen, own = g[power > 10], power[power > 10]
+    near, far = (
+        index_spots(spot_list(np.vstack([seen, point]), np.append(own, 60.0)), library(), Scale(sd=0.003))
+        for point in ([[0.0, 1 / 0.42612]], [[0.0, 3 / 0.42612]])
+    )
+    inside, beyond = (
+        next(one.log_evidence for one in ranking.candidates if one.name == "CoO [1 1 0]") for ranking in (near, far)
+    )
+    assert inside > beyond + 1.5
+
+
+def test_a_weak_reflection_is_a_reflection_and_not_a_forbidden_spot() -> None:
+    phases = library_of([load_phase("LiCo2O4"), load_phase("Co3O4")])
+    pattern = zone_pattern(load_phase("LiCo2O4"), (1, 1, 0), g_max=7.0, min_amplitude=0.01)
+    relative = pattern.amplitude / pattern.amplitude.max()
+    assert (relative < 0.03).any()
+    ranking = index_spots(spot_list(pattern.g, 1e6 * relative**2), phases, Scale(sd=0.003))
+    assert ranking.first.name == "LiCo2O4 [1 1 0]"
+    assert set(ranking.first.role) == {"reflection"}
