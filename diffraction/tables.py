@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.summary import Shown, SummaryTable, long_table, merits, table
 
-__all__ = ["peaks_tables", "refinement_table", "rietveld_tables"]
+__all__ = ["EVENTS", "STATE", "compared", "peaks_tables", "refinement_table", "rietveld_tables"]
 
-_STATE = ("frame", "voltage_V", "step", "capacity_mAh_g", "elapsed_s")
-_EVENTS = tuple(
+STATE = ("frame", "voltage_V", "step", "capacity_mAh_g", "elapsed_s")
+EVENTS = tuple(
     Shown(f"phase.{kind}_{scale}", f"{kind}, {scale}")
     for kind in ("onset", "end")
     for scale in ("voltage", "time", "frame")
@@ -54,9 +54,9 @@ def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
     for sample, of in _by_sample(records):
         columns = ("phase.fraction", "phase.total_fraction")
         title = f"{sample}: weight fractions"
-        tables.append(table(of("xrd_peaks.frame"), _STATE, columns, title=title, note=_NOTES["peaks"]))
+        tables.append(table(of("xrd_peaks.frame"), STATE, columns, title=title, note=_NOTES["peaks"]))
         spacings = (Shown("lattice.d_spacing", "d({})"), *merits())
-        tables.append(table(of("xrd_peaks.frame"), _STATE, spacings, title=f"{sample}: spacings"))
+        tables.append(table(of("xrd_peaks.frame"), STATE, spacings, title=f"{sample}: spacings"))
         shapes = (
             Shown("peak.fwhm", "fwhm"),
             Shown("peak.sample_fwhm", "sample's fwhm"),
@@ -65,16 +65,16 @@ def peaks_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         tables.append(table(of("xrd_peaks.series"), ("component",), shapes, title=f"{sample}: shape of the lines"))
         tables.append(_events(of("xrd_peaks.series"), sample))
         stacks, title = of("xrd_peaks.stack_frame"), f"{sample}: shares of layers"
-        tables.append(table(stacks, _STATE, ("phase.layer_fraction",), title=title, note=_NOTES["stacks"]))
+        tables.append(table(stacks, STATE, ("phase.layer_fraction",), title=title, note=_NOTES["stacks"]))
         tables.append(long_table(of("xrd_peaks.stacks"), title=f"{sample}: stacks"))
         shifts = of("xrd_peaks.shift")
         for region in dict.fromkeys(r.state.region for r in shifts):
             own = [r for r in shifts if r.state.region == region]
-            tables.append(table(own, _STATE, _SHIFTS, title=f"{sample}: {region}"))
+            tables.append(table(own, STATE, _SHIFTS, title=f"{sample}: {region}"))
         tables.append(long_table(of("xrd_peaks.reflection"), title=f"{sample}: reflections over the series"))
-        tables.append(_compared(of("xrd_peaks.difference"), "phase.total_fraction_difference", sample))
+        tables.append(compared(of("xrd_peaks.difference"), "phase.total_fraction_difference", sample))
         by_stacks = f"{sample}, shares of layers"
-        tables.append(_compared(of("xrd_peaks.stack_difference"), "phase.layer_fraction_difference", by_stacks))
+        tables.append(compared(of("xrd_peaks.stack_difference"), "phase.layer_fraction_difference", by_stacks))
     return [made for made in tables if made.cells]
 
 
@@ -89,7 +89,7 @@ def rietveld_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
             Shown(lambda r: r.notes[0] if r.notes else None, "verdict", kind="text"),
             Shown(_largest_difference, "largest difference", kind="text"),
         )
-        tables.append(table(of("rietveld.comparison"), _STATE, verdict, title=f"{sample}: rietx against GSAS-II"))
+        tables.append(table(of("rietveld.comparison"), STATE, verdict, title=f"{sample}: rietx against GSAS-II"))
     return [made for made in tables if made.cells]
 
 
@@ -105,7 +105,7 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
     words = dict.fromkeys(n for r in records for n in r.notes if n.startswith("weak contrast: "))
     return table(
         [_without_b_that_is_a(record) for record in records],
-        (*_STATE, "component") if len(records) <= _FEW else _STATE,
+        (*STATE, "component") if len(records) <= _FEW else STATE,
         _REFINED,
         title=title,
         note="\n".join([_NOTES["rietveld"], *(w[0].upper() + w[1:] + "." for w in words)]),
@@ -132,10 +132,10 @@ def _by_sample(
 def _events(records: Sequence[ResultRecord], name: str) -> SummaryTable:
     """Return when each phase appears and ends."""
     title = f"{name}: onset and end"
-    return table(records, ("component",), _EVENTS, title=title, note=_NOTES["events"], headline=True)
+    return table(records, ("component",), EVENTS, title=title, note=_NOTES["events"], headline=True)
 
 
-def _compared(records: Sequence[ResultRecord], quantity: str, name: str) -> SummaryTable:
+def compared(records: Sequence[ResultRecord], quantity: str, name: str) -> SummaryTable:
     """Return the difference between two samples, mean and at every voltage."""
     return table(
         records,

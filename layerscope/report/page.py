@@ -16,6 +16,7 @@ from typing import Any
 
 from layerscope.flags import FLAGS
 from layerscope.records import ResultRecord
+from layerscope.report.curves import fit_curves
 from layerscope.report.payload import Payload, as_script
 from layerscope.report.sections import Checklist, ReportSection, technique_sections
 from layerscope.runs.columns import Cell, Column
@@ -70,6 +71,7 @@ class _Part:
     tables: tuple[_Placed, ...] = ()
     checklists: tuple[Any, ...] = ()
     links: tuple[_Link, ...] = ()
+    curves: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -120,14 +122,21 @@ def report_page(run: Run, folder: str | None = "", *, sections: Sequence[ReportS
     page.add("What needs attention", notices=(*_failures(run), *_flags(run.records)))
     for section in technique_sections(run) if sections is None else sections:
         page.add(section.title, section.tables, section.checklists, says=section.says)
+    curves, left = fit_curves(run)
+    page.add("Fits", curves=tuple(curves), says=_on_curves(left) if curves else "")
     for technique, tables in _by_technique(run).items():
         page.add(f"Tables: {technique}", tables)
     page.add("Every record", [_index(run.records)])
     page.add("Files of the run", links=_files(run, folder))
-    return _rendered(page, run, folder)
+    return _rendered(page, {"folder": folder, "curves": curves}, run)
 
 
-def _rendered(page: _Page, run: Run, folder: str | None) -> str:
+def _on_curves(left: int) -> str:
+    left_out = f" {left} more series are in the folder arrays/ alone." if left else ""
+    return f"Measured and fitted curves of every series, at up to eight of its levels.{left_out}"
+
+
+def _rendered(page: _Page, more: dict[str, Any], run: Run) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -147,7 +156,7 @@ def _rendered(page: _Page, run: Run, folder: str | None) -> str:
         version=__version__,
         style=Markup(style),  # noqa: S704 - a file of this package, as is the script
         script=Markup(script),  # noqa: S704
-        data=Markup(as_script({**page.payload.as_dict(), "folder": folder})),  # noqa: S704 - "<" and "&" are escaped
+        data=Markup(as_script(page.payload.as_dict() | more)),  # noqa: S704 - "<" and "&" are escaped
     )
 
 

@@ -322,22 +322,113 @@ class Plot {
   go(n) { const place = this.points[n].row[0]; if (place !== null) location.hash = `r-${D.records[place][0].slice(0, 16)}`; }
 
   drag(event) { // across: a narrower range; without moving: the record of the point
-    if (!this.points || !this.points.length || event.button) return;
-    const box = this.svg.getBoundingClientRect(), scale = this.width / box.width, start = (event.clientX - box.left) * scale;
-    const band = el("rect", { y: 10, height: this.h - 52, fill: "#0969da", opacity: 0.15 });
-    this.svg.append(band);
-    const at = (e) => Math.max(this.left, Math.min(this.width - this.right, (e.clientX - box.left) * scale));
-    const move = (e) => { band.setAttribute("x", Math.min(start, at(e))); band.setAttribute("width", Math.abs(at(e) - start)); };
-    const end = (e) => {
-      removeEventListener("pointermove", move);
-      removeEventListener("pointerup", end);
-      band.remove();
-      const back = (x) => this.x0 + ((x - this.left) / (this.width - this.left - this.right)) * (this.x1 - this.x0);
-      if (Math.abs(at(e) - start) > 12) { this.zoom = [back(Math.min(start, at(e))), back(Math.max(start, at(e)))]; this.draw(); } else { const n = this.nearest(e); if (n >= 0) this.go(n); }
-    };
-    addEventListener("pointermove", move);
-    addEventListener("pointerup", end);
+    if (!this.points || !this.points.length) return;
+    band(this, event, 10, this.h - 52, (e) => { const n = this.nearest(e); if (n >= 0) this.go(n); });
   }
+}
+
+// --- curves: a level of a series with its fit, the residual below
+
+class Curves {
+  constructor(block) {
+    this.data = D.curves[Number(block.dataset.curve)];
+    this.level = this.data.levels.length - 1;
+    this.zoom = null;
+    this.hidden = new Set();
+    const id = `level-${block.dataset.curve}`, [name, unit] = this.data.level;
+    const choose = el("select", { id, onchange: (event) => { this.level = Number(event.target.value); this.draw(); } }, ...this.data.levels.map((level, n) => el("option", { value: n, selected: n === this.level }, `${level[0]} ${unit === "1" ? "" : unit}`)));
+    this.reset = el("button", { type: "button", hidden: true, onclick: () => { this.zoom = null; this.draw(); } }, "Whole range");
+    this.legend = el("div", { class: "legend", role: "group", "aria-label": "Curves shown" });
+    this.frame = el("div", { tabindex: "0", role: "group", "aria-label": `Fit: ${block.querySelector("h3").textContent}. Arrow keys go from point to point.`, onkeydown: (event) => this.key(event), onpointermove: (event) => this.hover(event), onpointerleave: () => tip(""), onpointerdown: (event) => this.drag(event), onblur: () => tip("") });
+    block.querySelector(".here").append(el("div", { class: "plot" }, el("div", { class: "bar" }, el("label", { for: id }, name), choose, this.reset), this.legend, this.frame));
+    new ResizeObserver(() => { if (this.frame.clientWidth !== this.width) this.draw(); }).observe(this.frame);
+  }
+
+  draw() {
+    this.width = this.frame.clientWidth;
+    if (!this.width) return;
+    const { data } = this, level = data.levels[this.level], w = this.width, h = Math.max(260, Math.min(420, w * 0.55)), left = 62, right = 12, split = h * 0.72;
+    const down = data.axis[0] === "binding energy";
+    const [x0, x1] = this.zoom || [Math.min(...data.x), Math.max(...data.x)];
+    const X = (v) => { const part = (v - x0) / (x1 - x0); return left + (down ? 1 - part : part) * (w - left - right); };
+    const inside = data.x.map((x, n) => n).filter((n) => data.x[n] >= x0 && data.x[n] <= x1);
+    const curves = [["measured", 1], ["fit", 2], ["background", 3], ...data.parts.map((part, n) => [part, 5 + n])];
+    let low = Infinity, high = -Infinity;
+    for (const n of inside) for (const k of [1, 2, 3]) { const v = level[k][n]; if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); } }
+    const room = (high - low || 1) * 0.05, y0 = (low - room) * data.step, y1 = (high + room) * data.step;
+    const Y = (v) => split - 8 - ((v - y0) / (y1 - y0)) * (split - 18);
+    const residual = inside.map((n) => level[4][n]).filter((v) => v !== null).map((v) => Math.abs(v) / 10), reach = Math.max(4, residual.reduce((a, b) => Math.max(a, b), 0));
+    const R = (v) => (h - 42 + split) / 2 - (v / reach) * ((h - 42 - split) / 2 - 2);
+    Object.assign(this, { X, Y, x0, x1, left, right, inside, h, down });
+    this.reset.hidden = !this.zoom;
+    const svg = el("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${data.title}, ${data.level[0]} ${level[0]}: measured and fitted` });
+    this.svg = svg;
+    this.frame.replaceChildren(svg);
+    axis(svg, ticks(x0, x1, w / 90), (v) => [X(v), h - 42], 0, h - 52);
+    axis(svg, ticks(y0, y1, split / 50), (v) => [left, Y(v)], 1, w - left - right);
+    axis(svg, [[-reach, `−${Math.round(reach)}`], [0, "0"], [reach, `${Math.round(reach)}`]].slice(1), (v) => [left, R(v)], 1, w - left - right);
+    const unit = data.axis[1] === "1" ? "" : ` / ${data.axis[1]}`;
+    svg.append(el("rect", { x: left, y: 10, width: w - left - right, height: split - 18, fill: "none", stroke: "#7d8590" }), el("rect", { x: left, y: split, width: w - left - right, height: h - 42 - split, fill: "none", stroke: "#7d8590" }));
+    svg.append(el("text", { x: (left + w - right) / 2, y: h - 6, "text-anchor": "middle" }, `${data.axis[0]}${unit}`), el("text", { transform: `translate(13 ${split / 2}) rotate(-90)`, "text-anchor": "middle" }, data.unit), el("text", { transform: `translate(13 ${(h - 42 + split) / 2}) rotate(-90)`, "text-anchor": "middle" }, "σ"));
+    const line = (values, at) => { let pen = "M"; return inside.map((n) => { if (values[n] === null) { pen = "M"; return ""; } const step = `${pen}${X(data.x[n]).toFixed(1)} ${at(values[n]).toFixed(1)}`; pen = "L"; return step; }).join(""); };
+    const colour = (k) => (k === 1 ? "#1b1f24" : k === 2 ? "#b0413e" : k === 3 ? "#5a5a5a" : COLOURS[(k - 5) % 8]);
+    for (const [name, k] of curves) {
+      if (this.hidden.has(name)) continue;
+      const values = k > 4 ? level[k].map((v, n) => (v === null || level[3][n] === null ? null : v + level[3][n])) : level[k];
+      if (k === 1) svg.append(el("path", { class: "marks", fill: colour(k), d: inside.filter((n) => values[n] !== null).map((n) => mark(X(data.x[n]), Y(values[n] * data.step), 0, inside.length > 400 ? 1 : 1.7)).join("") }));
+      else svg.append(el("path", { d: line(values, (v) => Y(v * data.step)), fill: "none", stroke: colour(k), "stroke-width": k === 2 ? 1.6 : 1.2 }));
+    }
+    svg.append(el("path", { d: line(level[4], (v) => R(v / 10)), fill: "none", stroke: "#30363d" }));
+    this.legend.replaceChildren(...curves.map(([name, k], n) => el("button", { type: "button", "aria-pressed": String(!this.hidden.has(name)), onclick: () => { this.hidden.has(name) ? this.hidden.delete(name) : this.hidden.add(name); this.draw(); this.legend.children[n].focus(); } }, el("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, el("path", { d: k === 1 ? mark(7, 7, 0, 4) : "M0 5.5h14v3h-14z", fill: colour(k) })), name)));
+    this.ring = el("circle", { r: 6, fill: "none", stroke: "#1b1f24", "stroke-width": 2, visibility: "hidden" });
+    svg.append(this.ring);
+  }
+
+  point(n, where) {
+    const { data } = this, level = data.levels[this.level];
+    this.at = n;
+    if (level[1][n] === null) return;
+    const x = this.X(data.x[n]), y = this.Y(level[1][n] * data.step);
+    this.ring.setAttribute("cx", x); this.ring.setAttribute("cy", y); this.ring.setAttribute("visibility", "visible");
+    const said = (k) => Number((level[k][n] * data.step).toPrecision(5)), box = this.svg.getBoundingClientRect();
+    tip(`${data.axis[0]} ${data.x[n]} ${data.axis[1]}\nmeasured ${said(1)}, fit ${said(2)} ${data.unit}\nresidual ${level[4][n] === null ? "–" : level[4][n] / 10} σ`, ...(where || [box.left + x, box.top + y]));
+  }
+
+  hover(event) {
+    if (!this.inside || !this.inside.length) return;
+    const x = ((event.clientX - this.svg.getBoundingClientRect().left) / this.svg.getBoundingClientRect().width) * this.width;
+    this.point(this.inside.reduce((best, n) => (Math.abs(this.X(this.data.x[n]) - x) < Math.abs(this.X(this.data.x[best]) - x) ? n : best), this.inside[0]), [event.clientX, event.clientY]);
+  }
+
+  key(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step || !this.inside) return;
+    event.preventDefault();
+    const rising = (this.data.x[1] > this.data.x[0]) !== this.down, at = this.inside.indexOf(this.at);
+    this.point(this.inside[(at + (rising ? step : -step) + this.inside.length) % this.inside.length]);
+  }
+
+  drag(event) { band(this, event, 10, this.h - 52, () => {}); }
+}
+
+function band(plot, event, top, height, still) { // a range across a plot; or a click, where the pointer does not move
+  if (event.button) return;
+  const box = plot.svg.getBoundingClientRect(), scale = plot.width / box.width, start = (event.clientX - box.left) * scale;
+  const mark = el("rect", { y: top, height, fill: "#0969da", opacity: 0.15 });
+  plot.svg.append(mark);
+  const at = (e) => Math.max(plot.left, Math.min(plot.width - plot.right, (e.clientX - box.left) * scale));
+  const move = (e) => { mark.setAttribute("x", Math.min(start, at(e))); mark.setAttribute("width", Math.abs(at(e) - start)); };
+  const end = (e) => {
+    removeEventListener("pointermove", move);
+    removeEventListener("pointerup", end);
+    mark.remove();
+    if (Math.abs(at(e) - start) <= 12) { still(e); return; }
+    const back = (x) => { const part = (x - plot.left) / (plot.width - plot.left - plot.right); return plot.x0 + (plot.down ? 1 - part : part) * (plot.x1 - plot.x0); };
+    plot.zoom = [back(start), back(at(e))].sort((a, b) => a - b);
+    plot.draw();
+  };
+  addEventListener("pointermove", move);
+  addEventListener("pointerup", end);
 }
 
 function mark(x, y, n, r) {
@@ -418,7 +509,7 @@ function follow() { // the part of the address after # names a record, or a part
 // --- the page: a table is made when it is opened and near
 
 const made = new WeakSet();
-function make(block) { if (!made.has(block) && block.open) { made.add(block); new Table(block); } }
+function make(block) { if (!made.has(block) && block.open) { made.add(block); if (block.dataset.table) new Table(block); else new Curves(block); } }
 const blocks = [...document.querySelectorAll("details.block")];
 const near = new IntersectionObserver((entries) => { for (const entry of entries) if (entry.isIntersecting && entry.target.open) { near.unobserve(entry.target); make(entry.target); } }, { rootMargin: "400px" });
 for (const block of blocks) { near.observe(block); block.addEventListener("toggle", () => make(block)); }

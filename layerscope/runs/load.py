@@ -41,6 +41,7 @@ class RunArrays(Mapping[str, T]):
         self.folder = folder
         self._grids = grids
         self._names = None if names is None else self._own(names)
+        self._opened: dict[str, T] = {}
 
     def _own(self, stems: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(stem.removesuffix(GRIDS) for stem in stems if stem.endswith(GRIDS) is self._grids))
@@ -55,12 +56,17 @@ class RunArrays(Mapping[str, T]):
         return self.folder / f"{name}{GRIDS if self._grids else ''}.nxs"
 
     def __getitem__(self, name: str) -> T:
-        if name not in self._all():
+        if name not in self:
             raise KeyError(name)
-        from layerscope.runs.nexus import read_grids, read_series
+        if name not in self._opened:  # names and settings of a file are read once
+            from layerscope.runs.nexus import read_grids, read_series
 
-        found: Any = read_grids(self.file(name)) if self._grids else read_series(self.file(name))
-        return cast("T", found)
+            found: Any = read_grids(self.file(name)) if self._grids else read_series(self.file(name))
+            self._opened[name] = cast("T", found)
+        return self._opened[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())

@@ -54,7 +54,7 @@ def summary_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         )
         valence = _of(own, "xps.valence")
         tables.append(table(valence, _ROWS, ("valence.mn",), title=f"{sample}: mean oxidation state of Mn"))
-    return [made for made in tables if made.rows]
+    return [made for made in tables if made.cells]
 
 
 def _of(records: Sequence[ResultRecord], *methods: str) -> list[ResultRecord]:

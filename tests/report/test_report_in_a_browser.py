@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layerscope.report import write_report
+from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
 
 HOSTILE = "<img src=x onerror=document.title='caught'>{:03d}"
@@ -68,10 +70,10 @@ def test_it_opens_from_disk_without_an_error_and_without_a_request(
 
 
 def test_names_with_markup_are_shown_as_text(page: Any) -> None:
-    first_table(page)
+    block = first_table(page)
     assert "caught" not in page.title
     assert page.find_elements("css selector", "main img") == []
-    assert "<img src=x" in page.find_element("css selector", "main h3").text
+    assert "<img src=x" in block.find_element("css selector", "h3").text
 
 
 def test_a_column_is_sorted_by_its_numbers_and_back(page: Any) -> None:
@@ -172,3 +174,16 @@ def test_a_checker_of_accessibility_finds_no_serious_fault(page: Any) -> None:
         checker.inject()
         faults = [fault for fault in checker.run()["violations"] if fault["impact"] in ("serious", "critical")]
         assert [(fault["id"], fault["nodes"][0]["html"]) for fault in faults] == []
+
+
+def test_a_fit_is_drawn_and_its_levels_are_chosen(browser: Any, recipe_folder: Path, tmp_path: Path) -> None:
+    execute(recipe_folder / "recipe.toml", tmp_path / "run")
+    browser.get((tmp_path / "run" / "report.html").as_uri())
+    wait(browser, "return document.querySelector('#fits .marks') !== null")
+    points = "return document.querySelector('#fits .marks').getAttribute('d')"
+    last = browser.execute_script(points)
+    browser.find_element("css selector", "#fits select").send_keys("\ue013")  # up, to the first level
+    wait(browser, f"{points} !== {last!r}")
+    browser.find_element("css selector", "#fits [tabindex='0']").send_keys("\ue014")
+    assert "measured 100, fit 100" in browser.find_element("id", "tip").text
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []

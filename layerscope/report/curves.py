@@ -1,0 +1,85 @@
+"""Measured and fitted curves of a run for a page: some levels of every series, in whole numbers of a small step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import LayerscopeError
+from layerscope.runs.load import Run
+from layerscope.runs.nexus import LazySeries
+
+__all__ = ["fit_curves"]
+
+_MOST_LEVELS = 8
+_STEPS = 20_000
+"""Steps that the highest intensity of a series is divided into: far finer than a page can show."""
+_MOST_NUMBERS = 600_000
+"""Numbers in all: some 3 MB of the page."""
+
+
+def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
+    """Return the curves of the series of a run, ready for JSON, and how many series are left out for their size.
+
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    list of dict, int
+        Of each series: ``title``, ``axis`` (name and unit), ``x``, ``level`` (name and unit), ``step`` (intensity of
+        one unit), ``unit``, ``parts`` (names of components), and ``levels``: value, counts, fit, background, residual
+        in sigma times 10, and a curve a component. What was not measured is None.
+    """
+    found: list[dict[str, Any]] = []
+    numbers = left = 0
+    for name in run.arrays:
+        try:
+            series = run.arrays[name]
+            numbers += min(series.shape[0], _MOST_LEVELS) * series.shape[1] * (4 + len(series.components))
+            if numbers > _MOST_NUMBERS:
+                left += 1
+                continue
+            found.append(_curves(series))
+        except (LayerscopeError, ValueError):  # validate tells of a damaged file; the page goes without it
+            left += 1
+    return found, left
+
+
+def _curves(series: LazySeries) -> dict[str, Any]:
+    rows = np.unique(np.linspace(0, series.shape[0] - 1, min(series.shape[0], _MOST_LEVELS)).round().astype(int))
+    stacks = [getattr(series, part)[rows] for part in ("counts", "fit", "background")]
+    components = {label: series.components[label][rows] for label in series.components}
+    step = float(np.nanmax(np.abs(np.concatenate(stacks)), initial=0.0)) / _STEPS or 1.0
+    title = series.title or series.name
+    residual, levels = series.residual[rows], series.levels[rows]
+    return {
+        "title": title if series.sample in title else f"{series.sample}: {title}",
+        "name": series.name,
+        "axis": [series.axis_name.replace("_", " "), series.axis_unit],
+        "x": [float(f"{x:.7g}") for x in series.axis],
+        "level": [series.level_name.replace("_", " "), series.level_unit],
+        "step": float(f"{step:.6g}"),
+        "unit": series.intensity_unit,
+        "parts": list(components),
+        "levels": [
+            [
+                float(f"{levels[n]:.6g}"),
+                *(_whole(stack[n] / step) for stack in stacks),
+                _whole(10.0 * residual[n]),
+                *(_whole(curve[n] / step) for curve in components.values()),
+            ]
+            for n in range(len(rows))
+        ],
+    }
+
+
+def _whole(values: NDArray[np.float64]) -> list[int | None]:
+    rounded = np.where(np.isfinite(values), np.rint(values), 0.0).astype(np.int64).tolist()
+    gaps = np.flatnonzero(~np.isfinite(values))
+    for place in gaps.tolist():
+        rounded[place] = None
+    return list(rounded)
