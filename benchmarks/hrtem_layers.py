@@ -12,7 +12,7 @@ with --normal finds the normal of the surface itself.
 
 Printed for each kind of edge: number, bias, rms and 95th percentile of the error in nm, share within 0.15 nm, mean
 half width of the interval and the share of 95 % intervals that hold the truth; then layers invented and missed, limits
-of absent layers, thickness, roughness, and the normal.
+of absent layers, thickness, roughness, the normal, and how often each flag stands.
 """
 
 from __future__ import annotations
@@ -204,6 +204,9 @@ def measure(scene: Scene, find_normal: bool, rows: dict[str, list[tuple[float, .
         if np.isfinite(edge.roughness_nm):
             rows["roughness"].append((edge.roughness_nm - scene.rough[pair], edge.roughness_sigma_nm))
     text += [f"{a[:2]}|{b[:2]} INVENTED" for a, b in found]
+    for flag in result.flags:
+        word, _, name = flag.partition(":")
+        rows[f"flag {word}"].append((float(any(name in pair for pair in scene.edges)),))
     depth = {pair[1]: d for pair, d in scene.edges.items()}
     ends = {pair[0]: d for pair, d in scene.edges.items()}
     for layer in result.layers:
@@ -257,6 +260,9 @@ def main() -> None:
         f"edges missed {len(rows['missed'])}; layers invented {len(rows['invented'])}, lost {len(rows['lost'])};"
         f" absent {len(limit)}, limit holds {np.mean(limit[:, 0] >= 0):.2f}, median {np.median(limit[:, 1]):.2f} nm"
     )
+    for name in sorted(k for k in rows if k.startswith("flag ")):
+        there = int(sum(row[0] for row in rows[name]))
+        print(f"{name}: {len(rows[name])} in {arguments.n} images, {there} of them of a layer that is there")
 
 
 if __name__ == "__main__":

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layerscope.figures import GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
-from layerscope.figures.courses import Look, draw_course
-from layerscope.figures.images import draw_grid, draw_scale_bar
+from layerscope.figures.images import draw_scale_bar
 from layerscope.figures.table import Column
-from layerscope.figures.views import colours_apart, provenance
+from layerscope.figures.views import provenance
 from layerscope.figures.words import printed
 from layerscope.records import Alternative, ResultRecord
 
-from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, RINGS, SPOTS, TRANSFORM, VIEW
+from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, RINGS, SPOTS, STRAIN, TRANSFORM, VIEW
 from .beside import Course, courses_along_depth
-from .layers.model import AMORPHOUS, NONE, VACUUM
+from .figures_layers import EDGE_COLOUR, STRAINS, View, draw_beside, draw_map, draw_profiles, draw_strain
 from .records import IMAGE, LAYERS, REGION
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
-    from layerscope.runs.nexus import LazyGrids
 
 __all__ = ["draw_images"]
 
@@ -34,43 +33,11 @@ PAGE_MM, GAP_MM, TITLE_MM, LEGEND_MM, LINE_MM, CURVE_MM = 183.0, 4.0, 7.0, 7.0, 
 TALLEST_MM = 86.0
 STRONG, MOST_RINGS, APART = 0.1, 12, 0.04
 """Rings that are drawn: least relative intensity, number of a phase, distance of labels over the reach of a panel."""
-EDGE_COLOUR = "#E69F00"
 MOST_ANSWERS = 4
 _MARKS = (("o", 6.0), ("s", 4.5))
 """Of the reflections that the first and the second answer predict."""
 _GX, _GY = Scale("gx", "1/nm"), Scale("gy", "1/nm")
 _X, _Y = Scale("x", "nm"), Scale("y", "nm")
-
-
-@dataclass
-class _View:
-    """One image of a run while it is drawn: its arrays, its records, and which arrays were shown."""
-
-    grids: LazyGrids
-    whole: ResultRecord
-    regions: Sequence[ResultRecord]
-    layers: Sequence[ResultRecord]
-    beside: Sequence[Course] = ()
-    shown: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def unit(self) -> str:
-        """Unit of lengths in the image."""
-        return self.grids[VIEW].axes[0].unit
-
-    @property
-    def colours(self) -> dict[str, str]:
-        """Colour of each class of the map and each profile: vacuum white, amorphous grey, none black."""
-        of_map = self.grids[MAP].axes[2].values if MAP in self.grids else ()
-        of_profiles = self.grids[PROFILES].axes[0].values if PROFILES in self.grids else ()
-        names = list(dict.fromkeys(str(name) for name in (*of_map, *of_profiles)))
-        return colours_apart([names], PALETTE, {VACUUM: "#FFFFFF", AMORPHOUS: "#9A9A9A", NONE: "#000000"})
-
-    def draw(self, panel: Panel, name: str, **style: Any) -> None:
-        """Draw one of the arrays as an image."""
-        label = f"{panel.letter}: {name}"
-        draw_grid(panel, label, self.grids[name], **style)
-        self.shown[label] = self.grids.reference(name)
 
 
 def draw_images(run: Run, folder: Path) -> list[Path]:
@@ -83,7 +50,7 @@ def draw_images(run: Run, folder: Path) -> list[Path]:
             regions = [r for r in own if r.method == REGION]
             layers = [r for r in own if r.method == LAYERS]
             beside = _beside(run, whole) if PROFILES in grids else []
-            files += _draw_page(_View(grids, whole, regions, layers, beside), folder / name)
+            files += _draw_page(View(grids, whole, regions, layers, beside), folder / name)
     return files
 
 
@@ -94,7 +61,7 @@ def _beside(run: Run, whole: ResultRecord) -> list[Course]:
     return courses_along_depth(load_run(run.folder).records, whole.state.sample, whole.technique)
 
 
-def _draw_page(view: _View, stem: Path) -> list[Path]:
+def _draw_page(view: View, stem: Path) -> list[Path]:
     """Draw a page: the image above, then the transforms of its regions."""
     by_name = {str(record.state.region): record for record in view.regions}
     names = [str(name) for name in view.grids[BOXES].axes[0].values if f"{TRANSFORM} {name}" in view.grids]
@@ -113,16 +80,17 @@ def _draw_page(view: _View, stem: Path) -> list[Path]:
                     cell.draw(page.panel(page.figure.add_subplot(cells[n]), cell.title))
         if PROFILES in view.grids:
             axes = page.figure.add_subplot(grid[len(rows)])
-            _draw_profiles(page.panel(axes), view)
+            draw_profiles(page.panel(axes), view)
             if view.beside:
                 below = page.figure.add_subplot(grid[len(rows) + 1], sharex=axes)
-                _draw_beside(page.panel(below, ", ".join(dict.fromkeys(one.source for one in view.beside))), view)
+                draw_beside(page.panel(below, ", ".join(dict.fromkeys(one.source for one in view.beside))), view)
         page.columns += _columns(view)
         caption = (
             "Image with its regions and the boundaries of its layers, and the logarithm of the power of each region's "
             "transform: crosses are the spots that were found, circles and squares the reflections that the first and "
             "the second answer predict; large circles are rings, dotted those that the first does not name. The map "
-            "mixes the colours of the classes by their probabilities. Profiles are amplitudes of waves that only one "
+            "mixes the colours of the classes by their probabilities. Strain is that of the innermost lattice against "
+            "its mean, and false where the phase changes. Profiles are amplitudes of waves that only one "
             "layer has; lines are the boundaries, bands their 95 % intervals."
         )
         others = [record for course in view.beside for record in course.records]
@@ -130,7 +98,7 @@ def _draw_page(view: _View, stem: Path) -> list[Path]:
         return list(save_figure(page.figure, stem, page.table, replace(came, arrays=view.shown)))
 
 
-def _columns(view: _View) -> list[Column]:
+def _columns(view: View) -> list[Column]:
     """Return the explanations of every region for the table of the figure."""
     rows = [(r, one) for r in view.regions for one in _answers(r) if one.probability is not None]
     return [
@@ -150,7 +118,7 @@ class _Cell:
     height: float
 
 
-def _rows(view: _View, regions: Sequence[ResultRecord], colours: Mapping[str, str]) -> list[list[_Cell]]:
+def _rows(view: View, regions: Sequence[ResultRecord], colours: Mapping[str, str]) -> list[list[_Cell]]:
     """Return the rows of images: those of a square image fill rows together; a wide one has its own, or one beside it.
 
     All images of a row are as high, so far as their shapes let them.
@@ -158,24 +126,25 @@ def _rows(view: _View, regions: Sequence[ResultRecord], colours: Mapping[str, st
     pictures: list[tuple[Callable[[Panel], None], str, float, float]] = []
     shape = view.grids[VIEW].values.shape
     title = printed(view.grids.sample)
-    pictures.append((lambda panel: _draw_image(panel, view, colours), title, shape[0] / shape[1], 0.0))
+    pictures.append((partial(_draw_image, view=view, colours=colours), title, shape[0] / shape[1], 0.0))
     if MAP in view.grids:
-        pictures.append((lambda panel: _draw_map(panel, view), "", shape[0] / shape[1], LEGEND_MM))
+        pictures.append((partial(draw_map, view=view), "", shape[0] / shape[1], LEGEND_MM))
     for record in regions:
         name = str(record.state.region)
         lines = LINE_MM * max(len(_answers(record)), 1)
-        pictures.append((_transform_of(view, record, colours.get(name, "black")), name, 1.0, lines))
+        colour = colours.get(name, "black")
+        pictures.append((partial(_draw_transform, view=view, record=record, colour=colour), name, 1.0, lines))
     wide = len(pictures) - len(regions) if shape[1] > WIDE * shape[0] else 0
     if len(regions) == 1:  # beside a single transform there is room
         wide = max(wide - 1, 0)
     rows = [_row([picture]) for picture in pictures[:wide]]
     rest = pictures[wide:]
     columns = 2 if len(rest) == 4 else min(max(len(rest), 1), 3)
-    return rows + [_row(rest[k : k + columns], columns) for k in range(0, len(rest), columns)]
-
-
-def _transform_of(view: _View, record: ResultRecord, colour: str) -> Callable[[Panel], None]:
-    return lambda panel: _draw_transform(panel, view, record, colour)
+    rows += [_row(rest[k : k + columns], columns) for k in range(0, len(rest), columns)]
+    if STRAIN in view.grids:  # both parts side by side
+        ratio = shape[0] / shape[1]
+        rows.append(_row([(partial(draw_strain, view=view, part=part), "", ratio, LINE_MM) for part in STRAINS]))
+    return rows
 
 
 def _row(pictures: Sequence[tuple[Callable[[Panel], None], str, float, float]], columns: int = 0) -> list[_Cell]:
@@ -191,7 +160,7 @@ def _row(pictures: Sequence[tuple[Callable[[Panel], None], str, float, float]], 
     return cells + nothing
 
 
-def _draw_image(panel: Panel, view: _View, colours: Mapping[str, str]) -> None:
+def _draw_image(panel: Panel, view: View, colours: Mapping[str, str]) -> None:
     """Draw the image, with the boxes of its regions in their colours."""
     view.draw(panel, VIEW, cmap="gray")
     boxes = view.grids[BOXES]
@@ -217,76 +186,7 @@ def _draw_image(panel: Panel, view: _View, colours: Mapping[str, str]) -> None:
     panel.axes.set_ylim(*limits[1])
 
 
-def _draw_map(panel: Panel, view: _View) -> None:
-    """Draw the map of phases: colours of the classes mixed by their probabilities; what was not assessed is hatched."""
-    from matplotlib.colors import to_rgb
-    from matplotlib.patches import Patch
-
-    grid = view.grids[MAP]
-    classes = tuple(str(name) for name in grid.axes[2].values)
-    colours = view.colours
-    mixed = np.nan_to_num(grid.values, nan=0.0) @ np.array([to_rgb(colours[name]) for name in classes])
-    label = f"{panel.letter}: {MAP}"
-    seen = np.isfinite(grid.values).all(axis=2)
-    shown = np.concatenate([np.clip(mixed, 0.0, 1.0), seen[..., None].astype(float)], axis=2)
-    draw_grid(panel, label, replace(grid, values=shown))
-    view.shown[label] = view.grids.reference(MAP)
-    panel.axes.set_facecolor("#DDDDDD")
-    rows, columns = view.grids[VIEW].values.shape
-    x, y = view.grids[VIEW].axes[1].values, view.grids[VIEW].axes[0].values
-    panel.axes.set_xlim(0.0, float(x[-1]) * columns / (columns - 0.5))
-    panel.axes.set_ylim(float(y[-1]) * rows / (rows - 0.5), 0.0)
-    draw_scale_bar(panel, view.unit)
-    edge: Mapping[str, Any] = {"edgecolor": "black", "linewidth": 0.3}
-    handles = [Patch(facecolor=colours[name], label=printed(name), **edge) for name in classes]
-    panel.axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=3, fontsize=5)
-
-
-def _draw_profiles(panel: Panel, view: _View) -> None:
-    """Draw amplitudes along the normal, and the boundaries with their 95 % intervals."""
-    grid = view.grids[PROFILES]
-    boundaries = [q for record in view.layers for q in record.quantities if q.name == "layer.boundary"]
-    surface = min((q.value for q in boundaries if q.value is not None), default=0.0)
-    depth = np.asarray(grid.axes[1].values) - surface
-    names = [str(name) for name in grid.axes[0].values]
-    colours = view.colours
-    for name, curve in zip(names, grid.values, strict=True):
-        panel.add(name, depth, curve, (Scale("depth", "nm"), Scale("relative amplitude", "1")))
-        panel.axes.plot(depth, curve, color=colours[name], linewidth=0.8, label=printed(name))
-    for quantity in boundaries:
-        if quantity.value is None or quantity.sigma is None:
-            continue
-        place, reach = quantity.value - surface, 1.96 * quantity.sigma
-        panel.axes.axvspan(place - reach, place + reach, color=EDGE_COLOUR, alpha=0.3, linewidth=0, label=GUIDE)
-        panel.axes.axvline(place, color=EDGE_COLOUR, linewidth=0.6)
-        text = " | ".join(printed(name) for name in str(quantity.component).split("|"))
-        panel.axes.text(place, 1.02, text, fontsize=5, ha="center", transform=panel.axes.get_xaxis_transform())
-        panel.page.columns += [
-            Column.labels(f"{panel.letter}: boundary {quantity.component}", [text]),
-            Column.numbers(f"{panel.letter}: depth of {quantity.component}", "nm", [place]),
-            Column.numbers(f"{panel.letter}: 95 % of {quantity.component}", "nm", [reach]),
-        ]
-    known = depth[np.isfinite(grid.values).any(axis=0)]
-    panel.axes.set_xlim(float(known[0]), float(known[-1]))
-    panel.axes.set_ylim(0.0, 1.05)
-    panel.axes.set_xlabel("Depth below the outermost boundary / nm")
-    panel.axes.set_ylabel("Relative amplitude")
-    panel.axes.legend(fontsize=5, loc="upper left")
-
-
-def _draw_beside(panel: Panel, view: _View) -> None:
-    """Draw what other techniques say along the depth, each over its largest value."""
-    scales = Scale("depth", "nm"), Scale("over its largest", "1")
-    for number, course in enumerate(view.beside):
-        look = Look(PALETTE[number % len(PALETTE)], size=2.0, line="-", width=0.5, bars=0.4, cap=1.0)
-        draw_course(panel, course.depth_nm, course.points, course.label, scales, look)
-    panel.axes.set_ylim(bottom=0.0)
-    panel.axes.set_xlabel("Depth below the surface / nm")
-    panel.axes.set_ylabel("Over its largest")
-    panel.axes.legend(fontsize=5, loc="upper left", ncols=3)
-
-
-def _draw_transform(panel: Panel, view: _View, record: ResultRecord, colour: str) -> None:
+def _draw_transform(panel: Panel, view: View, record: ResultRecord, colour: str) -> None:
     """Draw a transform, the spots that were found in it, and the reflections that answers predict."""
     region = str(record.state.region)
     name = f"{TRANSFORM} {region}"
@@ -314,7 +214,7 @@ def _draw_transform(panel: Panel, view: _View, record: ResultRecord, colour: str
         side.set_color(colour)
 
 
-def _draw_rings(panel: Panel, view: _View, region: str, record: ResultRecord) -> None:
+def _draw_rings(panel: Panel, view: View, region: str, record: ResultRecord) -> None:
     """Draw the rings of every phase that answers name: of the first answer with indices, of others dashed."""
     phases = list[str]()
     for number, _ in enumerate(_answers(record), start=1):

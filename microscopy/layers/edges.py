@@ -29,6 +29,7 @@ from .scene import (
     THRESHOLDS,
     UNDISPLACED,
     Scene,
+    clear_profiles,
     combined,
     inner_part,
     look_for_layers,
@@ -46,6 +47,10 @@ __all__ = ["Edge", "Layer", "Layers", "measure_edges"]
 PLANE_NM = 0.02
 #: An edge of speckle likewise: an atom's image is this wide.
 ATOM_NM = 0.03
+#: Ranges about the edge of speckle: in longer ones the film's own speckle and what is below it weigh more.
+SPECKLE_REACH_NM = (0.6, 0.8, 1.2)
+#: Scatter of that edge from station to station, and how many stations' worth that is known.
+STATION_NM, USUAL = 0.15, 3.0
 #: How far a lens displaces waves of 5 /nm at least; grows with the fourth power.
 DISPLACED_NM = 0.012
 #: How far kinds of reflections differ in where an edge is: waves that are squares of others see it deeper.
@@ -151,10 +156,9 @@ def _side(scene: Scene, name: str, outer: bool) -> _Side | None:
     inside = inner_part(scene.intervals[name])
     members: list[float] = []
     best: tuple[Step, FloatArray, FloatArray, FloatArray, FloatArray] | None = None
-    for across in ACROSS_NM:
-        profile = own_profile(scene, name, scene.kernel(across), frame)
-        if profile is None:
-            continue
+    profiles = clear_profiles(scene, name, frame)
+    middle = min(profiles, key=lambda across: abs(across - ACROSS_NM[1]), default=0.0)
+    for across, profile in profiles.items():
         contrast = profile.mean(inside) / profile.noise
         kind = np.rint(np.log(np.hypot(*profile.g.T)) / 0.02).astype(int)
         kinds = [np.flatnonzero(kind == k) for k in np.unique(kind)]
@@ -173,7 +177,7 @@ def _side(scene: Scene, name: str, outer: bool) -> _Side | None:
                 if used.any():
                     members.append(float(place[used] @ _weights(noise, length, place, displaced, used)[used]))
             used = np.isfinite(place)
-            if across == ACROSS_NM[1] and reach == REACH_NM[1] and used.any():
+            if across == middle and reach == REACH_NM[1] and used.any():
                 whole, _ = combined(profile, inside, np.arange(len(contrast)))
                 step = own_step(scene, name, whole, profile, reach, outer)
                 weight = _weights(noise, length, place, displaced, used)
@@ -228,22 +232,28 @@ def _own_width(scene: Scene, step: Step) -> float:
 
 
 def _matter_side(scene: Scene, name: str) -> _Side | None:
-    """Measure the edge of vacuum by speckle, over windows, ranges and bands."""
+    """Measure the edge of vacuum by speckle, over windows, ranges and bands, about where one of them places it."""
     frame = scene.frame(0.5 * scene.along_nm)
+    first = matter_step(scene, name, scene.kernel(ACROSS_NM[1]), frame, REACH_NM[1], scene.band)
+    end = scene.intervals[name][1]
+    at = steady_mean(first.position)
+    if np.isfinite(at) and at < end:
+        scene = replace(scene, intervals={**scene.intervals, name: (at, end)})
     steps = {
         (across, reach, low): matter_step(scene, name, scene.kernel(across), frame, reach, (low, scene.band[1]))
         for across in ACROSS_NM
-        for reach in REACH_NM
+        for reach in SPECKLE_REACH_NM
         for low in (scene.band[0], 3.0)
     }
     values = np.array([steady_mean(s.position) for s in steps.values()])
     values = values[np.isfinite(values)]
-    step = steps[ACROSS_NM[1], REACH_NM[1], scene.band[0]]
-    good = step.position[np.isfinite(step.position)]
+    step = steps[ACROSS_NM[1], SPECKLE_REACH_NM[1], scene.band[0]]
+    good = step.position[steady(step.position)]
     if values.size < 3 or not good.size:
         return None
-    noise = float(good.std(ddof=1) / np.sqrt(good.size / 1.5)) if good.size > 2 else 0.1
-    parts = {"method": float(values.std()), "noise": noise}
+    # Of few stations the scatter is hardly known: what is usual counts as three of them more.
+    scatter = (USUAL * STATION_NM**2 + good.size * good.var()) / (USUAL + good.size - 1)
+    parts = {"method": float(values.std()), "noise": float(np.sqrt(1.5 * scatter / good.size))}
     return _Side(float(np.median(values)), parts, _own_width(scene, step), 0, step)
 
 

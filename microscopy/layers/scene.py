@@ -19,6 +19,7 @@ from .steps import Step, fit_step, steady_mean
 
 __all__ = [
     "Scene",
+    "clear_profiles",
     "combined",
     "inner_part",
     "look_for_layers",
@@ -171,6 +172,29 @@ def own_profile(scene: Scene, name: str, kernel: Kernel, frame: Frame, shared: b
     return replace(profile, g=g[keep], power=profile.power[keep], noise=profile.noise[keep]) if keep.any() else None
 
 
+def clear_profiles(scene: Scene, name: str, frame: Frame) -> dict[float, Profile]:
+    """Read a lattice through windows of each width: only those that tell it by waves no lens displaces, if any does."""
+    read = {across: own_profile(scene, name, scene.kernel(across), frame) for across in ACROSS_NM}
+    found = {across: profile for across, profile in read.items() if profile is not None}
+    clear = {across: profile for across, profile in found.items() if _undisplaced(profile).any()}
+    return clear or found
+
+
+def _clearest(scene: Scene, name: str, kernel: Kernel, frame: Frame, shared: bool) -> Profile | None:
+    """Read a lattice through a window, or the next wider one that tells it by waves no lens displaces."""
+    first: Profile | None = None
+    for across in (kernel.across_nm, *(width for width in ACROSS_NM if width > kernel.across_nm)):
+        profile = own_profile(scene, name, replace(kernel, across_nm=across), frame, shared)
+        if profile is not None and _undisplaced(profile).any():
+            return profile
+        first = first or profile
+    return first
+
+
+def _undisplaced(profile: Profile) -> NDArray[np.bool_]:
+    return np.asarray(np.hypot(*profile.g.T) < UNDISPLACED)
+
+
 def combined(profile: Profile, inside: tuple[float, float], chosen: NDArray[np.intp]) -> tuple[FloatArray, float]:
     """Amplitude of several reflections over that in the layer, and the variance of it where it is a half."""
     plateau = profile.mean(inside)
@@ -209,15 +233,15 @@ def single_step(
     """
     ways = [(b, True, False), (a, False, False), *([(b, True, True)] if a not in scene.lattices else [])]
     for name, outer, shared in ways:
-        profile = own_profile(scene, name, kernel, frame, shared) if name in scene.lattices else None
+        profile = _clearest(scene, name, kernel, frame, shared) if name in scene.lattices else None
         if profile is None:
             continue
         every = np.arange(len(profile.g))
-        coarse = every[np.hypot(*profile.g.T) < UNDISPLACED]
+        coarse = np.flatnonzero(_undisplaced(profile))
         for chosen in (coarse, every) if coarse.size > 1 else (every,):
             halves = [chosen[k::2] for k in (0, 1)] if chosen.size > 1 else []
-            read = [combined(profile, inner_part(scene.intervals[name]), k)[0] for k in (chosen, *halves)]
-            step, *parts = (own_step(scene, name, one, profile, reach, outer, shared) for one in read)
+            sums = [combined(profile, inner_part(scene.intervals[name]), k)[0] for k in (chosen, *halves)]
+            step, *parts = (own_step(scene, name, one, profile, reach, outer, shared) for one in sums)
             if np.isfinite(step.position).sum() >= min(4, len(frame.along)):
                 break
         return step, _difference(parts)

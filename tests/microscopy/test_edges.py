@@ -112,6 +112,22 @@ def test_an_edge_that_a_lens_displaces_for_fine_waves_is_placed_by_coarse_ones_a
     assert edge.sigma_nm > 0.1
 
 
+def test_a_coarse_wave_that_only_a_wide_window_tells_from_the_bulk_places_an_edge_that_fine_ones_see_elsewhere() -> (
+    None
+):
+    x, y = grid(240, 560)
+    coarse, fine = np.array([[4.0, 0.9]]), np.array([[2.0, 6.6]])
+    bulk = np.array([(5.75, 0.9), (1.2, 3.0), (2.8, -1.9)])
+    depth = x - 7.0
+    image = np.random.default_rng(0).normal(0, 0.6, x.shape) + speckle(x.shape, 1) * (depth > -4.0)
+    image += np.where((depth > -2.0) & (depth <= 1.5), waves(coarse, x, y, 2), 0.0)
+    image += np.where((depth > -2.9) & (depth <= 1.5), 1.5 * waves(fine, x, y, 3), 0.0)
+    image += np.where(depth > 1.5, waves(bulk, x, y, 4), 0.0)
+    told = ("vacuum", "amorphous", Lattice.of("skin", np.concatenate([coarse, fine])), Lattice.of("bulk", bulk))
+    result = measure_edges(Image((200 + 20 * image).astype(np.float32), (PIXEL, PIXEL)), told, normal_deg=0.0)
+    assert within(result, ("amorphous", "skin"), -2.0, 0.15)
+
+
 def test_one_phase_alone_shows_no_edge() -> None:
     x, y = grid(240, 320)
     image = Image((100 + 10 * waves(SECOND, x, y) + speckle(x.shape, 1)).astype(np.float32), (PIXEL, PIXEL))

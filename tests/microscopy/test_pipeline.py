@@ -235,9 +235,13 @@ def test_strain_and_images_of_single_lattices_are_kept_where_they_are_asked_for(
         '[[regions]]\nname = "bulk"\nbox = [4.0, 0.3, 6.5, 4.4]\n'
         '[layers]\norder = ["vacuum", "LiCoO2_O3"]\nnormal_deg = 0.0\nstrain = true\nfiltered = true\n'
     )
-    run = execute(write(tmp_path, recipe, a=coated(1, film=0.0, skin=0.0)), tmp_path / "run", figures=False)
+    run = execute(write(tmp_path, recipe, a=coated(1, film=0.0, skin=0.0)), tmp_path / "run")
     assert not run.failed
     (grids,) = run.run.grids.values()
+    (drawn,) = (tmp_path / "run" / "figures").glob("*.json")
+    shown = json.loads(drawn.read_text("utf-8"))["arrays"]
+    assert [label for label in shown if "strain" in label] == ["c: strain across", "d: strain along"]
+    assert "may be false" in drawn.with_suffix(".svg").read_text("utf-8")  # the warning stands in the panel
     parts = list(grids["strain"].axes[2].values)
     x = np.asarray(grids["strain"].axes[1].values)
     bulk = grids["strain"].values[:, (x > 6.0) & (x < 9.0)]
