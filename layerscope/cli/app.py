@@ -100,6 +100,37 @@ def check(recipe: RecipeArgument, data: DataOption = None) -> None:
 
 
 @app.command()
+def init(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files, folders, archives or patterns.")],
+    technique: Annotated[
+        str | None,
+        typer.Option("--technique", "-t", metavar="NAME", help="Pipeline; that which suits if left out."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RECIPE.toml", help="Where to.")] = Path("recipe.toml"),
+    study: Annotated[bool, typer.Option("--study", help="Write a study: a recipe for every kind of file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Write a first recipe for files, commented, that runs as it is.
+
+    What was assumed stands in its comments.
+    """
+    from layerscope.cli.render import warn
+    from layerscope.init import first_recipes
+    from layerscope.runs.plan import check_plan, make_plan
+
+    written, left, folder = first_recipes(files, out, technique=technique, study=study, force=force)
+    for one in written:
+        count = len(one.files)
+        typer.echo(f"{one.path}: pipeline {one.pipeline}, {count} file{'s' * (count != 1)}")
+    warn([f"left out: {path.name}: {error.message}" for path, error in left.items()])
+    elsewhere = folder != out.absolute().parent
+    problems = check_plan(make_plan(out, data=folder if elsewhere else None))
+    warn([f"to be mended by hand: {label}: {problem.message}" for label, problem in problems])
+    typer.echo(f"next: layerscope run {out}{f' --data {folder}' if elsewhere else ''} --out FOLDER")
+    raise typer.Exit(2 if problems else 0)
+
+
+@app.command()
 def show(
     folder: FolderArgument,
     sample: Annotated[str | None, typer.Option("--sample", "-s", help="Only this sample, or part of its name.")] = None,

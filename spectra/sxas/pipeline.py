@@ -57,7 +57,7 @@ class SxasPipeline(SeriesPipeline[Scans]):
         others = tuple(side_files(recipe, recipe.photodiode))
         if table.scan is None:
             return replace(found, others=others)
-        levels = tuple(level for level in found.levels if level.measurement.sample == table.scan)
+        levels = tuple(level for level in found.levels if level.measurement.sample.strip() == table.scan)
         if not levels:
             known = ", ".join(dict.fromkeys(repr(level.measurement.sample) for level in found.levels))
             raise DataError(f"there is no scan {table.scan!r}", source=table.files[0], hint=f"the files hold {known}")
