@@ -20,7 +20,6 @@ from layerscope.measured.files import load
 __all__ = ["Beside", "Place"]
 
 T = TypeVar("T")
-Times = list[tuple[datetime, datetime]]
 
 CLOCK_SIGMA_S = 60.0
 """Two clocks that nobody compared differ by a minute."""

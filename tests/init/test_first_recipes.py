@@ -26,7 +26,6 @@ REAL = [
     ("xps/Mn_references.vms", "xps"),
     ("xps/irregular.vms", "xps_survey"),
     ("sxas/SigScan.25702", "sxas"),
-    ("sxas/S_CAMD.prj", "sxas"),
     ("sxas/SigScan75331-0001.txt", "sxas"),
     ("eels/eelsdb_YAG_O_K.msa", "eels"),
     ("eels/Co_edge.msa", "eels"),
