@@ -210,8 +210,8 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="csv (default), xlsx, nexus, markdown, latex, or one of the technique (an unknown name lists all);"
-            " may be repeated.",
+            help="csv (default), xlsx, nexus, markdown, latex, ro-crate, or one of the technique (an unknown name lists"
+            " all); may be repeated.",
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,

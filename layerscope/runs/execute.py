@@ -194,6 +194,7 @@ class _Execution:
             "counts": {"records": len(records), **{key: statuses.count(key) for key in ("ok", "warning", "failed")}},
             "records": {one.record_id: file_sha256(self.store.record_path(one.record_id)) for one in records},
             "arrays": dict(sorted(self.arrays.items())),
+            "tables": {file.name: file_sha256(file) for file in (self.store.table_file, self.store.quarantine_file)},
         }
 
     def _add(self, label: str, records: Iterable[str], arrays: Mapping[str, str]) -> None:

@@ -213,11 +213,19 @@ def export_nexus(run: Run, folder: Path) -> list[Path]:
     return written
 
 
+def export_ro_crate(run: Run, folder: Path) -> list[Path]:
+    """Write ``ro-crate/``, see `layerscope.runs.crate`."""
+    from layerscope.runs.crate import export_crate
+
+    return export_crate(run, folder)
+
+
 FORMATS: dict[str, Writer] = {
     "csv": export_csv,
     "xlsx": export_xlsx,
     "nexus": export_nexus,
     "markdown": export_markdown,
     "latex": export_latex,
+    "ro-crate": export_ro_crate,
 }
 """Formats that every run can be written in."""

@@ -56,7 +56,7 @@ def _foreign_files(store: RunStore) -> Iterator[Problem]:
 
 
 def _hashed_files(store: RunStore) -> Iterator[Problem]:
-    """Compare records, arrays and figures with the hashes in ``run.json``."""
+    """Compare records, arrays, tables, figures and the report with the hashes in ``run.json``."""
     info = store.read_info()
     if info.get("status") != "finished":
         yield Problem(
@@ -67,7 +67,8 @@ def _hashed_files(store: RunStore) -> Iterator[Problem]:
         )
         return
     expected = {f"records/{record_id}.json": sha256 for record_id, sha256 in info.get("records", {}).items()}
-    made = {**info.get("arrays", {}), **info.get("figures", {}), **info.get("report", {})}
+    kinds = ("arrays", "tables", "figures", "report")  # runs of earlier versions do not list all of them
+    made = {file: sha256 for kind in kinds for file, sha256 in info.get(kind, {}).items()}
     for file, sha256 in {**expected, **made}.items():
         path = store.folder / file
         try:
