@@ -189,11 +189,11 @@ def _cells(frame: FrameRow, present: Sequence[str]) -> list[str]:
             continue
         pairs = [(_number(None if q is None else q.value), _su(q)) for q in cell]
         rows.append((_text(phase), *(cell_value for pair in pairs for cell_value in pair)))
-        structures.append((_text(phase), _text(phase)))
+        structures.append((_text(phase),))
     heads = ["_cell.structure_id"]
     for key in _CELL:
         heads += [f"_cell.{key}", f"_cell.{key}_su"]
-    return _loop(("_structure.id", "_structure.phase_id"), structures) + _loop(heads, rows)
+    return _loop(("_structure.id",), structures) + _loop(heads, rows)  # a structure is called as its phase is
 
 
 def _su(quantity: Quantity | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from layerscope.errors import StoreError
 from layerscope.measured.files import write_atomic
 from layerscope.records import file_sha256
-from layerscope.runs.store import readable_json
+from layerscope.records.identity import readable_json
 from layerscope.version import __version__
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,16 @@ def test_agreement_and_radiation_stand_in_the_block(refined):
     assert float(block.find_value("_refine_ls_goodness_of_fit_all")) == pytest.approx(1.67)
     assert list(column(block, "_diffrn_radiation_wavelength")) == [1.5405929, 1.5444274]
     assert list(column(block, "_diffrn_radiation_wavelength_wt")) == [1.0, 0.5]
+
+
+def test_every_name_is_one_of_the_dictionaries_of_the_iucr(peaks, refined):
+    known = json.loads(Path(__file__).with_name("cif_names.json").read_text("utf-8"))
+    names = {name for dictionary, names in known.items() if dictionary != "about" for name in names}
+    used = set()
+    for path in (*peaks[1], refined[1]):
+        for item in (item for block in gemmi.cif.read(str(path)) for item in block):
+            used |= set(item.loop.tags) if item.loop is not None else {item.pair[0]}
+    assert used == names  # a name that is not listed is looked up in the dictionary before it is written
 
 
 def test_cells_of_all_phases_stand_in_the_pattern_with_uncertainties(refined):
