@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SerializationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Positive", "RecipeModel", "RecipePath", "listed", "not_empty", "unique"]
+__all__ = ["FigureFormat", "FigureOptions", "Positive", "RecipeModel", "RecipePath", "listed", "not_empty", "unique"]
 
 Positive = Annotated[float, Field(gt=0)]
 """A number above zero."""
@@ -86,3 +86,17 @@ class RecipeModel(BaseModel):
     """Base of every table in a recipe: immutable, no unknown key, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+
+FigureFormat: TypeAlias = Literal["pdf", "svg", "png"]
+
+
+class FigureOptions(RecipeModel):
+    """How figures are saved: what takes part is drawn once, whatever the number of formats."""
+
+    formats: Annotated[tuple[FigureFormat, ...], AfterValidator(not_empty)] = Field(
+        default=("pdf", "svg", "png"), description="formats of every figure, beside its table and its provenance"
+    )
+    dpi: Annotated[int, Field(ge=72, le=1200)] = Field(
+        default=320, description="resolution of png, and of images inside pdf and svg"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.images import draw_scale_bar
 from layerscope.figures.table import Column
 from layerscope.figures.views import provenance
@@ -40,9 +40,8 @@ _GX, _GY = Scale("gx", "1/nm"), Scale("gy", "1/nm")
 _X, _Y = Scale("x", "nm"), Scale("y", "nm")
 
 
-def draw_images(run: Run, folder: Path) -> list[Path]:
-    """Draw every image of a run: a page an image."""
-    files: list[Path] = []
+def draw_images(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield every image of a run: a page an image."""
     for name, grids in run.grids.items():
         own = [r for r in run.records if any(Path(ref.file).stem.startswith(f"{name}.") for ref in r.arrays)]
         whole = next((r for r in own if r.method == IMAGE), None)
@@ -50,18 +49,15 @@ def draw_images(run: Run, folder: Path) -> list[Path]:
             regions = [r for r in own if r.method == REGION]
             layers = [r for r in own if r.method == LAYERS]
             beside = _beside(run, whole) if PROFILES in grids else []
-            files += _draw_page(View(grids, whole, regions, layers, beside), folder / name)
-    return files
+            yield Drawing.by(_draw_page, folder / name, View(grids, whole, regions, layers, beside))
 
 
 def _beside(run: Run, whole: ResultRecord) -> list[Course]:
     """Return what other techniques of the whole run say of the sample along its depth."""
-    from layerscope.runs.load import load_run
-
-    return courses_along_depth(load_run(run.folder).records, whole.state.sample, whole.technique)
+    return courses_along_depth(run.whole.records, whole.state.sample, whole.technique)
 
 
-def _draw_page(view: View, stem: Path) -> list[Path]:
+def _draw_page(view: View, stem: Path) -> tuple[Path, ...]:
     """Draw a page: the image above, then the transforms of its regions."""
     by_name = {str(record.state.region): record for record in view.regions}
     names = [str(name) for name in view.grids[BOXES].axes[0].values if f"{TRANSFORM} {name}" in view.grids]
@@ -95,7 +91,7 @@ def _draw_page(view: View, stem: Path) -> list[Path]:
         )
         others = [record for course in view.beside for record in course.records]
         came = provenance(view.grids.title, [view.whole, *view.regions, *view.layers, *others], caption)
-        return list(save_figure(page.figure, stem, page.table, replace(came, arrays=view.shown)))
+        return save_figure(page.figure, stem, page.table, replace(came, arrays=view.shown))
 
 
 def _columns(view: View) -> list[Column]:

@@ -25,6 +25,7 @@ from .records import IMAGE, image_record, layer_record, region_record, series_re
 from .tables import image_tables
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "HrtemPipeline"]
@@ -99,8 +100,8 @@ class HrtemPipeline(SeriesPipeline[Series]):
         """Return what every region shows, with the ranked explanations, spacings and layers."""
         return image_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw every image with its regions."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return every image with its regions."""
         from .figures import draw_images
 
         return draw_images(run, folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import line_handles
 from layerscope.figures.parts import component_handles, draw_residuals, draw_spectra, kind_handles, thinned
 from layerscope.figures.words import figure_stem, legible, minus, primed, printed
@@ -34,8 +34,8 @@ PANELS = 6
 CELL_LINES, CELL_COLOUR = "lines of the cell", "#999999"
 
 
-def draw(run: Run, folder: Path) -> list[Path]:
-    """Draw the figures of a run of the pipeline of (003) series.
+def draw(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield the figures of a run of the pipeline of (003) series.
 
     Parameters
     ----------
@@ -47,35 +47,34 @@ def draw(run: Run, folder: Path) -> list[Path]:
         the reflections that were followed ``<series>_reflections`` and ``<series>_reflections_map``, see
         `draw_reflections`. Each as pdf, svg, png, csv and json.
 
-    Returns
-    -------
-    list of Path
-        All files written; empty where the run has no series of frames.
+    Yields
+    ------
+    Drawing
+        None where the run has no series of frames.
 
     Raises
     ------
     StoreError
-        If arrays of the run are missing or damaged, or a figure cannot be written.
+        If arrays of the run are missing or damaged.
     """
     every = [view for view in collect_views(run) if len(view.series.rows) > 1]
     views = [view for view in every if view.series.components(FRACTION)]
     stacks = [view for view in every if view.series.method == "xrd_peaks.stack_frame"]
     colours = phase_colours([*views, *stacks])
-    files: list[Path] = []
     for view in views:
         limits = _limits(view)
         name = view.series.name
-        files += map_figure(view, colours, folder / f"{name}_map", limits, tracks=True)
-        files += _waterfall(view, colours, folder / f"{name}_waterfall", limits)
-        files += _deconvolution(view, colours, folder / f"{name}_frames", limits)
+        yield Drawing.by(map_figure, folder / f"{name}_map", view, colours, limits=limits, tracks=True)
+        yield Drawing.by(_waterfall, folder / f"{name}_waterfall", view, colours, limits=limits)
+        yield Drawing.by(_deconvolution, folder / f"{name}_frames", view, colours, limits=limits)
     taken: set[str] = set()
     for what, of in ((WEIGHTS, views), (LAYERS, stacks)):
         kind = "fractions" if what is WEIGHTS else "layers"
         for start in range(0, len(of), MAX_SAMPLES):
             together = of[start : start + MAX_SAMPLES]
             name = figure_stem([view.series.name for view in together], kind, taken)
-            files += amounts_figure(together, colours, folder / name, what)
-    return files + draw_reflections([view for view in every if view not in stacks], views, colours, folder)
+            yield Drawing.by(amounts_figure, folder / name, together, colours, what=what)
+    yield from draw_reflections([view for view in every if view not in stacks], views, colours, folder)
 
 
 def _limits(view: SeriesView) -> tuple[float, float]:

@@ -51,6 +51,7 @@ from .stack_records import stack_flags, stack_records
 from .stack_series import read_stacks
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "PeaksPipeline"]
@@ -125,11 +126,11 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
         """Return the phase-fraction table, onsets, reflections and differences."""
         return peaks_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw contour, waterfall, deconvolution and fractions."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return contour, waterfall, deconvolution and fractions."""
         from .figures import draw
 
-        return list(draw(run, folder))
+        return draw(run, folder)
 
     def exports(self) -> Mapping[str, Callable[[Run, Path], list[Path]]]:
         """Offer phase-fraction tables, powder CIF and NXmonopd."""

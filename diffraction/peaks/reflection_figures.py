@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from layerscope.figures import PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import DASHES, Look, draw_course, event_guides, line_handles
 from layerscope.figures.views import Event, Points
 from layerscope.figures.words import figure_stem, printed
@@ -33,8 +33,8 @@ _WIDTHS = (("peak.sample_fwhm", "FWHM, instrument removed / °"), ("peak.fwhm", 
 
 def draw_reflections(
     every: Sequence[SeriesView], phases: Sequence[SeriesView], colours: Mapping[str, str], folder: Path
-) -> list[Path]:
-    """Draw the reflections of each sample.
+) -> Iterator[Drawing]:
+    """Yield the reflections of each sample.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def draw_reflections(
         Of the phases.
     folder : Path
 
-    Returns
-    -------
-    list of Path
+    Yields
+    ------
+    Drawing
         For each sample ``<series>_reflections`` and ``<series>_reflections_map``, further ones after every three
         reflections.
     """
@@ -56,16 +56,14 @@ def draw_reflections(
     for view in every:
         if not view.series.components(FRACTION) and view.series.components(_SPACING):
             samples.setdefault(view.series.sample, []).append(view)
-    files: list[Path] = []
     taken: set[str] = set()
     for sample, views in samples.items():
         own = [view for view in phases if view.series.sample == sample]
         for start in range(0, len(views), AT_ONCE):
             together = views[start : start + AT_ONCE]
             names = [view.series.name for view in together]
-            files += _courses(together, own, colours, folder / figure_stem(names, "reflections", taken))
-            files += _maps(together, own, colours, folder / figure_stem(names, "reflections_map", taken))
-    return files
+            for draw, kind in ((_courses, "reflections"), (_maps, "reflections_map")):
+                yield Drawing.by(draw, folder / figure_stem(names, kind, taken), together, own, colours)
 
 
 def _name(view: SeriesView) -> str:

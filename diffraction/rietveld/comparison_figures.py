@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Column, Page, Panel, Scale, save_figure, style
+from layerscope.figures import GUIDE, PALETTE, Column, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.words import figure_stem, legible, minus, printed, printed_unit
 from layerscope.records import Quantity, ResultRecord
 
@@ -101,8 +101,8 @@ def collect_comparisons(run: Run, views: Sequence[SeriesView]) -> tuple[Compared
     )
 
 
-def draw_comparisons(found: Sequence[Compared], chosen: Mapping[int, Sequence[int]], folder: Path) -> list[Path]:
-    """Draw the differences of the engines.
+def draw_comparisons(found: Sequence[Compared], chosen: Mapping[int, Sequence[int]], folder: Path) -> Iterator[Drawing]:
+    """Yield the differences of the engines.
 
     Parameters
     ----------
@@ -111,23 +111,21 @@ def draw_comparisons(found: Sequence[Compared], chosen: Mapping[int, Sequence[in
         For each comparison by number, the rows that get a figure of their own.
     folder : Path
 
-    Returns
-    -------
-    list of Path
+    Yields
+    ------
+    Drawing
         ``<series>_engines`` a pattern, of sequences ending in ``_frame_<number>``; ``<series>_engines_frames`` for a
         sequence.
     """
-    files: list[Path] = []
     taken: set[str] = set()
     for number, one in enumerate(found):
         for row in chosen.get(number, tuple(one.records)):
             if row in one.records:
                 several = len(one.view.series.rows) > 1
                 ending = f"engines_frame_{one.view.frames[row]:03.0f}" if several else "engines"
-                files += _dots(one, row, folder / figure_stem(one.names, ending, taken))
+                yield Drawing.by(_dots, folder / figure_stem(one.names, ending, taken), one, row)
         if len(one.records) >= SERIES_FROM:
-            files += _courses(one, folder / figure_stem(one.names, "engines_frames", taken))
-    return files
+            yield Drawing.by(_courses, folder / figure_stem(one.names, "engines_frames", taken), one)
 
 
 def parameter_label(name: str) -> str:

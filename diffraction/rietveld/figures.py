@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import DATA_COLOUR, GUIDE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import bare, event_guides
 from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR, draw_residuals
 from layerscope.figures.views import Points
@@ -41,8 +41,8 @@ SERIES_FROM = 4
 """Frames from which a sequence has figures along its frames."""
 
 
-def draw(run: Run, folder: Path) -> list[Path]:
-    """Draw the figures of a run of the pipeline of refinements.
+def draw(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield the figures of a run of the pipeline of refinements.
 
     Parameters
     ----------
@@ -54,27 +54,26 @@ def draw(run: Run, folder: Path) -> list[Path]:
         together ``<series>_fractions``; where two engines were compared ``<series>_engines``, see `draw_comparisons`.
         Each as pdf, svg, png, csv and json.
 
-    Returns
-    -------
-    list of Path
-        All files written.
+    Yields
+    ------
+    Drawing
 
     Raises
     ------
     StoreError
-        If arrays of the run are missing or damaged, or a figure cannot be written.
+        If arrays of the run are missing or damaged.
     """
     views = list(collect_views(run))
     colours = phase_colours(views)
-    files: list[Path] = []
     for view in views:
         stem = _stem(folder, view, views)
         for row in chosen_patterns(view):
             ending = "rietveld" if len(view.series.rows) == 1 else f"rietveld_frame_{view.frames[row]:03.0f}"
-            files += _rietveld_plot(view, row, colours, stem.with_name(f"{stem.name}_{ending}"))
+            yield Drawing.by(_rietveld_plot, stem.with_name(f"{stem.name}_{ending}"), view, row, colours)
         if len(view.series.rows) >= SERIES_FROM:
-            files += map_figure(view, colours, stem.with_name(f"{stem.name}_map"), _ends(view), tracks=False)
-            files += _cells_figure(view, colours, stem.with_name(f"{stem.name}_cells"))
+            of_map = stem.with_name(f"{stem.name}_map")
+            yield Drawing.by(map_figure, of_map, view, colours, limits=_ends(view), tracks=False)
+            yield Drawing.by(_cells_figure, stem.with_name(f"{stem.name}_cells"), view, colours)
     taken: set[str] = set()
     for method in dict.fromkeys(view.series.method for view in views):
         own = [v for v in views if v.series.method == method and len(v.series.rows) >= SERIES_FROM]
@@ -82,10 +81,10 @@ def draw(run: Run, folder: Path) -> list[Path]:
         for start in range(0, len(own), MAX_SAMPLES):
             together = own[start : start + MAX_SAMPLES]
             name = figure_stem([_stem(folder, view, views).name for view in together], "fractions", taken)
-            files += amounts_figure(together, colours, folder / name)
+            yield Drawing.by(amounts_figure, folder / name, together, colours)
     compared = collect_comparisons(run, views)
     chosen = {n: chosen_patterns(one.view) for n, one in enumerate(compared)}
-    return files + draw_comparisons(compared, chosen, folder)
+    yield from draw_comparisons(compared, chosen, folder)
 
 
 def _stem(folder: Path, view: SeriesView, views: Sequence[SeriesView]) -> Path:

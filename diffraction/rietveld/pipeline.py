@@ -50,6 +50,7 @@ from .result import RietveldResult
 from .sequence import FrameResult, SeriesResult, calibrate, refine_series
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
     from layerscope.runs.pipeline import Pipeline
 
@@ -124,11 +125,11 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
         """Return cells and fractions, onsets, and the comparison of engines."""
         return rietveld_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw Rietveld plots and courses of cells and fractions."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return Rietveld plots and courses of cells and fractions."""
         from .figures import draw
 
-        return list(draw(run, folder))
+        return draw(run, folder)
 
     def doctor(self) -> list[Finding]:
         """Return which engines can be used, as they say themselves when a recipe asks for them."""

@@ -5,9 +5,12 @@ No technique is known here; a pipeline draws, this package gives it the page and
 
 from __future__ import annotations
 
+from layerscope.options import FigureOptions
+
 from .coverage import GUIDE, unlisted_artists
+from .drawing import Drawing
 from .page import Page, Panel, Scale
-from .save import FigureProvenance, save_figure
+from .save import FigureProvenance, save_figure, saved_as
 from .style import DATA_COLOUR, PALETTE, Sheet, Width, millimetres, style
 from .table import Column, Curve, FigureTable
 
@@ -17,6 +20,8 @@ __all__ = [
     "PALETTE",
     "Column",
     "Curve",
+    "Drawing",
+    "FigureOptions",
     "FigureProvenance",
     "FigureTable",
     "Page",
@@ -26,6 +31,7 @@ __all__ = [
     "Width",
     "millimetres",
     "save_figure",
+    "saved_as",
     "style",
     "unlisted_artists",
 ]

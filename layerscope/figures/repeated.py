@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["repeated_cheaply"]
 
-LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH")
-"""Tables of a font that shape text. In a PDF the glyphs are placed already: no viewer reads them."""
+LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH", "kern")
+"""Tables of a font that shape text. In a PDF the glyphs are placed and numbered already: no viewer reads them."""
 
 
 @contextmanager
@@ -131,6 +131,9 @@ def _lean_font(file: str, number: int) -> bytes:
         for table in LAYOUT_TABLES:
             if table in font:
                 del font[table]
+        font["post"].formatType = 3.0  # names of glyphs, and which letter has which: a PDF says so itself
+        del font["cmap"].tables[1:]
+        font["cmap"].tables[0].cmap = {}
         target = BytesIO()
         font.save(target, reorderTables=False)
     return target.getvalue()

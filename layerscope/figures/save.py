@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import DataError, StoreError
 from layerscope.measured.files import write_atomic
+from layerscope.options import FigureOptions
 from layerscope.version import __version__
 
 from .coverage import unlisted_artists
@@ -24,10 +26,11 @@ from .style import millimetres, sheets
 from .table import FigureTable
 
 if TYPE_CHECKING:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-__all__ = ["FigureProvenance", "save_figure"]
+    from .once import NotingCanvas
+
+__all__ = ["FigureProvenance", "save_figure", "saved_as"]
 
 SETTLED = 2e-4
 """Share of the page by which nothing moves any more: 0.04 mm on 183 mm."""
@@ -67,11 +70,24 @@ class FigureProvenance:
     arrays: Mapping[str, str] = field(default_factory=dict)
 
 
+_ASKED: ContextVar[FigureOptions] = ContextVar("options of figures", default=FigureOptions())  # noqa: B039 - frozen
+
+
+@contextmanager
+def saved_as(options: FigureOptions) -> Iterator[None]:
+    """Save the figures inside a ``with`` block in these formats and at this resolution."""
+    before = _ASKED.set(options)
+    try:
+        yield
+    finally:
+        _ASKED.reset(before)
+
+
 def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: FigureProvenance) -> tuple[Path, ...]:
-    """Write ``stem.pdf``, ``.svg``, ``.png``, ``.csv`` and ``.json``, each whole or not at all.
+    """Write ``stem.pdf``, ``.svg``, ``.png`` (as `saved_as` says), ``.csv`` and ``.json``, each whole or not at all.
 
     The files hold no date, host or absolute path, so that the same records give the same bytes on the same versions.
-    The JSON names record ids, hashes of the inputs and of the other four files, and the versions used.
+    The JSON names record ids, hashes of the inputs and of the other files, and the versions used.
 
     Parameters
     ----------
@@ -87,7 +103,7 @@ def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: Figu
     Returns
     -------
     tuple of Path
-        The five files, in the order above.
+        The files, in the order above.
 
     Raises
     ------
@@ -121,45 +137,28 @@ def save_figure(figure: Figure, stem: Path, table: FigureTable, provenance: Figu
 
 
 def _draw(figure: Figure, provenance: FigureProvenance) -> dict[str, bytes]:
-    """Return the figure as PDF, SVG and PNG; the layout is settled once, so that the three agree."""
+    """Return the figure as PDF, SVG and PNG; it is laid out and drawn once, so that the three agree."""
     from matplotlib import style as mpl_style
 
-    description = "records: " + " ".join(provenance.record_ids)
-    options: dict[str, dict[str, Any]] = {
-        "pdf": {"metadata": {"Title": provenance.title, "Subject": description, "CreationDate": None}},
-        "svg": {"metadata": {"Title": provenance.title, "Description": description, "Date": None}},
-    }
+    title, description = provenance.title, "records: " + " ".join(provenance.record_ids)
     sheet = mpl_style.context([*map(str, sheets()), {"figure.constrained_layout.use": False}], after_reset=True)
     with sheet, repeated_cheaply(figure):
         engine = figure.get_layout_engine()
         canvas = _settle(figure)
-        figure.set_layout_engine(None)  # not "none": of a placeholder every format would make a dry draw first
-        buffers = {ending: io.BytesIO() for ending in (*options, "png")}
+        figure.set_layout_engine(None)  # not "none": of a placeholder a dry draw would be made first
         try:
-            for ending, of_format in options.items():
-                figure.savefig(buffers[ending], format=ending, **of_format)
-            _write_png(canvas, {"Title": provenance.title, "Description": description}, buffers["png"])
+            canvas.draw()
         finally:
             figure.set_layout_engine(engine)
-    return {ending: buffer.getvalue() for ending, buffer in buffers.items()}
+        written: dict[str, Callable[[], bytes]] = {
+            "pdf": lambda: canvas.pdf({"Title": title, "Subject": description, "CreationDate": None}),
+            "svg": lambda: canvas.svg({"Title": title, "Description": description, "Date": None}),
+            "png": lambda: canvas.png({"Title": title, "Description": description}, PNG_EFFORT),
+        }
+        return {ending: written[ending]() for ending in written if ending in _ASKED.get().formats}
 
 
-def _write_png(canvas: FigureCanvasAgg, metadata: Mapping[str, str], target: io.BytesIO) -> None:
-    """Draw with the renderer that laid the figure out, which knows all texts already; the page is opaque."""
-    import matplotlib
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    for key, text in {"Software": f"Matplotlib version {matplotlib.__version__}", **metadata}.items():
-        info.add_text(key, text)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
-    dpi = canvas.figure.dpi
-    image.convert("RGB").save(target, format="png", pnginfo=info, dpi=(dpi, dpi), **PNG_EFFORT)
-
-
-def _settle(figure: Figure) -> FigureCanvasAgg:
+def _settle(figure: Figure) -> NotingCanvas:
     """Lay the figure out until nothing moves any more.
 
     Constrained layout starts from the last places and approaches its end only step by step: it has to be asked again,
@@ -167,11 +166,10 @@ def _settle(figure: Figure) -> FigureCanvasAgg:
     (2 µm on 183 mm) takes away what differs between processors. The layout asks only for the size of things: nothing
     is drawn. Returned is the canvas of the layout.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from .once import NotingCanvas
 
-    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
-    canvas = FigureCanvasAgg(figure)  # keeps its renderer, where a bare canvas makes one for every layout
+    figure.set_dpi(_ASKED.get().dpi)
+    canvas = NotingCanvas.of(figure)
     engine = figure.get_layout_engine()
     if engine is None:
         return canvas

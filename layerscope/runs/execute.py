@@ -83,7 +83,7 @@ def execute(
         execution.note_refused()
         waiting = execution.look_up()
         execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug)
-        return execution.finish(figures=figures, debug=debug)
+        return execution.finish(figures=figures, jobs=jobs, debug=debug)
 
 
 class _Execution:
@@ -158,7 +158,7 @@ class _Execution:
         self._add(task.label, result.records, result.arrays)
         self._tell(task.label, 1, 1, "failed" if result.failed else "done")
 
-    def finish(self, *, figures: bool, debug: bool) -> RunSummary:
+    def finish(self, *, figures: bool, jobs: int, debug: bool) -> RunSummary:
         """Put aside what is not of this run, write all that is made from the records, and draw the figures."""
         store = self.store
         self.changed |= bool(store.supersede(self.records))
@@ -171,7 +171,7 @@ class _Execution:
         if figures and not figures_are_current(store, info):
             self._tell("figures", 0, 0, "drawing")
             pipelines = {planned.pipeline.name: planned.pipeline for planned in self.plan.recipes}
-            info |= draw_figures(store, run, pipelines, debug=debug)
+            info |= draw_figures(store, run, pipelines, jobs=jobs, debug=debug)
         self._tell("report", 0, 0, "writing")
         told, warnings = report_entries(Run(store.folder, run.records, info), self.before, debug=debug)
         if store.write_info(info | told):
@@ -195,6 +195,7 @@ class _Execution:
             "records": {one.record_id: file_sha256(self.store.record_path(one.record_id)) for one in records},
             "arrays": dict(sorted(self.arrays.items())),
             "tables": {file.name: file_sha256(file) for file in (self.store.table_file, self.store.quarantine_file)},
+            "figure_options": plan.figures.model_dump(mode="json"),
         }
 
     def _add(self, label: str, records: Iterable[str], arrays: Mapping[str, str]) -> None:

@@ -94,9 +94,12 @@ class Run:
     ----------
     folder, records, info
         As given.
+    whole : Run
+        With all records; itself where it is no selection.
     """
 
     def __init__(self, folder: Path, records: tuple[ResultRecord, ...], info: Mapping[str, Any]) -> None:
+        self.whole: Run = self
         self.folder = folder
         self.records = records
         self.info = info
@@ -181,7 +184,9 @@ class Run:
                 and (keep is None or keep(record))
             )
 
-        return self._of(tuple(record for record in self.records if matches(record)))
+        found = self._of(tuple(record for record in self.records if matches(record)))
+        found.whole = self.whole
+        return found
 
     def _of(self, records: tuple[ResultRecord, ...]) -> Self:
         """Return the run with other records."""

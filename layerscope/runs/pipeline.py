@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -26,6 +26,7 @@ from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable, long_table
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.arrays import SeriesArrays
     from layerscope.runs.grids import GridArrays
     from layerscope.runs.hooks import Finding, NexusLayout
@@ -104,8 +105,8 @@ class Pipeline(Protocol):
     def summary(self, records: Sequence[ResultRecord]) -> list[SummaryTable]:
         """Return the tables that ``layerscope show`` prints."""
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw the figures of a run into a folder, and return the files."""
+    def figures(self, run: Run, folder: Path) -> Iterable[Drawing | Path]:
+        """Return the figures of a run that go into a folder: to be drawn, or files that are there already."""
 
     def exports(self) -> Mapping[str, Exporter]:
         """Return writers of further formats by name, see `layerscope.runs.export`."""
@@ -144,9 +145,9 @@ class PipelineBase:
         """Return one table with a row for each quantity."""
         return [long_table(records, title=self.technique)]
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
+    def figures(self, run: Run, folder: Path) -> Iterable[Drawing | Path]:
         """Draw nothing."""
-        return []
+        return ()
 
     def exports(self) -> Mapping[str, Exporter]:
         """Offer no format of its own."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
 from layerscope.measured.files import fingerprint
+from layerscope.options import FigureOptions
 from layerscope.records import Problem, ResultRecord, SampleState, canonical_json, failed_record
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
 from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
@@ -112,12 +113,15 @@ class Plan:
         What will be done.
     refused : tuple of RefusedRecipe
         What cannot be done; always empty for a single recipe, which raises instead.
+    figures : FigureOptions
+        How figures are saved.
     """
 
     label: str
     title: str
     recipes: tuple[PlannedRecipe, ...]
     refused: tuple[RefusedRecipe, ...] = ()
+    figures: FigureOptions = FigureOptions()  # noqa: RUF009 - frozen
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -187,7 +191,7 @@ def make_plan(
     label = recipe_label(path)
     if "recipes" not in raw or "pipeline" in raw:
         planned = _plan_recipe(as_text(path.name), _base(path), raw, path.parent if data is None else data, pipelines)
-        return Plan(label, planned.recipe.title or label, (planned,))
+        return Plan(label, planned.recipe.title or label, (planned,), figures=planned.recipe.figures)
     study = parse_recipe(StudyRecipe, raw, path.name)
     recipes: list[PlannedRecipe] = []
     refused: list[RefusedRecipe] = []
@@ -203,7 +207,7 @@ def make_plan(
             known[recipes[-1].pipeline.name] = recipes[-1].pipeline  # looked for once
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one member, the others are done
             refused.append(RefusedRecipe(str(relative), member, error))
-    return Plan(label, study.title or label, tuple(recipes), tuple(refused))
+    return Plan(label, study.title or label, tuple(recipes), tuple(refused), study.figures)
 
 
 def _plan_recipe(

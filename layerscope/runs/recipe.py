@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationEr
 from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
 from layerscope.measured.options import SeriesTable
-from layerscope.options import RecipeModel, RecipePath, listed, not_empty, unique
+from layerscope.options import FigureOptions, RecipeModel, RecipePath, listed, not_empty, unique
 from layerscope.runs.recipe_errors import describe
 
 __all__ = [
@@ -43,6 +43,8 @@ class PipelineRecipe(RecipeModel):
     pipeline: PipelineName
     title: Annotated[str, Field(description="for people")] = ""
     sample: Annotated[str, Field(min_length=1, description="name of the sample")]
+    # says nothing of what is measured: it stands in no record and no identity
+    figures: FigureOptions = Field(default=FigureOptions(), exclude=True, description="how the figures are saved")
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -117,6 +119,9 @@ class StudyRecipe(RecipeModel):
     layerscope: Annotated[Literal[1], Field(description="version of the recipe format")]
     title: Annotated[str, Field(description="for people")] = ""
     recipes: Annotated[tuple[RecipePath, ...], Field(min_length=1, description="paths of the recipes")]
+    figures: FigureOptions = Field(
+        default=FigureOptions(), description="how the figures of all recipes are saved; theirs do not count"
+    )
 
 
 def resolve_inside(folder: Path, relative: str) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import Look, draw_course, draw_limits, spread
 from layerscope.figures.parts import thinned
 from layerscope.figures.views import Points, provenance
@@ -36,9 +36,8 @@ _AREA = "edge.area"
 ALONG = {"depth": ("depth", "nm", "Depth / nm"), "place": ("place", "1", "Place")}
 
 
-def draw_scans(run: Run, folder: Path) -> list[Path]:
-    """Draw every scan of a run: a row an edge, its net spectra to the left and what was read off them to the right."""
-    files: list[Path] = []
+def draw_scans(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield every scan of a run: a row an edge, its net spectra to the left and what was read off them to the right."""
     loaded = [lazy.load() for lazy in run.arrays.values()]
     edges = [one for one in loaded if one.metadata.get("fit") == NO_FIT]
     groups: dict[str, list[SeriesArrays]] = {}
@@ -49,19 +48,24 @@ def draw_scans(run: Run, folder: Path) -> list[Path]:
         own = sorted(group, key=lambda one: float(one.axis[0]))
         names = {f"{one.name}.nxs" for one in own}
         records = [r for r in run.records if any(Path(ref.file).name in names for ref in r.arrays)]
-        with style("double") as sheet:
-            page = Page(sheet.figure(min(ROW_MM * len(own) + 8.0, 240.0)))
-            cells = page.figure.add_gridspec(len(own), 2, width_ratios=(1.25, 1.0))
-            for row, arrays in enumerate(own):
-                edge = str(arrays.metadata["edge"])
-                left = page.panel(page.figure.add_subplot(cells[row, 0]), f"{printed(arrays.sample)}: {edge}")
-                _draw_net(left, arrays)
-                right = page.panel(page.figure.add_subplot(cells[row, 1]))
-                _draw_courses(right, arrays, [r for r in records if r.method == METHOD], edge)
-            caption = "Net edges along the scan, with what was read off them; bars are one standard error."
-            files += save_figure(page.figure, folder / f"{stem}_edges", page.table, provenance(stem, records, caption))
-        files += draw_maps(loaded, records, stem, folder)
-    return files
+        yield Drawing.by(_scan_figure, folder / f"{stem}_edges", own, records, stem)
+        yield from draw_maps(loaded, records, stem, folder)
+
+
+def _scan_figure(
+    own: Sequence[SeriesArrays], records: Sequence[ResultRecord], name: str, stem: Path
+) -> tuple[Path, ...]:
+    with style("double") as sheet:
+        page = Page(sheet.figure(min(ROW_MM * len(own) + 8.0, 240.0)))
+        cells = page.figure.add_gridspec(len(own), 2, width_ratios=(1.25, 1.0))
+        for row, arrays in enumerate(own):
+            edge = str(arrays.metadata["edge"])
+            left = page.panel(page.figure.add_subplot(cells[row, 0]), f"{printed(arrays.sample)}: {edge}")
+            _draw_net(left, arrays)
+            right = page.panel(page.figure.add_subplot(cells[row, 1]))
+            _draw_courses(right, arrays, [r for r in records if r.method == METHOD], edge)
+        caption = "Net edges along the scan, with what was read off them; bars are one standard error."
+        return save_figure(page.figure, stem, page.table, provenance(name, records, caption))
 
 
 def positions(arrays: SeriesArrays) -> tuple[Scale, str]:

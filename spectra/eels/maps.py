@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.figures import Page, Scale, save_figure, style
+from layerscope.figures import Drawing, Page, Scale, save_figure, style
 from layerscope.figures.parts import draw_map, edges, slim
 from layerscope.figures.views import provenance
 from layerscope.measured.series import MeasuredSeries
@@ -85,8 +85,10 @@ def one_map(
     )
 
 
-def draw_maps(arrays: Sequence[SeriesArrays], records: Sequence[ResultRecord], stem: str, folder: Path) -> list[Path]:
-    """Draw the maps of a scan beside each other; none where it has none.
+def draw_maps(
+    arrays: Sequence[SeriesArrays], records: Sequence[ResultRecord], name: str, folder: Path
+) -> Iterator[Drawing]:
+    """Yield the maps of a scan beside each other; nothing where it has none.
 
     Parameters
     ----------
@@ -94,15 +96,20 @@ def draw_maps(arrays: Sequence[SeriesArrays], records: Sequence[ResultRecord], s
         Of a run; those of other scans are left out.
     records : sequence of ResultRecord
         That the figure rests on.
-    stem : str
+    name : str
         Name of the scan.
     folder : Path
     """
+    maps = [one for one in arrays if one.metadata.get("fit") == MAP and one.name.startswith(f"{name}_map_")]
+    if maps:
+        yield Drawing.by(_maps_figure, folder / f"{name}_maps", maps, records, name)
+
+
+def _maps_figure(
+    maps: Sequence[SeriesArrays], records: Sequence[ResultRecord], name: str, stem: Path
+) -> tuple[Path, ...]:
     from matplotlib.colors import Normalize
 
-    maps = [one for one in arrays if one.metadata.get("fit") == MAP and one.name.startswith(f"{stem}_map_")]
-    if not maps:
-        return []
     columns = min(len(maps), MOST_COLUMNS)
     rows = -(-len(maps) // columns)
     ratio = maps[0].counts.shape[0] / maps[0].counts.shape[1]
@@ -126,4 +133,4 @@ def draw_maps(arrays: Sequence[SeriesArrays], records: Sequence[ResultRecord], s
             axes.set_xlabel(f"x / {unit}")
             axes.set_ylabel(f"y / {unit}")
         caption = "Net intensity of every place; negative ones, which are noise about nothing, have the colour of zero."
-        return list(save_figure(page.figure, folder / f"{stem}_maps", page.table, provenance(stem, records, caption)))
+        return save_figure(page.figure, stem, page.table, provenance(name, records, caption))

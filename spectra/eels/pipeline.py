@@ -28,6 +28,7 @@ from .spectrum import SpectrumImage
 from .tables import CHANGE, METHOD, edge_tables
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "EelsPipeline"]
@@ -91,8 +92,8 @@ class EelsPipeline(SeriesPipeline[Series]):
         """Return the edges along every scan."""
         return edge_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw every scan."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return every scan."""
         from .figures import draw_scans
 
         return draw_scans(run, folder)

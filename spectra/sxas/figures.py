@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import Look, draw_course
 from layerscope.figures.parts import StackLayout, component_handles, draw_stack, kind_handles
 from layerscope.figures.views import Points, Spectrum, colours_apart, provenance
@@ -49,44 +49,45 @@ class _Drawn:
     record: ResultRecord
 
 
-def draw_edges(run: Run, folder: Path) -> list[Path]:
-    """Draw one page an edge: spectra with differences, and where there are any, bands, errors, and coordination.
+def draw_edges(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield one page an edge: spectra with differences, and where there are any, bands, errors, and coordination.
 
     Parameters
     ----------
     run : Run
     folder : Path
 
-    Returns
-    -------
-    list of Path
-        The files of all figures.
+    Yields
+    ------
+    Drawing
     """
-    files: list[Path] = []
     found = sorted(_drawn(run), key=_order)
     for edge in dict.fromkeys(one.record.state.region or "" for one in found):
         own = [one for one in found if one.record.state.region == edge]
-        spectra, bands, mixed = ([o for o in own if o.record.method == m] for m in (METHOD, BANDS, COORDINATION))
-        rows = [spectra, *([bands] if bands else []), *([mixed] if mixed else [])]
-        if not spectra:
-            continue
-        with style("double") as sheet:
-            page = Page(sheet.figure(ROW_MM * len(rows) + ROOM_MM))
-            cells = page.figure.add_gridspec(len(rows), 2, width_ratios=(1.25, 1.0))
-            panels = [[page.panel(page.figure.add_subplot(cells[r, c])) for c in (0, 1)] for r in range(len(rows))]
-            _draw_spectra(panels[0][0], spectra[:MOST_SAMPLES], edge)
-            _draw_differences(panels[0][1], spectra[:MOST_SAMPLES])
-            if bands:
-                _draw_parts(panels[1][0], bands[:MOST_SAMPLES], "1/eV")
-                _draw_budget(panels[1][1], bands)
-            if mixed:
-                _draw_parts(panels[-1][0], mixed[:MOST_SAMPLES])
-                _draw_shares(panels[-1][1], mixed)
-            caption = f"{edge}: spectra, differences to the first, what they are made of, and the parts of errors."
-            records = [one.record for one in own]
+        spectra = [one for one in own if one.record.method == METHOD]
+        if spectra:
             stem = f"{spectra[0].arrays.base or 'edge'}_{edge.replace(' ', '_')}"
-            files += save_figure(page.figure, folder / stem, page.table, provenance(stem, records, caption))
-    return files
+            yield Drawing.by(_edge_figure, folder / stem, own, edge)
+
+
+def _edge_figure(own: Sequence[_Drawn], edge: str, stem: Path) -> tuple[Path, ...]:
+    spectra, bands, mixed = ([o for o in own if o.record.method == m] for m in (METHOD, BANDS, COORDINATION))
+    rows = [spectra, *([bands] if bands else []), *([mixed] if mixed else [])]
+    with style("double") as sheet:
+        page = Page(sheet.figure(ROW_MM * len(rows) + ROOM_MM))
+        cells = page.figure.add_gridspec(len(rows), 2, width_ratios=(1.25, 1.0))
+        panels = [[page.panel(page.figure.add_subplot(cells[r, c])) for c in (0, 1)] for r in range(len(rows))]
+        _draw_spectra(panels[0][0], spectra[:MOST_SAMPLES], edge)
+        _draw_differences(panels[0][1], spectra[:MOST_SAMPLES])
+        if bands:
+            _draw_parts(panels[1][0], bands[:MOST_SAMPLES], "1/eV")
+            _draw_budget(panels[1][1], bands)
+        if mixed:
+            _draw_parts(panels[-1][0], mixed[:MOST_SAMPLES])
+            _draw_shares(panels[-1][1], mixed)
+        caption = f"{edge}: spectra, differences to the first, what they are made of, and the parts of errors."
+        records = [one.record for one in own]
+        return save_figure(page.figure, stem, page.table, provenance(stem.name, records, caption))
 
 
 def _drawn(run: Run) -> Iterator[_Drawn]:

@@ -29,6 +29,7 @@ from .scan import Scan, ScanFile
 from .tables import COORDINATION, METHOD, SERIES, summary_tables
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "SxasPipeline"]
@@ -99,8 +100,8 @@ class SxasPipeline(SeriesPipeline[Scans]):
         """Return the edges of all samples."""
         return summary_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw every edge of a run."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return every edge of a run."""
         from .figures import draw_edges
 
         return draw_edges(run, folder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import Column, FigureProvenance, Page, Panel, save_figure, style
+from layerscope.figures import Column, Drawing, FigureProvenance, Page, Panel, save_figure, style
 from layerscope.figures.parts import (
     StackLayout,
     component_handles,
@@ -43,8 +43,8 @@ PANEL_MM = 34.0
 """Height of the spectrum of a single level."""
 
 
-def draw_profiles(run: Run, folder: Path) -> list[Path]:
-    """Draw the figures of a run.
+def draw_profiles(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield the figures of a run.
 
     Parameters
     ----------
@@ -54,32 +54,30 @@ def draw_profiles(run: Run, folder: Path) -> list[Path]:
         Where the figures go: ``<recipe>_<series>_profile``, further ones of the same profile ending in ``_2``, ``_3``;
         and ``<recipe>_overview`` where a recipe has several series. Each as pdf, svg, png, csv and json.
 
-    Returns
-    -------
-    list of Path
-        All files written; empty when no region could be fitted.
+    Yields
+    ------
+    Drawing
+        None when no region could be fitted.
 
     Raises
     ------
     StoreError
-        If arrays of the run are missing or damaged, or a figure cannot be written.
+        If arrays of the run are missing or damaged.
     """
     profiles = collect_profiles(run)
     colours = figure_colours(profiles)
-    files: list[Path] = []
     for profile in profiles:
         stem = folder / f"{profile.base}_{profile.label}_profile"
         for number, regions in enumerate(pages(profile.regions), start=1):
             target = stem if number == 1 else stem.with_name(f"{stem.name}_{number}")
-            files += _profile_figure(profile, regions, colours, target, first=number == 1)
+            yield Drawing.by(_profile_figure, target, profile, regions, colours, first=number == 1)
     for base in dict.fromkeys(profile.base for profile in profiles):
         own = [profile for profile in profiles if profile.base == base]
         for number, start in enumerate(range(0, len(own), MAX_SAMPLES), start=1):
             some = own[start : start + MAX_SAMPLES]
             if len(own) > 1 and any(p.composition or p.regions[0].joint for p in some):
                 name = f"{base}_overview" if number == 1 else f"{base}_overview_{number}"
-                files += _overview_figure(some, colours, folder / name)
-    return files
+                yield Drawing.by(_overview_figure, folder / name, some, colours)
 
 
 def _provenance(profiles: Sequence[ProfileView], regions: Sequence[RegionView], caption: str) -> FigureProvenance:

@@ -46,6 +46,7 @@ from .tables import summary_tables
 from .window import out_of_reach
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "XpsPipeline"]
@@ -101,8 +102,8 @@ class XpsPipeline(FilesPipeline):
         """Return composition, species and depth tables."""
         return summary_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw one figure a profile."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return one figure a profile."""
         from .figures import draw_profiles
 
         return draw_profiles(run, folder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import Look, draw_course, draw_limits, limit_handle, line_handles, spread
 from layerscope.figures.parts import BACKGROUND_COLOUR, BACKGROUND_DASHES, FIT_COLOUR
 from layerscope.figures.views import Points, provenance
@@ -29,22 +30,24 @@ HEIGHT_MM = 62.0
 _KEV = Scale("energy", "keV")
 
 
-def draw_lines(run: Run, folder: Path) -> list[Path]:
-    """Draw every scan of a run, and its maps."""
-    files: list[Path] = []
+def draw_lines(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield every scan of a run, and its maps."""
     loaded = [lazy.load() for lazy in run.arrays.values()]
     for one in (one for one in loaded if one.metadata.get("fit") == SUM):
         stem = one.name.removesuffix("_sum")
         own = [r for r in run.records if any(Path(ref.file).stem == one.name for ref in r.arrays)]
-        with style("double") as sheet:
-            page = Page(sheet.figure(HEIGHT_MM))
-            left, right = page.figure.subplots(1, 2)
-            _draw_sum(page.panel(left, f"{printed(one.sample)}: sum"), one)
-            _draw_profiles(page.panel(right), list(one.components), [r for r in own if r.method == METHOD])
-            caption = "Sum of all places with its lines, and net counts along the scan; bars are one standard error."
-            files += save_figure(page.figure, folder / f"{stem}_lines", page.table, provenance(stem, own, caption))
-        files += draw_maps(loaded, own, stem, folder)
-    return files
+        yield Drawing.by(_scan_figure, folder / f"{stem}_lines", one, own, stem)
+        yield from draw_maps(loaded, own, stem, folder)
+
+
+def _scan_figure(one: SeriesArrays, own: Sequence[ResultRecord], name: str, stem: Path) -> tuple[Path, ...]:
+    with style("double") as sheet:
+        page = Page(sheet.figure(HEIGHT_MM))
+        left, right = page.figure.subplots(1, 2)
+        _draw_sum(page.panel(left, f"{printed(one.sample)}: sum"), one)
+        _draw_profiles(page.panel(right), list(one.components), [r for r in own if r.method == METHOD])
+        caption = "Sum of all places with its lines, and net counts along the scan; bars are one standard error."
+        return save_figure(page.figure, stem, page.table, provenance(name, own, caption))
 
 
 def _draw_sum(panel: Panel, arrays: SeriesArrays) -> None:

@@ -27,6 +27,7 @@ from .options import EdsRecipe
 from .tables import COUNTS, METHOD, RATIO, line_tables
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "EdsPipeline"]
@@ -85,8 +86,8 @@ class EdsPipeline(SeriesPipeline[Series]):
         """Return the lines along every scan."""
         return line_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw every scan and map."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return every scan and map."""
         from .figures import draw_lines
 
         return draw_lines(run, folder)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import DATA_COLOUR, GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.views import provenance
 
 if TYPE_CHECKING:
+    from layerscope.records import ResultRecord
     from layerscope.runs.arrays import SeriesArrays
     from layerscope.runs.load import Run
 
@@ -29,23 +31,24 @@ MOST = 8
 """Figures of a run: of longer profiles, evenly chosen levels."""
 
 
-def draw_surveys(run: Run, folder: Path) -> list[Path]:
-    """Draw the surveys of a run, at most eight of them; return the files."""
-    files: list[Path] = []
+def draw_surveys(run: Run, folder: Path) -> Iterator[Drawing]:
+    """Yield the surveys of a run, at most eight of them."""
     names = [name for name, lazy in run.arrays.items() if lazy.load().metadata.get("fit") == NO_FIT]
     for at in np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST)).round().astype(int)):
         name = names[int(at)]
         arrays = run.arrays[name].load()
         own = [r for r in run.records if any(ref.file.endswith(f"{name}.nxs") for ref in r.arrays)]
-        with style("double") as sheet:
-            page = Page(sheet.figure(120.0))
-            axes = page.figure.subplots(2, 1)
-            _draw(page.panel(axes[0], arrays.title), arrays, np.inf)
-            _draw(page.panel(axes[1]), arrays, DETAIL_EV)
-            caption = "Survey with the lines of the elements that were found."
-            source = provenance(arrays.title, own or run.records, caption)
-            files += save_figure(page.figure, folder / name, page.table, source)
-    return files
+        yield Drawing.by(_survey_figure, folder / name, arrays, own or run.records)
+
+
+def _survey_figure(arrays: SeriesArrays, records: Sequence[ResultRecord], stem: Path) -> tuple[Path, ...]:
+    with style("double") as sheet:
+        page = Page(sheet.figure(120.0))
+        axes = page.figure.subplots(2, 1)
+        _draw(page.panel(axes[0], arrays.title), arrays, np.inf)
+        _draw(page.panel(axes[1]), arrays, DETAIL_EV)
+        caption = "Survey with the lines of the elements that were found."
+        return save_figure(page.figure, stem, page.table, provenance(arrays.title, records, caption))
 
 
 def _draw(panel: Panel, arrays: SeriesArrays, upto: float) -> None:

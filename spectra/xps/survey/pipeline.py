@@ -33,6 +33,7 @@ from .recipe import SurveyRecipe
 from .tables import METHOD, survey_tables
 
 if TYPE_CHECKING:
+    from layerscope.figures import Drawing
     from layerscope.runs.load import Run
 
 __all__ = ["PIPELINE", "SurveyPipeline"]
@@ -87,8 +88,8 @@ class SurveyPipeline(FilesPipeline):
         """Return the elements of every survey."""
         return survey_tables(records)
 
-    def figures(self, run: Run, folder: Path) -> list[Path]:
-        """Draw every survey with its lines named."""
+    def figures(self, run: Run, folder: Path) -> Iterator[Drawing]:
+        """Return every survey with its lines named."""
         from .figures import draw_surveys
 
         return draw_surveys(run, folder)

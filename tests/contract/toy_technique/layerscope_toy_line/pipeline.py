@@ -64,8 +64,8 @@ class LinePipeline(SeriesPipeline[MeasuredSeries[Measurement]]):
         """Return the areas along the series."""
         return [table(records, ["elapsed_s"], ["peak.area"], title="The line")]
 
-    def figures(self, run: Any, folder: Path) -> list[Path]:
-        """Draw every series."""
+    def figures(self, run: Any, folder: Path) -> Iterator[Any]:
+        """Return every series."""
         from .figures import draw
 
         return draw(run, folder)
