@@ -153,7 +153,7 @@ def show(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Every quantity, every row.")] = False,
     form: Annotated[
-        str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown or latex.")
+        str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown, latex or html.")
     ] = "text",
 ) -> None:
     """Print the results of a run as tables, values as 1.234(5)."""
@@ -210,8 +210,8 @@ def export(
             "--format",
             "-f",
             metavar="NAME",
-            help="csv (default), xlsx, nexus, markdown, latex, ro-crate, or one of the technique (an unknown name lists"
-            " all); may be repeated.",
+            help="csv (default), xlsx, nexus, markdown, latex, html, ro-crate, or one of the technique (an unknown"
+            " name lists all); may be repeated.",
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Where to; FOLDER/export by default.")] = None,

@@ -41,7 +41,7 @@ def _command(point: EntryPoint) -> Any:
         typer.Argument(metavar="[WORD]...", help="What to look for; all there is when nothing is given."),
     ]
     form_type = Annotated[
-        str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown or latex.")
+        str, typer.Option("--format", "-f", metavar="NAME", help="text (default), tsv, csv, markdown, latex or html.")
     ]
 
     def look_up(words: Any = None, form: Any = "text") -> None:

@@ -14,7 +14,7 @@ from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
 from layerscope.runs.present import summary_tables
 from layerscope.runs.store import write_atomic
 from layerscope.runs.table import COLUMNS, table_rows
-from layerscope.runs.table_formats import TABLE_FORMATS
+from layerscope.runs.table_formats import TABLE_FORMATS, no_formula
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -23,6 +23,7 @@ __all__ = [
     "FORMATS",
     "Writer",
     "export_csv",
+    "export_html",
     "export_latex",
     "export_markdown",
     "export_nexus",
@@ -31,6 +32,8 @@ __all__ = [
     "formats_of",
 ]
 
+_MEASURED = 200
+"""Rows of a sheet whose longest word decides how wide a column is."""
 #: Writes a run, or the records of one pipeline, into a folder and returns the files.
 Writer = Callable[[Run, Path], list[Path]]
 
@@ -120,30 +123,39 @@ def _joined(writers: Sequence[tuple[str, Writer]]) -> Writer:
 
 
 def export_csv(run: Run, folder: Path) -> list[Path]:
-    """Write ``quantities.csv``: UTF-8, comma, point, one row a quantity; numbers read back the same."""
+    """Write ``quantities.csv``: UTF-8, comma, point, one row a quantity; numbers read back the same.
+
+    A name that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     for row in table_rows(run.records):
-        writer.writerow({key: "" if value is None else value for key, value in row.items()})
+        writer.writerow({key: "" if value is None else no_formula(value) for key, value in row.items()})
     path = folder / "quantities.csv"
     write_atomic(path, stream.getvalue().encode())
     return [path]
 
 
 def export_xlsx(run: Run, folder: Path) -> list[Path]:
-    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints, in numbers."""
+    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints, in numbers.
+
+    The name of a sheet holds 31 signs: the last sheet lists them all with their whole titles and notes.
+    """
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
     _add_sheet(book, "quantities", list(COLUMNS), [list(row.values()) for row in table_rows(run.records)])
-    names = {"quantities"}
+    names = {"quantities", "contents"}
+    contents = [("quantities", "every quantity of every record", "")]
     for table in summary_tables(run):
         name = _sheet_name(table.title, names)
         names.add(name)
+        contents.append((name, table.title, table.note))
         columns = list(table.numbers())
         rows = list(zip(*(values for _, values in columns), strict=True))
         _add_sheet(book, name, [heading for heading, _ in columns], rows)
+    _add_sheet(book, "contents", ["sheet", "title", "note"], contents)
     buffer = io.BytesIO()
     book.save(buffer)
     path = folder / "quantities.xlsx"
@@ -161,6 +173,17 @@ def export_latex(run: Run, folder: Path) -> list[Path]:
     return _written(run, folder / "tables.tex", "latex")
 
 
+def export_html(run: Run, folder: Path) -> list[Path]:
+    """Write ``tables.html``: each table that ``layerscope show`` prints, for a word processor to open."""
+    tables = summary_tables(run)
+    head = '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Tables</title></head>\n<body>\n'
+    path = folder / "tables.html"
+    if tables:
+        body = "\n".join(TABLE_FORMATS["html"](table) for table in tables)
+        write_atomic(path, f"{head}{body}</body>\n</html>\n".encode())
+    return [path] if tables else []
+
+
 def _written(run: Run, path: Path, form: str) -> list[Path]:
     tables = summary_tables(run)
     if tables:
@@ -171,9 +194,13 @@ def _written(run: Run, path: Path, form: str) -> list[Path]:
 def _add_sheet(book: Workbook, name: str, columns: list[str], rows: Sequence[Sequence[str | float | None]]) -> None:
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
 
     sheet = book.create_sheet(name)
     sheet.freeze_panes = "A2"
+    for place, column in enumerate(columns):
+        longest = max((len(str(row[place])) for row in rows[:_MEASURED] if isinstance(row[place], str)), default=8)
+        sheet.column_dimensions[get_column_letter(place + 1)].width = min(60, max(len(column), longest) + 2)
     heading = []
     for column in columns:
         cell = WriteOnlyCell(sheet, value=column)
@@ -226,6 +253,7 @@ FORMATS: dict[str, Writer] = {
     "nexus": export_nexus,
     "markdown": export_markdown,
     "latex": export_latex,
+    "html": export_html,
     "ro-crate": export_ro_crate,
 }
 """Formats that every run can be written in."""

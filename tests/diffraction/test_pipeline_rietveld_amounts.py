@@ -169,8 +169,8 @@ def test_parquet_csv_markdown_and_latex_agree_digit_by_digit(three: Run, tmp_pat
         for key, value in ours.items():
             assert theirs[key] == "" if value is None else (value == type(value)(theirs[key])), key
     markdown, latex = printed_cells(paths[".md"].read_text(), "|"), printed_cells(paths[".tex"].read_text(), "&")
-    values = [[cell for cell in row if re.match(r"[\d.]+\(\d+\)$", cell)] for row in (*markdown, *latex)]
-    assert values[: len(markdown)] == values[len(markdown) :]
+    values = [[cell for row in rows for cell in row if re.match(r"[\d.]+\(\d+\)$", cell)] for rows in (markdown, latex)]
+    assert sorted(values[0]) == sorted(values[1])  # a wide table goes on in further ones
     parsed = [parse_value(cell) for row in markdown for cell in row if re.match(r"[\d.]+\(\d+\)$", cell)]
     columns_ = ("fraction_O3", "fraction_IG", "fraction_H1_3", "total_IG_H1_3", "a_O3_angstrom", "c_O3_angstrom")
     for row in table:

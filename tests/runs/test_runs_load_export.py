@@ -138,12 +138,37 @@ def test_xlsx_holds_the_table_and_the_summary_and_no_formula(recipe_folder: Path
     execute(recipe, tmp_path / "run")
     (path,) = export_run(layerscope.load_run(tmp_path / "run"), "xlsx", tmp_path / "out")
     book = openpyxl.load_workbook(path)
-    assert book.sheetnames == ["quantities", "Species"]
+    assert book.sheetnames == ["quantities", "Species", "contents"]
     sheet = book["quantities"]
     heading = [cell.value for cell in sheet[1]]
     sample = sheet[2][heading.index("sample")]
     assert (sample.value, sample.data_type) == ('=HYPERLINK("x")', "s")
     assert isinstance(sheet[2][heading.index("value")].value, float)
+
+
+def test_names_that_a_spreadsheet_would_compute_are_quoted_in_csv(recipe_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("LRO", '=HYPERLINK(\\"x\\")'))
+    execute(recipe, tmp_path / "run")
+    (path,) = export_run(layerscope.load_run(tmp_path / "run"), "csv", tmp_path / "out")
+    with path.open(newline="", encoding="utf-8") as stream:
+        assert {row["sample"] for row in csv.DictReader(stream)} == {'\'=HYPERLINK("x")'}
+
+
+def test_the_last_sheet_names_every_table_in_full(run: Run, tmp_path: Path) -> None:
+    (path,) = export_run(run, "xlsx", tmp_path / "out")
+    rows = list(openpyxl.load_workbook(path)["contents"].iter_rows(values_only=True))
+    assert [row[0] for row in rows] == ["sheet", "quantities", "Species", "Quarantined"]
+    assert [row[1] for row in rows[2:]] == [table.title for table in summary_tables(run)]
+
+
+def test_html_for_word_processors_holds_every_table_that_is_shown(run: Run, tmp_path: Path) -> None:
+    (path,) = export_run(run, "html", tmp_path / "out")
+    text = path.read_text(encoding="utf-8")
+    tables = summary_tables(run)
+    assert text.count("<table") == text.count("</table>") == len(tables)
+    assert text.count("<td") == sum(len(table.fields) * len(table.rows) for table in tables)
+    assert ">0.50(4)</td>" in text
 
 
 def test_the_wide_sheets_hold_numbers_beside_their_errors(run: Run, tmp_path: Path) -> None:
@@ -187,7 +212,7 @@ def test_a_pipeline_adds_formats_of_its_own_for_its_own_records(
         return [path]
 
     monkeypatch.setattr(layerscope_toy.ToyPipeline, "exports", lambda self: {"toy": write, "csv": None}, raising=False)
-    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex", "toy"]
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex", "html", "ro-crate", "toy"]
     (path,) = export_run(run, "toy", tmp_path / "out")
     assert path.read_text() == "3 records, failed: 0"
     assert export_run(run, "csv", tmp_path / "out")[0].name == "quantities.csv"
@@ -206,7 +231,7 @@ def test_a_format_in_which_nothing_can_be_written_says_so(
 
 def test_a_run_whose_pipeline_is_gone_keeps_the_formats_of_the_core(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layerscope.runs.pipeline.installed_pipelines", dict)
-    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex"]
+    assert list(formats_of(run)) == ["csv", "xlsx", "nexus", "markdown", "latex", "html", "ro-crate"]
 
 
 def test_the_doctor_names_what_is_missing_and_how_to_get_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,50 @@ def test_papers_get_dashes_for_gaps_subscripts_for_formulas_and_no_live_sign() -
     assert markdown[5] == "| c\\|d | 2.5 |  |"
 
 
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [("=1+1", "'=1+1"), ("@a", "'@a"), ("+cmd", "'+cmd"), ("-x", "'-x"), ("\tx", "'\tx")]
+    + [(text, text) for text in ("-0.20(15)", "+36.5", "-.5", "-", "B-O", "O3'/H1-3", "1e-3")],
+)
+def test_only_what_a_spreadsheet_would_compute_is_quoted(text: str, safe: str) -> None:
+    rows = list(csv.reader(io.StringIO(TABLE_FORMATS["csv"](words_table("t", ("a", "b"), [("x", text)])))))
+    assert rows[1][1] == safe
+
+
+def test_a_wide_latex_table_goes_on_in_further_ones_with_the_keys_repeated() -> None:
+    made = fractions(3, 20)
+    parts = as_latex(made).split(r"\end{table}")[:-1]
+    specs = [part.partition(r"\begin{tabular}{")[2].partition("}")[0] for part in parts]
+    assert len(parts) > 1
+    assert max(map(len, specs)) <= 9
+    heads = [part.partition("\\toprule\n")[2].partition("\n")[0] for part in parts]
+    assert all(head.startswith("etch time / s & ") for head in heads)
+    assert sum(head.count("species") for head in heads) == 20
+    assert [f"part {n + 1}" in part for n, part in enumerate(parts)] == [True] * len(parts)
+
+
+def test_what_all_rows_share_stands_in_the_caption_of_a_latex_table() -> None:
+    fields = (
+        Column("sample", kind="key"),
+        Column("etch time", "s", "key"),
+        Column("B", "%"),
+        Column("status", kind="status"),
+    )
+    latex = as_latex(words_table("t", fields, [("LCO", 0, 12.5, "ok"), ("LCO", 10, 3.0, "ok")]))
+    assert r"\caption{t (sample LCO).}" in latex
+    assert r"\begin{tabular}{rr}" in latex
+    doubted = as_latex(words_table("t", fields, [("LCO", 0, 12.5, "ok"), ("LCO", 10, 3.0, "warning")]))
+    assert "& warning" in doubted
+
+
+def test_html_holds_cells_as_they_are_printed_and_no_markup_of_names() -> None:
+    fields = (Column("sample", kind="key"), Column("B", "%"))
+    text = TABLE_FORMATS["html"](words_table("a < b", fields, [("<b>x</b>", 2.5), ("y", None)]))
+    assert "<caption>a &lt; b</caption>" in text
+    assert ">&lt;b&gt;x&lt;/b&gt;</td>" in text
+    assert text.count('align="right"') == 3
+
+
 def test_every_form_ends_in_one_line_feed() -> None:
     for form in TABLE_FORMATS.values():
         text = form(fractions(2, 2))
