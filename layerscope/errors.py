@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 __all__ = [
@@ -14,12 +15,29 @@ __all__ = [
     "StoreError",
     "WriteError",
     "as_text",
+    "printable",
 ]
+
+
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and marks that turn the direction of what follows."""
 
 
 def as_text(name: str | Path) -> str:
     """Return a file name as text: bytes in it that are none are written out, for a record holds nothing but text."""
     return str(name).encode(errors="backslashreplace").decode()
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Return a text for a terminal: signs that could steer it, such as ESC, are written out as hexadecimal numbers.
+
+    Parameters
+    ----------
+    text : str
+    keep : str, optional
+        Signs that stay as they are although they are no letters.
+    """
+    return _STEERING.sub(lambda sign: sign[0] if sign[0] in keep else sign[0].encode("unicode_escape").decode(), text)
 
 
 class LayerscopeError(Exception):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from layerscope.cli.knowledge import KnowledgeGroup
+from layerscope.errors import printable
 from layerscope.version import __version__
 
 __all__ = ["app"]
@@ -91,7 +92,7 @@ def check(recipe: RecipeArgument, data: DataOption = None) -> None:
     for label, problem in problems:
         source = label if problem.source in (None, label) else f"{label}: {problem.source}"
         hint = f" ({problem.hint})" if problem.hint else ""
-        typer.echo(f"error: {source}: {problem.message}{hint}", err=True)
+        typer.echo(printable(f"error: {source}: {problem.message}{hint}", keep=""), err=True)
     if problems:
         raise typer.Exit(1)
     for planned in plan.recipes:
@@ -223,7 +224,7 @@ def export(
     loaded = load_run(folder)
     for chosen in dict.fromkeys(formats or ["csv"]):
         for path in export_run(loaded, chosen, to or folder / "export"):
-            typer.echo(path)
+            typer.echo(printable(str(path)))
 
 
 @app.command()
@@ -235,10 +236,25 @@ def validate(folder: FolderArgument) -> None:
     problems = validate_run(folder)
     for problem in problems:
         hint = f" ({problem.hint})" if problem.hint else ""
-        typer.echo(f"error: {problem.source}: {problem.message}{hint}", err=True)
+        typer.echo(printable(f"error: {problem.source}: {problem.message}{hint}", keep=""), err=True)
     if problems:
         raise typer.Exit(1)
     typer.echo(f"ok: {folder}: {len(RunStore.open(folder).record_ids())} records, all files as they were written")
+
+
+@app.command()
+def rebuild(folder: FolderArgument) -> None:
+    """Make run.json, the table and the quarantine of a run anew from its records.
+
+    A ledger that cannot be read is put aside. No record is changed.
+    """
+    from layerscope.runs.rebuild import rebuild_run
+
+    rebuilt = rebuild_run(folder)
+    for line in rebuilt.remarks:
+        typer.echo(printable(f"warning: {line}", keep=""), err=True)
+    typer.echo(f"{folder}: {rebuilt.records} records; next: run the recipe again, what is done is kept")
+    raise typer.Exit(2 if rebuilt.remarks else 0)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, printable
 
 __all__ = ["main"]
 
@@ -68,5 +68,5 @@ def _is_usage_error(error: Exception) -> bool:
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
     return code

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from layerscope.errors import printable
+
 if TYPE_CHECKING:
     from layerscope.runs.outcome import ProgressEvent
 
@@ -35,7 +37,7 @@ def reporter(*, quiet: bool = False) -> Iterator[Callable[[ProgressEvent], None]
 
         def report(event: ProgressEvent) -> None:
             bars.update(overall, completed=event.tasks_done, total=event.tasks_total)
-            text = f"{event.label}: {event.message}".replace("[", r"\[")
+            text = printable(f"{event.label}: {event.message}", keep="").replace("[", r"\[")
             bars.update(inner, description=text, completed=event.done, total=event.total or None, visible=True)
 
         yield report

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.errors import LayerscopeError
+from layerscope.errors import LayerscopeError, printable
 from layerscope.runs.present import overview, summary_tables
 from layerscope.runs.summary import SummaryTable, failures_table, words_table
 from layerscope.runs.table_text import as_text, wrapped
@@ -25,7 +26,11 @@ MOST_ROWS = 60
 MOST_LINES = 60
 """Lines that the end of a run may take; beyond them there is a summary instead of the tables."""
 PIPED_WIDTH = 100
+_COLOUR = re.compile(r"(\x1b\[\d+m)")
 _STYLES = {"ok": "32", "warning": "33", "failed": "31", "missing": "33", "broken": "31", "title": "1"}
+
+
+_COLOURS = {"\x1b[0m", *(f"\x1b[{style}m" for style in _STYLES.values())}
 
 
 def _page_width() -> int:
@@ -42,10 +47,11 @@ def _paint(text: str, kind: str) -> str:
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Print lines; a sign that the terminal cannot show becomes a question mark."""
+    """Print lines; a sign that the terminal cannot show becomes a question mark, one that steers it is written out."""
     encoding = sys.stdout.encoding or "utf-8"
     for line in lines:
-        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        plain = "".join(part if part in _COLOURS else printable(part) for part in _COLOUR.split(line))
+        sys.stdout.write(plain.encode(encoding, "replace").decode(encoding) + "\n")
 
 
 def print_tables(tables: Iterable[SummaryTable], *, whole: bool = False, form: str = "text") -> None:
@@ -73,7 +79,7 @@ def print_tables(tables: Iterable[SummaryTable], *, whole: bool = False, form: s
     if form not in TABLE_FORMATS:
         known = ", ".join(("text", *TABLE_FORMATS))
         raise LayerscopeError(f"unknown format {form!r}", source="--format", hint=f"one of {known}")
-    sys.stdout.write("\n".join(TABLE_FORMATS[form](table) for table in tables if table.rows))
+    sys.stdout.write(printable("\n".join(TABLE_FORMATS[form](table) for table in tables if table.rows)))
 
 
 def _lines(tables: Iterable[SummaryTable], most_rows: int | None = MOST_ROWS) -> list[str]:
@@ -121,7 +127,7 @@ def print_run(summary: RunSummary, *, quiet: bool = False) -> None:
         source = problem.source or (record.inputs[0].path if record.inputs else record.state.sample)
         hint = f" ({problem.hint})" if problem.hint else ""
         sys.stdout.flush()
-        sys.stderr.write(f"error: {source}: {problem.message}{hint}\n")
+        sys.stderr.write(f"{printable(f'error: {source}: {problem.message}{hint}', keep='')}\n")
     warn(summary.warnings)
 
 
@@ -164,7 +170,7 @@ def warn(warnings: Iterable[str]) -> None:
     """Print warnings to the error stream, one line each."""
     sys.stdout.flush()
     for warning in warnings:
-        sys.stderr.write(f"warning: {' '.join(warning.split())}\n")
+        sys.stderr.write(f"warning: {printable(' '.join(warning.split()))}\n")
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,21 +91,19 @@ class Bundle:
 
     Parameters
     ----------
-    files : tuple of RawFile or ReaderError
-        In natural order of their names; the error where one cannot be loaded.
+    files : iterable of RawFile or ReaderError
+        In natural order of their names; the error where one cannot be loaded. Each is loaded when its turn comes, so
+        that no more than one is in memory.
     names, skipped : tuple of str
         Their names, and those of the files that are left out.
-    sha256 : str
-        Hash of the file or archive, or else of the names and hashes of the files.
-    size : int
-        Bytes of the archive, or of the files together.
+    whole : (str, int) or None
+        Hash and bytes of the file or archive; of several files, they follow from those of each.
     """
 
-    files: tuple[RawFile | ReaderError, ...]
+    files: Iterable[RawFile | ReaderError]
     names: tuple[str, ...]
     skipped: tuple[str, ...]
-    sha256: str
-    size: int
+    whole: tuple[str, int] | None
 
 
 class Formats(Generic[R]):
@@ -212,7 +210,9 @@ class Formats(Generic[R]):
         found: list[Any] = []
         problems: list[LeftOut] = []
         formats: dict[str, None] = {}
+        known: list[tuple[str, str, int]] = []
         for name, file in zip(bundle.names, bundle.files, strict=True):
+            known.append((name, file.sha256, file.size) if isinstance(file, RawFile) else (name, "unreadable", 0))
             where = path if len(bundle.names) == 1 and name == path.name else f"{path}: {name}"
             items: Sequence[Measured | LayerscopeError]
             try:
@@ -241,13 +241,14 @@ class Formats(Generic[R]):
         if not found:
             reason = problems[0].message if problems else "there is none"
             raise DataError(f"no measurement can be used: {reason}", source=path)
+        sha256, size = joint_fingerprint(known) if bundle.whole is None else bundle.whole
         return self._recording(
             source=path,
             format=next(iter(formats)) if len(formats) == 1 else "mixed",
             reader=self._package.removesuffix(".readers"),
             reader_version=self._version,
-            sha256=bundle.sha256,
-            size=bundle.size,
+            sha256=sha256,
+            size=size,
             measurements=tuple(found),
             problems=tuple(problems),
             skipped=bundle.skipped,
@@ -269,7 +270,8 @@ class Formats(Generic[R]):
             with np.errstate(all="ignore"):
                 read: Callable[..., Sequence[Measured]] = self._reader(name).read
                 items = read(file, columns) if name == self._plain else read(file)
-        except LayerscopeError:
+        except LayerscopeError as error:
+            error.source = error.source or str(file.path)
             raise
         except Exception as error:  # the net under readers, for bytes that no format allows
             reason = f"{type(error).__name__}: {error}"
@@ -290,10 +292,7 @@ class Formats(Generic[R]):
             get = partial(_load_inside, folder)
             whole = members is None and not path.is_dir()  # a pattern has chosen already
             chosen = names if whole and names else self._chosen(path, names, format, members, get)
-            files = tuple(_collected(chosen, get))
-            known = [(f.sha256, f.size) if isinstance(f, RawFile) else ("unreadable", 0) for f in files]
-            joint = joint_fingerprint((name, *pair) for name, pair in zip(chosen, known, strict=True))
-            return Bundle(files, tuple(chosen), _others(names, chosen), *joint)
+            return Bundle(_collected(chosen, get), tuple(chosen), _others(names, chosen), None)
         raw = load(path)
         if not is_zip(raw) or self.sniffed(raw):
             if members is not None:
@@ -303,8 +302,7 @@ class Formats(Generic[R]):
             names = member_names(archive)
             get = partial(read_member, raw, archive)
             chosen = self._chosen(path, names, format, members, get)
-            files = tuple(_collected(chosen, get))
-        return Bundle(files, tuple(chosen), _others(names, chosen), raw.sha256, raw.size)
+        return Bundle(_members(raw, chosen), tuple(chosen), _others(names, chosen), (raw.sha256, raw.size))
 
     def _chosen(self, where: Path, names: list[str], format: str, members: str | None, get: Getter) -> list[str]:
         """Return the names of the files that belong to what is read."""
@@ -343,7 +341,12 @@ class Formats(Generic[R]):
 
 
 def _alone(raw: RawFile) -> Bundle:
-    return Bundle((raw,), (raw.name,), (), raw.sha256, raw.size)
+    return Bundle((raw,), (raw.name,), (), (raw.sha256, raw.size))
+
+
+def _members(raw: RawFile, names: Sequence[str]) -> Iterator[RawFile | ReaderError]:
+    with open_archive(raw) as archive:
+        yield from _collected(names, partial(read_member, raw, archive))
 
 
 def _load_inside(folder: Path, name: str) -> RawFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 if TYPE_CHECKING:
     from layerscope.measured.files import RawFile
@@ -25,11 +26,18 @@ def parse_xml(raw: RawFile, *, document_type: bool = False) -> ElementTree.Eleme
     ReaderError
         If it is not well-formed (for instance cut off), or has a document type, whose entities could grow.
     """
-    if b"<!ENTITY" in raw.data or (b"<!DOCTYPE" in raw.data and not document_type):
+
+    def refuse(*_: object) -> None:
         raise raw.error("the XML declares a document type or entities, which no such instrument writes")
+
+    parser = expat.ParserCreate()  # knows the encoding, so that none hides a declaration
+    parser.EntityDeclHandler = refuse
+    if not document_type:
+        parser.StartDoctypeDeclHandler = refuse
     try:
+        parser.Parse(raw.data, True)
         return ElementTree.fromstring(raw.data)  # noqa: S314  (entities are refused above)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise raw.error(f"the XML is cut off or damaged: {error}") from error
 
 

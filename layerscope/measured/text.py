@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.errors import ReaderError
+
 if TYPE_CHECKING:
     from layerscope.measured.files import RawFile
 
-__all__ = ["clock_seconds", "decode", "moment", "number", "numbers", "numbers_of", "positive", "whole"]
+__all__ = ["MOST_MEMORY", "clock_seconds", "decode", "moment", "number", "numbers", "numbers_of", "positive", "whole"]
 
+MOST_MEMORY = 1 << 30
+"""Bytes that the lines and words of one text may take, estimated before they are made."""
+_OBJECT, _SMALL = 56, 1 << 22
+"""Bytes of a small text beside its letters; and of what is not looked at."""
 _CLOCK = re.compile(r"(?:(\d+)[d\s-]+)?(\d+):([0-5]?\d)(?::([0-5]?\d(?:[.,]\d+)?))?")
 _NO_NUMBER = re.compile(r"[+-]?(?:1\.#\w+|nan\(\w*\))", re.IGNORECASE)
 _UTF16_WITHOUT_MARK = re.compile(rb"(?:[\t\n\r -~]\0){4}")
@@ -44,7 +50,17 @@ def decode(data: bytes, encoding: str | None = None) -> str:
     ------
     LookupError, UnicodeDecodeError
         If the encoding that is given is not known, or not that of the text.
+    ReaderError
+        If its lines and words would take more than `MOST_MEMORY` in memory.
     """
+    if len(data) > _SMALL:
+        words = sum(data.count(mark) for mark in (b"\n", b" ", b"\t", b",", b";"))
+        needed = 3 * len(data) + _OBJECT * words
+        if needed > MOST_MEMORY:
+            raise ReaderError(
+                f"reading this text would take some {needed >> 20} MiB of memory, more than {MOST_MEMORY >> 20}",
+                hint="split the file, or cut off what is no measurement",
+            )
     if encoding is not None:
         return data.decode(encoding).removeprefix("\ufeff")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):

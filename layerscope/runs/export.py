@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.errors import LayerscopeError, StoreError
+from layerscope.runs.inside import plain_folders
 from layerscope.runs.load import Run
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
 from layerscope.runs.present import summary_tables
@@ -69,6 +70,8 @@ def export_run(run: Run, format_name: str, folder: Path, pipelines: Mapping[str,
         raise LayerscopeError(
             f"unknown format {format_name!r} for this run", source="--format", hint=f"one of {', '.join(formats)}"
         )
+    if folder.parent == run.folder:
+        plain_folders([folder])
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

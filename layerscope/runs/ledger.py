@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from layerscope.errors import StoreError
 
@@ -102,12 +103,13 @@ class Ledger:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            damaged = getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            damaged = not isinstance(error, OSError) and getattr(error, "sqlite_errorcode", codes[0]) in codes
             raise StoreError(
                 f"the ledger cannot be used: {error}",
                 source=self.path,
-                hint="remove it: it is made anew" if damaged else None,
+                hint="layerscope rebuild FOLDER puts it aside: it is made anew" if damaged else None,
             ) from error
 
     def _write(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
@@ -178,7 +180,15 @@ class Ledger:
             rows = connection.execute(
                 "SELECT job_id, recipe, state, attempts, records, arrays, message FROM jobs ORDER BY started, job_id"
             ).fetchall()
-        return [
-            Job(job_id, recipe, state, attempts, tuple(json.loads(records)), json.loads(arrays), message)
-            for job_id, recipe, state, attempts, records, arrays, message in rows
-        ]
+            return [
+                Job(job_id, recipe, state, attempts, tuple(_texts(records)), _texts(arrays), message)
+                for job_id, recipe, state, attempts, records, arrays, message in rows
+            ]
+
+
+def _texts(stored: str) -> Any:
+    """Return a list or table of texts; a ValueError if it holds something else."""
+    found = json.loads(stored)
+    if not all(isinstance(one, str) for one in (found.values() if isinstance(found, dict) else found)):
+        raise ValueError("a job of it names files that are no texts")
+    return found

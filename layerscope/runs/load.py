@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from layerscope.errors import StoreError
 from layerscope.records import ResultRecord
 from layerscope.runs.grids import GRIDS
+from layerscope.runs.inside import plain_file
 from layerscope.runs.pipeline import pipeline_of
 from layerscope.runs.store import RunStore
 
@@ -52,8 +53,8 @@ class RunArrays(Mapping[str, T]):
         return self._own(path.stem for path in self.folder.glob("*.nxs") if not path.name.startswith("."))
 
     def file(self, name: str) -> Path:
-        """Return the file of one of them."""
-        return self.folder / f"{name}{GRIDS if self._grids else ''}.nxs"
+        """Return the file of one of them, after making sure that it is a file and no link to one."""
+        return plain_file(self.folder / f"{name}{GRIDS if self._grids else ''}.nxs")
 
     def __getitem__(self, name: str) -> T:
         if name not in self:

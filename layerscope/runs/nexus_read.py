@@ -15,6 +15,7 @@ from layerscope.errors import StoreError
 from layerscope.records.model import ArrayRef
 
 from .arrays import IntArray, Marks, SeriesArrays, SeriesParameter, array_sha256
+from .inside import inside
 
 __all__ = [
     "LazySeries",
@@ -78,9 +79,7 @@ def read_array(run_folder: Path, reference: ArrayRef) -> NDArray[Any]:
     StoreError
         When the file or the array is missing, or shape or hash differ from the record.
     """
-    path = Path(run_folder) / reference.file
-    if not path.resolve().is_relative_to(Path(run_folder).resolve()):
-        raise StoreError("the array lies outside the run folder", source=reference.file)
+    path = inside(Path(run_folder), reference.file)
     with opened(path) as file:
         values = stored(file, reference.path, path)
     if values.shape != reference.shape or array_sha256(values) != reference.sha256:

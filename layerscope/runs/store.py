@@ -15,6 +15,7 @@ from layerscope.errors import StoreError
 from layerscope.measured.files import write_atomic, writing
 from layerscope.records import ArrayRef, ResultRecord
 from layerscope.records.identity import readable_json
+from layerscope.runs.inside import plain_file, plain_folders
 from layerscope.runs.lock import hold
 from layerscope.runs.summary import sorted_records
 
@@ -28,6 +29,16 @@ __all__ = ["FORMAT", "RunStore", "read_json", "write_atomic"]
 FORMAT = "layerscope-run"
 FORMAT_VERSION = 1
 MAX_JSON_BYTES = 200_000_000
+REBUILD = "layerscope rebuild FOLDER makes it anew from the records"
+UNKNOWN = "unknown"
+"""Recipe of a run folder that was rebuilt from its records: whichever comes next may go on in it."""
+INFO: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("recipe", "title", "status", "layerscope", "created", "figures_of", "report_of"), str),
+    **dict.fromkeys(("records", "arrays", "figures", "report", "counts", "pipelines"), dict),
+    **dict.fromkeys(("recipes", "warnings"), list),
+}
+"""What ``run.json`` may hold, by key."""
+HASHES = ("records", "arrays", "figures", "report")
 _TEMPORARY = ".*.tmp"
 _RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
 
@@ -48,15 +59,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_content(path))
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"is damaged: {error}", source=path, hint="run the recipe again") from error
+        raise StoreError(f"is damaged: {error}", source=path, hint=REBUILD) from error
     if not isinstance(value, dict):
-        raise StoreError("is damaged: no JSON object", source=path, hint="run the recipe again")
+        raise StoreError("is damaged: no JSON object", source=path, hint=REBUILD)
     return value
 
 
 def _content(path: Path) -> bytes:
     with _reading(path):
-        if path.stat().st_size > MAX_JSON_BYTES:
+        if plain_file(path).stat().st_size > MAX_JSON_BYTES:
             raise StoreError(f"is larger than {MAX_JSON_BYTES} bytes", source=path)
         return path.read_bytes()
 
@@ -66,8 +77,8 @@ def _reading(path: Path) -> Iterator[None]:
     """Turn what the operating system says against reading, or against the name of a file, into a typed error."""
     try:
         yield
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror or error}", source=path) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot be read: {getattr(error, 'strerror', None) or error}", source=path) from error
 
 
 class RunStore:
@@ -91,6 +102,11 @@ class RunStore:
         self.ledger_file = folder / "ledger.sqlite"
         self.lock_file = folder / ".lock"
 
+    def parts(self) -> tuple[Path, ...]:
+        """Return the folders in it that hold what a run wrote, whether or not they are there."""
+        others = (self.folder / name for name in ("attachments", "export"))
+        return (self.records_folder, self.arrays_folder, self.figures_folder, self.superseded_folder, *others)
+
     @classmethod
     def open(cls, folder: Path) -> RunStore:
         """Return the store of an existing run folder.
@@ -105,7 +121,9 @@ class RunStore:
             if not store.folder.is_dir():
                 raise StoreError("there is no such folder", source=folder)
             if not store.run_file.is_file():
-                raise StoreError("is no run folder: it has no run.json", source=folder, hint="give the --out of a run")
+                hint = REBUILD if store.records_folder.is_dir() else "give the --out of a run"
+                raise StoreError("is no run folder: it has no run.json", source=folder, hint=hint)
+            plain_folders(store.parts())
         store._check_format()
         return store
 
@@ -133,6 +151,10 @@ class RunStore:
         with writing(store.folder):
             store._check_owner(recipe_name)
             store.folder.mkdir(parents=True, exist_ok=True)
+            plain_folders(store.parts())
+            for path in (store.lock_file, store.ledger_file):
+                if path.is_symlink() or path.exists():
+                    plain_file(path)
         with hold(store.lock_file):
             store._check_owner(recipe_name)  # once more: another process may have been here since
             store._prepare(recipe_name)
@@ -142,10 +164,11 @@ class RunStore:
         """Refuse a folder that is neither new nor of this recipe, and leave it as it is."""
         if self.run_file.is_file():
             recipe = self._check_format().get("recipe")
-            if recipe != recipe_name:
+            if recipe not in (recipe_name, UNKNOWN):
                 raise StoreError(f"holds a run of {recipe}", source=self.folder, hint="choose another --out")
         elif self.folder.exists() and not (self.folder.is_dir() and self._is_new()):
-            raise StoreError("exists and is no run folder", source=self.folder, hint="choose another --out")
+            hint = f"choose another --out; or {REBUILD}" if self.records_folder.is_dir() else "choose another --out"
+            raise StoreError("exists and is no run folder", source=self.folder, hint=hint)
 
     def _is_new(self) -> bool:
         """Tell whether the folder holds nothing but what a run leaves that ended before ``run.json`` stood."""
@@ -171,6 +194,11 @@ class RunStore:
                 source=self.run_file,
                 hint="update layerscope",
             )
+        for key, kind in INFO.items():
+            value = info.get(key)
+            entries = () if not isinstance(value, dict) or key not in HASHES else value.values()
+            if key in info and (not isinstance(value, kind) or not all(isinstance(entry, str) for entry in entries)):
+                raise StoreError(f"is damaged: {key} is of a wrong type", source=self.run_file, hint=REBUILD)
         return info
 
     def read_info(self) -> dict[str, Any]:

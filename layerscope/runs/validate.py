@@ -8,6 +8,7 @@ from pathlib import Path
 
 from layerscope.errors import LayerscopeError
 from layerscope.records import Problem, ResultRecord, file_sha256
+from layerscope.runs.inside import inside, plain_file
 from layerscope.runs.store import RunStore
 
 __all__ = ["validate_run"]
@@ -70,13 +71,12 @@ def _hashed_files(store: RunStore) -> Iterator[Problem]:
     kinds = ("arrays", "tables", "figures", "report")  # runs of earlier versions do not list all of them
     made = {file: sha256 for kind in kinds for file, sha256 in info.get(kind, {}).items()}
     for file, sha256 in {**expected, **made}.items():
-        path = store.folder / file
         try:
-            if file_sha256(path) != sha256:
+            if file_sha256(path := inside(store.folder, file)) != sha256:
                 hint = "run the recipe again"
                 yield Problem(kind="store", message="was changed after the run", source=str(path), hint=hint)
         except LayerscopeError as error:
-            yield Problem(kind="store", message=error.message, source=str(path))
+            yield Problem(kind="store", message=error.message, source=str(store.folder / file))
     for record_id in sorted(set(store.record_ids()) - set(info.get("records", {}))):
         yield Problem(kind="store", message="is not listed in run.json", source=str(store.record_path(record_id)))
 
@@ -114,8 +114,8 @@ def _table(store: RunStore, records: list[ResultRecord]) -> Iterator[Problem]:
 
     hint = "it is made from the records: run the recipe again"
     try:
-        stored = pq.ParquetFile(io.BytesIO(store.table_file.read_bytes())).read()
-    except (OSError, pa.ArrowException) as error:
+        stored = pq.ParquetFile(io.BytesIO(plain_file(store.table_file).read_bytes())).read()
+    except (OSError, LayerscopeError, pa.ArrowException) as error:
         yield Problem(kind="store", message=f"cannot be read: {error}", source=str(store.table_file), hint=hint)
         return
     if not stored.equals(arrow_table(records)):
