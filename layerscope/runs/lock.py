@@ -19,6 +19,7 @@ from typing import BinaryIO
 from layerscope.errors import StoreError
 from layerscope.measured.files import writing
 from layerscope.records.model import now_iso
+from layerscope.runs.inside import plain_file
 
 __all__ = ["hold"]
 
@@ -51,6 +52,8 @@ def hold(path: Path) -> Iterator[None]:
 
 def _claimed(path: Path) -> BinaryIO:
     """Open the file, take the lock, and say who holds it."""
+    if path.is_symlink() or path.exists():
+        plain_file(path)  # to open a pipe would wait for ever
     with ExitStack() as stack, writing(path):
         stream = stack.enter_context(path.open("a+b", buffering=0))
         if not _taken(stream):

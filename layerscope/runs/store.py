@@ -152,9 +152,8 @@ class RunStore:
             store._check_owner(recipe_name)
             store.folder.mkdir(parents=True, exist_ok=True)
             plain_folders(store.parts())
-            for path in (store.lock_file, store.ledger_file):
-                if path.is_symlink() or path.exists():
-                    plain_file(path)
+            if store.ledger_file.is_symlink() or store.ledger_file.exists():
+                plain_file(store.ledger_file)
         with hold(store.lock_file):
             store._check_owner(recipe_name)  # once more: another process may have been here since
             store._prepare(recipe_name)
