@@ -107,20 +107,19 @@ def page() -> str:
     """Return the whole page."""
     parts = [HEAD]
     seen: list[tuple[str, str, list[str], Schema]] = []
-    for pipeline in PIPELINES:
-        schema = find_pipeline(pipeline).recipe_model.model_json_schema()
-        parts.append(f"## `{pipeline}`\n\n{key_table(schema)}\n")
+    schemas = {f"`{name}`": find_pipeline(name).recipe_model.model_json_schema() for name in PIPELINES}
+    for pipeline, schema in {**schemas, "A study": StudyRecipe.model_json_schema()}.items():
+        parts.append(f"## {pipeline}\n\n{key_table(schema)}\n")
         for name, paths in sections(schema).items():
             heading = ", ".join(f"`{path}`" for path in paths)
             table = schema["$defs"][name]
             text = str(table.get("description", "")).partition("; see")[0].rstrip(".")
             same = [before for before, *rest in seen if rest == [name, paths, table]]
             if same:
-                parts.append(f"### {heading}\n\nAs for `{same[0]}`.\n")
+                parts.append(f"### {heading}\n\nAs for {same[0]}.\n")
                 continue
             seen.append((pipeline, name, paths, table))
             parts.append(f"### {heading}\n\n{text}.\n\n{key_table(table)}\n")
-    parts.append(f"## A study\n\n{key_table(StudyRecipe.model_json_schema())}\n")
     return "\n".join(parts)
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from layerscope.report.depths import Reach
 from layerscope.report.page import report_page
 from layerscope.report.roles import roles_table
 from layerscope.report.sections import CheckItem, Checklist, ReportSection
 from layerscope.report.write import renew_report, write_report
 
-__all__ = ["CheckItem", "Checklist", "ReportSection", "renew_report", "report_page", "roles_table", "write_report"]
+__all__ = [
+    "CheckItem",
+    "Checklist",
+    "Reach",
+    "ReportSection",
+    "renew_report",
+    "report_page",
+    "roles_table",
+    "write_report",
+]

@@ -19,6 +19,7 @@ from layerscope.records import ResultRecord
 from layerscope.report.curves import fit_curves
 from layerscope.report.payload import Payload, as_script
 from layerscope.report.sections import Checklist, ReportSection, technique_sections
+from layerscope.report.story import story_sections
 from layerscope.runs.columns import Cell, Column
 from layerscope.runs.load import Run
 from layerscope.runs.present import summary_tables
@@ -120,7 +121,8 @@ def report_page(run: Run, folder: str | None = "", *, sections: Sequence[ReportS
     """
     page = _Page(Payload(run.records))
     page.add("What needs attention", notices=(*_failures(run), *_flags(run.records)))
-    for section in technique_sections(run) if sections is None else sections:
+    added = technique_sections(run) if sections is None else sections
+    for section in (*story_sections(run), *added):
         page.add(section.title, section.tables, section.checklists, says=section.says)
     curves, left = fit_curves(run)
     page.add("Fits", curves=tuple(curves), says=_on_curves(left) if curves else "")

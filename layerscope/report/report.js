@@ -42,7 +42,7 @@ function cellText(row, n) {
 
 function number(text) { // value and error of what is written as 1.234(5); of a limit its value
   const limit = text.startsWith("< ") || text.startsWith("> ");
-  const found = FORM.exec((limit ? text.slice(2) : text).split(" ")[0]);
+  const found = FORM.exec((limit ? text.slice(2) : text).split(/,| \(/)[0]);
   if (!found) return null;
   const power = 10 ** Number(found[4] || 0), decimals = (found[2] || "").length;
   return { value: Number(found[1]) * power, sigma: found[3] === undefined ? 0 : Number(found[3]) * 10 ** -decimals * power, limit: limit ? text[0] : "" };

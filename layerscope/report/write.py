@@ -21,7 +21,7 @@ __all__ = ["REPORT_FILE", "renew_report", "report_entries", "write_report"]
 
 REPORT_FILE = "report.html"
 """Name of the report in a run folder."""
-_DRAWN_FROM = ("title", "recipe", "layerscope", "pipelines", "records", "arrays", "figures")
+_DRAWN_FROM = ("title", "recipe", "layerscope", "pipelines", "records", "arrays", "figures", "story")
 
 
 def write_report(run: Run, path: Path | None = None) -> Path:

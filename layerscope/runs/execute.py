@@ -187,6 +187,7 @@ class _Execution:
             "layerscope": __version__,
             "recipe": plan.label,
             "title": plan.title,
+            **({"story": plan.story.model_dump(mode="json")} if plan.story.samples else {}),
             "status": "finished",
             "created": self.before.get("created") or now_iso(),
             "recipes": [planned.label for planned in plan.recipes] + [refused.label for refused in plan.refused],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layerscope.claims.tables import StoryTables
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
 from layerscope.measured.files import fingerprint
 from layerscope.options import FigureOptions
@@ -115,6 +116,8 @@ class Plan:
         What cannot be done; always empty for a single recipe, which raises instead.
     figures : FigureOptions
         How figures are saved.
+    story : StoryTables
+        What a study says of its samples.
     """
 
     label: str
@@ -122,6 +125,7 @@ class Plan:
     recipes: tuple[PlannedRecipe, ...]
     refused: tuple[RefusedRecipe, ...] = ()
     figures: FigureOptions = FigureOptions()  # noqa: RUF009 - frozen
+    story: StoryTables = StoryTables()  # noqa: RUF009 - frozen
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -207,7 +211,8 @@ def make_plan(
             known[recipes[-1].pipeline.name] = recipes[-1].pipeline  # looked for once
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one member, the others are done
             refused.append(RefusedRecipe(str(relative), member, error))
-    return Plan(label, study.title or label, tuple(recipes), tuple(refused), study.figures)
+    story = StoryTables(samples=study.samples, claims=study.claims)
+    return Plan(label, study.title or label, tuple(recipes), tuple(refused), study.figures, story)
 
 
 def _plan_recipe(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
+from layerscope.claims.tables import StoryTables
 from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
 from layerscope.measured.options import SeriesTable
@@ -113,8 +114,8 @@ class SeriesRecipe(PipelineRecipe):
         return self.model_copy(update=update).located(self.folder)
 
 
-class StudyRecipe(RecipeModel):
-    """A list of recipes that are run into one folder."""
+class StudyRecipe(StoryTables):
+    """A list of recipes that are run into one folder, and what is claimed of their samples."""
 
     layerscope: Annotated[Literal[1], Field(description="version of the recipe format")]
     title: Annotated[str, Field(description="for people")] = ""
