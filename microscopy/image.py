@@ -71,6 +71,9 @@ class Image:
         What messages call it, and the file it comes from.
     flags : tuple of str
         What was noticed when it was read.
+    drift : tuple of 2 floats, optional
+        Of the mean of a stack: largest distance of two of its frames, before they were moved together, and the
+        standard error of a shift, pixels.
     """
 
     intensity: NDArray[np.float32]
@@ -80,6 +83,7 @@ class Image:
     name: str = "image"
     source: str = ""
     flags: tuple[str, ...] = ()
+    drift: tuple[float, float] | None = None
 
     @property
     def scale_known(self) -> bool:

@@ -49,6 +49,9 @@ def image_record(
         flags += result.map.flags if result.map is not None else ()
         stated = zip("yx", image.pixel(), strict=True) if image.scale_known else ()
         quantities += [held("image.pixel", size, "nm", axis) for axis, size in stated]
+        if image.drift is not None and image.scale_known:
+            drift, sigma = (math.sqrt(math.prod(image.pixel())) * part for part in image.drift)
+            quantities.append(measured("image.drift", drift, sigma, "nm", kind="sampling"))
     kind: SigmaKind = "covariance" if result.locked else "systematic"
     if scale.sd < NOBODY_KNOWS:
         quantities.append(measured("image.scale", scale.factor, scale.sd, "1", role="constrained", kind=kind))

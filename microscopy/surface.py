@@ -17,7 +17,7 @@ from .layers.edges import measure_edges
 from .layers.lockin import LockIn
 from .layers.maps import phase_map
 from .layers.model import AMORPHOUS, VACUUM, Kernel, Lattice, PhaseMap
-from .layers.profiles import Frame, lattice_profile, own_reflections
+from .layers.profiles import FINER, Frame, lattice_profile, own_reflections
 from .layers.result import Edge, Layers
 from .layers.strain import Strain, bragg_filtered, strain
 from .recipe import LayersTable, MapTable
@@ -192,7 +192,7 @@ def _measured(image: Image, order: Sequence[Lattice | str], table: LayersTable, 
 def _profiles(image: Image, lattices: Sequence[Lattice], normal_deg: float) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return depths, and the amplitude of the waves that only one lattice has, mean along the surface."""
     kernel = Kernel(ACROSS_NM, min(ALONG_NM, max(1.5, 0.5 * min(image.shape) * min(image.pixel()))), normal_deg)
-    reader, frame = LockIn(image, kernel, step_nm=STEP_NM), Frame.over(image, normal_deg, 0.5 * ALONG_NM, STEP_NM)
+    reader, frame = LockIn(image, kernel, finer=FINER), Frame.over(image, normal_deg, 0.5 * ALONG_NM, STEP_NM)
     found: dict[str, FloatArray] = {}
     for lattice in lattices:
         others = [one for one in lattices if one is not lattice]

@@ -86,9 +86,10 @@ FLAGS = (
     note("COLOURS_AVERAGED", "a picture in colours was turned into grey", "take the file of the microscope instead"),
     note(
         "STACK_AVERAGED",
-        "so many frames were averaged as they stand: drift between them blurs lattices",
+        "so many frames were averaged as they stand, since their drift could not be measured: it blurs lattices",
         "name a frame, or align the stack first",
     ),
+    note("STACK_ALIGNED", "so many frames were moved back by their drift and averaged", "nothing"),
     Flag(
         "SCALE_DISAGREES",
         "another statement of the pixel size differs by more than {threshold}",

@@ -176,6 +176,7 @@ VOCABULARY: Mapping[str, Term] = _terms(
     ("image.scale", "dimensionless", "true length over length by the stated pixel size of an image"),
     ("image.anisotropy", "strain", "half the difference of the stretch of an image along x and along y"),
     ("image.shear", "strain", "shear of an image in its plane, half the change of the right angle"),
+    ("image.drift", "length", "largest distance that a sample drifted by between two frames of a stack"),
     ("image.crystallinity", "fraction", "share of a transform's power that stands in spots above its level"),
     ("spot.elongation", "dimensionless", "length over width of a spot, its window included: 1 for a perfect lattice"),
     ("spot.arc_spread", "angle", "standard deviation of a spot's direction, that of the window taken off"),

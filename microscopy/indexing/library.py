@@ -42,14 +42,15 @@ class Library:
     rings: tuple[RingPattern, ...]
 
 
-def _period(phase: Phase, zone: Zone) -> float:
-    """Length in Å of the shortest vector of the lattice along a zone axis.
+def _periods(phase: Phase, zones: Sequence[Zone]) -> NDArray[np.float64]:
+    """Length in Å of the shortest vector of the lattice along each zone axis.
 
     Reflections of a zone lie as densely as one over it, and they show within a tilt of as much in both directions: the
     prior probability of meeting a zone goes as one over its square.
     """
-    factor = short_directions(phase, max(map(abs, zone))).get(zone, 1.0)
-    return float(factor * np.linalg.norm(lattice_vectors(phase) @ np.array(zone)))
+    factors = short_directions(phase, max(max(map(abs, zone)) for zone in zones))
+    lengths = np.linalg.norm(np.array(zones, dtype=float) @ lattice_vectors(phase).T, axis=1)
+    return np.asarray(lengths * [factors.get(zone, 1.0) for zone in zones])
 
 
 def library_of(
@@ -84,7 +85,8 @@ def library_of(
             if named
             else zone_patterns(phase, most=most_zones, g_max=REACH, min_amplitude=WEAKEST)
         )
-        weight = np.array([1.0 if named or phase.zones else _period(phase, one.zone) ** -2.0 for one in patterns])
+        given = bool(named or phase.zones)
+        weight = np.ones(len(patterns)) if given else _periods(phase, [one.zone for one in patterns]) ** -2.0
         share: NDArray[np.float64] = weight / weight.sum()
         templates += [
             Template(pattern, float(np.log(part / len(names))), bool(phase.sites), cell_priors(pattern))

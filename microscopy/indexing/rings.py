@@ -49,8 +49,10 @@ VISIBLE = (0.5, 0.1, 0.02)
 BESIDES = (0.1, 1.0, 3.0)
 """Expected number of rings of something else besides: none to speak of, one, a phase that is not in the library."""
 TEMPERATURE = 1.25
-"""By which the logarithm of evidence times prior is divided: the likelihood holds lines as independent, which they are
-not. On 300 lists drawn for it (`benchmarks/hrtem_rings.py`, seed 101) the truth is most probable at 1.2 to 1.3."""
+"""By which the logarithms of evidence and of the prior of a mixture are divided, not that of the prior of the scale.
+
+Lines are not as independent as the likelihood holds them. Fitted on 250 lists of `benchmarks/hrtem_rings.py`, seed 101.
+"""
 CERTAIN = 0.9
 REPORTED = 0.9995
 """Probability that a reported line of a phase without structure factors is seen: it is named with all of them only."""
@@ -88,9 +90,8 @@ def index_rings(rings: Rings, library: Library, scale: Scale, *, band: tuple[flo
     view = _view(rings, library, scale, band or _band(rings))
     rows = [_none(name, rings.g.size, view.span) for name in ("no lattice", "other lattice")]
     rows += [_explained(view, parts, share) for parts, share in _mixtures(view)]
-    values = np.array([value for value, _ in rows]) / TEMPERATURE
-    share = np.exp(values - log_sum(values, 0))
-    weighed = [replace(one, probability=float(p)) for p, (_, one) in zip(share, rows, strict=True)]
+    norm = float(log_sum(np.array([row[0] for row in rows]), 0))
+    weighed = [replace(candidate, probability=float(np.exp(value - norm))) for value, candidate in rows]
     ranking = Ranking.ranked(weighed, scale)
     kept = tuple(one for one in ranking.candidates if one.probability > LEAST or one.in_set)
     if rings.g.size == 1:  # a single ring: whatever has a line there stays possible
@@ -209,11 +210,11 @@ def _none(kind: str, count: int, span: float) -> tuple[float, Candidate]:
     value = count * np.log(mean / span) - mean
     name = NO_LATTICE if kind == "no lattice" else OTHER_LATTICE
     told = Candidate(name, "no lattice" if kind == "no lattice" else "other lattice", 0.0, value)
-    return value + float(np.log(SHARES[kind])), replace(told, role=("clutter",) * count)
+    return (value + float(np.log(SHARES[kind]))) / TEMPERATURE, replace(told, role=("clutter",) * count)
 
 
 def _explained(view: _View, parts: tuple[int, ...], share: float) -> tuple[float, Candidate]:
-    """One phase, or several at one scale: the log of evidence times prior, and what it says."""
+    """One phase, or several at one scale: the log of tempered evidence times prior, and what it says."""
     alone = view.curve(parts)
     value = float(log_sum(alone + view.weight, 0))
     mean, sd = _moments(np.exp(alone + view.weight - value), view.factor)
@@ -231,7 +232,7 @@ def _explained(view: _View, parts: tuple[int, ...], share: float) -> tuple[float
         role=role,
         pattern_scale=_moments(np.exp(by_rings), view.factor)[0],
     )
-    return value + share, told
+    return float(log_sum(alone / TEMPERATURE + view.weight, 0)) + share / TEMPERATURE, told
 
 
 def _moments(mass: FloatArray, factor: FloatArray) -> tuple[float, float]:

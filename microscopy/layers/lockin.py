@@ -32,7 +32,9 @@ class LockIn:
     kernel : Kernel
         The window.
     step_nm : float, optional
-        Largest distance of the places where it is read; by default what the window can resolve.
+        Largest distance of the places where it is read; by default what the window can resolve along each axis.
+    finer : float
+        Times as many places along each axis as the window can resolve, for interpolation between them.
     workers : int
         Threads of the transforms.
 
@@ -49,7 +51,9 @@ class LockIn:
         If the image is smaller than the window, not finite or constant, or has no pixel size.
     """
 
-    def __init__(self, image: Image, kernel: Kernel, step_nm: float | None = None, workers: int = 1) -> None:
+    def __init__(
+        self, image: Image, kernel: Kernel, step_nm: float | None = None, finer: float = 1.0, workers: int = 1
+    ) -> None:
         pixel_y, pixel_x = image.pixel()
         size = np.array([image.shape[1] * pixel_x, image.shape[0] * pixel_y])
         reach = np.array(kernel.reach())
@@ -70,7 +74,7 @@ class LockIn:
             for n, r, p in zip(image.shape, reach[::-1], (pixel_y, pixel_x), strict=True)
         )
         extent = np.array(self.shape[::-1]) * self.pixel
-        wanted = 2.0 * extent * np.array(kernel.band())
+        wanted = 2.0 * finer * extent * np.array(kernel.band())
         if step_nm is not None:
             wanted = np.maximum(wanted, extent / step_nm)
         most = np.array(self.shape[::-1])

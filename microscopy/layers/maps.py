@@ -94,7 +94,7 @@ def phase_map(
         raise DataError(f"lattices of a map need names of their own, not {', '.join(names)}", source=image.source)
     step = step_nm or 0.25 * min(kernel.across_nm, kernel.along_nm)
     step = max(step, max(image.shape) * max(image.pixel()) / MOST_PLACES)
-    reader = LockIn(image, kernel, step, workers)
+    reader = LockIn(image, kernel, step, workers=workers)
     band = (band[0], min(band[1], 0.46 / max(image.pixel())))
     grid, core, bins, g = _vectors(reader, band)
     if core.sum() < 30:

@@ -27,6 +27,8 @@ FROM_MEAN = 4.0
 MOST = 8
 #: Speckle is read farther than this from every reflection, 1/nm.
 NOTCH = 0.25
+#: Places over those that a window resolves, between which profiles are interpolated.
+FINER = 1.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,7 @@ class Readers:
     def waves(self, kernel: Kernel) -> LockIn:
         """Return a reader of waves, fine enough for interpolation."""
         if kernel not in self._waves:
-            self._waves[kernel] = LockIn(self.image, kernel, step_nm=0.5 * float(kernel.sigma.min()))
+            self._waves[kernel] = LockIn(self.image, kernel, finer=FINER)
         return self._waves[kernel]
 
     def speckle(self, kernel: Kernel, band: tuple[float, float]) -> LockIn:
@@ -149,7 +151,7 @@ class Readers:
             if band not in self._squares:
                 self._squares[band] = self._filtered(band)
             squares = self._squares[band]
-            self._speckle[kernel, band] = LockIn(squares, kernel, step_nm=0.5 * float(kernel.sigma.min()))
+            self._speckle[kernel, band] = LockIn(squares, kernel, finer=FINER)
         return self._speckle[kernel, band]
 
     def _filtered(self, band: tuple[float, float]) -> Image:
@@ -170,14 +172,17 @@ class Readers:
 
 def own_reflections(lattice: Lattice, others: Sequence[Lattice], kernel: Kernel, top: float) -> FloatArray:
     """Choose reflections that the window tells from those of other lattices and from the mean, strongest first."""
-    chosen = []
-    for g, weight in zip(lattice.g, lattice.weight, strict=True):
-        leak = sum(
-            float(np.sum(o.weight * np.exp(-np.minimum(kernel.decay(o.g - g), kernel.decay(o.g + g))))) for o in others
-        )
-        if leak < LEAK * weight and float(kernel.decay(g)) > FROM_MEAN and np.hypot(*g) < top and weight > 0.05:
-            chosen.append(g)
-    return np.array(chosen[:MOST]).reshape(-1, 2)
+    leak = np.zeros(len(lattice.g))
+    for other in others:
+        off = lattice.g[:, None] + np.array([1.0, -1.0])[:, None, None, None] * other.g
+        leak += np.exp(-kernel.decay(off).min(axis=0)) @ other.weight
+    chosen = lattice.g[
+        (leak < LEAK * lattice.weight)
+        & (kernel.decay(lattice.g) > FROM_MEAN)
+        & (np.hypot(*lattice.g.T) < top)
+        & (lattice.weight > 0.05)
+    ]
+    return np.asarray(chosen[:MOST])
 
 
 def refined(image: Image, lattice: Lattice, inside: tuple[float, float], normal_deg: float) -> Lattice:
@@ -229,11 +234,11 @@ def lattice_profile(reader: LockIn, frame: Frame, g: FloatArray, lattices: Seque
     """
     kernel = reader.kernel
     tangent, unit = kernel.axes[1], 1.0 / float(kernel.sigma[1])
-    every = np.concatenate([k.g for k in lattices])
+    every = np.concatenate([sign * k.g for k in lattices for sign in (1, -1)])
     powers, noises = [], []
     for vector in g:
         beside = np.array([vector + s * d * unit * tangent for d in (0.6, 0.75, 0.9, 1.1, 1.3) for s in (-1, 1)])
-        apart = np.array([min(kernel.decay(every - b).min(), kernel.decay(every + b).min()) for b in beside])
+        apart = kernel.decay(beside[:, None] - every).min(axis=1)
         quiet = beside[np.argsort(-np.minimum(apart, 6.0), kind="stable")[:4]]
         maps = np.abs(reader.amplitude(np.concatenate([vector[None], quiet]))) ** 2
         read = frame.read(reader, maps)

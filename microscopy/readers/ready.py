@@ -17,6 +17,7 @@ from layerscope.measured.series import Level, MeasuredSeries, Rejected
 from layerscope.options import Positive, RecipeModel
 
 from ..image import NOBODY_KNOWS, UNVERIFIED_SCALE, UNVERIFIED_SHEAR, Image, Scale
+from .drift import Drift, aligned_mean
 from .micrograph import Micrograph
 from .registry import FORMATS
 from .scale_bar import ScaleBar, find_scale_bar
@@ -35,7 +36,7 @@ class ImageOptions(RecipeModel):
         default=None, description="number of the image in its file, from 0, where it holds several"
     )
     frame: Annotated[int, Field(ge=0)] | Literal["mean"] = Field(
-        default="mean", description="of a stack: its number from 0, or the mean of all, which drift must not blur"
+        default="mean", description="of a stack: its number from 0, or the mean of all, moved back by their drift"
     )
     pixel_nm: Positive | tuple[Positive, Positive] | Literal["unknown"] | None = Field(
         default=None,
@@ -126,7 +127,7 @@ def ready_image(micrograph: Micrograph, table: ImageOptions) -> Image:
     DataError
         If the size of a pixel is not known, or the stack has no such frame.
     """
-    intensity, flags = _one_frame(micrograph, table)
+    intensity, flags, drift = _one_frame(micrograph, table)
     bar = find_scale_bar(intensity)
     valid = np.isfinite(intensity)
     if not valid.all():
@@ -148,20 +149,23 @@ def ready_image(micrograph: Micrograph, table: ImageOptions) -> Image:
         name=micrograph.title or micrograph.name,
         source=micrograph.source,
         flags=tuple(flags),
+        drift=None if drift is None else (drift.largest, drift.sigma),
     )
 
 
-def _one_frame(micrograph: Micrograph, table: ImageOptions) -> tuple[NDArray[np.float32], list[str]]:
+def _one_frame(micrograph: Micrograph, table: ImageOptions) -> tuple[NDArray[np.float32], list[str], Drift | None]:
     frames = micrograph.stack
     flags = [] if micrograph.is_grey else ["COLOURS_AVERAGED"]
+    if table.frame == "mean" and len(frames) > 1:
+        mean, drift = aligned_mean(frames)
+        told = "STACK_AVERAGED:{}" if drift is None else f"STACK_ALIGNED:{{}} frames, drift {drift.largest:.3g} pixels"
+        return mean, [*flags, told.format(len(frames))], drift
     if table.frame == "mean":
-        if len(frames) == 1:
-            return frames[0].astype(np.float32), flags
-        return frames.mean(axis=0, dtype=np.float64).astype(np.float32), [*flags, f"STACK_AVERAGED:{len(frames)}"]
+        return frames[0].astype(np.float32), flags, None
     if table.frame >= len(frames):
         words = f"{micrograph.name} has {len(frames)} frames, counted from 0; there is no frame {table.frame}"
         raise DataError(words, source=micrograph.source or None)
-    return frames[table.frame].astype(np.float32), flags
+    return frames[table.frame].astype(np.float32), flags, None
 
 
 def _pixel(
