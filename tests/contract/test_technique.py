@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import h5py
 import pytest
 from pydantic import BaseModel
 
@@ -104,6 +105,26 @@ def test_a_case_runs_without_failures_or_warnings_of_its_figures(case: Path, aga
     assert again.run.records
     assert not again.failed
     assert again.warnings == ()
+
+
+def test_its_arrays_are_nexus_for_other_programs_too(case: Path) -> None:
+    nxdata = pytest.importorskip("silx.io.nxdata", reason="silx is not installed: extra verify")
+    scippnexus = pytest.importorskip("scippnexus", reason="scippnexus is not installed: extra verify")
+    validation = pytest.importorskip("pynxtools.dataconverter.validation", reason="extra verify")
+    files = sorted((case / "run" / "arrays").glob("*.nxs"))
+    assert files
+    for path in files:
+        with h5py.File(path, "r") as file:
+            plot = nxdata.get_default(file)
+            assert plot is not None, path.name
+            assert plot.is_valid, path.name
+            entry, place, size = file["entry"], plot.group.name, plot.signal.size
+            if "definition" in entry:
+                name = entry["definition"].asstr()[()]
+                assert validation.validate_hdf_group_against(name, entry, str(path)), (path.name, name)
+        with scippnexus.File(path, "r") as file:
+            loaded = file[place][()]
+        assert loaded.size == size
 
 
 def test_a_second_run_does_nothing(again: RunSummary) -> None:
