@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-__all__ = ["RecipeText", "toml_value"]
+__all__ = ["RecipeText", "toml_text", "toml_value"]
 
 WIDTH = 100
 COMMENT_AT = 31
@@ -110,3 +110,23 @@ class RecipeText:
 def _plain(text: str) -> str:
     """Return a text for a comment: one line, without control characters, which TOML refuses."""
     return "".join(c if c.isprintable() else " " for c in text.replace("\n", " "))
+
+
+def toml_text(tables: Mapping[str, Any]) -> str:
+    """Write nested tables as a TOML file: short ones inline, lists of tables under headers of their own."""
+    return "\n".join(_lines(tables, "")) + "\n"
+
+
+def _lines(table: Mapping[str, Any], path: str) -> list[str]:
+    lines: list[str] = []
+    below: list[str] = []
+    for key, value in table.items():
+        name = f"{path}{_key(key)}"
+        if isinstance(value, Mapping) and len(toml_value(value)) > WIDTH:
+            below += ["", f"[{name}]", *_lines(value, f"{name}.")]
+        elif isinstance(value, Sequence) and value and all(isinstance(one, Mapping) for one in value):
+            for one in value:
+                below += ["", f"[[{name}]]", *_lines(one, f"{name}.")]
+        else:
+            lines.append(f"{_key(key)} = {toml_value(value)}")
+    return [*lines, *below]

@@ -106,6 +106,23 @@ class Run(load.Run):
         asked = ", ".join(filter(None, (region, sample))) or "this run"
         raise DataError(f"{len(found) or 'no'} fits are of {asked}", source=self.title, hint=hint)
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write all results as one page for the browser, and return the file.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to; ``report.html`` in the run folder by default.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written.
+        """
+        from layerscope.report import write_report
+
+        return write_report(self, None if path is None else Path(path))
+
     def __str__(self) -> str:
         return text_of(*summary_tables(self))
 

@@ -87,6 +87,19 @@ class PipelineRecipe(RecipeModel):
         """Return the fully resolved recipe, defaults included, as plain JSON values."""
         return self.model_dump(mode="json")
 
+    def to_toml(self) -> str:
+        """Return the recipe as a file for the command line: what differs from the defaults."""
+        from layerscope.init.text import toml_text
+
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        head = {"layerscope": self.layerscope, "pipeline": self.pipeline, "sample": self.sample}
+        return toml_text({**head, **given})
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.to_toml())}</pre>"
+
     def identity(self) -> dict[str, Any]:
         """Return the fully resolved recipe with its paths blanked: what enters a record_id."""
         return self.model_dump(mode="json", context={"identity": True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,12 @@ def test_a_fit_has_its_table_its_picture_and_its_recipe(run: layerscope.Run) -> 
         run.fit("B 1s")
 
 
+def test_the_report_of_a_run_goes_where_it_is_wanted(run: layerscope.Run, tmp_path: Path) -> None:
+    page = run.report(tmp_path / "report.html").read_text("utf-8")
+    assert "C-C/C-H" in page
+    assert run.report() == run.folder / "report.html"
+
+
 def test_a_fit_is_done_again_with_other_settings_and_the_old_one_stays(run: layerscope.Run) -> None:
     fit = run.fit()
     again = fit.refit("C-O", fwhm={"value": 1.2, "vary": False})
@@ -162,6 +169,7 @@ def test_the_recipe_of_a_record_is_a_recipe_again(reference_data: Path) -> None:
     for path in sorted(reference_data.glob("*/recipe*.toml")):
         for task in make_plan(path).tasks:
             assert recipe_from(task.recipe.resolved()).resolved() == task.recipe.resolved()
+            assert recipe_from(tomllib.loads(task.recipe.to_toml())).resolved() == task.recipe.resolved()
 
 
 def test_wrong_keys_are_named_as_in_a_file() -> None:
