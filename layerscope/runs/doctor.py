@@ -16,8 +16,8 @@ from layerscope.version import __version__
 
 __all__ = ["Finding", "examine"]
 
-_OF_CONTRIBUTORS = "test"
-"""The extra whose packages no user needs."""
+_OF_CONTRIBUTORS = ("test", "browser", "docs", "verify")
+"""The extras whose packages no user needs."""
 
 
 def examine() -> list[Finding]:
@@ -51,7 +51,7 @@ def _packages() -> Iterator[Finding]:
     for text in requires("layerscope") or ():
         package = re.split(r"[^\w.-]", text)[0]
         extra = re.search(r"extra == ['\"](\w+)", text)
-        if package == "layerscope" or (extra and extra[1] == _OF_CONTRIBUTORS):
+        if package == "layerscope" or (extra and extra[1] in _OF_CONTRIBUTORS):
             continue
         group, wanted = ("optional", f"layerscope[{extra[1]}]") if extra else ("required", "layerscope")
         found = _version(package)
