@@ -42,7 +42,7 @@ def draw_voltage(panel: Panel, view: SeriesView, *, upright: bool = False) -> No
         axes.set_xlabel(VOLTAGE.label)
         axes.set_ylabel(view.time.label)
         axes.margins(x=0.08)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
     else:
         axes.set_ylabel(VOLTAGE.label)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
     from matplotlib.lines import Line2D
 
-__all__ = ["LAYERS", "MAX_SAMPLES", "WEIGHTS", "amounts_figure", "map_figure"]
+__all__ = ["LAYERS", "MAX_SAMPLES", "WEIGHT", "WEIGHTS", "amounts_figure", "map_figure", "upright_amounts"]
 
 MAX_SAMPLES = 3
 """Samples beside each other in one figure."""
@@ -114,7 +114,7 @@ def map_figure(
         draw_heat_map(page.panel(heat), view, shown, limits, exponent)
         panels[0].set_ylabel(view.time.label)
         if shares:
-            _upright_amounts(page.panel(panels[-1]), view, colours)
+            upright_amounts(page.panel(panels[-1]), view, colours)
         for axes in panels:
             event_guides(axes, view.events("time"), colours, upright=True, above=axes is heat)
         page.figure.suptitle(printed(view.series.sample))
@@ -133,7 +133,8 @@ def map_figure(
         return save_figure(page.figure, stem, page.table, provenance_of([view], caption))
 
 
-def _upright_amounts(panel: Panel, view: SeriesView, colours: Mapping[str, str]) -> None:
+def upright_amounts(panel: Panel, view: SeriesView, colours: Mapping[str, str]) -> None:
+    """Draw the weight fractions to the right against time upwards, as beside a map."""
     for phase in view.series.phases:
         points, look = view.points(FRACTION, phase), replace(AMOUNTS, colour=colours[phase])
         draw_amounts(panel, view.clock, points, primed(phase), (view.time, WEIGHT), look, upright=True)

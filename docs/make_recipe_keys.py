@@ -58,6 +58,8 @@ def kind(schema: Schema) -> str:
         if "prefixItems" in schema:
             return "[" + ", ".join(kind(s) for s in schema["prefixItems"]) + "]"
         return "tables" if "$ref" in schema["items"] else f"list of {kind(schema['items'])}"
+    if schema["type"] == "object" and not isinstance(schema.get("additionalProperties"), dict):
+        return "table"
     if schema["type"] == "object":
         return f"table of name = {kind(schema['additionalProperties'])}"
     if schema.get("format") == "date-time":

@@ -25,7 +25,7 @@ from .records import IMAGE, LAYERS, REGION
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["draw_images"]
+__all__ = ["collect_images", "draw_image", "draw_images", "draw_transform"]
 
 MOST_REGIONS = 6
 WIDE = 1.8
@@ -42,6 +42,13 @@ _X, _Y = Scale("x", "nm"), Scale("y", "nm")
 
 def draw_images(run: Run, folder: Path) -> Iterator[Drawing]:
     """Yield every image of a run: a page an image."""
+    for name, view in collect_images(run).items():
+        yield Drawing.by(_draw_page, folder / name, view)
+
+
+def collect_images(run: Run) -> dict[str, View]:
+    """Return the images of a run by the names of their arrays."""
+    found: dict[str, View] = {}
     for name, grids in run.grids.items():
         own = [r for r in run.records if any(Path(ref.file).stem.startswith(f"{name}.") for ref in r.arrays)]
         whole = next((r for r in own if r.method == IMAGE), None)
@@ -49,7 +56,8 @@ def draw_images(run: Run, folder: Path) -> Iterator[Drawing]:
             regions = [r for r in own if r.method == REGION]
             layers = [r for r in own if r.method == LAYERS]
             beside = _beside(run, whole) if PROFILES in grids else []
-            yield Drawing.by(_draw_page, folder / name, View(grids, whole, regions, layers, beside))
+            found[name] = View(grids, whole, regions, layers, beside)
+    return found
 
 
 def _beside(run: Run, whole: ResultRecord) -> list[Course]:
@@ -122,14 +130,14 @@ def _rows(view: View, regions: Sequence[ResultRecord], colours: Mapping[str, str
     pictures: list[tuple[Callable[[Panel], None], str, float, float]] = []
     shape = view.grids[VIEW].values.shape
     title = printed(view.grids.sample)
-    pictures.append((partial(_draw_image, view=view, colours=colours), title, shape[0] / shape[1], 0.0))
+    pictures.append((partial(draw_image, view=view, colours=colours), title, shape[0] / shape[1], 0.0))
     if MAP in view.grids:
         pictures.append((partial(draw_map, view=view), "", shape[0] / shape[1], LEGEND_MM))
     for record in regions:
         name = str(record.state.region)
         lines = LINE_MM * max(len(_answers(record)), 1)
         colour = colours.get(name, "black")
-        pictures.append((partial(_draw_transform, view=view, record=record, colour=colour), name, 1.0, lines))
+        pictures.append((partial(draw_transform, view=view, record=record, colour=colour), name, 1.0, lines))
     wide = len(pictures) - len(regions) if shape[1] > WIDE * shape[0] else 0
     if len(regions) == 1:  # beside a single transform there is room
         wide = max(wide - 1, 0)
@@ -156,7 +164,7 @@ def _row(pictures: Sequence[tuple[Callable[[Panel], None], str, float, float]], 
     return cells + nothing
 
 
-def _draw_image(panel: Panel, view: View, colours: Mapping[str, str]) -> None:
+def draw_image(panel: Panel, view: View, colours: Mapping[str, str]) -> None:
     """Draw the image, with the boxes of its regions in their colours."""
     view.draw(panel, VIEW, cmap="gray")
     boxes = view.grids[BOXES]
@@ -182,7 +190,7 @@ def _draw_image(panel: Panel, view: View, colours: Mapping[str, str]) -> None:
     panel.axes.set_ylim(*limits[1])
 
 
-def _draw_transform(panel: Panel, view: View, record: ResultRecord, colour: str) -> None:
+def draw_transform(panel: Panel, view: View, record: ResultRecord, colour: str) -> None:
     """Draw a transform, the spots that were found in it, and the reflections that answers predict."""
     region = str(record.state.region)
     name = f"{TRANSFORM} {region}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from layerscope.runs.load import Run
 
-__all__ = ["chosen_frames", "draw"]
+__all__ = ["CELL_LINES", "chosen_frames", "draw", "draw_frame", "limits_of"]
 
 MARGIN_DEG = 0.55
 """What a figure shows beyond the outermost line, in degrees."""
@@ -62,7 +62,7 @@ def draw(run: Run, folder: Path) -> Iterator[Drawing]:
     stacks = [view for view in every if view.series.method == "xrd_peaks.stack_frame"]
     colours = phase_colours([*views, *stacks])
     for view in views:
-        limits = _limits(view)
+        limits = limits_of(view)
         name = view.series.name
         yield Drawing.by(map_figure, folder / f"{name}_map", view, colours, limits=limits, tracks=True)
         yield Drawing.by(_waterfall, folder / f"{name}_waterfall", view, colours, limits=limits)
@@ -77,7 +77,7 @@ def draw(run: Run, folder: Path) -> Iterator[Drawing]:
     yield from draw_reflections([view for view in every if view not in stacks], views, colours, folder)
 
 
-def _limits(view: SeriesView) -> tuple[float, float]:
+def limits_of(view: SeriesView) -> tuple[float, float]:
     """Return the range that holds all lines of all frames."""
     found = [view.points("peak.position", phase).value for phase in view.series.phases]
     known = np.concatenate([values[np.isfinite(values)] for values in found])
@@ -133,17 +133,9 @@ def _deconvolution(
             upper = page.figure.add_subplot(inner[0])
             lower = page.figure.add_subplot(inner[1], sharex=upper)
             panel = page.panel(upper, view.title_of(row))
-            spectrum = view.spectrum(row, limits, tuple(colours))
-            own = {primed(phase): colour for phase, colour in colours.items()}
-            looks = {label: own.get(label, CELL_COLOUR) for label in spectrum.components}
-            draw_spectra(panel, [spectrum], [0.0], looks)
-            draw_residuals(Panel(page, lower, panel.letter), spectrum)
-            legend |= {printed(label) if label in own else CELL_LINES: colour for label, colour in looks.items()}
-            upper.set_xlim(*limits)
-            _write_fractions(upper, view, row, colours)
+            below = Panel(page, lower, panel.letter)
+            legend |= draw_frame((panel, below), view, row, colours, limits)
             upper.tick_params(labelbottom=False)
-            upper.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
-            upper.yaxis.get_offset_text().set_fontsize(5)
             if number % across == 0:
                 upper.set_ylabel(view.arrays.intensity_unit.capitalize())
                 lower.set_ylabel("Residual / σ", fontsize=6)
@@ -160,6 +152,44 @@ def _deconvolution(
         )
         records = [view.series.rows[row].record for row in rows]
         return save_figure(page.figure, stem, page.table, provenance_of([view], caption, records))
+
+
+def draw_frame(
+    panels: tuple[Panel, Panel | None],
+    view: SeriesView,
+    row: int,
+    colours: Mapping[str, str],
+    limits: tuple[float, float],
+) -> dict[str, str]:
+    """Draw a frame with its fit, its phases and their fractions, and below it the residuals.
+
+    Parameters
+    ----------
+    panels : (Panel, Panel or None)
+        Of the frame, and of the residuals.
+    view : SeriesView
+    row : int
+    colours : mapping of str to str
+    limits : (float, float)
+        Range of the angle in degrees.
+
+    Returns
+    -------
+    dict of str to str
+        Printed names of what was drawn, to colours.
+    """
+    panel, below = panels
+    spectrum = view.spectrum(row, limits, tuple(colours))
+    own = {primed(phase): colour for phase, colour in colours.items()}
+    looks = {label: own.get(label, CELL_COLOUR) for label in spectrum.components}
+    draw_spectra(panel, [spectrum], [0.0], looks)
+    if below is not None:
+        draw_residuals(below, spectrum)
+    panel.axes.set_xlim(*limits)
+    _write_fractions(panel.axes, view, row, colours)
+    panel.axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
+    panel.axes.yaxis.get_offset_text().set_fontsize(5)
+    return {printed(label) if label in own else CELL_LINES: colour for label, colour in looks.items()}
 
 
 def _write_fractions(axes: Axes, view: SeriesView, row: int, colours: Mapping[str, str]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from layerscope.runs.load import Run
 
-__all__ = ["chosen_patterns", "draw"]
+__all__ = ["chosen_patterns", "draw", "draw_profile", "draw_ticks", "table_words", "write_merits"]
 
 FloatArray = NDArray[np.float64]
 
@@ -137,9 +137,9 @@ def _rietveld_plot(view: SeriesView, row: int, colours: Mapping[str, str], stem:
         words = _words(view, row)
         title = ", ".join([view.series.sample, *words])
         upper.set_title(", ".join([printed(view.series.sample), *words]))
-        _draw_profile(Panel(page, upper, "profile"), view, row)
-        _write_merits(upper, view, record, colours)
-        _draw_ticks(Panel(page, strip, "ticks"), ticks, colours)
+        draw_profile(Panel(page, upper, "profile"), view, row)
+        write_merits(upper, view, record, colours)
+        draw_ticks(Panel(page, strip, "ticks"), ticks, colours)
         draw_residuals(Panel(page, lower, "difference"), view.spectrum(row, _ends(view)), line=True)
         upper.tick_params(labelbottom=False)
         lower.set_xlabel(TWO_THETA.label)
@@ -165,7 +165,8 @@ def _words(view: SeriesView, row: int) -> list[str]:
     return words
 
 
-def _draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
+def draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
+    """Draw observed and calculated intensity and the background on a square-root scale."""
     axes, arrays, level = panel.axes, view.arrays, int(view.level[row])
     intensity = Scale("square root of the intensity", f"sqrt({arrays.intensity_unit})")
     curves = {"observed": arrays.counts, "calculated": arrays.fit, "background": arrays.background}
@@ -187,7 +188,8 @@ def _draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
     axes.set_ylim(max(0.0, low - 0.04 * (high - low)), high + 0.06 * (high - low))
 
 
-def _draw_ticks(panel: Panel, ticks: Mapping[str, FloatArray], colours: Mapping[str, str]) -> None:
+def draw_ticks(panel: Panel, ticks: Mapping[str, FloatArray], colours: Mapping[str, str]) -> None:
+    """Draw the places of the reflections of each phase, a row each."""
     axes = panel.axes
     for number, (phase, angle) in enumerate(ticks.items()):
         row = float(len(ticks) - number)
@@ -203,19 +205,45 @@ def _draw_ticks(panel: Panel, ticks: Mapping[str, FloatArray], colours: Mapping[
     bare(axes)
 
 
-def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[str, str]) -> None:
-    """Write the legend and the R factors into the upper right corner, where a pattern is weak."""
+def _merit_words(row: FrameRow) -> str:
+    """Return the R factors and the goodness of fit in one line."""
     words = [
         f"{label} {100.0 * value:.2f} %"
         for label, value in (("$R_\\mathrm{wp}$", row.merit("rwp")), ("$R_\\mathrm{exp}$", row.merit("rexp")))
         if value is not None
     ]
     gof = row.merit("gof")
-    words += [] if gof is None else [f"GoF {gof:.2f}"]
-    legend = axes.legend(loc="upper right", fontsize=5.5, ncols=3, title="   ".join(words), borderaxespad=0.5)
+    return "   ".join([*words, *([] if gof is None else [f"GoF {gof:.2f}"])])
+
+
+def table_words(row: FrameRow, phases: Sequence[str]) -> tuple[list[str], list[list[str]], str]:
+    """Return the head and the rows of a table of phases, and the R factors: shares, cells, what is a limit."""
+    constants = [name for name in ("a", "b", "c", "beta") if any(_shown(row, phase, name) for phase in phases)]
+    head = ["Phase", "Weight fraction", *("β / °" if name == "beta" else f"{name} / Å" for name in constants)]
+    rows = []
+    for phase in phases:
+        share = row.quantities.get((FRACTION, phase))
+        if share is None or (share.sigma is None and share.upper_limit is None):
+            said = "–"
+        else:
+            said = f"< {share.upper_limit:.2g}" if share.upper_limit is not None else minus(share.text())
+        rows.append([printed(phase), said, *(_shown(row, phase, name) or "–" for name in constants)])
+    return head, rows, _merit_words(row)
+
+
+def _shown(row: FrameRow, phase: str, name: str) -> str:
+    """Return a cell constant that was refined and that symmetry does not make equal to another."""
+    words = dict(zip(("$a$", "$b$", "$c$", "$β$"), ("a", "b", "c", "beta"), strict=True))
+    found = {words[w.split(" = ")[0]]: w.split(" = ")[1] for w in _cell_words(row, phase, ("refined", "derived"))}
+    return found.get(name, "").removesuffix(" Å").removesuffix("°")
+
+
+def write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[str, str]) -> None:
+    """Write the legend and the R factors into the upper right corner, where a pattern is weak."""
+    legend = axes.legend(loc="upper right", fontsize=5.5, ncols=3, title=_merit_words(row), borderaxespad=0.5)
     legend.get_title().set_fontsize(6)
     for number, phase in enumerate(view.series.phases):
-        text = _phase_words(row, phase)
+        text = phase_words(row, phase)
         if text:
             axes.text(
                 0.99, 0.835 - 0.055 * number, text, transform=axes.transAxes, fontsize=5.5, ha="right", va="top",
@@ -223,7 +251,7 @@ def _write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[
             )  # fmt: skip
 
 
-def _phase_words(row: FrameRow, phase: str) -> str:
+def phase_words(row: FrameRow, phase: str) -> str:
     """Return a phase's share and cell in one line, without what symmetry makes equal."""
     share = row.quantities.get((FRACTION, phase))
     if share is not None and share.upper_limit is not None:

@@ -177,15 +177,50 @@ def show(
 
 
 @app.command()
-def figure(context: typer.Context, folder: FolderArgument) -> None:
-    """Draw the figures of a run again from its records."""
+def figure(
+    context: typer.Context,
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Run folders.")],
+    spec: Annotated[
+        Path | None, typer.Option("--spec", metavar="FIGURE.toml", help="Specification of one figure.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FIG", help="Its files, without ending; by default its name.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", "-r", help="A figure of this region, sample beside sample, e.g. 'B 1s'.")
+    ] = None,
+    sample: Annotated[str | None, typer.Option("--sample", "-s", help="A figure of samples with this word.")] = None,
+    level: Annotated[int | None, typer.Option("--level", min=0, help="One level of each series, from 0.")] = None,
+    width: Annotated[str | None, typer.Option("--width", metavar="MM", help="Width of the figure, e.g. 85mm.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", "-f", help="pdf, svg or png; may be repeated. All by default.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of processes.")] = 1,
+) -> None:
+    """Draw the figures of a run again, or one figure as a specification or the options say."""
     from layerscope.cli.render import print_figures, warn
-    from layerscope.runs.drawing import redraw
 
-    run, warnings = redraw(folder, debug=bool(context.obj))
-    print_figures(run)
-    warn(warnings)
-    raise typer.Exit(1 if warnings else 0)
+    asked = (spec, out, region, sample, level, width, *(formats or ()))
+    if all(one is None for one in asked) and len(folders) == 1:
+        from layerscope.runs.drawing import redraw
+
+        run, warnings = redraw(folders[0], jobs=jobs, debug=bool(context.obj))
+        print_figures(run)
+        warn(warnings)
+        raise typer.Exit(1 if warnings else 0)
+    from layerscope.figures.specified import Source, draw_specified, read_spec, spec_for, usual_panels
+    from layerscope.runs.load import load_run
+
+    sources = [Source(load_run(folder)) for folder in folders]
+    page = {"width": width, "formats": formats}
+    if spec is None:
+        panels = usual_panels(sources, region=region, sample=sample, level=level)
+        wanted = spec_for(panels, **{key: value for key, value in page.items() if value})
+    else:
+        wanted = read_spec(spec, **{key: value for key, value in page.items() if value})
+    name = "figure" if spec is None else spec.name
+    for path in draw_specified(wanted, sources, out or Path(Path(name).stem), name):
+        typer.echo(path)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from .views import Spectrum
 from .words import printed_unit
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
     from matplotlib.image import AxesImage
@@ -37,6 +38,7 @@ __all__ = [
     "draw_spectra",
     "draw_stack",
     "edges",
+    "in_columns",
     "kind_handles",
     "slim",
     "thinned",
@@ -259,6 +261,18 @@ def kind_handles() -> list[Line2D]:
         Line2D([], [], color=DATA_COLOUR, label="data", **dots),
         Line2D([], [], color=FIT_COLOUR, linewidth=0.7, label="fit"),
         Line2D([], [], color=BACKGROUND_COLOUR, linewidth=0.5, linestyle=BACKGROUND_DASHES, label="background"),
+    ]
+
+
+def in_columns(*columns: Sequence[Artist]) -> list[Artist]:
+    """Return the entries of a legend of as many columns, each filled up with empty ones."""
+    from matplotlib.lines import Line2D
+
+    rows = max(map(len, columns))
+    return [
+        handle
+        for column in columns
+        for handle in (*column, *(Line2D([], [], linestyle="", label=" ") for _ in range(rows - len(column))))
     ]
 
 

@@ -34,13 +34,10 @@ class Sheet:
 
     Attributes
     ----------
-    width : {"single", "double"}
-        Column width of the sheet.
     width_mm : float
-        The same in millimetres: 89 or 183.
+        Width of the page in millimetres: 89 for one column, 183 for two.
     """
 
-    width: Width
     width_mm: float
 
     def figure(self, height_mm: float | None = None) -> Figure:
@@ -83,7 +80,7 @@ def sheets(width: Width | None = None) -> list[Path]:
 
 
 @contextmanager
-def style(width: Width = "single") -> Iterator[Sheet]:
+def style(width: Width | float = "single") -> Iterator[Sheet]:
     """Draw in layerscope's style inside a ``with`` block; the settings outside stay as they were.
 
     The block starts from matplotlib's defaults, not from the user's ``matplotlibrc``, because the same records must
@@ -91,8 +88,8 @@ def style(width: Width = "single") -> Iterator[Sheet]:
 
     Parameters
     ----------
-    width : {"single", "double"}
-        One column (89 mm) or two (183 mm).
+    width : {"single", "double"} or float
+        One column (89 mm), two (183 mm), or any width in millimetres.
 
     Yields
     ------
@@ -102,11 +99,12 @@ def style(width: Width = "single") -> Iterator[Sheet]:
     Raises
     ------
     DataError
-        When the width is neither of the two.
+        When the width is a word, but neither of the two.
     """
-    if width not in get_args(Width):
+    if isinstance(width, str) and width not in get_args(Width):
         raise DataError(f"there is no figure width {width!r}", hint='use "single" (89 mm) or "double" (183 mm)')
     from matplotlib import style as mpl_style
 
-    with mpl_style.context([str(path) for path in sheets(width)], after_reset=True):
-        yield Sheet(width=width, width_mm=89.0 if width == "single" else 183.0)
+    named = width if isinstance(width, str) else None
+    with mpl_style.context([str(path) for path in sheets(named)], after_reset=True):
+        yield Sheet({"single": 89.0, "double": 183.0}[width] if isinstance(width, str) else width)

@@ -23,7 +23,7 @@ from .tables import METHOD
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["draw_scans", "positions"]
+__all__ = ["draw_courses", "draw_net", "draw_scans", "positions"]
 
 MOST_CURVES = 9
 ROW_MM = 46.0
@@ -61,9 +61,9 @@ def _scan_figure(
         for row, arrays in enumerate(own):
             edge = str(arrays.metadata["edge"])
             left = page.panel(page.figure.add_subplot(cells[row, 0]), f"{printed(arrays.sample)}: {edge}")
-            _draw_net(left, arrays)
+            draw_net(left, arrays)
             right = page.panel(page.figure.add_subplot(cells[row, 1]))
-            _draw_courses(right, arrays, [r for r in records if r.method == METHOD], edge)
+            draw_courses(right, arrays, [r for r in records if r.method == METHOD], edge)
         caption = "Net edges along the scan, with what was read off them; bars are one standard error."
         return save_figure(page.figure, stem, page.table, provenance(name, records, caption))
 
@@ -74,7 +74,7 @@ def positions(arrays: SeriesArrays) -> tuple[Scale, str]:
     return Scale(name, unit, label), label
 
 
-def _draw_net(panel: Panel, arrays: SeriesArrays) -> None:
+def draw_net(panel: Panel, arrays: SeriesArrays) -> None:
     """Draw net spectra above each other, the first on top, from before the edge on."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -115,7 +115,7 @@ def _draw_net(panel: Panel, arrays: SeriesArrays) -> None:
     panel.axes.set_ylabel("Net intensity, offset")
 
 
-def _draw_courses(panel: Panel, arrays: SeriesArrays, records: Sequence[ResultRecord], edge: str) -> None:
+def draw_courses(panel: Panel, arrays: SeriesArrays, records: Sequence[ResultRecord], edge: str) -> None:
     """Draw what was read off an edge along the scan: at most two courses, on axes of their own."""
     by_frame = {r.state.frame: r for r in records}
     own = [by_frame.get(int(frame)) for frame in (arrays.frames if arrays.frames is not None else ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,17 @@ from .tables import BANDS, COORDINATION, METHOD
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["draw_edges"]
+__all__ = [
+    "ENERGY",
+    "Drawn",
+    "draw_differences",
+    "draw_edges",
+    "draw_parts",
+    "draw_shares",
+    "draw_spectra",
+    "drawn",
+    "order",
+]
 
 ENERGY = Scale("energy", "eV", "Photon energy / eV")
 ROW_MM, ROOM_MM = 58.0, 6.0
@@ -41,7 +51,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Drawn:
     """One sample's arrays with its record."""
 
     name: str
@@ -61,7 +71,7 @@ def draw_edges(run: Run, folder: Path) -> Iterator[Drawing]:
     ------
     Drawing
     """
-    found = sorted(_drawn(run), key=_order)
+    found = sorted(drawn(run), key=order)
     for edge in dict.fromkeys(one.record.state.region or "" for one in found):
         own = [one for one in found if one.record.state.region == edge]
         spectra = [one for one in own if one.record.method == METHOD]
@@ -70,27 +80,28 @@ def draw_edges(run: Run, folder: Path) -> Iterator[Drawing]:
             yield Drawing.by(_edge_figure, folder / stem, own, edge)
 
 
-def _edge_figure(own: Sequence[_Drawn], edge: str, stem: Path) -> tuple[Path, ...]:
+def _edge_figure(own: Sequence[Drawn], edge: str, stem: Path) -> tuple[Path, ...]:
     spectra, bands, mixed = ([o for o in own if o.record.method == m] for m in (METHOD, BANDS, COORDINATION))
     rows = [spectra, *([bands] if bands else []), *([mixed] if mixed else [])]
     with style("double") as sheet:
         page = Page(sheet.figure(ROW_MM * len(rows) + ROOM_MM))
         cells = page.figure.add_gridspec(len(rows), 2, width_ratios=(1.25, 1.0))
         panels = [[page.panel(page.figure.add_subplot(cells[r, c])) for c in (0, 1)] for r in range(len(rows))]
-        _draw_spectra(panels[0][0], spectra[:MOST_SAMPLES], edge)
-        _draw_differences(panels[0][1], spectra[:MOST_SAMPLES])
+        samples = {one.name: PALETTE[k % len(PALETTE)] for k, one in enumerate(spectra)}
+        draw_spectra(panels[0][0], spectra[:MOST_SAMPLES], edge, samples)
+        draw_differences(panels[0][1], spectra[:MOST_SAMPLES], samples)
         if bands:
-            _draw_parts(panels[1][0], bands[:MOST_SAMPLES], "1/eV")
+            draw_parts(panels[1][0], bands[:MOST_SAMPLES], "1/eV")
             _draw_budget(panels[1][1], bands)
         if mixed:
-            _draw_parts(panels[-1][0], mixed[:MOST_SAMPLES])
-            _draw_shares(panels[-1][1], mixed)
+            draw_parts(panels[-1][0], mixed[:MOST_SAMPLES])
+            draw_shares(panels[-1][1], mixed)
         caption = f"{edge}: spectra, differences to the first, what they are made of, and the parts of errors."
         records = [one.record for one in own]
         return save_figure(page.figure, stem, page.table, provenance(stem.name, records, caption))
 
 
-def _drawn(run: Run) -> Iterator[_Drawn]:
+def drawn(run: Run) -> Iterator[Drawn]:
     """Yield every spectrum with its record."""
     by_file = {Path(ref.file).stem: record for record in run.records for ref in record.arrays}
     for name, lazy in run.arrays.items():
@@ -99,39 +110,40 @@ def _drawn(run: Run) -> Iterator[_Drawn]:
             state = record.state
             label = state.series or state.sample
             told = state.cycle is None or "cycle" in label
-            yield _Drawn(label if told else f"{label}, {state.cycle:g} cycles", lazy.load(), record)
+            yield Drawn(label if told else f"{label}, {state.cycle:g} cycles", lazy.load(), record)
 
 
-def _order(one: _Drawn) -> tuple[bool, float, str]:
+def order(one: Drawn) -> tuple[bool, float, str]:
     """Return what puts the sample first that others are compared with, then cycles."""
     compared = any(q.name in ("edge.shift", "edge.share_ratio") for q in one.record.quantities)
     return compared, one.record.state.cycle or 0.0, one.name
 
 
-def _curve(one: _Drawn) -> tuple[np.ndarray, np.ndarray]:
+def _curve(one: Drawn) -> tuple[np.ndarray, np.ndarray]:
     """Return a normalised spectrum, or the signal over the flux where it is not normalised."""
     curves = list(one.arrays.components.values())
     used = np.isfinite(one.arrays.counts[0])
     return one.arrays.axis[used], (curves[0][0] if curves else one.arrays.counts[0])[used]
 
 
-def _draw_spectra(panel: Panel, spectra: Sequence[_Drawn], edge: str) -> None:
+def draw_spectra(panel: Panel, spectra: Sequence[Drawn], edge: str, colours: Mapping[str, str]) -> None:
+    """Draw the spectra of samples over each other."""
     scale = Scale("normalised absorption", "1")
-    for k, one in enumerate(spectra):
+    for one in spectra:
         x, y = _curve(one)
         panel.add(one.name, x, y, (ENERGY, scale))
-        panel.axes.plot(x, y, color=PALETTE[k % len(PALETTE)], linewidth=0.7, label=printed(one.name))
+        panel.axes.plot(x, y, color=colours[one.name], linewidth=0.7, label=printed(one.name))
     panel.axes.set_xlabel(ENERGY.label)
     panel.axes.set_ylabel(f"{edge} absorption, normalised")
     panel.axes.legend(loc="upper left", frameon=False, fontsize=5)
 
 
-def _draw_differences(panel: Panel, spectra: Sequence[_Drawn]) -> None:
+def draw_differences(panel: Panel, spectra: Sequence[Drawn], colours: Mapping[str, str]) -> None:
     """Draw each spectrum less the first, with the noise of the difference as a band."""
     axes, first = panel.axes, spectra[0]
     x0, y0 = _curve(first)
     axes.axhline(0.0, color="#7F7F7F", linewidth=0.5, label=GUIDE)
-    for k, one in enumerate(spectra[1:], start=1):
+    for one in spectra[1:]:
         x, y = _curve(one)
         inside = (x >= x0[0]) & (x <= x0[-1])
         x, difference = x[inside], y[inside] - np.interp(x[inside], x0, y0)
@@ -139,7 +151,7 @@ def _draw_differences(panel: Panel, spectra: Sequence[_Drawn]) -> None:
         low, high = difference - noise, difference + noise
         scales = ENERGY, Scale("difference", "1")
         panel.add(f"{one.name} less {first.name}", x, difference, scales, low, high)
-        colour = PALETTE[k % len(PALETTE)]
+        colour = colours[one.name]
         axes.fill_between(x, low, high, color=colour, alpha=0.3, linewidth=0, label=f"{one.name}: noise")
         axes.plot(x, difference, color=colour, linewidth=0.6, label=printed(one.name))
     axes.set_xlabel(ENERGY.label)
@@ -148,17 +160,20 @@ def _draw_differences(panel: Panel, spectra: Sequence[_Drawn]) -> None:
         axes.text(0.5, 0.5, "one sample: no difference", transform=axes.transAxes, ha="center", fontsize=6)
 
 
-def _noise(one: _Drawn) -> np.ndarray:
+def _noise(one: Drawn) -> np.ndarray:
     used = np.isfinite(one.arrays.counts[0])
     value = one.arrays.metadata.get("normalisation")
     scale = float(value) if isinstance(value, int | float) else 1.0
     return np.asarray(np.sqrt(one.arrays.variance[0][used]) / scale)
 
 
-def _draw_parts(panel: Panel, samples: Sequence[_Drawn], unit: str = "1") -> None:
+def draw_parts(
+    panel: Panel, samples: Sequence[Drawn], unit: str = "1", colours: Mapping[str, str] | None = None
+) -> None:
     """Draw what spectra are made of, samples above each other."""
     names = list(dict.fromkeys(name for one in samples for name in one.arrays.components))
-    colours, words = colours_apart([names], PALETTE), _labels(samples[0])
+    words = labels(samples[0])
+    colours = colours or colours_apart([names], PALETTE)
     spectra = [
         Spectrum.of(one.arrays, 0, {name: name for name in one.arrays.components}, scale=ENERGY, name=one.name)
         for one in samples
@@ -168,29 +183,29 @@ def _draw_parts(panel: Panel, samples: Sequence[_Drawn], unit: str = "1") -> Non
     draw_stack(panel, spectra, colours, layout, [printed(one.name) for one in samples])
     panel.axes.set_xlim(spectra[0].x[0], spectra[0].x[-1])
     panel.axes.set_xlabel(ENERGY.label)
-    handles = [*kind_handles(), *component_handles({words.get(name, _spoken(name)): colours[name] for name in names})]
+    handles = [*kind_handles(), *component_handles({words.get(name, spoken(name)): colours[name] for name in names})]
     panel.axes.legend(handles=handles, loc="upper left", ncols=3, frameon=False, fontsize=4.5)
 
 
-def _spoken(name: str) -> str:
+def spoken(name: str) -> str:
     """Return what a reference, or a band that the table does not know, is called in a figure."""
     return name.replace(f"{FURTHER}_", "further band ") if name.startswith(FURTHER) else printed(name)
 
 
-def _labels(one: _Drawn) -> dict[str, str]:
+def labels(one: Drawn) -> dict[str, str]:
     """Return what bands are called in figures; one that two bands share is numbered."""
     if one.record.method != BANDS:
         return {}
     bands = find_bands(one.record.state.region or "").band
-    labels = [band.label or band.name for band in bands]
+    spelt = [band.label or band.name for band in bands]
     found = {
-        b.name: text + (f" {labels[: k + 1].count(text)}" if labels.count(text) > 1 else "")
-        for k, (b, text) in enumerate(zip(bands, labels, strict=True))
+        b.name: text + (f" {spelt[: k + 1].count(text)}" if spelt.count(text) > 1 else "")
+        for k, (b, text) in enumerate(zip(bands, spelt, strict=True))
     }
     return found | {STEP: "step"}
 
 
-def _draw_budget(panel: Panel, samples: Sequence[_Drawn]) -> None:
+def _draw_budget(panel: Panel, samples: Sequence[Drawn]) -> None:
     """Draw the parts of errors as stacked bars: the share of each part in the variance, the error itself beside it."""
     rows = []
     for name, most in SHOWN.items():
@@ -216,14 +231,14 @@ def _draw_budget(panel: Panel, samples: Sequence[_Drawn]) -> None:
     panel.axes.legend(loc="upper center", ncols=3, frameon=False, fontsize=4.5, handlelength=1.0)
 
 
-def _row(one: _Drawn, quantity: Quantity) -> str:
+def _row(one: Drawn, quantity: Quantity) -> str:
     component = quantity.component or ""
-    what = _KINDS[quantity.name].format(_labels(one).get(component, _spoken(component)))
+    what = _KINDS[quantity.name].format(labels(one).get(component, spoken(component)))
     unit = "" if quantity.unit == "1" else f" {quantity.unit}"
     return f"{printed(one.name)}, {what}\n± {quantity.sigma:.2g}{unit}"
 
 
-def _draw_shares(panel: Panel, samples: Sequence[_Drawn]) -> None:
+def draw_shares(panel: Panel, samples: Sequence[Drawn]) -> None:
     """Draw the share of four-coordinate atoms against the cycle, or from sample to sample."""
     cycles = [one.record.state.cycle for one in samples]
     along = all(cycle is not None for cycle in cycles)

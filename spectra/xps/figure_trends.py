@@ -34,8 +34,10 @@ __all__ = [
     "JOINED",
     "LEGEND_ROW_MM",
     "Trend",
+    "depth_axis",
     "draw_composition",
     "draw_fractions",
+    "draw_shares",
     "draw_trends",
     "level_limits",
     "share_limits",
@@ -105,21 +107,23 @@ def draw_trends(
         if trend.region is None:
             draw_composition(panel, profile, colours, panel_mm)
         elif trend.region.joint:
-            _draw_shares(panel, profile, trend.region, colours, panel_mm, explain=row == 0)
+            draw_shares(panel, profile, trend.region, colours, panel_mm, explain=row == 0)
         else:
             _draw_areas(panel, profile, trend.region, colours, panel_mm)
         if panel_mm < FLAT_MM:
             axes.yaxis.label.set_fontsize(6)
     if deep:
-        rate = float(profile.etch_rate_nm_s or 1.0)
-        depth = panels[0].secondary_xaxis(
-            "top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate))
-        )
-        depth.set_xlabel("Depth / nm")
-        panels[0].tick_params(top=False)
+        depth_axis(panels[0], float(profile.etch_rate_nm_s or 1.0))
 
 
-def _draw_shares(
+def depth_axis(axes: Axes, rate: float) -> None:
+    """Give a panel of etch times (s) a second axis above it, of depths (nm) at a rate in nm/s."""
+    depth = axes.secondary_xaxis("top", functions=(partial(np.multiply, rate), partial(np.multiply, 1.0 / rate)))
+    depth.set_xlabel("Depth / nm")
+    axes.tick_params(top=False)
+
+
+def draw_shares(
     panel: Panel,
     profile: ProfileView,
     region: RegionView,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from layerscope.runs.load import Run
 
-__all__ = ["draw_profiles"]
+__all__ = ["draw_level", "draw_profiles", "energy_axis", "list_levels", "stack_layout"]
 
 MAX_SAMPLES = 5
 """Samples beside each other in the overview."""
@@ -159,7 +159,7 @@ def _draw_profile(
     )
     left = outer[0].subgridspec(2, len(regions), width_ratios=widths, height_ratios=[stack_mm, 14.0])
     stacks = [[region.spectra[k] for k in thinned(region.series.levels.size, MOST_LEVELS)] for region in regions]
-    layout, step_mm = _stack_layout(regions, max(map(len, stacks)), stack_mm)
+    layout, step_mm = stack_layout(regions, max(map(len, stacks)), stack_mm)
     same = all(np.array_equal(r.series.levels, regions[0].series.levels) for r in regions)
     for column, (region, shown) in enumerate(zip(regions, stacks, strict=True)):
         stack = page.figure.add_subplot(left[0, column])
@@ -168,9 +168,9 @@ def _draw_profile(
         named = set(range(0, len(shown), int(np.ceil(NAME_MM / step_mm)))) if column == 0 or not same else set()
         draw_stack(panel, shown, colours, layout, [s.name if k in named else "" for k, s in enumerate(shown)])
         draw_residual_map(Panel(page, below, panel.letter), region.spectra)
-        _list_levels(panel, region, shown, layout.offsets(shown)[0].tolist())
+        list_levels(panel, region, shown, layout.offsets(shown)[0].tolist())
         for axes in (stack, below):
-            _energy_axis(axes, region.spectra, margin=0.13)
+            energy_axis(axes, region.spectra, margin=0.13)
         stack.tick_params(labelbottom=False)
         below.set_xlabel("Binding energy / eV")
         if column == 0:
@@ -181,7 +181,7 @@ def _draw_profile(
         draw_trends(page, profile, colours, trends, outer[1], stack_mm + 14.0)
 
 
-def _stack_layout(regions: Sequence[RegionView], most: int, stack_mm: float) -> tuple[StackLayout, float]:
+def stack_layout(regions: Sequence[RegionView], most: int, stack_mm: float) -> tuple[StackLayout, float]:
     """Return the layout that leaves room for the tallest legend, and the height of a step in mm."""
     overlap = 1.0 if most <= 12 else 1.6
     legend_mm = max(_legend_rows(region, whole=k == 0) for k, region in enumerate(regions)) * LEGEND_ROW_MM + 1.0
@@ -190,7 +190,7 @@ def _stack_layout(regions: Sequence[RegionView], most: int, stack_mm: float) -> 
     return layout, stack_mm / layout.height(most)
 
 
-def _list_levels(panel: Panel, region: RegionView, spectra: Sequence[Spectrum], offsets: Sequence[float]) -> None:
+def list_levels(panel: Panel, region: RegionView, spectra: Sequence[Spectrum], offsets: Sequence[float]) -> None:
     """Put into the table what the curves leave unsaid: levels, their offsets and their charge correction."""
     names = [spectrum.name for spectrum in spectra]
     shifts = dict(zip(region.level_names, region.correction, strict=True))
@@ -201,7 +201,7 @@ def _list_levels(panel: Panel, region: RegionView, spectra: Sequence[Spectrum], 
     ]
 
 
-def _energy_axis(axes: Axes, spectra: Sequence[Spectrum], margin: float) -> None:
+def energy_axis(axes: Axes, spectra: Sequence[Spectrum], margin: float) -> None:
     """Let the energy run from high to low, with a free margin (a share of the range) at the low end."""
     from matplotlib.ticker import MaxNLocator
 
@@ -242,11 +242,11 @@ def _draw_single(
         panel = page.panel(upper, region.name, pad=10.0)
         (spectrum,) = region.spectra
         above = _legend_rows(region, whole=column == 0)
-        _draw_level(panel, spectrum, colours, ((above + len(region.found)) * LEGEND_ROW_MM + 1.5) / PANEL_MM)
+        draw_level(panel, spectrum, colours, ((above + len(region.found)) * LEGEND_ROW_MM + 1.5) / PANEL_MM)
         draw_residuals(Panel(page, lower, panel.letter), spectrum)
-        _list_levels(panel, region, [spectrum], [0.0])
+        list_levels(panel, region, [spectrum], [0.0])
         for axes in (upper, lower):
-            _energy_axis(axes, [spectrum], margin=0.0)
+            energy_axis(axes, [spectrum], margin=0.0)
         upper.tick_params(labelbottom=False)
         lower.set_xlabel("Binding energy / eV")
         _spectrum_legend(upper, region, colours, whole=column == 0)
@@ -264,7 +264,7 @@ def _draw_single(
         draw_elements(panel, profile.composition, colours)
 
 
-def _draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], headroom: float) -> None:
+def draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], headroom: float) -> None:
     """Draw one level on its true scale, with `headroom` (a share of the panel, at most 0.6) free above it."""
     draw_spectra(panel, [spectrum], [0.0], colours)
     low, axes = float(min(spectrum.floor, np.nanmin(spectrum.data))), panel.axes
