@@ -9,6 +9,7 @@ __all__ = [
     "DataError",
     "FitError",
     "LayerscopeError",
+    "LimitError",
     "MissingDependencyError",
     "ReaderError",
     "RecipeError",
@@ -104,3 +105,9 @@ class MissingDependencyError(LayerscopeError):
     """An optional library or engine is not installed; the hint says how to get it."""
 
     kind = "dependency"
+
+
+class LimitError(LayerscopeError):
+    """A task took more time or memory than it may."""
+
+    kind = "limit"

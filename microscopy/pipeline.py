@@ -37,6 +37,7 @@ class HrtemPipeline(SeriesPipeline[Series]):
     """Images of the transmission electron microscope."""
 
     name = "hrtem"
+    effort_s = 4.0
     version = "3"
     technique = "hrtem"
     recipe_model = HrtemRecipe

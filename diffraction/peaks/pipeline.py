@@ -67,6 +67,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
+    effort_s = 4.0
     version = "4"
     technique = "xrd"
     recipe_model = PeaksRecipe

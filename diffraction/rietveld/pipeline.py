@@ -70,6 +70,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
+    effort_s = 6.0
     version = "5"
     technique = "rietveld"
     recipe_model = RietveldRecipe

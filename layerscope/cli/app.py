@@ -62,21 +62,37 @@ def run(
     recipe: RecipeArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder: new, or of an earlier run.")],
     data: DataOption = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of processes.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Number of processes; one a core if left out."),
+    ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry-quarantined", help="Try again what failed before, although nothing changed.")
+    ] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no tables and no progress.")] = False,
 ) -> None:
     """Run a recipe or a study into a folder.
 
-    What an earlier run has done is looked up, not repeated. A file that fails is quarantined, and the rest is done.
+    What an earlier run has done is looked up, not repeated. A file that fails is quarantined, and the rest is done;
+    what failed before is tried again with --retry-quarantined, or when the file, the recipe or layerscope changed.
     """
     from layerscope.cli.progress import reporter
     from layerscope.cli.render import print_run
     from layerscope.runs.execute import execute
+    from layerscope.runs.pool import usable_cores
 
     with reporter(quiet=quiet) as progress:
         summary = execute(
-            recipe, out, data=data, jobs=jobs, figures=figures, progress=progress, debug=bool(context.obj)
+            recipe,
+            out,
+            data=data,
+            jobs=jobs or usable_cores(),
+            figures=figures,
+            progress=progress,
+            debug=bool(context.obj),
+            retry_quarantined=retry,
+            log=True,
         )
     print_run(summary, quiet=quiet)
     raise typer.Exit(summary.exit_code)

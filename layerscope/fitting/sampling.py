@@ -48,7 +48,8 @@ DEEP = 100.0  # below the highest logarithm at a node: what lies lower does not 
 FOLLOWS_TO = 5.0  # below the highest: common widths that do not count
 FOLLOWS = 0.05  # error of the logarithm of its integral, for each pattern, that is good enough
 LOWEST = -1e100  # logarithm of a likelihood that is no number
-AT_ONCE = 64  # draws that are worked out together
+AT_ONCE = 64  # draws that are worked out together, of as many patterns as these:
+PATTERNS_AT_ONCE = 100
 TAIL = 0.99  # of draws that an interval of 2.58 errors to either side holds
 IN_TAIL = 2.5758  # errors at which that interval of a normal distribution ends
 
@@ -443,12 +444,18 @@ class _Own:
         lowest = at_nodes.max(axis=-1, keepdims=True) - DEEP  # a spline through cliffs would swing elsewhere
         return np.asarray(np.maximum(at_nodes, lowest) @ self.between.T)
 
+    @property
+    def _at_once(self) -> int:
+        """Draws that are worked out together: their heights take memory by the pattern."""
+        return max(1, min(AT_ONCE, AT_ONCE * PATTERNS_AT_ONCE // self.fit.n_patterns))
+
     def log_likelihood(self, shared: FloatArray) -> FloatArray:
         """Return the log-likelihood of shared parameters (W, S), everything else integrated, shape (W,)."""
         if self.nodes is None:
             height = self.marginal(shared, None)[0].sum(axis=(1, 2))
         else:
-            parts = [self._integrated(shared[k : k + AT_ONCE])[0] for k in range(0, len(shared), AT_ONCE)]
+            step = self._at_once
+            parts = [self._integrated(shared[k : k + step])[0] for k in range(0, len(shared), step)]
             height = np.concatenate(parts)
         if self.alike is not None:
             height = height + self.alike.log_ratio(self.fit, shared)
@@ -489,9 +496,10 @@ class _Own:
         copies = copies.reshape(-1)
         local = np.empty((len(shared), self.fit.n_patterns))
         width = np.empty(len(shared)) if self.common is not None else None
-        for first in range(0, len(once), AT_ONCE):
-            at = np.flatnonzero((copies >= first) & (copies < first + AT_ONCE))
-            _, by_width, over = self._integrated(once[first : first + AT_ONCE])
+        step = self._at_once
+        for first in range(0, len(once), step):
+            at = np.flatnonzero((copies >= first) & (copies < first + step))
+            _, by_width, over = self._integrated(once[first : first + step])
             by_width, over = by_width[copies[at] - first], over[copies[at] - first]
             if self.common is not None and width is not None:
                 chosen = (by_width + rng.gumbel(size=by_width.shape)).argmax(axis=1)
@@ -500,8 +508,8 @@ class _Own:
             cumulated = over.cumsum(axis=-1)
             at_random = rng.random(cumulated.shape[:2]) * cumulated[..., -1]
             index = (cumulated < at_random[..., None]).sum(axis=-1)
-            step = (self.high - self.low) / (self.fine.shape[1] - 1)
+            apart = (self.high - self.low) / (self.fine.shape[1] - 1)
             picked = np.take_along_axis(np.broadcast_to(self.fine, over.shape), index[..., None], axis=-1)[..., 0]
-            spread = picked + step * (rng.random(picked.shape) - 0.5)
+            spread = picked + apart * (rng.random(picked.shape) - 0.5)
             local[at] = np.clip(spread, self.low, self.high)
         return local, width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from layerscope.errors import LayerscopeError, StoreError
@@ -12,8 +13,9 @@ from layerscope.records import ResultRecord, file_sha256
 from layerscope.records.model import now_iso
 from layerscope.report.write import report_entries
 from layerscope.runs.drawing import draw_figures, figures_are_current, kept_figures
-from layerscope.runs.ledger import Job, Ledger
+from layerscope.runs.ledger import Ended, Job, Ledger
 from layerscope.runs.load import Run
+from layerscope.runs.log import RunLog
 from layerscope.runs.outcome import ProgressEvent, Reporter, RunSummary
 from layerscope.runs.pipeline import Pipeline, software_versions
 from layerscope.runs.plan import Plan, Task, make_plan
@@ -26,6 +28,8 @@ from layerscope.version import __version__
 
 __all__ = ["execute"]
 
+BATCH_S = 0.5  # of ended tasks that are noted in the ledger together
+
 
 def execute(
     recipe: Path | str | PipelineRecipe,
@@ -37,6 +41,8 @@ def execute(
     progress: Reporter | None = None,
     pipelines: Mapping[str, Pipeline] | None = None,
     debug: bool = False,
+    retry_quarantined: bool = True,
+    log: bool = False,
 ) -> RunSummary:
     """Run a recipe or a study into a folder.
 
@@ -62,6 +68,10 @@ def execute(
         Pipelines that come before the installed ones.
     debug : bool, optional
         Let the first error through.
+    retry_quarantined : bool, optional
+        Whether tasks that failed before are tried again although nothing changed. One that missed a library always is.
+    log : bool, optional
+        Whether to add what is done to ``user.log`` and ``debug.log`` in the folder.
 
     Returns
     -------
@@ -79,17 +89,18 @@ def execute(
     """
     plan = make_plan(recipe, data=data, pipelines=pipelines)
     with RunStore.writing(Path(out), plan.label) as store:
-        execution = _Execution(plan, store, progress)
+        execution = _Execution(plan, store, progress, RunLog(store.folder if log else None))
         execution.note_refused()
-        waiting = execution.look_up()
-        execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug)
-        return execution.finish(figures=figures, jobs=jobs, debug=debug)
+        waiting = execution.look_up(retry_quarantined)
+        with execution.log:
+            execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug)
+            return execution.finish(figures=figures, jobs=jobs, debug=debug)
 
 
 class _Execution:
     """One run of a plan into a folder that is held for it, and what has been gathered so far."""
 
-    def __init__(self, plan: Plan, store: RunStore, progress: Reporter | None) -> None:
+    def __init__(self, plan: Plan, store: RunStore, progress: Reporter | None, log: RunLog) -> None:
         self.plan, self.store, self.progress = plan, store, progress
         self.before = store.read_info()
         self.software = software_versions()
@@ -97,8 +108,11 @@ class _Execution:
         self.job_ids: dict[int, str] = {}  # of each task, by its place in the plan
         self.records: dict[str, ResultRecord | None] = {}  # None: written by this run, not read yet
         self.arrays: dict[str, str] = {}
-        self.done = self.reused = 0
+        self.done = self.reused = self.failed = 0
         self.changed = False
+        self.log = log
+        self.ended: list[Ended] = []  # and not in the ledger yet
+        self.noted = monotonic()
 
     def note_refused(self) -> None:
         """Write the failed records of recipes that cannot be used."""
@@ -107,7 +121,7 @@ class _Execution:
             self.changed |= self.store.write_record(record)
             self._add(refused.label, [record.record_id], {})
 
-    def look_up(self) -> list[int]:
+    def look_up(self, retry_quarantined: bool) -> list[int]:
         """Take over what an earlier run did, and return the places of the tasks that wait to be done."""
         known = {job.job_id: job for job in self.ledger.jobs()}
         waiting = []
@@ -116,13 +130,14 @@ class _Execution:
             if job_id is not None:
                 self.job_ids[place] = job_id
             job = known.get(self.job_ids.get(place, ""))
-            records = None if job is None else _whole(job, self.store)
+            records = None if job is None else _whole(job, self.store, retry_quarantined)
             if job is None or records is None:
                 waiting.append(place)
             else:
                 self._add(task.label, job.records, job.arrays)
                 self.records |= {record.record_id: record for record in records}
                 self.reused += 1
+                self.failed += job.state == "failed"
         return waiting
 
     def do(self, waiting: Sequence[int], *, jobs: int, pipelines: Mapping[str, Pipeline] | None, debug: bool) -> None:
@@ -132,31 +147,53 @@ class _Execution:
         self.store.write_info({**self.before, "recipe": self.plan.label, "title": self.plan.title, "status": "running"})
         tasks = [self.plan.tasks[place] for place in waiting]
         places = {id(task): place for task, place in zip(tasks, waiting, strict=True)}
+        self.log.say(
+            f"layerscope {__version__}: {self.plan.label}: {len(tasks)} tasks to do, {self.reused} found done,"
+            f" {jobs} process{'es' * (jobs != 1)}"
+        )
+        self.log.note(" ".join(f"{name} {number}" for name, number in self.software.items()))
         with self.ledger:
             self.ledger.start(
                 {self.job_ids[k]: self.plan.tasks[k].label for k in waiting if k in self.job_ids}, now_iso()
             )
             self._tell(tasks[0].label, 0, 0, "starting")
             results = do_tasks(
-                tasks, self.store, self.software, jobs=jobs, progress=self._tell, debug=debug, given=pipelines
+                tasks,
+                self.store,
+                self.software,
+                jobs=jobs,
+                progress=self._tell,
+                debug=debug,
+                given=pipelines,
+                heartbeat=self._flush,
             )
-            for task, result in results:
-                self._note(task, self.job_ids.get(places[id(task)]), result)
+            try:
+                for task, result in results:
+                    self._note(task, self.job_ids.get(places[id(task)]), result)
+            finally:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Note in the ledger what ended since the last time."""
+        if self.ended:
+            self.ledger.finish_all(self.ended)
+        self.ended, self.noted = [], monotonic()
 
     def _note(self, task: Task, job_id: str | None, result: TaskResult) -> None:
+        failed = bool(result.failed)
         if job_id is not None:
-            self.ledger.finish(
-                job_id,
-                failed=bool(result.failed),
-                now=now_iso(),
-                records=result.records,
-                arrays=result.arrays,
-                message=result.message,
-            )
+            # a killed run does again what ended since: no more than ended within a moment
+            self.ended.append(Ended(job_id, failed, now_iso(), result.records, result.arrays, result.message))
+            if monotonic() - self.noted > BATCH_S:
+                self._flush()
         self.done += 1
+        self.failed += failed
+        self.log.note(f"{task.label}: {result.cpu_s:.2f} CPU-s, {len(result.records)} records\n{result.trace}".rstrip())
+        if failed:
+            self.log.say(f"{task.label}: quarantined: {result.message}")
         self.changed |= result.changed
         self._add(task.label, result.records, result.arrays)
-        self._tell(task.label, 1, 1, "failed" if result.failed else "done")
+        self._tell(task.label, 1, 1, "failed" if failed else "done")
 
     def finish(self, *, figures: bool, jobs: int, debug: bool) -> RunSummary:
         """Put aside what is not of this run, write all that is made from the records, and draw the figures."""
@@ -211,16 +248,21 @@ class _Execution:
     def _tell(self, label: str, done: int, total: int, message: str) -> None:
         if self.progress is not None:
             tasks = len(self.plan.tasks)
-            self.progress(ProgressEvent(label, done, total, message, self.done + self.reused, tasks))
+            ended = self.done + self.reused
+            self.progress(ProgressEvent(label, done, total, message, ended, tasks, self.failed, self.reused))
 
 
-def _whole(job: Job, store: RunStore) -> list[ResultRecord] | None:
-    """Return the records of a job that was done, if everything that it left is still there and unharmed."""
-    if job.state != "done" or not job.records:
+def _whole(job: Job, store: RunStore, retry_quarantined: bool) -> list[ResultRecord] | None:
+    """Return the records of a job that ended, if everything that it left is still there and unharmed.
+
+    One that failed counts as ended only where it is not to be tried again, and did not miss a library.
+    """
+    if job.state == "running" or not job.records or (job.state == "failed" and retry_quarantined):
         return None
     try:
         records = [store.read_record(record_id) for record_id in job.records]
         whole = all(file_sha256(store.folder / file) == sha256 for file, sha256 in job.arrays.items())
     except LayerscopeError:
         return None
-    return records if whole else None
+    missed = any(record.problem is not None and record.problem.kind == "dependency" for record in records)
+    return records if whole and not missed else None

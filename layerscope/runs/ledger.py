@@ -12,7 +12,7 @@ from typing import Any
 
 from layerscope.errors import StoreError
 
-__all__ = ["Job", "Ledger"]
+__all__ = ["Ended", "Job", "Ledger"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -60,6 +60,18 @@ class Job:
     message: str
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended at a time, and what it left in the folder, see `Job`."""
+
+    job_id: str
+    failed: bool
+    now: str
+    records: Sequence[str]
+    arrays: Mapping[str, str]
+    message: str = ""
+
+
 class Ledger:
     """The table of jobs in ``ledger.sqlite`` (write-ahead log, so that readers never wait).
 
@@ -79,6 +91,7 @@ class Ledger:
     def __enter__(self) -> Ledger:
         with self._errors():
             self._kept = self._connected()
+            self._prepare(self._kept)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,11 +128,17 @@ class Ledger:
     def _write(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Write any number of rows in one transaction."""
         with self._connection() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            if connection is not self._kept:
+                self._prepare(connection)
             with connection:
-                connection.execute(_SCHEMA)
                 connection.executemany(statement, rows)
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        with connection:
+            connection.execute(_SCHEMA)
 
     def start(self, jobs: Mapping[str, str], now: str) -> None:
         """Note that jobs begin, in one transaction; a second attempt is counted.
@@ -149,17 +168,22 @@ class Ledger:
         message: str = "",
     ) -> None:
         """Note how a job ended, and what it left in the folder."""
+        self.finish_all([Ended(job_id, failed, now, records, arrays, message)])
+
+    def finish_all(self, ended: Iterable[Ended]) -> None:
+        """Note how jobs ended, and what they left in the folder, in one transaction."""
         self._write(
             "UPDATE jobs SET state = ?, finished = ?, records = ?, arrays = ?, message = ? WHERE job_id = ?",
             [
                 (
-                    "failed" if failed else "done",
-                    now,
-                    json.dumps(list(records)),
-                    json.dumps(dict(arrays), sort_keys=True),
-                    message,
-                    job_id,
+                    "failed" if one.failed else "done",
+                    one.now,
+                    json.dumps(list(one.records)),
+                    json.dumps(dict(one.arrays), sort_keys=True),
+                    one.message,
+                    one.job_id,
                 )
+                for one in ended
             ],
         )
 

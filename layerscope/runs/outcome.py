@@ -35,6 +35,8 @@ class ProgressEvent:
         What is being done.
     tasks_done, tasks_total : int
         Tasks that ended, and all of them.
+    failed, found : int
+        Of those that ended: how many are quarantined, and how many an earlier run had done.
     """
 
     label: str
@@ -43,6 +45,8 @@ class ProgressEvent:
     message: str
     tasks_done: int
     tasks_total: int
+    failed: int = 0
+    found: int = 0
 
 
 Reporter = Callable[[ProgressEvent], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -126,6 +127,8 @@ class PipelineBase:
     technique: str
     recipe_model: type[PipelineRecipe] = PipelineRecipe
     flags: Sequence[Flag] = ()
+    effort_s: float = 1.0
+    """Processor time that a task usually takes (s): where there are several processes, the longest begin first."""
 
     def check(self, recipe: Any) -> list[Problem]:
         """Return a problem for each input file that is not there."""
@@ -185,6 +188,8 @@ class RunContext:
         pipeline makes it when it needs it.
     failures : list of ResultRecord
         Failed records that `guard` collected; the machinery stores them.
+    traces : list of str
+        Where the errors behind them arose.
     """
 
     pipeline: Pipeline
@@ -195,6 +200,7 @@ class RunContext:
     debug: bool = False
     attachments: Path | None = None
     failures: list[ResultRecord] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
     _hashes: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
 
     def series_name(self, *parts: str) -> str:
@@ -311,8 +317,9 @@ class RunContext:
         try:
             yield
         except Exception as error:
-            if self.debug:
+            if self.debug or isinstance(error, MemoryError):  # which is the whole task's
                 raise
+            self.traces.append(traceback.format_exc())
             self.reject(error, state=state, inputs=inputs, method=method)
 
 

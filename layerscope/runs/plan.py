@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from layerscope.claims.tables import StoryTables
 from layerscope.errors import DataError, LayerscopeError, RecipeError, as_text
-from layerscope.measured.files import fingerprint
+from layerscope.measured.files import files_of, fingerprint
 from layerscope.options import FigureOptions
 from layerscope.records import Problem, ResultRecord, SampleState, canonical_json, failed_record
 from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
-from layerscope.runs.recipe import PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
+from layerscope.runs.recipe import LimitsTable, PipelineRecipe, StudyRecipe, parse_recipe, read_toml, resolve_inside
 from layerscope.version import __version__
 
 __all__ = ["Plan", "PlannedRecipe", "RefusedRecipe", "Task", "check_plan", "make_plan", "recipe_label"]
@@ -41,6 +43,22 @@ class Task:
     base: str
     pipeline: Pipeline
     recipe: PipelineRecipe
+
+    @property
+    def limits(self) -> LimitsTable | None:
+        """What it may take, where its recipe or study says."""
+        return self.recipe.limits
+
+    def cost(self) -> tuple[float, int]:
+        """Return what tells tasks that take long from others: what the pipeline usually takes, and bytes to read."""
+        size = 0
+        for path in self.recipe.input_paths():
+            with suppress(LayerscopeError, OSError):
+                whole = self.recipe.folder / path
+                many = files_of(whole)
+                files = [whole] if many is None else [many[0] / name for name in many[1]]
+                size += sum(file.stat().st_size for file in files)
+        return getattr(self.pipeline, "effort_s", 1.0), size
 
     def job_id(self) -> str | None:
         """Return the content address of the work, or None when an input file cannot be read."""
@@ -127,7 +145,7 @@ class Plan:
     figures: FigureOptions = FigureOptions()  # noqa: RUF009 - frozen
     story: StoryTables = StoryTables()  # noqa: RUF009 - frozen
 
-    @property
+    @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """Every task of every recipe."""
         return tuple(task for recipe in self.recipes for task in recipe.tasks)
@@ -207,12 +225,24 @@ def make_plan(
             member = read_toml(file)
             folder = file.parent if data is None else (data / relative).parent
             base = _base(file, {task.base for planned in recipes for task in planned.tasks})
-            recipes.append(_plan_recipe(str(relative), base, member, folder, known))
+            found = _plan_recipe(str(relative), base, member, folder, known)
+            recipes.append(_limited(found, study.limits))
             known[recipes[-1].pipeline.name] = recipes[-1].pipeline  # looked for once
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one member, the others are done
             refused.append(RefusedRecipe(str(relative), member, error))
     story = StoryTables(samples=study.samples, claims=study.claims)
     return Plan(label, study.title or label, tuple(recipes), tuple(refused), study.figures, story)
+
+
+def _limited(planned: PlannedRecipe, limits: LimitsTable | None) -> PlannedRecipe:
+    """Give the limits of a study to the tasks of a recipe that has none."""
+
+    def with_limits(task: Task) -> Task:
+        return replace(task, recipe=task.recipe.model_copy(update={"limits": limits}).located(task.recipe.folder))
+
+    if limits is None or planned.recipe.limits is not None:
+        return planned
+    return replace(planned, tasks=tuple(map(with_limits, planned.tasks)))
 
 
 def _plan_recipe(

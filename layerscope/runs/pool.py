@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import signal
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Crew", "each_ended", "one_blas_thread"]
+from layerscope.errors import LimitError
+
+__all__ = ["Crew", "Limits", "each_ended", "machine_memory_MB", "one_blas_thread", "usable_cores"]
 
 Piece = TypeVar("Piece")
 Answer = TypeVar("Answer")
 
 #: Libraries read these variables when they load.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+HEARTBEAT_S = 0.25  # after which the caller is told that nothing ended
+GRACE_S = 2.0  # that an idle process is given to end by itself
+ATTEMPTS = 2  # at a piece whose process died
 
 
 class Crew(Generic[Piece, Answer]):
@@ -151,8 +162,42 @@ class Crew(Generic[Piece, Answer]):
         self._ended.put(number)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a piece of work may take; None: as much as it likes.
+
+    Attributes
+    ----------
+    time_s : float or None
+        Longest time (s), by the clock.
+    memory_MB : float or None
+        Most memory that its process may hold, in units of 10^6 bytes; Windows and macOS do not know such a limit.
+    """
+
+    time_s: float | None = None
+    memory_MB: float | None = None
+
+
+def machine_memory_MB() -> float | None:
+    """Return the memory of this machine in units of 10^6 bytes, if the system tells."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def each_ended(
-    work: Callable[[Piece], Answer], pieces: Sequence[Piece], count: int
+    work: Callable[[Piece], Answer],
+    pieces: Sequence[Piece],
+    count: int,
+    *,
+    limits: Sequence[Limits] = (),
+    heartbeat: Callable[[], None] | None = None,
 ) -> Iterator[tuple[int, Answer | BaseException]]:
     """Do pieces of work in processes, and yield the number and the answer of each, or its error, as it ends.
 
@@ -161,43 +206,183 @@ def each_ended(
     work : callable
         Does a piece: a function of a module.
     pieces : sequence
-        What to do.
+        What to do, in this order.
     count : int
         Number of processes.
+    limits : sequence of Limits, optional
+        Of each piece.
+    heartbeat : callable, optional
+        Called in this process now and then while nothing ends.
 
     Yields
     ------
     int, object
-        The error is a ``BrokenExecutor`` where the process that worked on the piece died. The others that were at work
-        then end with it, for a pool breaks as a whole; each of them is done again in a process of its own.
+        The error is what `work` raised, a `LimitError` where a piece took too long, or a ``BrokenExecutor`` where its
+        process died, and another one too. What the process had begun ends with it; other pieces are not disturbed.
     """
-    left = list(range(len(pieces)))
-    while left:
-        suspects, rest = list[int](), list[int]()
-        with Crew(work, min(count, len(left))) as crew:
-            crew.take([pieces[k] for k in left])
-            for number in crew.ended():
-                error = crew.error(number)
-                if isinstance(error, BrokenExecutor):
-                    suspects.append(left[number])
+    workers: list[_Worker[Piece, Answer]] = [_Worker(work) for _ in range(min(count, len(pieces)))]
+    left, attempts = deque(range(len(pieces))), Counter[int]()
+    try:
+        while left or any(worker.number is not None for worker in workers):
+            for worker in workers:
+                if worker.number is None and left:
+                    number = left.popleft()
+                    attempts[number] += 1
+                    worker.give(number, pieces[number], limits[number] if limits else Limits())
+            busy = [worker for worker in workers if worker.number is not None]
+            if all(worker.handles for worker in busy):
+                wait([handle for worker in busy for handle in worker.handles], timeout=HEARTBEAT_S)
+            ended = [found for worker in busy if (found := worker.ended()) is not None]
+            if not ended and heartbeat is not None:
+                heartbeat()
+            for number, answer in ended:
+                if isinstance(answer, BrokenExecutor) and attempts[number] < ATTEMPTS:
+                    left.append(number)  # it may have been another's fault
                 else:
-                    yield left[number], error or crew.answer(number)
-            while (waiting := crew.pop()) is not None:
-                rest.append(left[waiting[0]])
-        if len(rest) == len(left):  # not one could be begun
-            suspects, rest = rest, []
-        for k in suspects:
-            with Crew(work, 1) as alone:
-                (number,) = alone.take([pieces[k]])
-                yield k, alone.error(number) or alone.answer(number)
-        left = rest
+                    yield number, answer
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+class _Worker(Generic[Piece, Answer]):
+    """A process that does one piece after the other, begun when it is given one and none is there."""
+
+    def __init__(self, work: Callable[[Piece], Answer]) -> None:
+        self._work = work
+        self.number: int | None = None
+        self._limits, self._until = Limits(), math.inf
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._error: BaseException | None = None
+
+    def give(self, number: int, piece: Piece, limits: Limits) -> None:
+        """Let the process do a piece; an error on the way there is its answer."""
+        self.number, self._limits, self._error = number, limits, None
+        try:
+            if self._pipe is None:
+                self._begin()
+            assert self._pipe is not None  # noqa: S101
+            self._pipe.send((piece, limits.memory_MB))
+        except OSError as error:  # it died while it waited
+            self._error = BrokenExecutor(str(error))
+        except Exception as error:  # noqa: BLE001 - what cannot travel costs itself alone
+            self._error = error
+        self._until = math.inf if limits.time_s is None else time.monotonic() + limits.time_s
+
+    def _begin(self) -> None:
+        ours, theirs = Crew.context.Pipe()
+        process = Crew.context.Process(target=_serve, args=(theirs, self._work))
+        with _one_thread_each(*_THREADS):
+            process.start()
+        theirs.close()
+        self._process, self._pipe = process, ours
+
+    @property
+    def handles(self) -> list[Any]:
+        """What to wait for."""
+        return [] if self._process is None or self._pipe is None else [self._pipe, self._process.sentinel]
+
+    def ended(self) -> tuple[int, Answer | BaseException] | None:
+        """Return the number and the answer if there is one, and be free again; None while the piece is being done."""
+        found, number = self._answer(), self.number
+        if found is None or number is None:
+            return None
+        (answer,) = found
+        if isinstance(answer, BrokenExecutor | LimitError):
+            self.end()
+        self.number = None
+        return number, answer
+
+    def _answer(self) -> tuple[Answer | BaseException] | None:
+        if self._error is not None or self._pipe is None or self._process is None:
+            return (self._error or BrokenExecutor("no process could begin"),)
+        try:
+            if self._pipe.poll():
+                return (self._pipe.recv(),)
+        except (EOFError, OSError):
+            return (BrokenExecutor("the process died"),)
+        except Exception as error:  # noqa: BLE001 - an answer that cannot be read costs itself alone
+            return (error,)
+        if wait([self._process.sentinel], timeout=0):
+            return (BrokenExecutor("the process died"),)
+        if time.monotonic() > self._until:
+            return (
+                LimitError(
+                    f"took longer than the {self._limits.time_s:g} s that are allowed",
+                    hint="raise limits.time_s in the recipe or study, and run with --retry-quarantined",
+                ),
+            )
+        return None
+
+    def end(self) -> None:
+        """End the process and what it began: at once, or where it waits for more."""
+        process, self._process = self._process, None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
+        if process is not None:
+            if self.number is None:
+                wait([process.sentinel], timeout=GRACE_S)  # it ends by itself when nobody will ask it again
+            if hasattr(os, "killpg") and process.pid:
+                with suppress(OSError):  # nothing is left of its group
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.join()
+            process.close()
+
+
+def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
+    """Do what comes through a pipe, in a group of processes of its own, until nobody sends any more."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    _end_with_parent()
+    while True:
+        try:
+            piece, memory_MB = pipe.recv()
+            _bound_memory(memory_MB)
+            answer = work(piece)
+        except EOFError:
+            return
+        except Exception as error:  # noqa: BLE001 - it is told to whoever asked
+            answer = error
+        try:
+            pipe.send(answer)
+        except (BrokenPipeError, ConnectionError):
+            return
+        except Exception as error:  # noqa: BLE001 - what cannot travel is told in words
+            pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _bound_memory(memory_MB: float | None) -> None:
+    """Let this process hold no more than that; what would need more raises a MemoryError."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    wanted = hard if memory_MB is None else int(memory_MB * 1e6)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def _end_with_parent() -> None:
+    """End this process, and those that it began, when the one that started it ends, even if that is killed."""
+    parent = multiprocessing.parent_process()
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _start(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     """Begin a process of a crew: it ends with the one that started it, even if that is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    _end_with_parent()
     if begin is not None:
         begin(*arguments)
 

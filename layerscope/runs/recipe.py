@@ -14,10 +14,12 @@ from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
 from layerscope.measured.options import SeriesTable
 from layerscope.options import FigureOptions, RecipeModel, RecipePath, listed, not_empty, unique
+from layerscope.runs.pool import Limits, machine_memory_MB
 from layerscope.runs.recipe_errors import describe
 
 __all__ = [
     "MAX_RECIPE_BYTES",
+    "LimitsTable",
     "PipelineName",
     "PipelineRecipe",
     "SeriesRecipe",
@@ -33,6 +35,26 @@ PipelineName = Annotated[str, Field(min_length=1, description="name of the pipel
 """Type of `PipelineRecipe.pipeline`; a technique's model gives it the technique's own name as default."""
 
 
+LONGEST_TASK_S = 14400.0
+
+
+class LimitsTable(RecipeModel):
+    """What one task may take; beyond it the task ends in a failed record, and its process is free for the next.
+
+    They hold for tasks that are done in processes of their own: with more than one process, and always where a recipe
+    or study states them. They change no result, and so stand outside the records.
+    """
+
+    time_s: Annotated[float, Field(gt=0, description="longest time, s")] = LONGEST_TASK_S
+    memory_MB: Annotated[
+        float | None, Field(gt=0, description="most memory, 10^6 bytes; that of the machine when it is not given")
+    ] = None
+
+    def bounds(self) -> Limits:
+        """Return the limits of a process on this machine."""
+        return Limits(self.time_s, machine_memory_MB() if self.memory_MB is None else self.memory_MB)
+
+
 class PipelineRecipe(RecipeModel):
     """Base of the recipe of one pipeline; a pipeline's own model adds its tables to it.
 
@@ -46,6 +68,7 @@ class PipelineRecipe(RecipeModel):
     sample: Annotated[str, Field(min_length=1, description="name of the sample")]
     # says nothing of what is measured: it stands in no record and no identity
     figures: FigureOptions = Field(default=FigureOptions(), exclude=True, description="how the figures are saved")
+    limits: Annotated[LimitsTable | None, Field(exclude=True, description="what one task may take")] = None
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -136,6 +159,9 @@ class StudyRecipe(StoryTables):
     figures: FigureOptions = Field(
         default=FigureOptions(), description="how the figures of all recipes are saved; theirs do not count"
     )
+    limits: Annotated[
+        LimitsTable | None, Field(description="what one task may take, where its recipe does not say")
+    ] = None
 
 
 def resolve_inside(folder: Path, relative: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -98,6 +100,7 @@ class RunStore:
         self.superseded_folder = folder / "superseded"
         self.run_file = folder / "run.json"
         self.quarantine_file = folder / "quarantine.json"
+        self.quarantine_table = folder / "quarantine.csv"
         self.table_file = folder / "quantities.parquet"
         self.ledger_file = folder / "ledger.sqlite"
         self.lock_file = folder / ".lock"
@@ -285,11 +288,28 @@ class RunStore:
         return write_series(self.series_file(series), series, layout=layout, run_folder=self.folder)
 
     def write_quarantine(self, records: Iterable[ResultRecord]) -> bool:
-        """Write ``quarantine.json``: what failed and why; return whether it changed."""
+        """Write what failed and why, in ``quarantine.json`` and for people in ``quarantine.csv``; tell of changes."""
         entries = []
         for record in sorted_records(records):
             if record.status == "failed" and record.problem is not None:
                 entry = {"record_id": record.record_id, "sample": record.state.sample, "technique": record.technique}
                 files = [{"path": item.path, "sha256": item.sha256} for item in record.inputs]
                 entries.append({**entry, "inputs": files, "problem": record.problem.model_dump(mode="json")})
+        write_atomic(self.quarantine_table, _quarantine_csv(entries).encode())
         return write_atomic(self.quarantine_file, readable_json({"quarantined": entries}).encode())
+
+
+def _quarantine_csv(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return the quarantine as a table: what begins a formula in a spreadsheet is quoted."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("sample", "technique", "files", "kind", "message", "source", "hint", "record_id"))
+    for entry in entries:
+        problem, files = entry["problem"], " ".join(file["path"] for file in entry["inputs"])
+        told = (problem[key] or "" for key in ("kind", "message", "source", "hint"))
+        rows.writerow(map(_no_formula, (entry["sample"], entry["technique"], files, *told, entry["record_id"])))
+    return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from layerscope.errors import LayerscopeError, WriteError
+from layerscope.errors import LayerscopeError, LimitError, WriteError
 from layerscope.measured.files import fingerprint
 from layerscope.records import ArrayRef, InputFile, Problem, ResultRecord, file_sha256
 from layerscope.runs.pipeline import Pipeline, PipelineOutput, RunContext, find_pipeline
 from layerscope.runs.plan import Task
 from layerscope.runs.pool import each_ended
-from layerscope.runs.recipe import PipelineRecipe
+from layerscope.runs.recipe import LimitsTable, PipelineRecipe
 from layerscope.runs.store import RunStore
 
 __all__ = ["TaskResult", "do_task", "do_tasks"]
@@ -40,6 +42,10 @@ class TaskResult:
         Whether any file changed.
     message : str
         First problem; empty when there was none.
+    trace : str
+        Where errors arose, for ``debug.log``.
+    cpu_s : float
+        What it took (s).
     """
 
     records: tuple[str, ...]
@@ -47,6 +53,8 @@ class TaskResult:
     arrays: Mapping[str, str]
     changed: bool
     message: str = ""
+    trace: str = ""
+    cpu_s: float = 0.0
 
 
 class _Collector:
@@ -147,7 +155,7 @@ def do_task(
         debug=debug,
         attachments=store.folder / "attachments" / task.base,
     )
-    collector = _Collector(store, task.pipeline)
+    collector, begun = _Collector(store, task.pipeline), time.process_time()
     try:
         for output in task.pipeline.run(task.recipe, context):
             collector.add_output(output)
@@ -156,10 +164,20 @@ def do_task(
     except Exception as error:
         if debug:
             raise
-        collector.add_record(context.failed(error, inputs=readable_inputs(task.recipe)))
+        context.traces.append(traceback.format_exc())
+        told = _too_large(task) if isinstance(error, MemoryError) else error
+        collector.add_record(context.failed(told, inputs=readable_inputs(task.recipe)))
     for record in context.failures:
         collector.add_record(record)
-    return collector.result()
+    return replace(collector.result(), trace="\n".join(context.traces), cpu_s=time.process_time() - begun)
+
+
+def _too_large(task: Task) -> LimitError:
+    allowed = (task.limits or LimitsTable()).bounds().memory_MB
+    return LimitError(
+        "needs more memory than there is" if allowed is None else f"needs more than the {allowed:.0f} MB it may take",
+        hint="raise limits.memory_MB in the recipe or study, and run with --retry-quarantined",
+    )
 
 
 def readable_inputs(recipe: PipelineRecipe) -> tuple[InputFile, ...]:
@@ -201,8 +219,9 @@ def do_tasks(
     progress: TaskProgress | None = None,
     debug: bool = False,
     given: Mapping[str, Pipeline] | None = None,
+    heartbeat: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Task, TaskResult]]:
-    """Run tasks and yield each with its result as it ends.
+    """Run tasks and yield each with its result as it ends; in several processes the longest begin first.
 
     Parameters
     ----------
@@ -213,18 +232,21 @@ def do_tasks(
     software : mapping of str
         Versions for the records.
     jobs : int, optional
-        Processes; 1 works in this one.
+        Processes; 1 works in this one, unless a task has limits.
     progress : callable, optional
         Called inside this process only.
     debug : bool, optional
         Let errors through; implies one process.
     given : mapping, optional
         Pipelines that are not installed and must travel with the task.
+    heartbeat : callable, optional
+        Called now and then while processes work and nothing ends.
     """
-    if jobs <= 1 or len(tasks) <= 1 or debug:
+    if debug or (min(jobs, len(tasks)) <= 1 and all(task.limits is None for task in tasks)):
         for task in tasks:
             yield task, do_task(task, store, software, progress=progress, debug=debug)
         return
+    tasks = sorted(tasks, key=Task.cost, reverse=True)
     parcels = [
         _Parcel(
             task.label,
@@ -237,7 +259,9 @@ def do_tasks(
         )
         for task in tasks
     ]
-    for number, answer in each_ended(_do_parcel, parcels, min(jobs, len(tasks))):
+    limits = [(task.limits or LimitsTable()).bounds() for task in tasks]
+    ended = each_ended(_do_parcel, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
+    for number, answer in ended:
         if isinstance(answer, WriteError):
             raise answer
         task = tasks[number]

@@ -41,6 +41,7 @@ class SxasPipeline(SeriesPipeline[Scans]):
     """Soft X-ray absorption from beamline file to record."""
 
     name = "sxas"
+    effort_s = 8.0
     version = "2"
     technique = "sxas"
     recipe_model = SxasRecipe

@@ -60,6 +60,7 @@ class XpsPipeline(FilesPipeline):
     """XPS depth profiles from vendor file to record."""
 
     name = "xps"
+    effort_s = 4.0
     version = "7"
     recipe_model = XpsRecipe
 

@@ -377,3 +377,62 @@ def test_a_pipeline_that_cannot_be_imported_says_so(toy: Path) -> None:
         find_pipeline("broken")
     with pytest.raises(MissingDependencyError, match="has no name, version"):
         find_pipeline("empty")
+
+
+def test_a_file_that_takes_too_long_is_quarantined_and_the_rest_is_done(recipe_folder: Path, tmp_path: Path) -> None:
+    (recipe_folder / "one.txt").write_text("wait\n")
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(f"{recipe.read_text()}\n[limits]\ntime_s = 3\n")
+    summary = execute(recipe, tmp_path / "run")
+    (failed,) = summary.failed
+    assert failed.problem is not None
+    assert (failed.problem.kind, failed.problem.message) == ("limit", "took longer than the 3 s that are allowed")
+    assert len(summary.run.records) > 1
+    assert "limits" not in failed.recipe
+    table = (tmp_path / "run" / "quarantine.csv").read_text()
+    assert "one.txt,limit,took longer than the 3 s that are allowed" in table
+
+
+def test_what_failed_is_tried_again_only_when_asked(recipe_folder: Path, tmp_path: Path) -> None:
+    (recipe_folder / "two.txt").write_text("")
+    first = execute(recipe_folder / "recipe.toml", tmp_path / "run")
+    second = execute(recipe_folder / "recipe.toml", tmp_path / "run", retry_quarantined=False)
+    assert (second.done, second.reused, second.changed) == (0, 2, False)
+    assert [record.record_id for record in second.failed] == [record.record_id for record in first.failed]
+    assert second.exit_code == first.exit_code
+    assert execute(recipe_folder / "recipe.toml", tmp_path / "run", retry_quarantined=True).done == 1
+    (recipe_folder / "two.txt").write_text("0 300 100\n")
+    assert execute(recipe_folder / "recipe.toml", tmp_path / "run", retry_quarantined=False).exit_code == 0
+
+
+def test_a_run_tells_in_its_logs_what_it_did_and_where_errors_arose(recipe_folder: Path, tmp_path: Path) -> None:
+    (recipe_folder / "two.txt").write_text("")
+    execute(recipe_folder / "recipe.toml", tmp_path / "run", log=True)
+    told, debug = ((tmp_path / "run" / name).read_text() for name in ("user.log", "debug.log"))
+    assert "case/recipe.toml: 2 tasks to do, 0 found done, 1 process" in told
+    assert "recipe.toml[two.txt]: quarantined: is empty" in told
+    assert "Traceback" not in told
+    assert "Traceback" in debug
+    assert "recipe.toml[one.txt]: " in debug
+    execute(recipe_folder / "recipe.toml", tmp_path / "run", log=True, retry_quarantined=False)
+    assert (tmp_path / "run" / "user.log").read_text() == told
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_the_order_of_files_and_the_number_of_processes_change_no_record(
+    recipe_folder: Path, tmp_path: Path, jobs: int
+) -> None:
+    names = [f"{letter}.txt" for letter in "abcdef"]
+    for number, name in enumerate(names):
+        (recipe_folder / name).write_text(f"0 {number + 1}00 300\n")
+    recipe = recipe_folder / "recipe.toml"
+    text = recipe.read_text()
+    found = []
+    for folder, order in (("straight", names), ("turned", names[::-1])):
+        recipe.write_text(text.replace('"one.txt", "two.txt"', ", ".join(f'"{name}"' for name in order)))
+        run = execute(recipe, tmp_path / folder, jobs=jobs if folder == "turned" else 1, figures=False).run
+        found.append(sorted(record.content_json() for record in run.records))
+        arrays = {path.name: path.read_bytes() for path in (tmp_path / folder / "arrays").iterdir()}
+        found.append(arrays)
+    assert found[0] == found[2]
+    assert found[1] == found[3]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from layerscope.runs.pool import Crew, each_ended
+from layerscope.errors import LimitError
+from layerscope.runs.pool import Crew, Limits, each_ended
 
 WORK = """
 import os
@@ -91,3 +93,67 @@ def test_processes_that_cannot_begin_leave_an_error_for_each_piece(module: Any) 
 
     found = outcomes(not_of_a_module, ["a", "b"], 2)
     assert all(isinstance(one, type) for one in found)
+
+
+SLOW = """
+import os, subprocess, sys, time
+def work(piece):
+    if piece.startswith("child"):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        open(piece.partition(" ")[2], "w").write(str(child.pid))
+        time.sleep(120)
+    if piece == "sleep":
+        time.sleep(120)
+    if piece == "memory":
+        return len(bytearray(2_000_000_000))
+    return os.getpid()
+"""
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A module with work that takes too much."""
+    (tmp_path / "slow_work.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "slow_work", raising=False)
+    import slow_work
+
+    return slow_work
+
+
+def gone(process: int) -> bool:
+    """Tell whether a process has ended, and wait a little for it."""
+    for _ in range(200):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_what_takes_too_long_ends_with_its_children_and_frees_its_place(slow: Any, tmp_path: Path) -> None:
+    pieces = [f"child {tmp_path / 'pid'}", "a", "b"]
+    found = dict(each_ended(slow.work, pieces, 1, limits=[Limits(time_s=4.0), Limits(), Limits()]))
+    assert isinstance(found[0], LimitError)
+    assert "4 s" in found[0].message
+    assert isinstance(found[1], int)
+    assert found[1] == found[2]
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems bound no memory")
+def test_what_needs_too_much_memory_is_told_so_and_its_process_goes_on(slow: Any) -> None:
+    found = dict(each_ended(slow.work, ["a", "memory", "b"], 1, limits=[Limits(memory_MB=1000.0)] * 3))
+    assert isinstance(found[1], MemoryError)
+    assert found[0] == found[2]
+
+
+def test_somebody_is_told_now_and_then_while_nothing_ends(slow: Any) -> None:
+    told: list[None] = []
+    list(each_ended(slow.work, ["sleep"], 1, limits=[Limits(time_s=1.0)], heartbeat=lambda: told.append(None)))
+    assert told

@@ -50,6 +50,7 @@ class SurveyPipeline(FilesPipeline):
     """Surveys from vendor file to elements and composition."""
 
     name = "xps_survey"
+    effort_s = 2.0
     version = "2"
     recipe_model = SurveyRecipe
 
