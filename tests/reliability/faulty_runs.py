@@ -108,7 +108,8 @@ def content(folder: Path) -> dict[str, Any]:
             found[name] = {key: value for key, value in json.loads(found[name]).items() if key != "created"}
         if name == "run.json":
             found[name]["records"] = sorted(found[name]["records"])
-            del found[name]["figures_of"]
+            for key in ("figures_of", "report_of"):  # hashes of what holds the times
+                found[name].pop(key, None)
     return found
 
 
