@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from layerscope.errors import LayerscopeError, StoreError, WriteError
 from layerscope.figures import Drawing, FigureOptions, saved_as
+from layerscope.measured.files import writing
 from layerscope.records import canonical_json, file_sha256
 from layerscope.runs.load import Run, load_run
 from layerscope.runs.lock import hold
@@ -75,7 +76,8 @@ def draw_figures(
         Entries of ``run.json``: ``figures`` (SHA-256 of each file), ``figures_of`` (what they were drawn from) and
         ``warnings`` (what went wrong: a figure that fails spoils no record).
     """
-    store.figures_folder.mkdir(exist_ok=True)
+    with writing(store.figures_folder):
+        store.figures_folder.mkdir(exist_ok=True)
     options = FigureOptions(**run.info.get("figure_options", {}))
     names = sorted(name for name in pipelines if run.of_pipeline(name).records)
     if jobs > 1 and not debug and set(names) <= set(installed_pipelines()):
