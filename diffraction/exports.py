@@ -19,7 +19,7 @@ from .phase_table import PhaseSeries, collect_series, number_columns
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
 
-__all__ = ["FORMATS", "export_monopd", "export_pdcif", "export_phases"]
+__all__ = ["FORMATS", "export_monopd", "export_pdcif", "export_phases", "views_by_stem"]
 
 
 def _with_phases(run: Run) -> dict[str, list[PhaseSeries]]:
@@ -63,7 +63,7 @@ def export_phases(run: Run, folder: Path) -> list[Path]:
     return written
 
 
-def _views_by_stem(run: Run) -> dict[str, SeriesView]:
+def views_by_stem(run: Run) -> dict[str, SeriesView]:
     """Return the views of a run by a file name that no two share: two methods may rest on the same arrays."""
     views = [view for view in collect_views(run) if view.series.phases]
     stems = [view.series.name for view in views]
@@ -84,7 +84,7 @@ def export_pdcif(run: Run, folder: Path) -> list[Path]:
     from .pdcif_export import pdcif_text
 
     written = []
-    for stem, view in _views_by_stem(run).items():
+    for stem, view in views_by_stem(run).items():
         path = folder / f"{stem}.cif"
         write_atomic(path, pdcif_text(view).encode("ascii"))
         written.append(path)

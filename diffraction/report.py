@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from layerscope.errors import LayerscopeError
 from layerscope.records import ResultRecord
 from layerscope.report import CheckItem, Checklist, ReportSection, roles_table
 from layerscope.runs.columns import Column, SummaryTable
 from layerscope.runs.summary import Shown, merits, table
 
+from .exports import views_by_stem
+from .pdcif_export import pdcif_text
 from .tables import EVENTS, STATE, compared
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ _CELLS = (
     Shown("phase.microstrain", "{}: strain", held=False),
     Shown("peak.sample_fwhm", "{}: width", held=False),
 )
+_MOST_CIF = 8
+"""Refined patterns up to which the page brings their CIF, some 0.2 MB each."""
 _SAYS = (
     "Weight fractions of every pattern with their errors. A total is a quantity of its own: its error holds how the"
     " fractions of a pattern trade places, and is not the sum of theirs. Of a phase that is not detected an upper limit"
@@ -67,7 +72,16 @@ def sections(run: Run) -> list[ReportSection]:
     tables.append(_differences(refined))
     tables.append(roles_table([*refined, *series], "What was refined, tied and held"))
     lists = (_rietveld_list(run, refined),) if refined else ()
-    return [ReportSection("Phase fractions", _SAYS, tuple(tables), lists)]
+    files = _cif_files(run.select(lambda r: r in refined)) if 0 < len(refined) <= _MOST_CIF else ()
+    return [ReportSection("Phase fractions", _SAYS, tuple(tables), lists, files)]
+
+
+def _cif_files(run: Run) -> tuple[tuple[str, str], ...]:
+    """Return the powder CIF of each refinement; none whose arrays are gone."""
+    try:
+        return tuple((f"{stem}.cif", pdcif_text(view)) for stem, view in views_by_stem(run).items())
+    except (LayerscopeError, KeyError):
+        return ()
 
 
 def _differences(refined: Sequence[ResultRecord]) -> SummaryTable:
@@ -170,7 +184,7 @@ def _rietveld_list(run: Run, refined: Sequence[ResultRecord]) -> Checklist:
         CheckItem(
             "figure of the profile, observed, calculated and their difference", "part 'Fits' of this page, and figures/"
         ),
-        CheckItem("profile as CIF", "layerscope export RUN --format pdcif: a block a pattern, with its structures"),
+        CheckItem("profile as CIF", "above, or layerscope export RUN --format pdcif: a block a pattern"),
     )
     return Checklist("Rietveld refinement: what journals ask to be reported", _GUIDELINES, items)
 

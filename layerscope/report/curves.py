@@ -35,18 +35,17 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
         in sigma times 10, and a curve a component. What was not measured is None.
     """
     found: list[dict[str, Any]] = []
-    numbers = left = 0
-    for name in run.arrays:
+    numbers, names = 0, tuple(run.arrays)
+    for name in names:
         try:
             series = run.arrays[name]
             numbers += min(series.shape[0], _MOST_LEVELS) * series.shape[1] * (4 + len(series.components))
             if numbers > _MOST_NUMBERS:
-                left += 1
-                continue
+                break
             found.append(_curves(series))
         except (LayerscopeError, ValueError):  # validate tells of a damaged file; the page goes without it
-            left += 1
-    return found, left
+            continue
+    return found, len(names) - len(found)
 
 
 def _curves(series: LazySeries) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class _Part:
     checklists: tuple[Any, ...] = ()
     links: tuple[_Link, ...] = ()
     curves: tuple[Any, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -90,7 +91,7 @@ class _Page:
         checked = tuple(
             {"title": one.title, "source": one.source, "rows": one.items, "missing": one.missing} for one in lists
         )
-        if placed or checked or any(more.values()):
+        if placed or checked or any(value for name, value in more.items() if name != "says"):
             key = _key(title, [part.key for part in self.parts])
             self.parts.append(_Part(key, title, tables=placed, checklists=checked, **more))
 
@@ -123,14 +124,16 @@ def report_page(run: Run, folder: str | None = "", *, sections: Sequence[ReportS
     page.add("What needs attention", notices=(*_failures(run), *_flags(run.records)))
     added = technique_sections(run) if sections is None else sections
     for section in (*story_sections(run), *added):
-        page.add(section.title, section.tables, section.checklists, says=section.says)
+        page.add(section.title, section.tables, section.checklists, says=section.says, files=section.files)
     curves, left = fit_curves(run)
     page.add("Fits", curves=tuple(curves), says=_on_curves(left) if curves else "")
     for technique, tables in _by_technique(run).items():
         page.add(f"Tables: {technique}", tables)
     page.add("Every record", [_index(run.records)])
     page.add("Files of the run", links=_files(run, folder))
-    return _rendered(page, {"folder": folder, "curves": curves}, run)
+    return _rendered(
+        page, {"folder": folder, "curves": curves, "texts": [f for part in page.parts for f in part.files]}, run
+    )
 
 
 def _on_curves(left: int) -> str:

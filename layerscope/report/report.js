@@ -68,7 +68,7 @@ class Table {
     this.sorted = null;
     this.shown = ROWS;
     const holder = block.querySelector(".here");
-    this.plot = Plot.of(this);
+    this.plot = Strip.of(this) || Plot.of(this);
     if (this.plot) holder.append(this.plot.element);
     const id = `filter-${block.dataset.table}`;
     this.filter = el("input", { id, type: "search", placeholder: "words, or voltage>4.5", oninput: () => this.update() });
@@ -176,10 +176,62 @@ class Table {
       if (!wide[n]) return [text];
       return met && !met.limit ? [String(Number(met.value.toPrecision(12))), met.sigma ? String(Number(met.sigma.toPrecision(3))) : ""] : [text, ""];
     }));
-    const blob = new Blob([[head, ...lines].map((cells) => cells.map(quoted).join(",")).join("\n") + "\n"], { type: "text/csv" });
-    const link = el("a", { href: URL.createObjectURL(blob), download: `${this.title.replace(/[^\w.-]+/g, "_")}.csv` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    hand(`${this.title.replace(/[^\w.-]+/g, "_")}.csv`, [head, ...lines].map((cells) => cells.map(quoted).join(",")).join("\n") + "\n");
+  }
+}
+
+function hand(name, text) { // a file of the page to the one who reads it
+  const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// --- what techniques say along depth: a bar a row, from where to where
+
+class Strip {
+  static of(table) {
+    const at = (head) => table.fields.findIndex((f) => f[0] === head && f[1] === "nm"), from = at("from"), to = at("to");
+    return from >= 0 && to >= 0 && table.rows.length > 1 ? new Strip(table, from, to) : null;
+  }
+
+  constructor(table, from, to) {
+    Object.assign(this, { table, from, to });
+    this.names = [...new Set(table.rows.map((row) => this.name(row)))];
+    this.kept = new Set(table.order);
+    this.frame = el("div", { onpointermove: (event) => this.hover(event), onpointerleave: () => tip("") });
+    this.element = el("div", { class: "plot" }, this.frame);
+    new ResizeObserver(() => { if (this.frame.clientWidth !== this.width) this.draw(); }).observe(this.frame);
+  }
+
+  name(row) { return this.table.fields.map((f, n) => (f[0] === "technique" ? cellText(row, n) : "")).join(""); }
+
+  keep(order) { this.kept = new Set(order); this.draw(); }
+
+  draw() {
+    this.width = this.frame.clientWidth;
+    if (!this.width) return;
+    const w = this.width, left = Math.min(200, w * 0.36), right = 10, step = 13;
+    const rows = this.table.rows.filter((_, n) => this.kept.has(n)).sort((a, b) => this.names.indexOf(this.name(a)) - this.names.indexOf(this.name(b)) || cellText(a, 0).localeCompare(cellText(b, 0)) || 0);
+    const h = rows.length * step + 46, deepest = rows.reduce((m, row) => Math.max(m, Number(cellText(row, this.to))), 1);
+    const X = (v) => left + (v / deepest) * (w - left - right);
+    const svg = el("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${this.table.title}: ${rows.length} bars by technique, the same as the rows of the table` });
+    this.frame.replaceChildren(svg);
+    this.svg = svg;
+    this.bars = rows;
+    axis(svg, ticks(0, deepest, w / 90), (v) => [X(v), h - 40], 0, h - 44);
+    svg.append(el("text", { x: (left + w) / 2, y: h - 8, "text-anchor": "middle" }, "depth / nm"));
+    let said = "";
+    rows.forEach((row, n) => {
+      const own = `${this.name(row)}, ${cellText(row, 0)}`, x = X(Number(cellText(row, this.from))), y = 4 + n * step;
+      if (own !== said) svg.append(el("text", { x: 0, y: y + 10 }, own));
+      said = own;
+      svg.append(el("rect", { x, y: y + 1, width: Math.max(3, X(Number(cellText(row, this.to))) - x), height: step - 3, fill: COLOURS[this.names.indexOf(this.name(row)) % 8] }));
+    });
+  }
+
+  hover(event) {
+    const box = this.svg.getBoundingClientRect(), row = this.bars[Math.floor((((event.clientY - box.top) / box.width) * this.width - 4) / 13)];
+    tip(row ? this.table.fields.map((f, n) => cellText(row, n) && `${f[0]} ${cellText(row, n)} ${f[1]}`.trim()).filter(Boolean).join("\n") : "", event.clientX, event.clientY);
   }
 }
 
@@ -514,6 +566,7 @@ const blocks = [...document.querySelectorAll("details.block")];
 const near = new IntersectionObserver((entries) => { for (const entry of entries) if (entry.isIntersecting && entry.target.open) { near.unobserve(entry.target); make(entry.target); } }, { rootMargin: "400px" });
 for (const block of blocks) { near.observe(block); block.addEventListener("toggle", () => make(block)); }
 addEventListener("beforeprint", () => blocks.forEach(make));
+for (const button of document.querySelectorAll("button[data-file]")) button.addEventListener("click", () => hand(...D.texts.find(([name]) => name === button.dataset.file)));
 byId("find").addEventListener("input", (event) => {
   const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
   let left = 0;

@@ -100,12 +100,15 @@ class ReportSection:
         A paragraph above its tables; empty for none.
     tables : tuple of SummaryTable
     checklists : tuple of Checklist
+    files : tuple of (str, str)
+        Names and texts of files that the page brings and hands out.
     """
 
     title: str
     says: str = ""
     tables: tuple[SummaryTable, ...] = ()
     checklists: tuple[Checklist, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 _MOST_ANSWERS = 6

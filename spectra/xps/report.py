@@ -21,6 +21,8 @@ _STANDARD = (
 # M. P. Seah, W. A. Dench, Surf. Interface Anal. 1 (1979) 2: in inorganic solids 2170/E^2 + 0.72 (aE)^(1/2) layers of
 # a nm, here a = 0.25 nm and E = 1200 eV
 _ANY_SOLID_NM = 3.0 * 0.25 * (2170.0 / 1200.0**2 + 0.72 * (0.25 * 1200.0) ** 0.5)
+_MOST_READ = 40
+"""Series whose arrays are opened for the settings of the instrument."""
 _SETTINGS = {
     "instrument": "{}",
     "excitation_energy_eV": "{:g} eV",
@@ -47,18 +49,18 @@ def sections(run: Run) -> list[ReportSection]:
 
 
 def _checklist(run: Run, series: list[ResultRecord], levels: list[ResultRecord]) -> Checklist:
-    kept = _Kept(run)
+    kept, read = _Kept(run), series[:_MOST_READ]
     item = CheckItem.of
     composition = [r for r in run.records if r.method == "xps.composition"] or series
     many = len({(r.state.sample, r.state.region) for r in levels}) < len(levels)
     items = (
-        item("instrument and its settings", series, kept.settings, else_do="write it in the paper: the file is silent"),
-        item("X-ray source", series, kept.source, else_do="write in the paper: source, monochromator, power"),
+        item("instrument and its settings", read, kept.settings, else_do="write it in the paper: the file is silent"),
+        item("X-ray source", read, kept.source, else_do="write in the paper: source, monochromator, power"),
         CheckItem("area of analysis, emission angle, pressure", "write it in the paper: files are silent", "missing"),
         CheckItem("calibration of the instrument's energies", "write it in the paper: no file holds it", "missing"),
         item("charge control and correction", series, _charge, else_do="give [charge] in the recipe"),
         CheckItem("charge neutraliser", "write in the paper whether one was used", "missing"),
-        item("range of energies that is fitted", series, kept.range, else_do="run again: its arrays are gone"),
+        item("range of energies that is fitted", read, kept.range, else_do="run again: its arrays are gone"),
         CheckItem("averaging at the ends of the background", "none: the background is part of the fit at every point"),
         item("kind of background and how it is fitted", series, _background, else_do="run again"),
         item("number of peaks and what each is taken for", series, _peaks, else_do="run again"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.report import write_report
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
@@ -174,6 +175,41 @@ def test_a_checker_of_accessibility_finds_no_serious_fault(page: Any) -> None:
         checker.inject()
         faults = [fault for fault in checker.run()["violations"] if fault["impact"] in ("serious", "critical")]
         assert [(fault["id"], fault["nodes"][0]["html"]) for fault in faults] == []
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """The report of a study that claims something of a profile of composition."""
+    records = []
+    for n, amount in enumerate((16.0, 8.0, 1.0)):
+        boron = Quantity(
+            name="composition.atomic_fraction", component="B", value=amount, sigma=1.0, sigma_kind="counting", unit="%"
+        )
+        state = SampleState(sample="B-LCO, pristine", etch_time_s=60.0 * n, depth_nm=9.0 * n)
+        records.append(
+            ResultRecord(
+                record_id=f"{n:064x}", technique="xps", method="xps.composition", method_version="1", state=state,
+                quantities=(boron,),
+            )
+        )  # fmt: skip
+    evidence = {"technique": "xps", "quantity": "composition.atomic_fraction", "component": "B", "expects": "greater"}
+    claim = {"says": "Boron is at the surface", "of": "B-LCO: pristine", "evidence": [{**evidence, "pick": "first"}]}
+    story = {"samples": [{"name": "B-LCO", "states": {"pristine": ["B-LCO, pristine"]}}], "claims": [claim]}
+    return write_report(Run(tmp_path, tuple(records), {"title": "Story", "story": story}))
+
+
+def test_claims_and_depths_are_shown_and_pass_the_checker(browser: Any, told: Path) -> None:
+    axe = pytest.importorskip("axe_selenium_python", reason="axe is not installed (the extra 'browser')")
+    browser.get(told.as_uri())
+    wait(browser, "return document.querySelectorAll('#along-the-depth rect').length === 3")
+    wait(browser, "return document.querySelector('#claims tbody tr') !== null")
+    assert browser.find_element("css selector", "#claims tbody tr td:nth-child(2)").text == "stands"
+    widths = [float(r.get_attribute("x")) for r in browser.find_elements("css selector", "#along-the-depth rect")]
+    assert widths == sorted(widths)
+    checker = axe.Axe(browser)
+    checker.inject()
+    faults = [fault for fault in checker.run()["violations"] if fault["impact"] in ("serious", "critical")]
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in faults] == []
 
 
 def test_a_fit_is_drawn_and_its_levels_are_chosen(browser: Any, recipe_folder: Path, tmp_path: Path) -> None:

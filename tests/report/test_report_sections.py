@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from layerscope.diffraction.exports import export_pdcif
 from layerscope.diffraction.report import sections as diffraction_sections
 from layerscope.spectra.xps.report import sections as xps_sections
 
@@ -51,6 +52,12 @@ def test_the_checklist_of_refinements_names_what_is_missing(phases: ReportSectio
     assert items["temperature"].state == "missing"
     assert "temperature_K" in items["temperature"].answer
     assert checklist.missing == sum(item.state != "given" for item in checklist.items)
+
+
+def test_the_page_brings_the_cif_of_each_refinement(refined: Run, phases: ReportSection, tmp_path: Path) -> None:
+    assert len(phases.files) == sum(record.method == "rietveld.rietx" for record in refined.records)
+    for path in export_pdcif(refined, tmp_path):
+        assert (path.name, path.read_text(encoding="ascii")) in phases.files
 
 
 def test_what_was_refined_tied_and_held_stands_by_phase(refined: Run) -> None:
