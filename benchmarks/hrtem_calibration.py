@@ -6,7 +6,8 @@ Each image goes through the search for spots and the indexing as a user's would 
 An answer is a phase, "foreign" (another lattice) or "amorphous" (no lattice); zones of a phase are summed; sets are
 the stated ones, which hold what strengths of spots alone would exclude. Windows that show no spot at all are
 abstentions and counted apart. The expected calibration error (ECE) has ten equal bins;
-"chance" is what a perfect classifier of the same statements would score on as many trials (median and 95 %).
+"chance" is what a perfect classifier of the same statements would score on as many trials (median and 95 %). A table
+comes every 250 images; times are CPU seconds.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def table(law, rows, seconds):
     print(
         f"abstained (no spot): {sum(not row[1] for row in rows if row[0] != 'amorphous')} crystals; "
         f"amorphous: {len(glass)}, with spots {sum(row[1] > 0 for row in glass)},"
-        f" called crystalline {sum(row[3] for row in glass)}"
+        f" called crystalline {sum(row[3] for row in glass)}",
+        flush=True,
     )
 
 
@@ -97,9 +99,11 @@ def main():
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 2026
     library = library_of([load_phase(file, name=name) for file, name in PHASES.items()])
     for law in ("tem", "stem") if which == "both" else (which,):
-        start = time.perf_counter()
-        rows = [one(np.random.default_rng([seed, i]), law, library) for i in range(count)]
-        table(law, rows, time.perf_counter() - start)
+        start, rows = time.process_time(), []
+        for i in range(count):
+            rows.append(one(np.random.default_rng([seed, i]), law, library))
+            if len(rows) % 250 == 0 or len(rows) == count:
+                table(law, rows, time.process_time() - start)
 
 
 if __name__ == "__main__":

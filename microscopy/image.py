@@ -44,6 +44,9 @@ class Scale:
     shear : tuple of 2 floats
         What is known of that distortion: anisotropy along the image's axes and shear, so that a true vector z = gx +
         i gy shows as z + (e1 + i e2) z*.
+    joint : tuple of 3 tuples of 3 floats, optional
+        Covariance of (ln factor, e1, e2) in the axes of the image, where all three were found together; else they are
+        independent, and the distortion has no direction.
     """
 
     factor: float = 1.0
@@ -51,6 +54,7 @@ class Scale:
     shear_sd: float = UNVERIFIED_SHEAR
     source: str = "the file's pixel size, unverified"
     shear: tuple[float, float] = (0.0, 0.0)
+    joint: tuple[tuple[float, float, float], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

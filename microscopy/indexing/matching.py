@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .detection import INCOHERENT, SHELLS, WEAK, Marks, incoherent_marks, log_sum, reflection_marks, unmatched_marks
-from .templates import Bank, Prior
+from .templates import Bank, Prior, turned_distortion
 
 __all__ = ["Matches", "by_places", "evidence", "match", "posterior"]
 
@@ -60,14 +60,21 @@ class Matches:
     constant: FloatArray
 
 
-def total_prior(bank: Bank, image: Prior) -> tuple[FloatArray, FloatArray]:
-    """Mean (t, c, 3) and covariance (t, c, 3, 3) of a pattern's (s, e1, e2): the image's with the cell's."""
-    return image.mean + bank.cell_mean, image.covariance + bank.cell_covariance
+def _of_matches(bank: Bank, image: Prior, row: IntArray, angle: FloatArray) -> tuple[Prior, FloatArray, FloatArray]:
+    """Prior of the image in the frames of some matches, and mean (k, c, 3) and covariance with the cells' shares.
+
+    The image's alone has its mean (k, 1, 3) and covariance (k, 1, 3, 3).
+    """
+    turn = turned_distortion(angle)[:, None]
+    own = Prior(image.weight, image.mean @ turn, turn.swapaxes(2, 3) @ image.covariance @ turn)
+    return own, own.mean + bank.cell_mean[row], own.covariance + bank.cell_covariance[row]
 
 
 def _overall(bank: Bank, image: Prior) -> tuple[FloatArray, FloatArray]:
-    """Mean (t, 3) and covariance (t, 3, 3) of the whole mixture."""
-    mean, covariance = total_prior(bank, image)
+    """Mean (t, 3) and covariance (t, 3, 3) of the whole mixture, the image's distortion as wide in all directions."""
+    variance = np.diag(image.covariance)
+    wide = np.diag([variance[0], variance[1:].mean(), variance[1:].mean()])
+    mean, covariance = image.mean + bank.cell_mean, wide + bank.cell_covariance
     weight = bank.cell_weight / bank.cell_weight.sum(axis=1, keepdims=True)
     centre = np.einsum("tc,tci->ti", weight, mean)
     off = mean - centre[:, None]
@@ -299,8 +306,7 @@ def evidence(matches: Matches, bank: Bank, image: Prior) -> FloatArray:
 
     The rotation is flat over the half turn.
     """
-    mean, covariance = total_prior(bank, image)
-    mean, covariance = mean[matches.row], covariance[matches.row]
+    _, mean, covariance = _of_matches(bank, image, matches.row, matches.at[:, 0])
     weight = bank.cell_weight[matches.row]
     with np.errstate(divide="ignore"):
         parts = np.stack(
@@ -343,22 +349,22 @@ def posterior(matches: Matches, k: int, bank: Bank, image: Prior) -> tuple[Float
         Of the image's own (s, e1, e2), in the frame of the pattern, with the cell's share taken out.
     """
     row = matches.row[k]
-    means, covariances = total_prior(bank, image)
+    own, means, covariances = _of_matches(bank, image, matches.row[k : k + 1], matches.at[k : k + 1, 0])
     parts = np.flatnonzero(bank.cell_weight[row] > 0)
     one = Matches(
         *(np.repeat(getattr(matches, name)[k : k + 1], parts.size, axis=0) for name in Matches.__dataclass_fields__)
     )
-    prior_mean, prior_covariance = means[row, parts], covariances[row, parts]
+    prior_mean, prior_covariance = means[0, parts], covariances[0, parts]
     log_weight = np.log(bank.cell_weight[row, parts]) + _integral(one, prior_mean, prior_covariance)
     weight = np.exp(log_weight - log_sum(log_weight, 0))
     total, step, _, _ = _step(one, prior_mean, prior_covariance)
     here = one.at + step
     spread = np.linalg.inv(total)[:, 1:, 1:]
-    gain = image.covariance @ np.linalg.inv(prior_covariance)
-    own = image.mean + (gain @ (here[:, 1:] - prior_mean)[..., None])[..., 0]
-    width = image.covariance - gain @ (prior_covariance - spread) @ gain.transpose(0, 2, 1)
-    mean = weight @ own
-    off = own - mean
+    gain = own.covariance[0] @ np.linalg.inv(prior_covariance)
+    off = own.mean[0] + (gain @ (here[:, 1:] - prior_mean)[..., None])[..., 0]
+    width = own.covariance[0] - gain @ (prior_covariance - spread) @ gain.transpose(0, 2, 1)
+    mean = weight @ off
+    off = off - mean
     covariance = np.einsum("k,kij->ij", weight, width + off[:, :, None] * off[:, None, :])
     return weight @ here, mean, covariance
 

@@ -12,6 +12,7 @@ from ..image import Scale
 from ..spots.model import Spots
 from .index import index_spots
 from .library import Library
+from .templates import turned_distortion
 
 __all__ = ["lock_scale"]
 
@@ -35,8 +36,9 @@ def lock_scale(spots: Spots, standard: Library, scale: Scale) -> Scale:
     Returns
     -------
     Scale
-        Posterior: factor, distortion (in the frame of the image) and their standard deviations, averaged over every
-        zone axis and cell that may be.
+        Posterior: factor, distortion (in the frame of the image) and their joint covariance, averaged over every zone
+        axis and cell that may be. Along a direction where the standard's cell is known, lengths are surer than the
+        factor is.
 
     Raises
     ------
@@ -60,9 +62,7 @@ def lock_scale(spots: Spots, standard: Library, scale: Scale) -> Scale:
         if one.distortion is None:
             continue
         mean, covariance, angle = one.distortion
-        turn = np.eye(3)
-        c, s = np.cos(2 * angle), np.sin(2 * angle)
-        turn[1:, 1:] = [[c, -s], [s, c]]  # a distortion turns with twice the angle of the pattern
+        turn = turned_distortion(np.array([angle]))[0]
         means.append(turn @ mean)
         covariances.append(turn @ covariance @ turn.T)
         weights.append(one.probability / total)
@@ -77,5 +77,6 @@ def lock_scale(spots: Spots, standard: Library, scale: Scale) -> Scale:
         sd=float(np.sqrt(covariance[0, 0])),
         shear=(float(e1 + mean[1]), float(e2 + mean[2])),
         shear_sd=float(np.sqrt((covariance[1, 1] + covariance[2, 2]) / 2)),
+        joint=tuple((float(a), float(b), float(c)) for a, b, c in covariance),
         source=f"internal standard {names}, {found} spots",
     )

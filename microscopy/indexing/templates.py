@@ -21,7 +21,7 @@ from layerscope.crystals import ZonePattern
 
 from ..image import Scale
 
-__all__ = ["Bank", "Prior", "Template", "bank_of", "cell_priors", "image_prior"]
+__all__ = ["Bank", "Prior", "Template", "bank_of", "cell_priors", "image_prior", "turned_distortion"]
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -129,9 +129,27 @@ class Bank:
 
 
 def image_prior(scale: Scale) -> Prior:
-    """Prior of the image alone: scale and distortion are independent, and the distortion has no direction."""
+    """Prior of the image alone, in the axes of the image.
+
+    Scale and distortion are independent and the distortion has no direction, unless they were found together; then a
+    standard error of the scale that is not theirs stretches it alone.
+    """
     covariance = np.diag([scale.sd**2, scale.shear_sd**2, scale.shear_sd**2])
+    if scale.joint is not None:
+        covariance = np.array(scale.joint)
+        stretch = np.array([scale.sd / np.sqrt(covariance[0, 0]), 1.0, 1.0])
+        covariance = covariance * np.outer(stretch, stretch)
     return Prior(1.0, np.array([np.log(scale.factor), 0.0, 0.0]), covariance)
+
+
+def turned_distortion(angle: FloatArray) -> FloatArray:
+    """Matrices (k, 3, 3) that take (s, e1, e2) of patterns turned by some angles (k,) to the axes of the image."""
+    turn = np.zeros((len(angle), 3, 3))
+    turn[:, 0, 0] = 1.0
+    turn[:, 1, 1] = turn[:, 2, 2] = np.cos(2 * angle)  # a distortion turns with twice the angle of the pattern
+    turn[:, 2, 1] = np.sin(2 * angle)
+    turn[:, 1, 2] = -turn[:, 2, 1]
+    return turn
 
 
 def _as_complex(g: FloatArray) -> ComplexArray:

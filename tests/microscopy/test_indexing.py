@@ -534,3 +534,21 @@ def test_a_weak_reflection_is_a_reflection_and_not_a_forbidden_spot() -> None:
     ranking = index_spots(spot_list(pattern.g, 1e6 * relative**2), phases, Scale(sd=0.003))
     assert ranking.first.name == "LiCo2O4 [1 1 0]"
     assert set(ranking.first.role) == {"reflection"}
+
+
+def test_a_standard_of_unknown_charge_still_locks_the_lengths_along_its_slabs() -> None:
+    rng = np.random.default_rng(8)
+    g = distorted(turned(layered_100(0.2812, 1.420), 40.0))
+    bulk = spot_list(g + rng.normal(0, 0.002, g.shape), LAYERED_POWER, sigma=0.002)
+    locked = lock_scale(bulk, library_of([load_phase("LiCoO2_O3")]), Scale())
+    assert abs(locked.factor - 1.025) < 2 * locked.sd
+    common = ((1, 1, 1), (1, 1, 3), (2, 2, 2), (0, 0, 4), (4, 4, 0))  # whose strength does not tell the two apart
+    told = [index in common for index in SPINEL for _ in range(1 + bool(index[0] and index[2]))]
+    two = library_of([load_phase(name) for name in ("Co3O4", "LiCo2O4")])
+    for a_nm, name in ((0.80837, "Co3O4"), (0.7998, "LiCo2O4")):
+        g = distorted(turned(spinel_110(a_nm)[0][told], 94.7))
+        skin = spot_list(g + rng.normal(0, 0.003, g.shape), 1e3, sigma=0.003)
+        apart, jointly = (
+            index_spots(skin, two, scale).by_phase().get(name, 0.0) for scale in (replace(locked, joint=None), locked)
+        )
+        assert jointly > max(0.95, apart)
