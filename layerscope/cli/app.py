@@ -66,6 +66,10 @@ def run(
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Number of processes; one a core if left out."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Dask cluster that does the tasks; local starts one here."),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try again what failed before, although nothing changed.")
     ] = False,
@@ -93,6 +97,7 @@ def run(
             debug=bool(context.obj),
             retry_quarantined=retry,
             log=True,
+            scheduler=scheduler,
         )
     print_run(summary, quiet=quiet)
     raise typer.Exit(summary.exit_code)

@@ -43,6 +43,7 @@ def execute(
     debug: bool = False,
     retry_quarantined: bool = True,
     log: bool = False,
+    scheduler: str | None = None,
 ) -> RunSummary:
     """Run a recipe or a study into a folder.
 
@@ -72,6 +73,8 @@ def execute(
         Whether tasks that failed before are tried again although nothing changed. One that missed a library always is.
     log : bool, optional
         Whether to add what is done to ``user.log`` and ``debug.log`` in the folder.
+    scheduler : str, optional
+        Address of a Dask scheduler that does the tasks, or ``local`` for one with `jobs` workers on this machine.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def execute(
         execution.note_refused()
         waiting = execution.look_up(retry_quarantined)
         with execution.log:
-            execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug)
+            execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug, scheduler=scheduler)
             return execution.finish(figures=figures, jobs=jobs, debug=debug)
 
 
@@ -140,7 +143,15 @@ class _Execution:
                 self.failed += job.state == "failed"
         return waiting
 
-    def do(self, waiting: Sequence[int], *, jobs: int, pipelines: Mapping[str, Pipeline] | None, debug: bool) -> None:
+    def do(
+        self,
+        waiting: Sequence[int],
+        *,
+        jobs: int,
+        pipelines: Mapping[str, Pipeline] | None,
+        debug: bool,
+        scheduler: str | None = None,
+    ) -> None:
         """Do the tasks at these places, and note each in the ledger when it is done."""
         if not waiting:
             return
@@ -166,6 +177,7 @@ class _Execution:
                 debug=debug,
                 given=pipelines,
                 heartbeat=self._flush,
+                scheduler=scheduler,
             )
             try:
                 for task, result in results:

@@ -21,13 +21,13 @@ from typing import Any, Generic, TypeVar
 
 from layerscope.errors import LimitError
 
-__all__ = ["Crew", "Limits", "each_ended", "machine_memory_MB", "one_blas_thread", "usable_cores"]
+__all__ = ["THREADS", "Crew", "Limits", "each_ended", "machine_memory_MB", "one_blas_thread", "usable_cores"]
 
 Piece = TypeVar("Piece")
 Answer = TypeVar("Answer")
 
 #: Libraries read these variables when they load.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
 
 HEARTBEAT_S = 0.25  # after which the caller is told that nothing ended
 GRACE_S = 2.0  # that an idle process is given to end by itself
@@ -81,7 +81,7 @@ class Crew(Generic[Piece, Answer]):
             self._pool = ProcessPoolExecutor(
                 self._count, mp_context=self.context, initializer=_start, initargs=self._begin
             )
-            with _one_thread_each(*_THREADS, *self._variables):
+            with _one_thread_each(*THREADS, *self._variables):
                 for _ in range(self._count):  # all start now: what they import loads while this process goes on
                     self._pool.submit(os.getpid)
             self._idle = self._count
@@ -273,7 +273,7 @@ class _Worker(Generic[Piece, Answer]):
     def _begin(self) -> None:
         ours, theirs = Crew.context.Pipe()
         process = Crew.context.Process(target=_serve, args=(theirs, self._work))
-        with _one_thread_each(*_THREADS):
+        with _one_thread_each(*THREADS):
             process.start()
         theirs.close()
         self._process, self._pipe = process, ours

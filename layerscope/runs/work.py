@@ -220,6 +220,7 @@ def do_tasks(
     debug: bool = False,
     given: Mapping[str, Pipeline] | None = None,
     heartbeat: Callable[[], None] | None = None,
+    scheduler: str | None = None,
 ) -> Iterator[tuple[Task, TaskResult]]:
     """Run tasks and yield each with its result as it ends; in several processes the longest begin first.
 
@@ -241,8 +242,11 @@ def do_tasks(
         Pipelines that are not installed and must travel with the task.
     heartbeat : callable, optional
         Called now and then while processes work and nothing ends.
+    scheduler : str, optional
+        Cluster that does the tasks instead of processes of this one, see `layerscope.runs.cluster`.
     """
-    if debug or (min(jobs, len(tasks)) <= 1 and all(task.limits is None for task in tasks)):
+    in_here = min(jobs, len(tasks)) <= 1 and all(task.limits is None for task in tasks)
+    if debug or (scheduler is None and in_here):
         for task in tasks:
             yield task, do_task(task, store, software, progress=progress, debug=debug)
         return
@@ -253,14 +257,21 @@ def do_tasks(
             task.base,
             task.pipeline.name,
             (given or {}).get(task.pipeline.name),
-            task.recipe,
+            task.recipe.located(task.recipe.folder.absolute()),
             store.folder.resolve(),
             software,
         )
         for task in tasks
     ]
-    limits = [(task.limits or LimitsTable()).bounds() for task in tasks]
-    ended = each_ended(_do_parcel, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
+    ended: Iterator[tuple[int, TaskResult | BaseException]]
+    if scheduler is None:
+        limits = [(task.limits or LimitsTable()).bounds() for task in tasks]
+        ended = each_ended(_do_parcel, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
+    else:
+        from layerscope.runs.cluster import each_ended_on
+
+        stated = [None if task.limits is None else task.limits.bounds() for task in tasks]
+        ended = each_ended_on(scheduler, _do_parcel, parcels, jobs, limits=stated, heartbeat=heartbeat)
     for number, answer in ended:
         if isinstance(answer, WriteError):
             raise answer
