@@ -182,9 +182,9 @@ def fit_frames(
     position_sigma, area_sigma = np.zeros((k, groups)), np.zeros((k, groups))
     if errors and k:
         covariance = series_covariance(evaluator, patterns, solution)
-        position_sigma = np.sqrt(np.einsum("gss->sg", covariance.shared))[order]
+        position_sigma = np.sqrt(np.maximum(np.einsum("gss->sg", covariance.shared), 0.0))[order]
         linked = np.einsum("gas,gst,gat->ag", covariance.link[:, 0], covariance.shared, covariance.link[:, 0])
-        area_sigma = np.sqrt(linked + np.einsum("gaa->ag", covariance.own[:, 0]))[:k]
+        area_sigma = np.sqrt(np.maximum(linked + np.einsum("gaa->ag", covariance.own[:, 0]), 0.0))[:k]
     return FrameBatch(
         tuple(names),
         solution.shared[:, order].T if k else np.zeros((0, groups)),

@@ -135,7 +135,7 @@ def fit_reference(
             float(fit.value(f"{c.id}_center")[0]),
             float(fit.value(f"{c.id}_fwhm")[0]),
             float(fit.value(f"{c.id}_area").mean()),
-            float(np.sqrt(fit.covariance([f"{c.id}_area"])[0, :, 0].mean())),
+            float(np.sqrt(max(fit.covariance([f"{c.id}_area"])[0, :, 0].mean(), 0.0))),
             float(fit.sigma(f"{c.id}_center")[0]),
         )
         for c in candidates

@@ -165,7 +165,7 @@ def joint_fingerprint(files: Iterable[tuple[str, str, int]]) -> tuple[str, int]:
     """Return hash and size of several files, given name, hash and size of each: of the list, and of all together."""
     digest, total = hashlib.sha256(), 0
     for name, sha256, size in files:
-        digest.update(f"{name}\0{sha256}\n".encode())
+        digest.update(f"{name}\0{sha256}\n".encode(errors="surrogateescape"))
         total += size
     return digest.hexdigest(), total
 

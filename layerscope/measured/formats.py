@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, get_arg
 
 import numpy as np
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
+from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError, as_text
 from layerscope.measured.archive import (
     LARGEST_ARCHIVE,
     LARGEST_MEMBER,
@@ -225,7 +225,7 @@ class Formats(Generic[R]):
                 try:
                     if isinstance(item, LayerscopeError):
                         raise item
-                    placed = item.placed(index, name, scan)
+                    placed = item.placed(index, as_text(name), scan)
                     measurement = placed if prepare is None else prepare(placed)
                     if on_error != "keep":
                         with np.errstate(all="ignore"):
@@ -235,7 +235,7 @@ class Formats(Generic[R]):
                 except LayerscopeError as error:
                     if on_error == "raise" or (on_error == "keep" and len(bundle.names) == 1):
                         raise
-                    problems.append(LeftOut.of(index, name, error))
+                    problems.append(LeftOut.of(index, as_text(name), error))
                 else:
                     found.append(measurement)
         if not found:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.errors import LayerscopeError, StoreError
+from layerscope.errors import LayerscopeError, StoreError, printable
 from layerscope.runs.inside import plain_folders
 from layerscope.runs.load import Run
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
@@ -213,7 +213,7 @@ def _add_sheet(book: Workbook, name: str, columns: list[str], rows: Sequence[Seq
     for row in rows:
         cells = []
         for value in row:
-            cell = WriteOnlyCell(sheet, value=value)
+            cell = WriteOnlyCell(sheet, value=printable(value) if isinstance(value, str) else value)
             if isinstance(value, str):
                 cell.data_type = "s"  # a name that begins with "=" is text, not a formula
             cells.append(cell)

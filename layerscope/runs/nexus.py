@@ -85,12 +85,16 @@ def write_series(
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         try:
-            with h5py.File(temporary, "w", track_order=False) as file:
+            # in memory: where the system refuses to write further, HDF5's own writing ends the process
+            with h5py.File(temporary, "w", driver="core", backing_store=False, track_order=False) as file:
                 if isinstance(series, GridArrays):
                     write_grids(file, series, index)
                 else:
                     _write(file, series, index, layout)
-        except RuntimeError as error:  # HDF5 reports a full disk as this or as OSError
+                file.flush()
+                image = file.id.get_file_image()
+            temporary.write_bytes(image)
+        except RuntimeError as error:
             raise WriteError(f"cannot be written: {error}", source=path) from error
     return index.refs
 

@@ -13,6 +13,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 from numpy.typing import NDArray
 
+from layerscope.errors import as_text
 from layerscope.records.model import ArrayRef
 from layerscope.runs.arrays import SeriesArrays, array_sha256
 from layerscope.version import __version__
@@ -153,16 +154,21 @@ def _space(shape: tuple[int, ...]) -> h5s.SpaceID:
     return h5s.create_simple(shape) if shape else _SCALAR
 
 
+def _text(value: str) -> str:
+    """Return a text as HDF5 can hold it: without NUL, and without bytes of file names that are no text."""
+    return as_text(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def set_attribute(node: h5py.Group | h5py.Dataset, name: str, value: str | bool | int | float | list[str]) -> None:
     """Set an attribute that is not there yet: text as UTF-8 of variable length, numbers as they are."""
     at, field = node.id, name.encode()
     if isinstance(value, str):
-        h5a.create(at, field, _TEXT, _SCALAR).write(np.array(value, _WORDS), mtype=_TEXT_IN_MEMORY)
+        h5a.create(at, field, _TEXT, _SCALAR).write(np.array(_text(value), _WORDS), mtype=_TEXT_IN_MEMORY)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         kind = _FLOAT if isinstance(value, float) else _INTEGER
         h5a.create(at, field, kind, _SCALAR).write(np.array(value), mtype=kind)
     elif isinstance(value, list):
-        words = np.array(value, _WORDS)
+        words = np.array([_text(word) for word in value], _WORDS)
         h5a.create(at, field, _TEXT, _space(words.shape)).write(words, mtype=_TEXT_IN_MEMORY)
     else:
         node.attrs[name] = np.bool_(value)
@@ -186,7 +192,7 @@ def add_field(
     """
     kind, in_memory = _TEXT, _TEXT_IN_MEMORY
     if isinstance(value, str):
-        values: NDArray[Any] = np.array(value, _WORDS)
+        values: NDArray[Any] = np.array(_text(value), _WORDS)
     elif isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim:
         values, kind, in_memory = np.ascontiguousarray(value), _FLOAT, _FLOAT
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -195,7 +201,7 @@ def add_field(
     elif isinstance(value, (bool, np.ndarray)):
         values, kind, in_memory = np.asarray(value), None, None
     else:
-        values = np.array(list(value), _WORDS)
+        values = np.array([_text(word) for word in value], _WORDS)
     if kind is None:
         dataset = parent.create_dataset(name, data=value)
     else:

@@ -159,7 +159,7 @@ def recipe_label(path: Path) -> str:
 
 def _base(path: Path, taken: Container[str] = ()) -> str:
     """Return the first part of the names of a recipe's series; a number sets it apart from one that is taken."""
-    folder, stem = path.resolve().parent.name, path.stem
+    folder, stem = as_text(path.resolve().parent.name), as_text(path.stem)
     base = folder if stem == "recipe" and folder else f"{folder}_{stem}"
     numbered = (f"{base}_{number}" for number in itertools.count(2))
     return next(one for one in itertools.chain([base], numbered) if one not in taken)

@@ -203,6 +203,19 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     return path
 
 
+def _with_nul(value: object, place: str = "") -> str | None:
+    """Return where a text holds NUL, which no file name and no HDF5 file can; None if nowhere."""
+    if isinstance(value, str):
+        return place or "recipe" if "\0" in value else None
+    if isinstance(value, Mapping):
+        parts = [(f"{place}.{key}".lstrip("."), one) for key, one in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{place}[{number}]", one) for number, one in enumerate(value)]
+    else:
+        return None
+    return next((found for name, one in parts if (found := _with_nul(one, name)) is not None), None)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
@@ -250,6 +263,8 @@ def parse_recipe(model: type[ModelT], raw: Mapping[str, Any], source: str | Path
     """
     if issubclass(model, PipelineRecipe) and "layerscope" not in raw:  # made in Python it is of this version
         raise RecipeError("layerscope: is missing", source=source, hint="layerscope = 1")
+    if (place := _with_nul(raw)) is not None:
+        raise RecipeError(f"{place}: a text holds the character NUL", source=source)
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:

@@ -130,8 +130,10 @@ def _ask(jobs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if "No module named 'larch'" in done.stderr:
         raise MissingDependencyError("xraylarch is not installed", hint="pip install 'layerscope[xas]'")
     try:
-        answers: dict[str, Any] = json.loads(done.stdout)
-    except json.JSONDecodeError as error:
+        answers = json.loads(done.stdout)
+    except (ValueError, RecursionError):
+        answers = None
+    if not isinstance(answers, dict):
         last = done.stderr.strip().splitlines()[-1:] or ["nothing"]
-        raise FitError(f"xraylarch's process ended with: {last[0][:200]}") from error
+        raise FitError(f"xraylarch's process ended with: {last[0][:200]}")
     return answers

@@ -164,10 +164,12 @@ class Gsas2Process:
         if line is None:
             raise self._died(source)
         try:
-            reply: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError as error:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            reply = None
+        if not isinstance(reply, dict):
             self.close()
-            raise FitError(f"GSAS-II answered {line[:80]!r}", source=source) from error
+            raise FitError(f"GSAS-II answered {line[:80]!r}", source=source)
         return reply
 
     def _died(self, source: Path) -> FitError:

@@ -66,8 +66,11 @@ def read_result(folder: Path, pattern: PowderPattern, problem: Problem, version:
         answer = json.loads((folder / "result.json").read_text())
         with np.load(folder / "curves.npz", allow_pickle=False) as stored:
             arrays = {k: np.asarray(stored[k], dtype=np.float64) for k in stored.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise FitError("GSAS-II left no readable answer", source=folder) from error
+        missing = {"names", "sigmas", "phases", "rvals"} - set(answer if isinstance(answer, dict) else ())
+        if missing or not {"x", "ycalc", "background", "covariance"} <= set(arrays):
+            raise ValueError(f"without {', '.join(sorted(missing)) or 'curves'}")
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        raise FitError(f"GSAS-II left no readable answer: {error}", source=folder) from error
     if arrays["x"].shape != pattern.two_theta.shape:
         raise FitError(f"GSAS-II returned {arrays['x'].size} of {pattern.two_theta.size} points", source=folder)
     curves = Curves(
