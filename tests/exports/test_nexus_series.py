@@ -319,7 +319,7 @@ def test_a_reference_does_not_leave_the_run_folder(tmp_path, make_series):
     run = tmp_path / "run"
     run.mkdir()
     (run / "arrays").symlink_to(tmp_path / "outside" / "arrays")
-    with pytest.raises(StoreError, match="is a link|out of the run folder"):
+    with pytest.raises(StoreError, match="is a link"):
         read_array(run, reference)
     with pytest.raises(ValueError, match="relative"):
         ArrayRef(**{**reference.model_dump(), "file": "../outside/arrays/a.nxs"})
