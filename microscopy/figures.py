@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
-from layerscope.figures.images import draw_scale_bar
+from layerscope.figures.images import draw_rim, draw_scale_bar
 from layerscope.figures.table import Column
 from layerscope.figures.views import provenance
 from layerscope.figures.words import printed
@@ -179,7 +179,7 @@ def draw_image(panel: Panel, view: View, colours: Mapping[str, str]) -> None:
         panel.axes.plot(x, y, color=colours[str(name)], linewidth=0.8, label=f"region {name}")
         lower = top + (number % 2) * 0.08 * height  # neighbours' names do not run into each other
         text = panel.axes.text(left, lower, f" {name}", color=colours[str(name)], va="top", fontsize=6, label=GUIDE)
-        text.set_path_effects(_halo())
+        draw_rim(text)
     limits = panel.axes.get_xlim(), panel.axes.get_ylim()
     for name in (name for name in view.grids if name.startswith(f"{EDGE} ")):
         x, y = view.grids[name].values[:, 1:].T
@@ -234,7 +234,8 @@ def _draw_rings(panel: Panel, view: View, region: str, record: ResultRecord) -> 
             text = panel.axes.text(
                 0.02, 0.98 - 0.05 * len(phases), printed(phase), transform=panel.axes.transAxes, va="top"
             )
-            text.set(color=PALETTE[len(phases) % len(PALETTE)], fontsize=6, path_effects=_halo())
+            text.set(color=PALETTE[len(phases) % len(PALETTE)], fontsize=6)
+            draw_rim(text)
             phases.append(phase)
             panel.page.columns += [
                 Column.labels(f"{panel.letter}: rings of {phase}", [split[k][2] for k in kept]),
@@ -262,15 +263,9 @@ def _draw_circles(panel: Panel, number: int, radius: np.ndarray, labels: Sequenc
         if labels is not None and g < reach and g - last > APART * reach:
             at = angle + np.radians(12.0) * (k % 2)  # neighbours beside each other
             text = panel.axes.text(g * np.cos(at), -g * np.sin(at), labels[k], ha="center", va="center")
-            text.set(color=colour, fontsize=5, path_effects=_halo())
+            text.set(color=colour, fontsize=5)
+            draw_rim(text)
             last = float(g)
-
-
-def _halo() -> list[Any]:
-    """Return a white rim of text, so that it stands out from an image."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=1.2, foreground="white")]
 
 
 def _scatter(panel: Panel, label: str, g: np.ndarray, marker: str, size: float, colour: str) -> None:

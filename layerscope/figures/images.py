@@ -15,8 +15,9 @@ from .parts import edges
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
+    from matplotlib.text import Text
 
-__all__ = ["draw_grid", "draw_scale_bar"]
+__all__ = ["draw_grid", "draw_rim", "draw_scale_bar"]
 
 _ROUND = tuple(step * 10.0**power for power in range(-3, 6) for step in (1.0, 2.0, 5.0))
 BAR_SHARE = 0.3
@@ -49,6 +50,24 @@ def _ends(axis: GridAxis) -> tuple[float, float]:
     return float(borders[0]), float(borders[-1])
 
 
+def draw_rim(text: Text, colour: str = "white", width: float = 1.0) -> None:
+    """Draw a rim below a finished text, so that it stands out from an image; the text itself stays text in SVG.
+
+    Parameters
+    ----------
+    text : Text
+    colour : str
+    width : float
+        In points.
+    """
+    from matplotlib.patheffects import Stroke
+
+    assert text.axes is not None  # noqa: S101 - texts of a figure alone have no image below
+    rim = text.axes.text(*text.get_position(), text.get_text(), transform=text.get_transform(), label=GUIDE)  # type: ignore[attr-defined]
+    rim.update_from(text)
+    rim.set(zorder=text.get_zorder() - 0.01, path_effects=[Stroke(linewidth=width, foreground=colour)])
+
+
 def draw_scale_bar(panel: Panel, unit: str, *, colours: Sequence[str] = ("white", "black")) -> None:
     """Draw a bar of a round length into the lower left corner of an image, with its length; instead of ticks."""
     axes = panel.axes
@@ -58,11 +77,9 @@ def draw_scale_bar(panel: Panel, unit: str, *, colours: Sequence[str] = ("white"
     x, y = left + 0.05 * (right - left), bottom + 0.06 * (top - bottom)
     for colour, width in zip(reversed(colours), (3.0, 1.6), strict=True):
         axes.plot([x, x + length], [y, y], color=colour, linewidth=width, solid_capstyle="butt", label=GUIDE)
-    from matplotlib.patheffects import withStroke
-
     text = axes.text(
         x + 0.5 * length, y + 0.03 * (top - bottom), f"{length:g} {unit}", color=colours[0], ha="center", va="bottom"
     )
-    text.set_path_effects([withStroke(linewidth=1.0, foreground=colours[1])])
+    draw_rim(text, colours[1])
     axes.set_xticks([])
     axes.set_yticks([])

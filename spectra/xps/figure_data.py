@@ -194,12 +194,12 @@ def figure_colours(profiles: Sequence[ProfileView]) -> dict[str, str]:
     """Return one colour a species, and one an element as ``at.% <element>``, for all figures of a run.
 
     What stands in one figure differs as long as colours last: the main regions of an overview, which come first and
-    get the strongest colours, and the regions of a page.
+    get the strongest colours, and the regions of a profile, on whatever page of it.
     """
     regions = [region for profile in profiles for region in profile.regions]
     bases = dict.fromkeys(profile.base for profile in profiles)
     figures = [[s for p in profiles if p.base == base for s in p.regions[0].own] for base in bases]
-    figures += [[s for region in page for s in region.own] for profile in profiles for page in pages(profile.regions)]
+    figures += [[s for region in profile.regions for s in region.own] for profile in profiles]
     species = colours_apart(figures, SPECIES_COLOURS)
     elements = [[e for p in profiles if p.base == base for e in p.composition] for base in bases]
     free = [colour for colour in ELEMENT_COLOURS if colour not in species.values()]

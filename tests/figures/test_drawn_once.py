@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from layerscope.figures import Drawing, FigureOptions, FigureProvenance, FigureTable, Page, Scale, save_figure, saved_as
+from layerscope.figures.images import draw_rim
 from layerscope.figures.once import NotingCanvas
 from layerscope.figures.parts import RASTER_FROM
 from layerscope.figures.style import sheets, style
@@ -75,6 +76,16 @@ def test_text_stays_text_in_svg_and_is_anchored_where_it_is_aligned(tmp_path: Pa
     for word in ("dots", "turned"):
         assert f">{word}</text>" in text
     assert "text-anchor: middle" in text
+
+
+def test_a_text_with_a_rim_stays_text_too(tmp_path: Path) -> None:
+    with style("single") as sheet:
+        page = Page(sheet.figure(40.0))
+        axes = page.figure.subplots()
+        draw_rim(axes.text(0.5, 0.5, "rimmed", color="#0072B2"))
+        page.panel(axes).add("none", [0.0], [0.0], SCALES)
+    save_figure(page.figure, tmp_path / "one", page.table, PROVENANCE)
+    assert ">rimmed</text>" in (tmp_path / "one.svg").read_text("utf-8")
 
 
 def test_only_the_formats_that_are_asked_for_are_written(tmp_path: Path) -> None:

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from layerscope.errors import DataError
+from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import pipeline_of
 
 from .kinds import installed_kinds
 from .place import Source
 
 __all__ = ["usual_panels"]
+
+
+def _is_of(record: ResultRecord, region: str) -> bool:
+    """Tell whether a record is of a region: by its state, or where it holds several, such as edges, by what it has."""
+    named = {record.state.region or "", *(quantity.component or "" for quantity in record.quantities)}
+    return region.casefold() in {name.casefold() for name in named}
 
 
 def usual_panels(
@@ -44,7 +51,7 @@ def usual_panels(
             kind, state = kinds.get(pipeline_of(record)), record.state
             if kind is None or record.status == "failed" or not record.arrays:
                 continue
-            if region is not None and (state.region or "").casefold() != region.casefold():
+            if region is not None and not _is_of(record, region):
                 continue
             if sample is not None and sample.casefold() not in state.sample.casefold():
                 continue
