@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.report.depths import Reach
-from layerscope.report.page import report_page
+from layerscope.report.page import report_page, report_tables
 from layerscope.report.roles import roles_table
 from layerscope.report.sections import CheckItem, Checklist, ReportSection
 from layerscope.report.write import renew_report, write_report
@@ -15,6 +15,7 @@ __all__ = [
     "ReportSection",
     "renew_report",
     "report_page",
+    "report_tables",
     "roles_table",
     "write_report",
 ]

@@ -26,7 +26,7 @@ from layerscope.runs.present import summary_tables
 from layerscope.runs.summary import SummaryTable
 from layerscope.version import __version__
 
-__all__ = ["report_page"]
+__all__ = ["report_page", "report_tables"]
 
 _OPEN = 3
 """Tables of a part that are open from the start."""
@@ -101,6 +101,20 @@ class _Page:
         warned = sum(any(row[n] != "ok" for n in statuses) for row in table.cells)
         size = f"{rows} row{'s' * (rows != 1)}" + (f", {warned} with a warning" if warned else "")
         return _Placed(self.payload.add(table), table.title, size, tuple(table.note.splitlines()), number < _OPEN)
+
+
+def report_tables(run: Run) -> list[SummaryTable]:
+    """Return every table of the report of a run, checklists among them; that of all records is left out.
+
+    Parameters
+    ----------
+    run : Run
+    """
+    found: list[SummaryTable] = []
+    for section in (*story_sections(run), *technique_sections(run)):
+        found += [table for table in section.tables if table.cells]
+        found += [one.table() for one in section.checklists]
+    return [*found, *summary_tables(run)]
 
 
 def report_page(run: Run, folder: str | None = "", *, sections: Sequence[ReportSection] | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from layerscope.records import ResultRecord
 from layerscope.runs.load import Run
-from layerscope.runs.summary import SummaryTable
+from layerscope.runs.summary import SummaryTable, words_table
 
 __all__ = ["SECTIONS_GROUP", "CheckItem", "Checklist", "ReportSection", "technique_sections"]
 
@@ -82,6 +82,11 @@ class Checklist:
     title: str
     source: str
     items: tuple[CheckItem, ...]
+
+    def table(self) -> SummaryTable:
+        """Return it as a table of words."""
+        rows = [(item.asks, item.state, item.answer) for item in self.items]
+        return words_table(self.title, ("asked for", "state", "in the records"), rows, note=self.source)
 
     @property
     def missing(self) -> int:

@@ -12,13 +12,14 @@ from layerscope.errors import LayerscopeError, StoreError, printable
 from layerscope.runs.inside import plain_folders
 from layerscope.runs.load import Run
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
-from layerscope.runs.present import summary_tables
 from layerscope.runs.store import write_atomic
 from layerscope.runs.table import COLUMNS, table_rows
 from layerscope.runs.table_formats import TABLE_FORMATS, no_formula
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
+
+    from layerscope.runs.summary import SummaryTable
 
 __all__ = [
     "FORMATS",
@@ -141,7 +142,7 @@ def export_csv(run: Run, folder: Path) -> list[Path]:
 
 
 def export_xlsx(run: Run, folder: Path) -> list[Path]:
-    """Write ``quantities.xlsx``: the long table, then each table that ``layerscope show`` prints, in numbers.
+    """Write ``quantities.xlsx``: the long table, then each table of the report, in numbers.
 
     The name of a sheet holds 31 signs: the last sheet lists them all with their whole titles and notes.
     """
@@ -151,7 +152,7 @@ def export_xlsx(run: Run, folder: Path) -> list[Path]:
     _add_sheet(book, "quantities", list(COLUMNS), [list(row.values()) for row in table_rows(run.records)])
     names = {"quantities", "contents"}
     contents = [("quantities", "every quantity of every record", "")]
-    for table in summary_tables(run):
+    for table in _tables(run):
         name = _sheet_name(table.title, names)
         names.add(name)
         contents.append((name, table.title, table.note))
@@ -167,18 +168,18 @@ def export_xlsx(run: Run, folder: Path) -> list[Path]:
 
 
 def export_markdown(run: Run, folder: Path) -> list[Path]:
-    """Write ``tables.md``: each table that ``layerscope show`` prints, whole."""
+    """Write ``tables.md``: each table of the report, whole."""
     return _written(run, folder / "tables.md", "markdown")
 
 
 def export_latex(run: Run, folder: Path) -> list[Path]:
-    """Write ``tables.tex``: each table that ``layerscope show`` prints, with the rules of booktabs."""
+    """Write ``tables.tex``: each table of the report, with the rules of booktabs."""
     return _written(run, folder / "tables.tex", "latex")
 
 
 def export_html(run: Run, folder: Path) -> list[Path]:
-    """Write ``tables.html``: each table that ``layerscope show`` prints, for a word processor to open."""
-    tables = summary_tables(run)
+    """Write ``tables.html``: each table of the report, for a word processor to open."""
+    tables = _tables(run)
     head = '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>Tables</title></head>\n<body>\n'
     path = folder / "tables.html"
     if tables:
@@ -187,8 +188,14 @@ def export_html(run: Run, folder: Path) -> list[Path]:
     return [path] if tables else []
 
 
+def _tables(run: Run) -> list[SummaryTable]:
+    from layerscope.report import report_tables
+
+    return report_tables(run)
+
+
 def _written(run: Run, path: Path, form: str) -> list[Path]:
-    tables = summary_tables(run)
+    tables = _tables(run)
     if tables:
         write_atomic(path, "\n".join(TABLE_FORMATS[form](table) for table in tables).encode())
     return [path] if tables else []

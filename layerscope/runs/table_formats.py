@@ -19,6 +19,8 @@ __all__ = ["TABLE_FORMATS", "as_delimited", "as_html", "as_latex", "as_markdown"
 _MISSING = "–"
 _LONG = 45
 """Rows beyond which a LaTeX table breaks over pages."""
+_LONG_WORDS = 45
+"""Signs beyond which the words of a LaTeX column break over lines."""
 _WIDE = 9
 """Columns beyond which a LaTeX table goes on in further ones."""
 _MOST_KEYS = 3
@@ -101,7 +103,12 @@ def _of_columns(table: SummaryTable, columns: Sequence[int], title: str, note: s
 
 
 def _one_latex(table: SummaryTable) -> str:
-    columns = "".join("r" if numeric else "l" for numeric in _numeric(table))
+    longest = [max((len(row[n]) for row in table.rows), default=0) for n in range(len(table.fields))]
+    words = [length > _LONG_WORDS for length in longest]
+    share = f"p{{{0.8 / max(sum(words), 1):.2f}\\textwidth}}"
+    columns = "".join(
+        "r" if numeric else share if long else "l" for numeric, long in zip(_numeric(table), words, strict=True)
+    )
     head = " & ".join(map(_latex, table.columns)) + r" \\"
     rows = [" & ".join(map(_latex, _printed(table, row))) + r" \\" for row in table.rows]
     caption = _latex(f"{table.title}. {table.note}".strip())

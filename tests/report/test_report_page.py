@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import layerscope
+from layerscope.cli import main
 from layerscope.errors import StoreError
 from layerscope.report import renew_report, report_page, write_report
 from layerscope.runs.execute import execute
@@ -117,3 +118,12 @@ def test_what_failed_and_what_is_flagged_stands_first_with_what_to_do(
     assert "OVERDISPERSED" in flagged
     assert "3 of 100 records" in flagged
     assert "To do: " in flagged
+
+
+def test_a_run_prints_the_path_of_its_report_last(
+    recipe_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(recipe_folder / "recipe.toml"), "--out", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"  report   {tmp_path / 'run' / 'report.html'}"
+    assert main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "mine.html")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mine.html'}\n"

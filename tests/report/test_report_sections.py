@@ -12,7 +12,8 @@ from layerscope.diffraction.report import sections as diffraction_sections
 from layerscope.spectra.xps.report import sections as xps_sections
 
 import layerscope
-from layerscope.report import CheckItem, ReportSection, roles_table
+from layerscope.report import CheckItem, ReportSection, report_tables, roles_table
+from layerscope.runs.export import export_run
 from layerscope.runs.load import Run
 
 
@@ -86,3 +87,12 @@ def test_an_item_that_some_records_answer_says_how_many_do_not(refined: Run) -> 
     silent = sum(record.state.sample != "P-LCO" for record in refined.records)
     assert item.state == "part"
     assert item.answer == f"P-LCO. Not for {silent} of {len(refined.records)} records: name it"
+
+
+def test_the_tables_of_the_report_are_exported_with_its_checklists(refined: Run, tmp_path: Path) -> None:
+    (path,) = export_run(refined, "markdown", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    titles = [table.title for table in report_tables(refined)]
+    assert {"Phase fractions, refined with rietx", "What was refined, tied and held"} <= set(titles)
+    assert all(f"**{title}**" in text for title in titles)
+    assert "| temperature | missing |" in text
