@@ -25,7 +25,7 @@ _LINE = 1.5  # bins to either side of a streak
 _OWN = 5  # bins to either side that a spot itself may fill
 _LOCAL = 24  # bins of the streak to either side of a spot
 _STRONG = 400.0  # power over the level from which on a spot has lobes
-_FEWEST = 28  # bins of a line from which on it can be judged
+_FEWEST = (16, 28)  # bins of a line from which on it can be judged: one of one bin, and one with a bin to either side
 _STANDS_OUT = 30.0  # times the power of the streak around it, from which on a spot is no part of it
 _ABOVE = 4.0  # standard deviations of a streak's mean power above the level
 _LEAST_APART = 0.9  # 1/nm between spots of a lattice
@@ -166,12 +166,13 @@ def _on_streaks(seen: Transform, level: Level, place: FloatArray, above: FloatAr
         relative[rows, max(0, column - 3) : column + 4] = np.nan
     hidden = np.zeros(len(place), bool)
     for i, own in enumerate(place):
-        lines = [own / np.hypot(*own)]
+        lines = [(own / np.hypot(*own), 1)]
         for axis in (0, 1):
             stronger = np.append(place[above * _WEAKER > above[i], axis], 0.0)
             if min(np.abs(stronger - own[axis]).min(), np.abs(stronger + own[axis]).min()) < _LINE:
-                lines.append(np.eye(2)[1 - axis])
-        hidden[i] = any(_hidden(_along(relative, grid, own, line), above[i]) for line in lines)
+                # a line of one bin, too: what scanning leaves is no wider, and its neighbours hold a quarter of it
+                lines += [(np.eye(2)[1 - axis], 1), (np.eye(2)[1 - axis], 0)]
+        hidden[i] = any(_hidden(_along(relative, grid, own, *line), above[i], _FEWEST[line[1]]) for line in lines)
     return hidden
 
 
@@ -202,21 +203,23 @@ def _nearby(seen: Transform, place: FloatArray) -> FloatArray:
     return np.asarray(np.max(around, axis=0), dtype=float)
 
 
-def _along(relative: NDArray[np.float32], grid: Grid, place: FloatArray, direction: FloatArray) -> NDArray[np.float32]:
-    """Relative power on a line of one bin to either side through a place, without the place itself."""
+def _along(
+    relative: NDArray[np.float32], grid: Grid, place: FloatArray, direction: FloatArray, beside: int
+) -> NDArray[np.float32]:
+    """Relative power on a line of some bins to either side through a place, without the place itself."""
     far = np.arange(_OWN + 1, _LOCAL + 1)[:, None]
     along = np.concatenate([-far, far]) * direction
     across = np.array([-direction[1], direction[0]])
-    order = np.rint(np.concatenate([place + along + k * across for k in (-1, 0, 1)])).astype(int)
+    order = np.rint(np.concatenate([place + along + k * across for k in range(-beside, beside + 1)])).astype(int)
     order = np.unique(np.where(order[:, :1] < 0, -order, order), axis=0)
     there = (order[:, 0] <= grid.right) & (np.abs(order[:, 1]) <= grid.top)
     return np.asarray(relative[order[there, 1] + grid.top, order[there, 0]])
 
 
-def _hidden(line: NDArray[np.float32], above: float) -> bool:
+def _hidden(line: NDArray[np.float32], above: float, fewest: int) -> bool:
     """Whether a line is raised above the level, and a spot does not stand out from it; medians pass over spots."""
     values = line[np.isfinite(line)]
-    if values.size < _FEWEST:
+    if values.size < fewest:
         return False
     mean = float(np.median(values)) / np.log(2.0)
     return bool(mean > 1.0 + _ABOVE * np.sqrt(3.0 / values.size) and above < _STANDS_OUT * mean)

@@ -118,3 +118,10 @@ def test_the_slanting_edge_of_a_film_to_vacuum_is_no_row_of_spots() -> None:
     spots = find_spots(Image(rng.poisson(counts).astype(np.float32), (PX, PX)), false_alarm=0.05)
     assert spots.size > 0
     assert spots.on_streak.all()
+
+
+@pytest.mark.parametrize("seed", [0, 2, 7, 13, 20])
+def test_noise_of_lines_of_a_scan_shows_no_spot_on_their_axis(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 1, (360, 360)) + rng.normal(0, 0.1, (360, 1))
+    assert find_spots(Image(noise.astype(np.float32), (0.02, 0.02)), false_alarm=0.01).on_streak.all()
