@@ -183,7 +183,7 @@ def rings_of(g, sigma):
     """Rings as the fit takes them."""
     ones, radius = np.ones(g.size), np.linspace(*BAND, 50)
     flat = np.ones(50)
-    return Rings(g, sigma, ones, 0.1 * ones, 0.2 * ones, radius, flat, flat, 0.1 * flat, 1.0, 0.1)
+    return Rings(g, sigma, ones, 0.2 * ones, radius, flat, flat)
 
 
 def lists(count, seed):

@@ -137,7 +137,6 @@ def spots_of(vectors: FloatArray) -> Spots:
         band=(0.8 * float(length.min()), 1.05 * float(length.max())),
         window_nm=(np.nan, np.nan),
         false_alarm=1e-6,
-        passband=1.05 * float(length.max()),
         on_streak=np.zeros(len(g), bool),
     )
 

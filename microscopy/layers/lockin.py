@@ -16,7 +16,7 @@ from scipy import fft
 
 from layerscope.errors import DataError
 
-from ..image import Image
+from ..image import Image, Window
 from .model import FloatArray, Kernel
 
 __all__ = ["LockIn"]
@@ -95,6 +95,13 @@ class LockIn:
         mask = self._whole(valid.astype(np.float32))
         self.weight = self._read(mask, np.zeros((1, 2), dtype=np.int64), np.zeros((1, 2)))[0].real
         self.spacing = 1.0 / extent
+
+    def within(self, window: Window) -> NDArray[np.bool_]:
+        """Return which places (y, x) lie in a part of the image."""
+        px, py = self.pixel
+        rows = (self.y > window.y * py) & (self.y < (window.y + window.ny) * py)
+        columns = (self.x > window.x * px) & (self.x < (window.x + window.nx) * px)
+        return np.asarray(rows[:, None] & columns)
 
     def _whole(self, array: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Transform the padded array."""

@@ -114,7 +114,10 @@ def phase_map(
     contrast = np.concatenate([c for c, _ in judged])
     evidence = [np.concatenate(e) for e in zip(*(e for _, e in judged), strict=True)]
     if vacuum is not None:
-        contrast -= _median_inside(contrast, reader, inside, vacuum, image)
+        chosen = reader.within(vacuum)[inside]
+        if not chosen.any():
+            raise DataError("the vacuum given holds no window", source=image.source, hint="give a larger one")
+        contrast -= np.float32(np.median(contrast[chosen]))
     plain, dense = _by_contrast(contrast)
     crystal = np.logaddexp(plain, dense) - np.log(2.0)
     total = np.stack([plain + evidence[0], dense + evidence[0], *(e + crystal for e in evidence[1:])], axis=-1)
@@ -212,19 +215,6 @@ def _subtract_level(log_power: Maps, length: FloatArray, core: NDArray[np.bool_]
     for n in range(len(length)):
         log_power[n] -= levels[at[n]] * (1 - share[n]) + levels[at[n] + 1] * share[n]
     return np.asarray(levels.mean(axis=0))
-
-
-def _median_inside(
-    contrast: Maps, reader: LockIn, inside: NDArray[np.bool_], window: Window, image: Image
-) -> np.float32:
-    """Median over the windows whose centre lies in a part of the image."""
-    py, px = image.pixel()
-    rows = (reader.y > window.y * py) & (reader.y < (window.y + window.ny) * py)
-    columns = (reader.x > window.x * px) & (reader.x < (window.x + window.nx) * px)
-    chosen = (rows[:, None] & columns)[inside]
-    if not chosen.any():
-        raise DataError("the vacuum given holds no window of the map", source=image.source, hint="give a larger one")
-    return np.float32(np.median(contrast[chosen]))
 
 
 def _spot(log_power: Maps, trials: float = TRIALS) -> Maps:

@@ -110,7 +110,7 @@ def strain(
     if own.shape != (2, 2) or abs(np.linalg.det(own)) < 0.05 * np.prod(np.linalg.norm(own, axis=1)):
         raise DataError("strain needs two reflections that do not lie on one line", source=image.source)
     reader = LockIn(image, Kernel(width_nm, width_nm), step_nm=width_nm / 8.0)
-    home = _home(reader, image, reference)
+    home = _home(reader, reference)
     for _ in range(3):
         waves = reader.amplitude(own, phase=True)
         usable, power, noise = _usable(reader, waves, own, home)
@@ -150,16 +150,14 @@ def _sigma(local: FloatArray, ratio: FloatArray, sigma_nm: float) -> FloatArray:
     return np.asarray(np.sqrt(np.einsum("yxik,kyx->yxi", np.linalg.inv(local) ** 2, slope).max(axis=-1)))
 
 
-def _home(reader: LockIn, image: Image, reference: Window | ArrayLike | None) -> NDArray[np.bool_]:
+def _home(reader: LockIn, reference: Window | ArrayLike | None) -> NDArray[np.bool_]:
     """Places of the reference."""
     inside = reader.weight > 0.95
     if isinstance(reference, Window):
-        py, px = image.pixel()
-        rows = (reader.y > reference.y * py) & (reader.y < (reference.y + reference.ny) * py)
-        columns = (reader.x > reference.x * px) & (reader.x < (reference.x + reference.nx) * px)
-        inside = inside & rows[:, None] & columns
+        inside = inside & reader.within(reference)
     if not inside.any():
-        raise DataError("the reference holds no whole window", source=image.source, hint="give a larger one")
+        message = "the reference holds no whole window"
+        raise DataError(message, source=reader.image.source, hint="give a larger one")
     return np.asarray(inside)
 
 

@@ -101,7 +101,6 @@ def find_spots(
         band=grid.band,
         window_nm=(1.0 / grid.step[0], 1.0 / grid.step[1]),
         false_alarm=false_alarm,
-        passband=_passband(level, seen),
         on_streak=streak[first],
     )
 
@@ -223,14 +222,3 @@ def _hidden(line: NDArray[np.float32], above: float, fewest: int) -> bool:
         return False
     mean = float(np.median(values)) / np.log(2.0)
     return bool(mean > 1.0 + _ABOVE * np.sqrt(3.0 / values.size) and above < _STANDS_OUT * mean)
-
-
-def _passband(level: Level, seen: Transform) -> float:
-    """Largest length at which the level stands above counting noise; the end of the band where that is not known."""
-    low, high = seen.grid.band
-    if not np.isfinite(seen.floor):
-        return high
-    radius = np.linspace(low, high, 200)
-    value, support = level.at(radius, np.zeros_like(radius))
-    shown = radius[value > seen.floor * (1.0 + np.maximum(0.1, 3.0 / np.sqrt(support)))]
-    return float(shown[-1]) if shown.size else low

@@ -47,15 +47,12 @@ class Level:
         Of the coefficients.
     cells : ndarray of float32, shape (cells + 1,)
         Level of each cell of the grid, infinite outside the band.
-    kept : ndarray of bool, shape (rows, columns)
-        Bins that it rests on: no spot, no neighbour of one.
     """
 
     grid: Grid
     coefficients: FloatArray
     covariance: FloatArray
     cells: NDArray[np.float32]
-    kept: NDArray[np.bool_]
 
     def at(self, gx: FloatArray, gy: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the level at reciprocal vectors, and the number of independent bins it rests on there."""
@@ -108,7 +105,7 @@ def noise_level(power: NDArray[np.float32], grid: Grid) -> Level:
         total = np.bincount(at, power.ravel(), grid.cells + 1)[:-1] / _CUT_BIAS
         coefficients, fisher = _fit(basis, count, total, coefficients, penalty)
     covariance: FloatArray = np.asarray(np.linalg.inv(fisher), dtype=float)
-    return Level(grid, coefficients, covariance, _cells(basis @ coefficients, used), grid.inside & ~spots)
+    return Level(grid, coefficients, covariance, _cells(basis @ coefficients, used))
 
 
 def _cells(logarithm: FloatArray, used: NDArray[np.bool_]) -> NDArray[np.float32]:

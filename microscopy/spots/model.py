@@ -32,8 +32,6 @@ class Spots:
         Extent of the window along y and x.
     false_alarm : float
         Probability, stated, that a window without any lattice shows a spot at all.
-    passband : float
-        Largest the length, 1/nm, up to which the image shows anything above counting noise.
     on_streak : ndarray of bool, shape (n,)
         Spots on a streak of scanning or of the image's edge: no evidence for a lattice.
     """
@@ -45,7 +43,6 @@ class Spots:
     band: tuple[float, float]
     window_nm: tuple[float, float]
     false_alarm: float
-    passband: float
     on_streak: NDArray[np.bool_]
 
     @property
@@ -62,29 +59,18 @@ class Rings:
     ----------
     g, g_sigma : ndarray of float64, shape (n,)
         Radius and its standard deviation, 1/nm, by the stated pixel size.
-    height, height_sigma : ndarray of float64, shape (n,)
+    height : ndarray of float64, shape (n,)
         Of the profile over its smooth level, relative.
     width : ndarray of float64, shape (n,)
         Full width at half maximum, 1/nm.
     radius, profile, level : ndarray of float64, shape (m,)
         The radial profile of the power, and the smooth level below the rings.
-    profile_sigma : ndarray of float64, shape (m,)
-        Standard deviation of the profile from its speckle.
-    speckle : float
-        Contrast of the power around its ring mean (variance over squared mean; 1 for amorphous speckle, larger for
-        crystals).
-    speckle_sigma : float
-        Its standard deviation for an amorphous window.
     """
 
     g: FloatArray
     g_sigma: FloatArray
     height: FloatArray
-    height_sigma: FloatArray
     width: FloatArray
     radius: FloatArray
     profile: FloatArray
     level: FloatArray
-    profile_sigma: FloatArray
-    speckle: float
-    speckle_sigma: float

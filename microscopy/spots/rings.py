@@ -21,7 +21,7 @@ from scipy.special import ndtri
 from ..image import Image
 from .level import noise_level
 from .model import Rings
-from .speckle import excess, of_power
+from .speckle import excess
 from .transform import SECTORS, Grid, grid_of, prepared, transform
 
 __all__ = ["find_rings"]
@@ -76,10 +76,9 @@ def find_rings(image: Image, *, false_alarm: float = 0.01, band: tuple[float, fl
     grid = grid_of(image, band)
     power = transform(prepared(image), grid).power
     relative = power / noise_level(power, grid).cells[grid.cell]
-    all_over = of_power(relative, grid)
     if not power[grid.inside].max(initial=0.0) > 0:
         none = np.zeros(0)
-        return Rings(none, none, none, none, none, none, none, none, none, all_over.contrast, np.inf)
+        return Rings(none, none, none, none, none, none, none)
     profile = _profile(power, grid)
     starts = [g for g in _maxima(profile, grid.unit) if _is_no_speckle(relative, grid, g, false_alarm)]
     fits = [_fit(profile, np.array(starts[:_MOST]), shape, grid.unit) for shape in (_gaussian, _lorentzian)]
@@ -87,22 +86,17 @@ def find_rings(image: Image, *, false_alarm: float = 0.01, band: tuple[float, fl
     filled, grains = _filled(profile, best)
     keep = (filled >= _FILLED) & np.isfinite(best.sigma).all(axis=1)
     order = np.flatnonzero(keep)[np.argsort(best.rings[keep, 0])]
-    shape = 0.5 * np.abs(best.rings - other.rings)
-    sigma = np.hypot(best.sigma, shape)
+    shape = 0.5 * np.abs(best.rings[:, 0] - other.rings[:, 0])
     # few grains: their own places may be anywhere in the ring, and their spread says little
-    sigma[:, 0] = np.maximum(sigma[:, 0], best.rings[:, 2] / _FULL_WIDTH / np.sqrt(_GRAINS * grains))
+    sigma = np.maximum(np.hypot(best.sigma[:, 0], shape), best.rings[:, 2] / _FULL_WIDTH / np.sqrt(_GRAINS * grains))
     return Rings(
         g=best.rings[order, 0],
-        g_sigma=sigma[order, 0],
+        g_sigma=sigma[order],
         height=best.rings[order, 1],
-        height_sigma=sigma[order, 1],
         width=best.rings[order, 2],
         radius=profile.radius,
         profile=profile.mean,
         level=best.level,
-        profile_sigma=profile.relative * profile.mean,
-        speckle=all_over.contrast,
-        speckle_sigma=all_over.contrast_sigma,
     )
 
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from ..image import Image
 from .level import noise_level
-from .transform import SECTORS, Grid, grid_of, prepared, transform
+from .transform import SECTORS, grid_of, prepared, transform
 
-__all__ = ["Speckle", "crystallinity", "excess", "of_power"]
+__all__ = ["Speckle", "crystallinity", "excess"]
 
 _OF_MEAN = 2.6  # variance of the mean of bins of a ring under a Hann taper over that of independent ones
 _CORRELATED = 1.8  # variance of κ of bins under a Hann taper over that of independent ones
-_CONTRAST = 2.0  # standard deviation of the contrast of one bin
 _LOG_BELOW = np.pi**2 / 6.0 - 1.0
 
 FloatArray = NDArray[np.float64]
@@ -35,14 +34,10 @@ class Speckle:
     crystallinity, crystallinity_sigma : float
         Share of the power of the band, relative to its level, that stands in spots, 0 for speckle; and the standard
         deviation that speckle gives it.
-    contrast, contrast_sigma : float
-        Variance over squared mean of the power over its level, 1 for speckle, and its standard deviation for speckle.
     """
 
     crystallinity: float
     crystallinity_sigma: float
-    contrast: float
-    contrast_sigma: float
 
 
 def crystallinity(image: Image, band: tuple[float, float] | None = None) -> Speckle:
@@ -62,18 +57,12 @@ def crystallinity(image: Image, band: tuple[float, float] | None = None) -> Spec
     """
     grid = grid_of(image, band)
     power = transform(prepared(image), grid).power
-    return of_power(power / noise_level(power, grid).cells[grid.cell], grid)
-
-
-def of_power(relative: NDArray[np.float32], grid: Grid) -> Speckle:
-    """Measure the same of power over its level, shape (rows, columns), whose bins are given."""
-    values = relative[grid.inside].astype(float)
+    values = (power / noise_level(power, grid).cells[grid.cell])[grid.inside].astype(float)
     if not values.max(initial=0.0) > 0:
-        return Speckle(0.0, np.inf, 1.0, np.inf)
+        return Speckle(0.0, np.inf)
     kappa, sigma = excess(values, (grid.cell // SECTORS)[grid.inside])
     share = -float(np.expm1(-kappa))
-    contrast = float(values.var() / values.mean() ** 2)
-    return Speckle(share, (1.0 - share) * sigma, contrast, _CONTRAST * float(np.sqrt(_CORRELATED / values.size)))
+    return Speckle(share, (1.0 - share) * sigma)
 
 
 def excess(relative: FloatArray, ring: NDArray[np.intp] | NDArray[np.int32]) -> tuple[float, float]:

@@ -192,14 +192,11 @@ class Transform:
         Without taper, from the corner of the window, sum over pixels.
     power : ndarray of float32, shape (rows, columns)
         Squared modulus with the Hann taper, over the sum of the squared taper: the mean of white noise is its variance.
-    floor : float
-        Power far beyond the band, where counting noise alone is left; NaN where the window does not reach so far.
     """
 
     grid: Grid
     plain: NDArray[np.complex64]
     power: NDArray[np.float32]
-    floor: float
 
 
 def transform(data: NDArray[np.float32], grid: Grid) -> Transform:
@@ -218,15 +215,4 @@ def transform(data: NDArray[np.float32], grid: Grid) -> Transform:
     tapered = 0.5 * along[:, 1:-1] - 0.25 * (along[:, :-2] + along[:, 2:])
     norm = np.float32(1.0 / (data.size * 0.375**2))
     power = (tapered.real**2 + tapered.imag**2) * norm
-    return Transform(grid, wide[1:-1, :-1], power, _floor(full, grid, data.size))
-
-
-def _floor(full: NDArray[np.complex64], grid: Grid, size: int) -> float:
-    """Mean power of the outermost rows, less the columns next to the axis, where the window's edge stands."""
-    half = grid.shape[0] // 2
-    reach = int(max(1.3 * grid.top, 0.85 * half))
-    if reach >= half - 2 or grid.right < 8:
-        return float("nan")
-    outer = full[reach : grid.shape[0] - reach, 4:]
-    outer = outer[:: max(1, outer.shape[0] // 64)]
-    return float(np.median(outer.real**2 + outer.imag**2) / np.log(2.0) / size)
+    return Transform(grid, wide[1:-1, :-1], power)

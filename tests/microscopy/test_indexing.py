@@ -50,7 +50,6 @@ def spot_list(g: np.ndarray, power: np.ndarray | float = 1e4, sigma: float = 0.0
         band=(1.6, 9.0),
         window_nm=(window, window),
         false_alarm=0.01,
-        passband=9.0,
         on_streak=np.zeros(len(g), bool),
     )
 
@@ -299,7 +298,7 @@ def ring_list(spacings: list[float], error: float = 0.002) -> Rings:
     g = np.sort(1 / np.array(spacings)) if spacings else np.zeros(0)
     radius = np.linspace(1.6, 9.0, 50)
     ones, flat = np.ones(g.size), np.ones(50)
-    return Rings(g, error * g, ones, 0.1 * ones, 0.2 * ones, radius, flat, flat, 0.1 * flat, 1.0, 0.1)
+    return Rings(g, error * g, ones, 0.2 * ones, radius, flat, flat)
 
 
 @cache
