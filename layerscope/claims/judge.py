@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import special
 
@@ -14,7 +15,7 @@ from layerscope.flags import FLAGS
 from layerscope.records import Quantity, ResultRecord
 from layerscope.records.formatting import format_confidence
 
-__all__ = ["Judged", "Weighed", "judge"]
+__all__ = ["Compared", "Judged", "Weighed", "compare", "judge"]
 
 _NEAR = 0.02
 """How far a record may be, of the number asked for, to be the one that is meant."""
@@ -81,7 +82,83 @@ def judge(story: StoryTables, records: Sequence[ResultRecord]) -> list[Judged]:
     tested = [n for n, one in enumerate(found) if one.verdict.p is not None]
     together = holm([found[n].verdict.p or 0.0 for n in tested])
     for n, p in zip(tested, together, strict=True):
-        found[n] = Judged(found[n].claim, found[n].weighed, found[n].verdict, p)
+        found[n] = replace(found[n], p_of_all=p)
+    return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A quantity of one state beside the same of another.
+
+    Attributes
+    ----------
+    record, beside : ResultRecord
+    quantity, other : Quantity
+    difference, sigma : float
+        The first less the second, and its error.
+    p, p_of_all : float
+        Probability of so large a difference, of either sign, if there is none; and among all of the pair, after Holm.
+    """
+
+    record: ResultRecord
+    beside: ResultRecord
+    quantity: Quantity
+    other: Quantity
+    difference: float
+    sigma: float
+    p: float
+    p_of_all: float = 1.0
+
+
+# what tells of the instrument, of how much was measured, or of how the fit went, and not of the sample
+_NOT_OF_THE_SAMPLE = (
+    "attenuation.", "background.", "charge.", "edge.area", "fit.", "image.", "instrument.", "layer.boundary",
+    "layer.normal", "noise.", "overlap.", "peak.area", "peak.height", "peak.net_area", "phase.scale", "signal.",
+)  # fmt: skip
+
+
+def compare(records: Sequence[ResultRecord], of: Sequence[str], against: Sequence[str]) -> list[Compared]:
+    """Return every quantity that both states of a pair were measured for once, the surest difference first.
+
+    Quantities belong together by technique, method, region, name and component, and along a profile by etch time and
+    emission angle. What tells of the instrument or of how much was measured is left out, and what is merely numbered.
+
+    Parameters
+    ----------
+    records : sequence of ResultRecord
+    of, against : sequence of str
+        Names of the samples in the records.
+    """
+    ours, theirs = _by_place(records, of), _by_place(records, against)
+    found = []
+    for place, own in ours.items():
+        if len(own) != 1 or len(theirs.get(place, ())) != 1:
+            continue
+        (record, quantity), (beside, other) = own[0], theirs[place][0]
+        try:
+            difference, sigma, _ = _difference(quantity, other, ())
+        except _NotTested:
+            continue
+        p = Evidence(record.technique, difference / sigma, directed=False).p
+        found.append(Compared(record, beside, quantity, other, difference, sigma, p))
+    together = holm([one.p for one in found])
+    found = [replace(one, p_of_all=p) for one, p in zip(found, together, strict=True)]
+    return sorted(found, key=lambda one: -abs(one.difference / one.sigma))
+
+
+def _by_place(
+    records: Sequence[ResultRecord], names: Sequence[str]
+) -> dict[tuple[object, ...], list[tuple[ResultRecord, Quantity]]]:
+    found: dict[tuple[object, ...], list[tuple[ResultRecord, Quantity]]] = {}
+    for record in records:
+        state = record.state
+        if state.sample not in names or record.status == "failed":
+            continue
+        where = (record.technique, record.method, state.region, state.etch_time_s, state.angle_deg)
+        for quantity in record.quantities:
+            listed = re.fullmatch(r"\w+ \d+", quantity.component or "")  # a place in a list is no name
+            if quantity.role != "fixed" and not listed and not quantity.name.startswith(_NOT_OF_THE_SAMPLE):
+                found.setdefault((*where, quantity.name, quantity.component), []).append((record, quantity))
     return found
 
 

@@ -10,7 +10,7 @@ from layerscope.options import Positive, RecipeModel, not_empty, unique
 from layerscope.records import SampleState
 from layerscope.records.vocabulary import VOCABULARY, nearest
 
-__all__ = ["ClaimTable", "EvidenceTable", "SampleTable", "StoryTables"]
+__all__ = ["ClaimTable", "EvidenceTable", "PairTable", "SampleTable", "StoryTables"]
 
 _OWN = "x."  # quantities of packages from outside
 Expectation = Literal["greater", "less", "differs", "within"]
@@ -84,10 +84,18 @@ class ClaimTable(RecipeModel):
     )
 
 
+class PairTable(RecipeModel):
+    """Two states that are compared in all that both have been measured for."""
+
+    of: Annotated[str, Field(min_length=1, description="sample and state, `B-LCO: 100 cycles`")]
+    against: Annotated[str, Field(min_length=1, description="sample and state that it is compared with")]
+
+
 class StoryTables(RecipeModel):
-    """What a study says beside its recipes: its samples with their states, and its claims."""
+    """What a study says beside its recipes: its samples with their states, pairs of these, and its claims."""
 
     samples: tuple[SampleTable, ...] = Field(default=(), description="samples and their states")
+    pairs: tuple[PairTable, ...] = Field(default=(), description="states that are compared in everything")
     claims: tuple[ClaimTable, ...] = Field(default=(), description="statements that the records are weighed for")
 
     @model_validator(mode="after")
@@ -95,12 +103,15 @@ class StoryTables(RecipeModel):
         unique([sample.name for sample in self.samples], "samples")
         unique([claim.says for claim in self.claims], "claims")
         known = [f"{sample.name}: {state}" for sample in self.samples for state in sample.states]
+        named = [name for pair in self.pairs for name in (pair.of, pair.against)]
         for claim in self.claims:
-            for name in (claim.of, claim.against, *(n for e in claim.evidence for n in (e.of, e.against))):
-                if name is not None and name not in known:
-                    near = nearest(name, known)
-                    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known) or 'none'}"
-                    raise ValueError(f"there is no sample and state {name!r}; {hint}")
+            also = [name for one in claim.evidence for name in (one.of, one.against)]
+            named += [name for name in (claim.of, claim.against, *also) if name is not None]
+        for name in named:
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known) or 'none'}"
+                raise ValueError(f"there is no sample and state {name!r}; {hint}")
         return self
 
     def names_of(self, state: str) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from layerscope.claims import Judged, StoryTables, Weighed, judge
+from layerscope.claims import Compared, Judged, PairTable, StoryTables, Weighed, compare, judge
+from layerscope.records import Quantity
 from layerscope.report.depths import Reach, reaches
 from layerscope.report.sections import ReportSection
 from layerscope.runs.columns import Cell, Column, SummaryTable
@@ -20,6 +21,11 @@ _CLAIMS = (
     " every technique foretells a direction, distances are added (Stouffer): one that finds the opposite takes away"
     " from the sum. Where a piece has no direction, probabilities are multiplied (Fisher). The errors are those of the"
     " records: what they do not hold, such as the spread between samples of one kind, is in no significance."
+)
+_PAIRS = (
+    "What two states were both measured for, the surest difference first. p: of so large a difference of either sign if"
+    " there is none; among all of the pair: after Holm, so that one below 5 % in a whole table happens by chance in 5 %"
+    " of tables. Errors that both states have in common count twice: differences are surer than they look, not less."
 )
 _DEPTH = (
     "What each technique says of a sample, from the surface down. The depths are those that a technique states: the"
@@ -43,6 +49,11 @@ def story_sections(run: Run) -> list[ReportSection]:
     sections = []
     if story.claims:
         sections.append(ReportSection("Claims", _CLAIMS, tuple(claims_tables(judge(story, records)))))
+    pairs = [
+        _compared(pair, compare(records, story.names_of(pair.of), story.names_of(pair.against))) for pair in story.pairs
+    ]
+    if any(table.cells for table in pairs):
+        sections.append(ReportSection("Pairs", _PAIRS, tuple(pairs)))
     tables = []
     for sample in story.samples:
         states = {name: state for state, names in sample.states.items() for name in names}
@@ -137,6 +148,47 @@ def _evidence(one: Weighed, judged: Judged) -> tuple[Cell, ...]:
         says + (f" ({one.why})" if one.why and evidence is not None else ""),
         ", ".join(one.doubts),
     )
+
+
+def _compared(pair: PairTable, found: Sequence[Compared]) -> SummaryTable:
+    fields = (
+        Column("technique", kind="key"),
+        Column("region", kind="key"),
+        Column("etch time", "s", "key"),
+        Column("quantity", kind="key"),
+        Column("component", kind="key"),
+        Column("value"),
+        Column("beside", kind="text"),
+        Column("difference"),
+        Column("unit", kind="text"),
+        Column("in sigma", digits=1),
+        Column("p"),
+        Column("p among all"),
+    )
+    rows = tuple(
+        (
+            one.record.technique,
+            one.record.state.region,
+            one.record.state.etch_time_s,
+            one.quantity.name,
+            one.quantity.component,
+            one.quantity,
+            one.other.text(),
+            _distance(one.quantity, one.difference, one.sigma),
+            "" if one.quantity.unit == "1" else one.quantity.unit,
+            one.difference / one.sigma,
+            _small(one.p),
+            _small(one.p_of_all),
+        )
+        for one in found
+    )
+    title = f"{pair.of} less {pair.against}"
+    return SummaryTable(title, fields, rows, records=tuple(one.record.record_id for one in found))
+
+
+def _distance(quantity: Quantity, difference: float | None, sigma: float | None) -> Quantity:
+    update = {"value": difference, "sigma": sigma, "sigma_kind": "systematic", "role": "derived"}
+    return quantity.model_copy(update=update | dict.fromkeys(_LIMITS))
 
 
 _LIMITS = ("low", "high", "confidence", "low_95", "high_95", "upper_limit", "limit_confidence", "min", "max")

@@ -230,7 +230,7 @@ def make_plan(
             known[recipes[-1].pipeline.name] = recipes[-1].pipeline  # looked for once
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one member, the others are done
             refused.append(RefusedRecipe(str(relative), member, error))
-    story = StoryTables(samples=study.samples, claims=study.claims)
+    story = StoryTables(samples=study.samples, pairs=study.pairs, claims=study.claims)
     return Plan(label, study.title or label, tuple(recipes), tuple(refused), study.figures, story)
 
 

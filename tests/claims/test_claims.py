@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from layerscope.claims import Evidence, StoryTables, combine, holm, judge
+from layerscope.claims import Evidence, StoryTables, combine, compare, holm, judge
 from layerscope.errors import RecipeError
 from layerscope.records import FitQuality, Quantity, ResultRecord, SampleState, failed_record
 from layerscope.runs.recipe import StudyRecipe, parse_recipe
@@ -161,6 +161,31 @@ def test_a_suspicious_flag_is_a_doubt_and_a_note_is_none() -> None:
     ]
     (judged,) = judge(story({"technique": "xrd"}), records)
     assert judged.weighed[0].doubts == ("OVERDISPERSED",)
+
+
+def test_a_pair_is_compared_in_all_that_both_were_measured_for_once() -> None:
+    def of(name: str, component: str, value: float) -> Quantity:
+        return Quantity(name=name, component=component, value=value, sigma=0.1, sigma_kind="counting", unit="nm")
+
+    ours = (of("layer.thickness", "CoO", 5.0), of("layer.thickness", "a", 3.0), of("lattice.d_spacing", "spot 3", 9.0))
+    theirs = (
+        of("layer.thickness", "CoO", 3.0),
+        of("layer.thickness", "a", 3.05),
+        of("lattice.d_spacing", "spot 3", 1.0),
+    )
+    records = [
+        record("B-LCO", "hrtem", *ours, amount(0.5, 0.1)),
+        record("P-LCO", "hrtem", *theirs),
+        record("B-LCO", "xps", amount(0.5, 0.1), etch_time_s=0.0),
+        record("P-LCO", "xps", amount(0.5, 0.1), etch_time_s=30.0),
+    ]
+    found = compare(records, ("B-LCO",), ("P-LCO",))
+    assert [one.quantity.component for one in found] == ["CoO", "a"]
+    assert found[0].difference == pytest.approx(2.0)
+    assert found[0].sigma == pytest.approx(0.1 * math.sqrt(2.0))
+    assert found[1].p == pytest.approx(2 * stats.norm.sf(0.05 / (0.1 * math.sqrt(2.0))))
+    assert found[1].p_of_all == pytest.approx(found[1].p)
+    assert found[0].p_of_all == pytest.approx(2 * found[0].p)
 
 
 def test_claims_of_one_study_are_held_together_after_holm() -> None:
