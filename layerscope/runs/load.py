@@ -67,7 +67,11 @@ class RunArrays(Mapping[str, T]):
         return self._opened[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        if self._names is not None or not isinstance(name, str):
+            return name in self._all()
+        file = self.folder / f"{name}{GRIDS if self._grids else ''}.nxs"  # without a look at thousands of others
+        hidden = name.startswith(".") or (name.endswith(GRIDS) and not self._grids)
+        return file.parent == self.folder and file.is_file() and not hidden
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -22,6 +23,7 @@ from layerscope.records import (
     failed_record,
     make_record_id,
 )
+from layerscope.records.sharing import Sharing
 from layerscope.records.vocabulary import nearest
 from layerscope.runs.recipe import PipelineRecipe
 from layerscope.runs.summary import SummaryTable, long_table
@@ -202,6 +204,12 @@ class RunContext:
     failures: list[ResultRecord] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     _hashes: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
+    _sharing: Sharing = field(default_factory=Sharing, repr=False)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        """The recipe as it enters the record_id: the same for every record of the task."""
+        return self.recipe.identity()
 
     def series_name(self, *parts: str) -> str:
         """Return a name for a series that no other recipe of the study uses: ``xps_b1s_li_rich_B_1s``.
@@ -220,7 +228,7 @@ class RunContext:
             method or self.pipeline.name,
             self.pipeline.version,
             [(item.sha256, item.selector) for item in inputs],
-            self.recipe.identity(),
+            self._identity,
         )
 
     def record(
@@ -243,17 +251,18 @@ class RunContext:
         software = {**self.software, **content.pop("software", {})}
         quality: FitQuality | None = content.get("quality")
         content.setdefault("status", status_of(quality.flags if quality else (), self.pipeline.flags))
-        return ResultRecord(
+        record = ResultRecord(
             record_id=self.record_id(inputs, method),
             technique=self.pipeline.technique,
             method=method or self.pipeline.name,
             method_version=self.pipeline.version,
             state=state,
             inputs=tuple(inputs),
-            recipe=self.recipe.resolved(),
+            recipe=self.recipe.resolved_for(inputs),
             software=software,
             **content,
         )
+        return self._sharing(record)
 
     def failed(
         self,
@@ -286,8 +295,8 @@ class RunContext:
             method=method or self.pipeline.name,
             method_version=self.pipeline.version,
             inputs=tuple(inputs),
-            recipe=self.recipe.resolved(),
-            identity=self.recipe.identity(),
+            recipe=self.recipe.resolved_for(inputs),
+            identity=self._identity,
             software=dict(self.software),
             **content,
         )

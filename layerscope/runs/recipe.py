@@ -14,6 +14,7 @@ from layerscope.errors import ReaderError, RecipeError
 from layerscope.measured.files import files_of
 from layerscope.measured.options import SeriesTable
 from layerscope.options import FigureOptions, RecipeModel, RecipePath, listed, not_empty, unique
+from layerscope.records import InputFile
 from layerscope.runs.pool import Limits, machine_memory_MB
 from layerscope.runs.recipe_errors import describe
 
@@ -36,6 +37,7 @@ PipelineName = Annotated[str, Field(min_length=1, description="name of the pipel
 
 
 LONGEST_TASK_S = 14400.0
+MOST_LISTED = 100  # files of a series that the record of a single level repeats
 
 
 class LimitsTable(RecipeModel):
@@ -123,6 +125,10 @@ class PipelineRecipe(RecipeModel):
 
         return f"<pre>{escape(self.to_toml())}</pre>"
 
+    def resolved_for(self, inputs: Sequence[InputFile]) -> dict[str, Any]:
+        """Return the resolved recipe as a record that rests on some of its files holds it: all of it."""
+        return self.resolved()
+
     def identity(self) -> dict[str, Any]:
         """Return the fully resolved recipe with its paths blanked: what enters a record_id."""
         return self.model_dump(mode="json", context={"identity": True})
@@ -142,6 +148,19 @@ class SeriesRecipe(PipelineRecipe):
     def _series_apart(self) -> Self:
         unique([table.name for table in self.series], "series")
         return self
+
+    def resolved_for(self, inputs: Sequence[InputFile]) -> dict[str, Any]:
+        """Return the resolved recipe as a record that rests on some of its files holds it.
+
+        Of a list of very many files it holds those of the record: thousands of levels would each repeat the list.
+        """
+        resolved = self.resolved()
+        own = {item.path for item in inputs}
+        for table in resolved["series"]:
+            files = table.get("files", ())
+            if len(files) > MOST_LISTED and own and not own.issuperset(files):
+                table["files"] = [file for file in files if file in own]
+        return resolved
 
     def only(self, tables: Sequence[SeriesTable]) -> Self:
         """Return the recipe of some of the series; of one alone, with the sample of that one."""

@@ -17,6 +17,7 @@ from layerscope.errors import StoreError
 from layerscope.measured.files import write_atomic, writing
 from layerscope.records import ArrayRef, ResultRecord
 from layerscope.records.identity import readable_json
+from layerscope.records.sharing import Sharing
 from layerscope.runs.inside import plain_file, plain_folders
 from layerscope.runs.lock import hold
 from layerscope.runs.summary import sorted_records
@@ -104,6 +105,7 @@ class RunStore:
         self.table_file = folder / "quantities.parquet"
         self.ledger_file = folder / "ledger.sqlite"
         self.lock_file = folder / ".lock"
+        self._sharing = Sharing()
 
     def parts(self) -> tuple[Path, ...]:
         """Return the folders in it that hold what a run wrote, whether or not they are there."""
@@ -241,7 +243,7 @@ class RunStore:
             ) from error
         if record.record_id != record_id:
             raise StoreError("is damaged: holds another record than its name says", source=path)
-        return record
+        return self._sharing(record)
 
     def read_records(self) -> list[ResultRecord]:
         """Return every stored record in the order of the experiment."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["COLUMNS", "arrow_table", "table_frame", "table_rows", "write_table"]
+
+ROWS_AT_ONCE = 10_000  # that are in memory one by one, beside the table
 
 #: Columns of the table and what each holds; numbers are float64, an absent one is null.
 COLUMNS: dict[str, type] = {
@@ -76,15 +79,15 @@ def _row(record: ResultRecord, quantity: Quantity | None) -> dict[str, Any]:
     return row
 
 
-def table_rows(records: Iterable[ResultRecord]) -> list[dict[str, Any]]:
-    """Return one row a quantity in the order of the experiment.
+def table_rows(records: Iterable[ResultRecord]) -> Iterator[dict[str, Any]]:
+    """Yield one row a quantity in the order of the experiment.
 
     Parameters
     ----------
     records : iterable of ResultRecord
         A record without quantities, such as a failed one, gives one row without a quantity: nothing disappears.
     """
-    return [_row(record, quantity) for record in sorted_records(records) for quantity in (record.quantities or (None,))]
+    return (_row(record, quantity) for record in sorted_records(records) for quantity in (record.quantities or (None,)))
 
 
 def arrow_table(records: Iterable[ResultRecord]) -> pa.Table:
@@ -94,7 +97,10 @@ def arrow_table(records: Iterable[ResultRecord]) -> pa.Table:
     schema = pa.schema(
         [(name, pa.float64() if kind is float else pa.string()) for name, kind in COLUMNS.items()],
     )
-    return pa.Table.from_pylist(table_rows(records), schema=schema)
+    rows = table_rows(records)
+    parts = iter(lambda: list(itertools.islice(rows, ROWS_AT_ONCE)), [])
+    tables = [pa.Table.from_pylist(part, schema=schema) for part in parts]
+    return pa.concat_tables(tables).combine_chunks() if tables else pa.Table.from_pylist([], schema=schema)
 
 
 def table_frame(records: Iterable[ResultRecord]) -> pd.DataFrame:

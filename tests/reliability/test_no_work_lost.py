@@ -231,3 +231,38 @@ def test_a_path_that_cannot_be_used_is_one_clear_line(
     assert shown.startswith(f"error: {odd}: ")
     assert shown.count("\n") == 1
     assert "defect" not in shown
+
+
+KILLED = """
+import os, signal, sys
+from layerscope_toy import PIPELINE
+import layerscope.runs.execute as runs
+runs.BATCH_S = 1e9  # nothing is noted in the ledger before the end
+noted, left = runs._Execution._note, [int(sys.argv[3])]
+def note(*given):
+    noted(*given)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+runs._Execution._note = note
+runs.execute(sys.argv[1], sys.argv[2], pipelines={"toy": PIPELINE}, figures=False)
+"""
+
+
+def test_a_run_killed_inside_a_batch_does_its_tasks_again_to_the_same_records(
+    recipe_folder: Path, tmp_path: Path
+) -> None:
+    names = [f"{letter}.txt" for letter in "abcdef"]
+    for number, name in enumerate(names):
+        (recipe_folder / name).write_text(f"0 {number + 1}00 300\n")
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"one.txt", "two.txt"', ", ".join(f'"{name}"' for name in names)))
+    command = [sys.executable, "-P", "-c", KILLED, str(recipe), str(tmp_path / "run"), "4"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run" / "records").iterdir()}
+    assert len(kept) == 4
+    summary = execute(recipe, tmp_path / "run", figures=False)
+    assert (summary.done, summary.reused, summary.exit_code) == (6, 0, 0)
+    for name, record in kept.items():
+        assert (tmp_path / "run" / "records" / name).read_bytes() == record
+    assert validate_run(tmp_path / "run") == []

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from layerscope.errors import ReaderError, RecipeError
 from layerscope.options import RecipeModel, RecipePath
+from layerscope.records import InputFile
 from layerscope.runs.recipe import (
     MAX_RECIPE_BYTES,
     PipelineRecipe,
+    SeriesRecipe,
     StudyRecipe,
     parse_recipe,
     read_toml,
@@ -195,3 +197,13 @@ def test_unions_without_a_tag_are_narrowed_by_their_name() -> None:
 def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_bytes("layerscope = 1\n".encode("utf-8-sig"))
     assert read_toml(tmp_path / "r.toml") == {"layerscope": 1}
+
+
+def test_a_level_of_very_many_files_repeats_its_own_alone() -> None:
+    names = [f"frame_{number:04d}.xy" for number in range(300)]
+    raw = {"layerscope": 1, "pipeline": "xps", "sample": "A", "series": [{"files": names}]}
+    recipe = parse_recipe(SeriesRecipe, raw, "recipe.toml")
+    inputs = [InputFile(path=name, sha256="0" * 64, size=1, reader="a", reader_version="1") for name in names]
+    assert recipe.resolved_for(inputs[7:8])["series"][0]["files"] == names[7:8]
+    assert recipe.resolved_for(inputs) == recipe.resolved()
+    assert recipe.resolved_for([]) == recipe.resolved()

@@ -242,3 +242,15 @@ def test_the_same_records_in_any_order_give_the_same_table_file(tmp_path: Path) 
 def test_an_empty_run_has_a_table_with_all_columns() -> None:
     assert arrow_table([]).column_names == list(COLUMNS)
     assert table_frame([]).empty
+
+
+def test_equal_recipes_of_records_stand_in_memory_once(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    store.records_folder.mkdir()
+    for number in range(3):
+        state = SampleState(sample="A", frame=number)
+        alike = {"technique": "toy", "method": "toy", "method_version": "1", "recipe": {"a": [1, 2]}}
+        store.write_record(ResultRecord(record_id=f"{number:064x}", state=state, **alike))
+    records = store.read_records()
+    assert records[0].recipe is records[1].recipe is records[2].recipe
+    assert [record.state.frame for record in records] == [0, 1, 2]
