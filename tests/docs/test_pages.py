@@ -18,7 +18,7 @@ from layerscope.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?:`([\w.]+)`:\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 RUN = ("python", "console")
 """Kinds of blocks that are run, in the order of the page; `shell` is for the reader's own machine and files."""
@@ -26,8 +26,13 @@ INSTALLS = ("python -m pip",)
 """Commands that .ci/run runs, and a test must not."""
 
 
-def blocks(path: Path) -> Iterator[tuple[str, str]]:
+def named_blocks(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield name, kind and text of blocks; one has a name if the text before it ends with it: ``first.toml``:."""
     yield from BLOCK.findall(path.read_text("utf-8"))
+
+
+def blocks(path: Path) -> Iterator[tuple[str, str]]:
+    yield from ((kind, text) for _, kind, text in named_blocks(path))
 
 
 def name_of(path: Path) -> str:
@@ -46,18 +51,23 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("page", [path for path in PAGES if any(kind in RUN for kind, _ in blocks(path))], ids=name_of)
 def test_every_block_does_what_the_page_says(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space: dict[str, object] = {}
-    for kind, text in blocks(page):
+    for name, kind, text in named_blocks(page):
         if kind == "python":
             exec(compile(text, str(page), "exec"), space)  # noqa: S102 - the repository's own pages
         elif kind == "console":
             run_console(text, capsys)
+        elif kind == "toml" and name:
+            (workplace / name).write_text(text, "utf-8")
 
 
 def run_console(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run the commands after ``$``, and compare what they print with what stands below; ``...`` is anything."""
+    """Run the commands after ``$``, and compare what they print with what stands below; ``...`` is anything.
+
+    White space does not count. A command fails where an error is shown, and nowhere else.
+    """
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
-        program, *words = shlex.split(command)
+        program, *words = shlex.split(command, comments=True)
         if command.startswith(INSTALLS):
             continue
         capsys.readouterr()
@@ -66,11 +76,12 @@ def run_console(text: str, capsys: pytest.CaptureFixture[str]) -> None:
         else:
             assert program == "layerscope", command
             code = main(words)
-            assert code == 0 or words == ["doctor"], command
-        printed = capsys.readouterr().out
-        pieces = [re.escape(piece.strip("\n")) for piece in re.split(r"^\.\.\.$", shown, flags=re.MULTILINE)]
-        pattern = r"[\s\S]*".join(pieces) if shown.strip() else r"[\s\S]*"
-        assert re.fullmatch(pattern, printed.strip("\n")), f"{command}\n{printed}"
+            fails = re.search("^error: ", shown, re.MULTILINE) is not None
+            assert (code == 0) is not fails or words == ["doctor"], command
+        printed = " ".join("".join(capsys.readouterr()).split())
+        pieces = re.split(r"^\.\.\.$", shown, flags=re.MULTILINE) if shown.strip() else ["", ""]
+        pattern = ".*".join(re.escape(" ".join(piece.split())) for piece in pieces)
+        assert re.fullmatch(pattern.replace(".*", " ?.* ?"), printed), f"{command}\n{printed}"
 
 
 def test_every_toml_block_is_toml_and_every_python_block_python() -> None:
