@@ -229,18 +229,12 @@ def figure(
         print_figures(run)
         warn(warnings)
         raise typer.Exit(1 if warnings else 0)
-    from layerscope.figures.specified import Source, draw_specified, read_spec, spec_for, usual_panels
+    from layerscope.figures.specified import Source, draw_chosen
     from layerscope.runs.load import load_run
 
     sources = [Source(load_run(folder)) for folder in folders]
-    page = {"width": width, "formats": formats}
-    if spec is None:
-        panels = usual_panels(sources, region=region, sample=sample, level=level)
-        wanted = spec_for(panels, **{key: value for key, value in page.items() if value})
-    else:
-        wanted = read_spec(spec, **{key: value for key, value in page.items() if value})
-    name = "figure" if spec is None else spec.name
-    for path in draw_specified(wanted, sources, out or Path(Path(name).stem), name):
+    choice = {"region": region, "sample": sample, "level": level}
+    for path in draw_chosen(sources, spec, out, choice, {"width": width, "formats": formats}):
         typer.echo(path)
 
 

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
     from layerscope.runs.nexus import LazySeries
 
+    from .figure import Drawn
+
 __all__ = ["Fit", "Origin", "Run", "load_run", "recipe_from", "recipe_models", "run"]
+
+
+class _Kept:
+    """A folder that is removed with the last run that lies in it."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="layerscope_"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,50 @@ class Run(load.Run):
         hint = f"failed: {reasons[0]}" if reasons and not found else f"one of {', '.join(found or named) or 'none'}"
         asked = ", ".join(filter(None, (region, sample))) or "this run"
         raise DataError(f"{len(found) or 'no'} fits are of {asked}", source=self.title, hint=hint)
+
+    def figure(
+        self,
+        spec: str | Path | None = None,
+        *,
+        region: str | None = None,
+        sample: str | None = None,
+        level: int | None = None,
+        out: str | Path | None = None,
+        **page: Any,
+    ) -> Drawn:
+        """Draw a figure for a paper, of a specification or of what is chosen, as ``layerscope figure`` does.
+
+        Parameters
+        ----------
+        spec : str or Path, optional
+            Specification in TOML.
+        region, sample : str, optional
+            Without one: only this region, and samples whose names hold this word, sample beside sample.
+        level : int, optional
+            One level of each series, from 0.
+        out : str or Path, optional
+            Folder and name of the files, without ending. Without it they lie in a temporary folder.
+        **page
+            ``width`` such as ``"85mm"``, ``formats``, and further keys of the figure.
+
+        Returns
+        -------
+        Drawn
+            A notebook shows it; ``.files`` are its files.
+
+        Raises
+        ------
+        DataError
+            If nothing of the run matches.
+        RecipeError
+            If a key is wrong.
+        """
+        from .figure import draw_figure
+
+        kept = _Kept() if out is None else None
+        stem = Path(out or "") if kept is None else kept.folder / "figure"
+        choice = {"region": region, "sample": sample, "level": level}
+        return draw_figure(self, None if spec is None else Path(spec), stem, kept, choice, page)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write all results as one page for the browser, and return the file.
@@ -255,14 +309,6 @@ def load_run(folder: str | Path, *, data: str | Path | None = None) -> Run:
     return Run(found.folder, found.records, found.info, Origin(None if data is None else Path(data).absolute()))
 
 
-class _Kept:
-    """A folder that is removed with the last run that lies in it."""
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="layerscope_"))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-
-
 def run(
     recipe: PipelineRecipe | Mapping[str, Any] | str | Path,
     *,
@@ -302,7 +348,7 @@ def run(
     """
     wanted = recipe if isinstance(recipe, PipelineRecipe | str | Path) else recipe_from(recipe)
     kept = _Kept() if out is None else None
-    folder = kept.folder / "run" if kept is not None else Path(out or "")
+    folder = Path(out or "") if kept is None else kept.folder / "run"
     where = None if data is None else Path(data)
     drawn = out is not None if figures is None else figures
     found = execute(wanted, folder, data=where, jobs=jobs, figures=drawn).run

@@ -117,6 +117,15 @@ def test_a_fit_has_its_table_its_picture_and_its_recipe(run: layerscope.Run) -> 
         run.fit("B 1s")
 
 
+def test_a_figure_for_a_paper_is_drawn_of_what_is_chosen(run: layerscope.Run, tmp_path: Path) -> None:
+    kept = run.figure(region="C 1s", width="85mm", formats=["svg"], out=tmp_path / "c1s")
+    assert {path.name for path in kept.files} == {"c1s.svg", "c1s.csv", "c1s.json"}
+    shown = run.figure(region="C 1s", formats=["png"])
+    assert (shown._repr_png_() or b"")[:4] == b"\x89PNG"
+    with pytest.raises(DataError, match="nothing of the runs matches"):
+        run.figure(region="O 1s")
+
+
 def test_the_report_of_a_run_goes_where_it_is_wanted(run: layerscope.Run, tmp_path: Path) -> None:
     page = run.report(tmp_path / "report.html").read_text("utf-8")
     assert "C-C/C-H" in page

@@ -5,7 +5,7 @@ A technique offers its panels by an entry point of the group ``layerscope.panels
 
 from __future__ import annotations
 
-from .choose import usual_panels
+from .choose import draw_chosen, usual_panels
 from .compose import draw_specified
 from .kinds import PanelKind, installed_kinds
 from .place import Colours, Place, Source
@@ -18,6 +18,7 @@ __all__ = [
     "PanelOptions",
     "Place",
     "Source",
+    "draw_chosen",
     "draw_specified",
     "installed_kinds",
     "read_spec",

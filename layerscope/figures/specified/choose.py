@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from layerscope.errors import DataError
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import pipeline_of
 
+from .compose import draw_specified
 from .kinds import installed_kinds
 from .place import Source
+from .spec import read_spec, spec_for
 
-__all__ = ["usual_panels"]
+__all__ = ["draw_chosen", "usual_panels"]
+
+
+def draw_chosen(
+    sources: Sequence[Source],
+    spec: Path | None,
+    stem: Path | None,
+    choice: Mapping[str, Any],
+    page: Mapping[str, Any],
+) -> tuple[Path, ...]:
+    """Draw the figure of a specification, or without one the usual panels of what is chosen.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The runs.
+    spec : Path or None
+        The specification.
+    stem : Path or None
+        Folder and name of the files, without ending; the name of the specification where it is None.
+    choice : mapping
+        ``region``, ``sample`` and ``level``, as `usual_panels` takes them.
+    page : mapping
+        Keys of the figure that count instead of those in the specification; None is left out.
+
+    Returns
+    -------
+    tuple of Path
+        The files.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As `draw_specified`.
+    """
+    keys = {key: value for key, value in page.items() if value}
+    if spec is None:
+        wanted, name = spec_for(usual_panels(sources, **choice), **keys), "figure"
+    else:
+        wanted, name = read_spec(spec, **keys), spec.name
+    return draw_specified(wanted, sources, stem or Path(Path(name).stem), name)
 
 
 def _is_of(record: ResultRecord, region: str) -> bool:
