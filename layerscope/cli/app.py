@@ -293,6 +293,44 @@ def validate(folder: FolderArgument) -> None:
 
 
 @app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that the instrument writes into.")],
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="Run folder.")],
+    quiet_s: Annotated[float, typer.Option("--quiet", min=0.1, help="Seconds until a file is settled.")] = 1.0,
+    poll_s: Annotated[float, typer.Option("--poll", min=0.1, help="Longest time between two looks, s.")] = 1.0,
+    network: Annotated[bool, typer.Option("--network", help="Only look: a network drive tells of no change.")] = False,
+    serve_at: Annotated[
+        int | None, typer.Option("--serve", metavar="PORT", min=0, help="Show the run in a browser; 0: any free port.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Serve at this address, to those who have the token.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run a recipe while its files are being written, until Ctrl-C.
+
+    A file is read once it is settled and whole; the series that grew is fitted again, and its records are replaced.
+    """
+    import signal
+    import threading
+    from contextlib import nullcontext
+
+    from layerscope.live import serve
+    from layerscope.runs.watch import Watch
+
+    stop = threading.Event()
+    watching = Watch(folder, recipe, out, quiet_s=quiet_s, told=lambda line: typer.echo(printable(line, keep="")))
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda *_: stop.set())
+    with nullcontext() if serve_at is None else serve(out, lambda: watching.seen, port=serve_at, host=host) as served:
+        if served is not None:
+            typer.echo(f"serving {served.address}")
+        summary = watching.follow(stop, poll_s=poll_s, events=not network)
+    typer.echo("stopped; layerscope run goes on in the same folder")
+    raise typer.Exit(0 if summary is None else summary.exit_code)
+
+
+@app.command()
 def rebuild(folder: FolderArgument) -> None:
     """Make run.json, the table and the quarantine of a run anew from its records.
 

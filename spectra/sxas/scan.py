@@ -216,6 +216,8 @@ class Scan(_EnergyCurve):
         if not any(role in self.channels for role in (*SIGNALS, "pfy_other")):
             raise DataError(f"{self.name} has no channel that could stand for the absorption", source=where)
         super().check(where)
+        if self.dwell_s is not None and not np.isfinite(self.dwell_s).all():
+            raise DataError(f"{self.name} has counting times that are no numbers", source=where)
         for role, values in self.channels.items():
             label = self.labels.get(role, role)
             if values.shape != self.axis.shape:
