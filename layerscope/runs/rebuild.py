@@ -124,7 +124,9 @@ def _info(store: RunStore, records: list[ResultRecord], before: dict[str, Any], 
         pipeline_of(record): {"version": record.method_version, "technique": record.technique} for record in records
     }
     kept: dict[str, Any] = {
-        key: before[key] for key in ("figures", "figures_of", "warnings", "report", "report_of") if key in before
+        key: before[key]
+        for key in ("figures", "figures_of", "figure_options", "warnings", "report", "report_of")
+        if key in before
     }
     return {
         "figures": {},

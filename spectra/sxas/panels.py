@@ -70,7 +70,7 @@ def _over(
 def _spectra(place: Place, options: EdgeOptions, samples: list[Drawn], colours: Mapping[str, str]) -> None:
     panel = place.panel(options.title or "")
     draw_spectra(panel, samples, samples[0].record.state.region or "", colours)
-    _take_legend(place)
+    _take_legend(place, loc="best")
 
 
 def _differences(place: Place, options: EdgeOptions, samples: list[Drawn], colours: Mapping[str, str]) -> None:
@@ -103,7 +103,7 @@ def _take_legend(place: Place, **look: Any) -> None:
         if handle is not None:
             handle.set_label(text.get_text())  # that of error bars has none of its own
             handles.append(handle)
-    place.legend(handles, loc="upper left", **look)
+    place.legend(handles, **{"loc": "upper left", **look})
     legend.remove()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,9 @@ def test_a_committed_specification_gives_its_figure_and_the_same_bytes_again(
     assert told["records"]
     assert told["inputs"]
     assert told["size_mm"][0] == pytest.approx(spec.width)
+    shown = re.findall(r">([^<>]+)</t", (tmp_path / "a" / f"{name}.svg").read_text("utf-8"))
+    assert shown
+    assert not [text for text in shown if re.search(r"\d\(\d+\).*&lt;", text)], "a value beside its limit"
     if name in ("absorption_b_k", "reflections_shift"):  # each costs a second
         again = draw_specified(spec, [case], tmp_path / "b" / name)
         assert [file.read_bytes() for file in again] == [file.read_bytes() for file in files]
