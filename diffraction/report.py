@@ -13,7 +13,7 @@ from layerscope.runs.summary import Shown, merits, table
 
 from .exports import views_by_stem
 from .pdcif_export import pdcif_text
-from .tables import EVENTS, STATE, compared
+from .tables import EVENTS, STATE, compared, without_b_that_is_a
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run
@@ -63,7 +63,8 @@ def sections(run: Run) -> list[ReportSection]:
     }
     series = [r for method, of in found.items() if method.endswith("series") for r in of]
     tables = [table(of, STATE, _FRACTIONS, title=f"Phase fractions, {how}") for how, of in patterns.items()]
-    tables += [table(of, STATE, _CELLS, title=f"Cells and widths, {how}") for how, of in patterns.items()]
+    cells = {how: [without_b_that_is_a(record) for record in of] for how, of in patterns.items()}
+    tables += [table(of, STATE, _CELLS, title=f"Cells and widths, {how}") for how, of in cells.items()]
     tables.append(table(series, ("component",), EVENTS, title="Onset and end of each phase"))
     for kind in ("difference", "stack_difference"):
         quantity = f"phase.{'total' if kind == 'difference' else 'layer'}_fraction_difference"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.summary import Shown, SummaryTable, long_table, merits, table
 
-__all__ = ["EVENTS", "STATE", "compared", "peaks_tables", "refinement_table", "rietveld_tables"]
+__all__ = ["EVENTS", "STATE", "compared", "peaks_tables", "refinement_table", "rietveld_tables", "without_b_that_is_a"]
 
 STATE = ("frame", "voltage_V", "step", "capacity_mAh_g", "elapsed_s")
 EVENTS = tuple(
@@ -104,7 +104,7 @@ def refinement_table(records: Sequence[ResultRecord], title: str) -> SummaryTabl
     """
     words = dict.fromkeys(n for r in records for n in r.notes if n.startswith("weak contrast: "))
     return table(
-        [_without_b_that_is_a(record) for record in records],
+        [without_b_that_is_a(record) for record in records],
         (*STATE, "component") if len(records) <= _FEW else STATE,
         _REFINED,
         title=title,
@@ -150,7 +150,8 @@ def _in_sigma(quantity: Quantity) -> str | None:
     return f"{quantity.value / quantity.sigma:+.1f}" if quantity.value is not None and quantity.sigma else None
 
 
-def _without_b_that_is_a(record: ResultRecord) -> ResultRecord:
+def without_b_that_is_a(record: ResultRecord) -> ResultRecord:
+    """Return a record without the cell edges b that are a by symmetry."""
     a = {q.component: q.value for q in record.quantities if q.name == "lattice.a"}
     kept = tuple(q for q in record.quantities if q.name != "lattice.b" or a.get(q.component) != q.value)
     return record.model_copy(update={"quantities": kept})

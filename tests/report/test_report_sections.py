@@ -37,6 +37,12 @@ def test_samples_stand_beside_each_other_with_what_the_records_say(refined: Run,
         assert row[at] == refined.get(record_id).get("phase.fraction", "H1-3")
 
 
+def test_a_cell_edge_that_is_another_by_symmetry_is_not_said_twice(phases: ReportSection) -> None:
+    table = next(t for t in phases.tables if t.title == "Cells and widths, refined with rietx")
+    assert "H1-3: a / Å" in table.columns
+    assert not [head for head in table.columns if ": b" in head]
+
+
 def test_a_difference_of_refined_fractions_has_the_error_of_both(refined: Run, phases: ReportSection) -> None:
     table = next(t for t in phases.tables if "sample against sample" in t.title)
     first, second = (r.get("phase.fraction", "H1-3") for r in refined.records if r.method == "rietveld.rietx")
