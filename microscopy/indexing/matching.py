@@ -49,6 +49,8 @@ class Matches:
         Information times the step to the best fit of the places alone.
     constant : ndarray of float64, shape (k,)
         Log probability of marks, misses, clutter and places at `at`.
+    rest : ndarray of float64, shape (k, 2, gains, cuts)
+        Log probability of the spots that no reflection explains.
     """
 
     row: IntArray
@@ -58,6 +60,7 @@ class Matches:
     information: FloatArray
     pull: FloatArray
     constant: FloatArray
+    rest: FloatArray
 
 
 def _of_matches(bank: Bank, image: Prior, row: IntArray, angle: FloatArray) -> tuple[Prior, FloatArray, FloatArray]:
@@ -199,8 +202,8 @@ def match(bank: Bank, marks: Marks, image: Prior, *, neutral: ComplexArray | Non
     row, at, assigned = row[some], at[some], assigned[some]
     row, at, assigned = _distinct(row, at, assigned)
     information, pull, constant = linear(at, bank.z[row], marks, assigned)
-    marked, ghostly = _marks_of_matches(bank, marks, row, at, assigned, neutral)
-    return Matches(row, at, assigned, ghostly, information, pull, constant + marked)
+    marked, ghostly, rest = _marks_of_matches(bank, marks, row, at, assigned, neutral)
+    return Matches(row, at, assigned, ghostly, information, pull, constant + marked, rest)
 
 
 def _distinct(row: IntArray, at: FloatArray, assigned: IntArray) -> tuple[IntArray, FloatArray, IntArray]:
@@ -212,8 +215,8 @@ def _distinct(row: IntArray, at: FloatArray, assigned: IntArray) -> tuple[IntArr
 
 def _marks_of_matches(
     bank: Bank, marks: Marks, row: IntArray, at: FloatArray, assigned: IntArray, neutral: ComplexArray | None
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Log probability of marks, misses and clutter of each match; and the spots at forbidden points."""
+) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
+    """Log probability of marks, misses and clutter of each match; the spots at forbidden points; and `Matches.rest`."""
     inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, neutral)
     grid = reflection_marks(marks, bank.log_amplitude[row], np.abs(bank.z[row]), assigned, inside, bank.known[row])
     free = _unexplained(assigned, marks.size)
@@ -222,7 +225,7 @@ def _marks_of_matches(
     coherent = log_sum(grid + rest, (1, 2, 3))
     incoherent = _incoherent(bank, marks, row, at, assigned, inside, neutral)
     total = np.where(bank.known[row], np.logaddexp(coherent, incoherent), coherent - np.log1p(-INCOHERENT))
-    return total, free & (distance < 4.0)
+    return total, free & (distance < 4.0), rest
 
 
 def _rest(
@@ -390,10 +393,8 @@ def by_places(matches: Matches, bank: Bank, marks: Marks, *, taken: ComplexArray
     """
     row, at, assigned = matches.row, matches.at, matches.assigned
     inside = _inside(place(at, bank.z[row]), bank.index[row] >= 0, marks, taken)
-    free = _unexplained(assigned, marks.size)
-    rest, _ = _rest(bank, marks, row, at, free)
     length = np.abs(bank.z[row])
     level = np.minimum(bank.log_amplitude[row] - WEAK, 0.0)
     even = reflection_marks(marks, level, length, assigned, inside, np.zeros(len(row), dtype=bool))
-    told = log_sum(log_sum(even, 1) + log_sum(rest, 1), (1, 2)) - np.log(even.shape[1] * (1 - INCOHERENT))
+    told = log_sum(log_sum(even, 1) + log_sum(matches.rest, 1), (1, 2)) - np.log(even.shape[1] * (1 - INCOHERENT))
     return replace(matches, constant=linear(at, bank.z[row], marks, assigned)[2] + told)
