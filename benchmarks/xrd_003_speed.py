@@ -38,7 +38,7 @@ from typing import Any  # noqa: E402
 import lmfit  # noqa: E402
 import numpy as np  # noqa: E402
 import xrd_003_simulation as sim  # noqa: E402
-from layerscope.diffraction.peaks import series as series_module  # noqa: E402
+from layerscope.diffraction.peaks import stages  # noqa: E402
 from layerscope.diffraction.peaks.components import hardware_lines  # noqa: E402
 from layerscope.diffraction.peaks.lines import DiffractionLine  # noqa: E402
 from layerscope.diffraction.peaks.series import LineSeries, SeriesOptions, analyse_series  # noqa: E402
@@ -70,7 +70,7 @@ class Clock:
         self.seconds = 0.0
 
     def __enter__(self) -> Clock:
-        self._plain = plain = series_module.fit_final
+        self._plain = plain = stages.fit_final
 
         def timed(*args: Any) -> Any:
             start = time.process_time()
@@ -78,11 +78,11 @@ class Clock:
             self.seconds = time.process_time() - start
             return result
 
-        series_module.fit_final = timed
+        stages.fit_final = timed
         return self
 
     def __exit__(self, *_: object) -> None:
-        series_module.fit_final = self._plain
+        stages.fit_final = self._plain
 
 
 class Frames:

@@ -6,7 +6,7 @@ cost linear in the number of patterns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ class Normal:
     rhs_shared: FloatArray  # (G, S)
     rhs_local: FloatArray  # (G, L, T)
     apart: FloatArray  # (G, L): smallest share of a squared derivative that the columns do not absorb
+    whole: FloatArray  # (G, L, V, V): products of derivatives by shared and own parameters, coefficients held
+    mixed: FloatArray  # (G, L, m, V): products of columns and derivatives
+    gram: FloatArray  # (G, L, m, m): products of columns
 
     def take(self, index: IntArray | BoolArray) -> Normal:
         """Return some of the series."""
@@ -76,8 +79,9 @@ def bounded_step(
     damped_top = _damped(free.shared, damping[:, None] * scale[0], held_s)
     damped_blocks = _damped(free.local, damping[:, None, None] * scale[1], held_l)
     step_s, step_l = _solve_arrow(damped_top, free.border, damped_blocks, free.rhs_shared, free.rhs_local)
-    step_s = np.clip(shared + step_s, low_s, high_s) - shared
-    step_l = np.clip(local + step_l, low_l, high_l) - local
+    step_s = np.minimum(np.maximum(shared + step_s, low_s), high_s) - shared
+    if local.shape[-1]:
+        step_l = np.minimum(np.maximum(local + step_l, low_l), high_l) - local
     return step_s, step_l, _promise(free, step_s, step_l)
 
 
@@ -98,23 +102,32 @@ def undamped_promise(now: Normal, shared: FloatArray, local: FloatArray, bounds:
 def _free(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) -> tuple[Normal, BoolArray, BoolArray]:
     """Return the equations of those parameters that may move, and which may not: at a bound that they would leave."""
     low_s, high_s, low_l, high_l = bounds
-    held_s = ((shared <= low_s) & (now.rhs_shared <= 0)) | ((shared >= high_s) & (now.rhs_shared >= 0))
-    held_l = ((local <= low_l) & (now.rhs_local <= 0)) | ((local >= high_l) & (now.rhs_local >= 0))
+    held_s = _held(shared, now.rhs_shared, low_s, high_s)
+    held_l = _held(local, now.rhs_local, low_l, high_l)
+    if not (held_s.any() or held_l.any()):
+        return now, held_s, held_l
     free_s, free_l = np.asarray(~held_s), np.asarray(~held_l)
-    equations = Normal(
-        now.chi2,
-        now.coefficients,
-        now.shared * free_s[:, :, None] * free_s[:, None, :],
-        now.border * free_s[:, None, :, None] * free_l[:, :, None, :],
-        now.local * free_l[..., :, None] * free_l[..., None, :],
-        np.where(held_s, 0.0, now.rhs_shared),
-        np.where(held_l, 0.0, now.rhs_local),
-        now.apart,
+    equations = replace(
+        now,
+        shared=now.shared * free_s[:, :, None] * free_s[:, None, :],
+        border=now.border * free_s[:, None, :, None] * free_l[:, :, None, :],
+        local=now.local * free_l[..., :, None] * free_l[..., None, :],
+        rhs_shared=np.where(held_s, 0.0, now.rhs_shared),
+        rhs_local=np.where(held_l, 0.0, now.rhs_local),
     )
     return equations, held_s, held_l
 
 
+def _held(values: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray) -> BoolArray:
+    at_low, at_high = values <= low, values >= high
+    if not (at_low.any() or at_high.any()):
+        return at_low
+    return np.asarray((at_low & (rhs <= 0)) | (at_high & (rhs >= 0)))
+
+
 def _damped(matrix: FloatArray, amount: FloatArray, held: BoolArray) -> FloatArray:
+    if matrix.shape[-1] == 0:
+        return matrix
     result = matrix.copy()
     diagonal = np.einsum("...ii->...i", result)
     # a direction without any information gets a unit diagonal, so that its step is zero rather than undefined
@@ -143,26 +156,34 @@ def _solve(matrix: FloatArray, vector: FloatArray) -> FloatArray:
 def _solve_matrix(matrix: FloatArray, right: FloatArray) -> FloatArray:
     """Solve stacked symmetric systems after scaling the diagonal to one (units must not matter)."""
     diagonal = np.abs(np.einsum("...ii->...i", matrix))
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = matrix * scale[..., :, None] * scale[..., None, :]
-    right = right * scale[..., :, None]
-    finite = np.asarray(np.isfinite(scaled).all(axis=(-2, -1)) & np.isfinite(right).all(axis=(-2, -1)))
-    if not finite.all():
-        scaled = np.where(finite[..., None, None], scaled, np.eye(matrix.shape[-1]))
-        right = np.where(finite[..., None, None], right, 0.0)
+    if not diagonal.all():
+        diagonal = np.where(diagonal > 0, diagonal, 1.0)
+    scale = 1.0 / np.sqrt(diagonal)
+    scaled = matrix * (scale[..., :, None] * scale[..., None, :])
+    scale, right = scale[..., :, None], right * scale[..., :, None]
     try:
         solution = np.linalg.solve(scaled, right)
     except np.linalg.LinAlgError:
-        solution = np.linalg.solve(scaled + 1e-12 * np.eye(matrix.shape[-1]), right)
-    result: FloatArray = solution * scale[..., :, None]
+        solution = np.full_like(right, np.nan)
+    if not np.isfinite(solution).all():
+        finite = np.asarray(np.isfinite(scaled).all(axis=(-2, -1)) & np.isfinite(right).all(axis=(-2, -1)))
+        scaled = np.where(finite[..., None, None], scaled, np.eye(matrix.shape[-1]))
+        right = np.where(finite[..., None, None], right, 0.0)
+        try:
+            solution = np.linalg.solve(scaled, right)
+        except np.linalg.LinAlgError:
+            solution = np.linalg.solve(scaled + 1e-12 * np.eye(matrix.shape[-1]), right)
+    result: FloatArray = solution * scale
     return result
 
 
 def _promise(free: Normal, step_s: FloatArray, step_l: FloatArray) -> FloatArray:
     """Return the reduction of chi2 that the quadratic model predicts for a step, shape (G,)."""
-    linear = np.einsum("gs,gs->g", free.rhs_shared, step_s) + np.einsum("glt,glt->g", free.rhs_local, step_l)
-    square = np.einsum("gs,gst,gt->g", step_s, free.shared, step_s)
-    square += np.einsum("glt,gltu,glu->g", step_l, free.local, step_l)
-    cross = 2.0 * np.einsum("gs,glst,glt->g", step_s, free.border, step_l)
-    result: FloatArray = 2.0 * linear - square - cross
+    square = np.einsum("gs,gs->g", (free.shared @ step_s[..., None])[..., 0], step_s)
+    result: FloatArray = 2.0 * np.einsum("gs,gs->g", free.rhs_shared, step_s) - square
+    if step_l.shape[-1]:
+        result += 2.0 * np.einsum("glt,glt->g", free.rhs_local, step_l)
+        result -= np.einsum("glt,glt->g", (free.local @ step_l[..., None])[..., 0], step_l)
+        across = np.einsum("glst,glt->gs", free.border, step_l)
+        result -= 2.0 * np.einsum("gs,gs->g", step_s, across)
     return result

@@ -1,8 +1,10 @@
 """Covariance of the whole problem: shared, per-pattern and eliminated linear parameters together.
 
-The Jacobian of a series has the shape of an arrow (see `layerscope.fitting.solver`). It is factored pattern by pattern
-with QR, so that the condition number enters once and not squared, and so that memory and time grow linearly with the
-number of patterns. Correlations between any two patterns remain available in closed form.
+The Jacobian of a series has the shape of an arrow (see `layerscope.fitting.solver`), and so has its square, which the
+last step of a fit leaves behind: the covariance is had from it block by block. Where columns are so nearly alike that
+their products lose digits the Jacobian is factored pattern by pattern with QR instead, so that the condition number
+enters once and not squared. Either way memory and time grow linearly with the number of patterns, and correlations
+between any two patterns remain available in closed form.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisValues
 from layerscope.fitting.projection import Elimination, information
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
@@ -20,6 +23,8 @@ __all__ = ["LevelCovariance", "SeriesCovariance", "covariance_of", "full_jacobia
 
 FloatArray = NDArray[np.float64]
 
+#: Squared share of a unit column beside the others above which its inverse Gram matrix is good to ten digits.
+CLEAR = 1e-5
 SINGULAR = 1e-9  # diagonal of R of unit columns below which a direction counts as not determined by the data
 
 
@@ -137,13 +142,82 @@ def series_covariance(evaluator: RowEvaluator, data: Patterns, solution: Solutio
     A coefficient that is held at zero still counts as a parameter here, so that the covariance describes the estimate
     that would be free to go below zero; intervals that respect the bound are built from it afterwards.
     """
+    normal = solution.normal
+    if normal is None:
+        normal = evaluator.normal(data, solution.shared, solution.local)
+    with np.errstate(all="ignore"):
+        result, clear = _from_products(evaluator, normal)
+    if clear.all():
+        return result
+    at, n_patterns = np.flatnonzero(~clear), evaluator.layout.n_patterns
+    rows = (at[:, None] * n_patterns + np.arange(n_patterns)).ravel()
+    part = (solution.shared[at], solution.local[at], solution.coefficients[at])
+    factored = _from_factors(evaluator, data.part(rows), *part)
+    for name in SeriesCovariance.__dataclass_fields__:
+        getattr(result, name)[at] = getattr(factored, name)
+    return result
+
+
+def _from_products(evaluator: RowEvaluator, normal: Normal) -> tuple[SeriesCovariance, NDArray[np.bool_]]:
+    """Return the covariance from sums of products, and in which series these have kept their digits."""
     layout = evaluator.layout
-    groups, n_patterns = solution.shared.shape[0], layout.n_patterns
+    v, groups = len(layout.shared), normal.whole.shape[0]
+    own = (
+        np.concatenate(
+            [
+                np.concatenate([normal.whole[..., v:, v:], normal.mixed[..., v:].swapaxes(-1, -2)], axis=-1),
+                np.concatenate([normal.mixed[..., v:], normal.gram], axis=-1),
+            ],
+            axis=-2,
+        )
+        if layout.n_local
+        else normal.gram
+    )
+    cross = normal.mixed[..., :v]
+    if layout.n_local:
+        cross = np.concatenate([normal.whole[..., v:, :v], cross], axis=-2)
+    top = normal.whole[..., :v, :v]
+    if not layout.is_plain:
+        cross = cross @ layout.spread
+        top = layout.spread.swapaxes(-1, -2) @ top @ layout.spread
+    inverse, clear_rows = _spd_inverse(own)
+    link = inverse @ cross
+    rest = top.sum(axis=1) - np.einsum("glds,gldt->gst", cross, link, optimize=True)
+    absorbed = np.einsum("gss->gs", rest) / np.einsum("glss->gs", top)
+    shared, clear = _spd_inverse(rest)
+    clear = clear & clear_rows.all(axis=1) & (absorbed > CLEAR).all(axis=1)
+    return SeriesCovariance(shared, inverse, link, np.zeros(groups, dtype=bool)), np.asarray(clear)
+
+
+def _spd_inverse(matrix: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Invert stacked positive matrices, scaled to a unit diagonal; say which are far enough from singular."""
+    if matrix.shape[-1] == 0:
+        return matrix, np.ones(matrix.shape[:-2], dtype=bool)
+    scale = 1.0 / np.sqrt(np.einsum("...ii->...i", matrix))
+    scaled = matrix * scale[..., :, None] * scale[..., None, :]
+    clear = np.asarray(np.isfinite(scaled).all(axis=(-2, -1)))
+    if not clear.all():
+        scaled = np.where(clear[..., None, None], scaled, np.eye(matrix.shape[-1]))
+    try:
+        pivots = np.einsum("...ii->...i", np.linalg.cholesky(scaled))
+        inverse = np.linalg.inv(scaled)
+    except np.linalg.LinAlgError:
+        return np.zeros_like(matrix), np.zeros_like(clear)
+    clear &= pivots.min(axis=-1) ** 2 > CLEAR
+    return np.asarray(inverse * scale[..., :, None] * scale[..., None, :]), clear
+
+
+def _from_factors(
+    evaluator: RowEvaluator, data: Patterns, shared: FloatArray, local: FloatArray, coefficients: FloatArray
+) -> SeriesCovariance:
+    """Return the covariance by QR, which sums of products are not good enough for where columns are nearly alike."""
+    layout = evaluator.layout
+    groups, n_patterns = shared.shape[0], layout.n_patterns
     rows, n = groups * n_patterns, data.y.shape[-1]
     n_v, n_s = len(layout.shared), layout.n_shared
-    q, routes = evaluator.parameters(solution.shared, solution.local)
+    q, routes = evaluator.parameters(shared, local)
     factors = _Factors.empty((groups, n_patterns), layout.n_local + evaluator.n_linear, n_s)
-    fixed_c = solution.coefficients.reshape(rows, -1)
+    fixed_c = coefficients.reshape(rows, -1)
     spread = np.broadcast_to(layout.spread, (groups, *layout.spread.shape)).reshape(rows, n_v, n_s)
     for part in evaluator.chunks(rows, n):
         chunk = data.part(part)
@@ -240,6 +314,7 @@ def full_jacobian(
         np.zeros(rows),
         np.zeros((rows, 0, 0)),
         np.zeros(rows, dtype=bool),
+        np.zeros((rows, 0, 0)),
     )
     return information(basis, held, root_weight, routes, len(evaluator.layout.free_names)).jacobian
 

@@ -158,6 +158,8 @@ class Layout:
             )
             column += width
         self.is_plain = self.n_shared == len(self.shared) and not any(isinstance(b.scope, Smooth) for b in self.shared)
+        #: whether every parameter is the same in all patterns
+        self.alike = self.is_plain and not self.local and all((b.start == b.start[0]).all() for b in self.fixed)
         self.free_names = tuple(b.name for b in (*self.shared, *self.local))
         self.all_names = tuple(b.name for b in self.bases) + tuple(self.expressions)
         #: where each parameter that is free, or the same as one that is, stands in the free vector
@@ -170,6 +172,9 @@ class Layout:
         """Return the start vector: shared part (S,) and local part (L, T)."""
         shared = np.zeros(self.n_shared)
         for v, base in enumerate(self.shared):
+            if self.is_plain:
+                shared[v] = base.start.mean() if np.ptp(base.start) else base.start[0]
+                continue
             columns = np.flatnonzero(self.spread[:, v].any(axis=0))
             block = self.spread[:, v][:, columns]
             shared[columns] = np.linalg.lstsq(block, base.start, rcond=None)[0]
@@ -180,7 +185,7 @@ class Layout:
 
     def bounds_shared(self) -> tuple[FloatArray, FloatArray]:
         """Return lower and upper bounds of the shared part, each of shape (S,)."""
-        owner = [next(b for b in self.shared if b.name == label.split("@")[0]) for label in self.shared_labels]
+        owner = [b for b in self.shared for _ in range(b.scope.knots if isinstance(b.scope, Smooth) else 1)]
         return np.array([b.low for b in owner]), np.array([b.high for b in owner])
 
     def bounds_local(self) -> tuple[FloatArray, FloatArray]:

@@ -21,10 +21,24 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.basis import BasisValues
 
-__all__ = ["Elimination", "Information", "eliminate", "information", "reduced"]
+__all__ = [
+    "LOST",
+    "Elimination",
+    "Information",
+    "Routes",
+    "RowSums",
+    "bounded",
+    "eliminate",
+    "gram_inverse",
+    "information",
+    "reduced",
+    "times",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+#: For each model parameter the free parameters it depends on, with the slope (B,) or None for 1.
+Routes = list[list[tuple[int, FloatArray | None]]]
 
 RCOND = 1e-13  # relative eigenvalue of the scaled Gram matrix below which a direction counts as undetermined
 ALIKE = 1e-5  # what is left of a unit column beside the others, below which the Gram matrix has lost too many digits
@@ -49,6 +63,8 @@ class Elimination:
         Inverse Gram matrix of the columns in use; zero for a coefficient held at its bound.
     alike : ndarray of bool, shape (B,)
         Patterns whose columns are so nearly alike that this inverse has lost its digits.
+    gram : ndarray, shape (B, m, m)
+        Products of the weighted columns.
     """
 
     columns: FloatArray
@@ -57,6 +73,48 @@ class Elimination:
     chi2: FloatArray
     inverse: FloatArray
     alike: BoolArray
+    gram: FloatArray
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What R patterns give to the normal equations: m coefficients, V free parameters.
+
+    Attributes
+    ----------
+    chi2, apart : ndarray, shape (R,)
+        Sum of squared residuals; smallest share of a squared derivative that the columns do not absorb, 1 without any.
+    coefficients : ndarray, shape (R, m)
+    gradient : ndarray, shape (R, V)
+    curvature : ndarray, shape (R, V, V)
+        The coefficients projected out.
+    whole : ndarray, shape (R, V, V)
+        The coefficients held.
+    mixed : ndarray, shape (R, m, V)
+        Products of columns and derivatives.
+    gram : ndarray, shape (R, m, m)
+        Products of columns.
+    """
+
+    chi2: FloatArray
+    apart: FloatArray
+    coefficients: FloatArray
+    gradient: FloatArray
+    curvature: FloatArray
+    whole: FloatArray
+    mixed: FloatArray
+    gram: FloatArray
+
+    @classmethod
+    def empty(cls, rows: int, m: int, v: int) -> RowSums:
+        """Return room for `rows` patterns."""
+        sizes = ((), (), (m,), (v,), (v, v), (v, v), (m, v), (m, m))
+        return cls(*(np.empty((rows, *size)) for size in sizes))
+
+    def put(self, part: slice, other: RowSums) -> None:
+        """Write some of the patterns."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[part] = getattr(other, name)
 
 
 def eliminate(
@@ -79,16 +137,16 @@ def eliminate(
     a = values.columns * root_weight[:, None, :]
     if a.shape[1] == 0:
         chi2 = np.einsum("bn,bn->b", target, target)
-        empty = np.zeros((a.shape[0], 0))
-        return Elimination(a, empty, target, chi2, np.zeros((a.shape[0], 0, 0)), np.zeros(a.shape[0], dtype=bool))
+        none = np.zeros((a.shape[0], 0, 0))
+        return Elimination(a, np.zeros((a.shape[0], 0)), target, chi2, none, np.zeros(a.shape[0], dtype=bool), none)
     a_t = a.transpose(0, 2, 1)
     gram = a @ a_t
-    inverse, alike = _inverse(gram)
-    c = _times(inverse, _times(a, target))
-    residual = target - _times(a_t, c)
-    correction = _times(inverse, _times(a, residual))  # one step of refinement: normal equations lose half the digits
+    inverse, alike = gram_inverse(gram)
+    c = times(inverse, times(a, target))
+    residual = target - times(a_t, c)
+    correction = times(inverse, times(a, residual))  # one step of refinement: normal equations lose half the digits
     c = c + correction
-    residual = residual - _times(a_t, correction)
+    residual = residual - times(a_t, correction)
     for row in np.flatnonzero(alike):
         back, span = _orthogonal(a[row])
         along = span.T @ target[row]
@@ -97,40 +155,42 @@ def eliminate(
         wrong = np.flatnonzero((c[:, nonnegative] < 0).any(axis=1))
         if wrong.size:
             used = a[wrong]
-            c[wrong], inverse[wrong] = _bounded(gram[wrong], _times(used, target[wrong]), c[wrong], nonnegative)
-            residual[wrong] = target[wrong] - _times(used.transpose(0, 2, 1), c[wrong])
-    return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse, alike)
+            c[wrong], inverse[wrong] = bounded(gram[wrong], times(used, target[wrong]), c[wrong], nonnegative)
+            residual[wrong] = target[wrong] - times(used.transpose(0, 2, 1), c[wrong])
+    return Elimination(a, c, residual, np.einsum("bn,bn->b", residual, residual), inverse, alike, gram)
 
 
-def _times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+def times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    """Multiply a stack of matrices (B, i, j) with a stack of vectors (B, j)."""
     result: FloatArray = (matrix @ vector[..., None])[..., 0]
     return result
 
 
-def _inverse(gram: FloatArray) -> tuple[FloatArray, BoolArray]:
+def gram_inverse(gram: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Invert a stack of Gram matrices, leaving out undetermined directions; say which are too close to singular."""
     diagonal = np.einsum("bii->bi", gram)
+    if (diagonal > 0).all():  # nearly always: columns that are not alike
+        scale = 1.0 / np.sqrt(diagonal)
+        outer = scale[:, :, None] * scale[:, None, :]
+        scaled = gram * outer
+        try:
+            left = np.einsum("bii->bi", np.linalg.cholesky(scaled)).min(axis=1, initial=1.0)
+            if (left >= np.sqrt(RCOND)).all():
+                return np.asarray(np.linalg.inv(scaled) * outer), left < ALIKE
+        except np.linalg.LinAlgError:
+            pass
     with np.errstate(all="ignore"):
         scale = np.where(diagonal > 0, 1.0 / np.sqrt(diagonal), 0.0)
     scaled = gram * scale[:, :, None] * scale[:, None, :]
     bad = ~np.isfinite(scaled).all(axis=(1, 2))
     scaled[bad] = 0.0
-    try:
-        if bad.any() or (scale == 0).any():
-            raise np.linalg.LinAlgError
-        left = np.einsum("bii->bi", np.linalg.cholesky(scaled)).min(axis=1, initial=1.0)
-        if (left < np.sqrt(RCOND)).any():
-            raise np.linalg.LinAlgError
-        inverse, alike = np.asarray(np.linalg.inv(scaled), dtype=np.float64), left < ALIKE
-    except np.linalg.LinAlgError:
-        eigenvalues, vectors = np.linalg.eigh(scaled)
-        keep = eigenvalues > RCOND * np.maximum(eigenvalues[:, -1:], 1e-300)
-        with np.errstate(all="ignore"):
-            weights = np.where(keep, 1.0 / eigenvalues, 0.0)
-        inverse = (vectors * weights[:, None, :]) @ vectors.transpose(0, 2, 1)
-        alike = ~bad & ((eigenvalues < ALIKE**2).sum(axis=1) > (scale == 0).sum(axis=1))
-    result: FloatArray = inverse * scale[:, :, None] * scale[:, None, :]
-    return result, alike
+    eigenvalues, vectors = np.linalg.eigh(scaled)
+    keep = eigenvalues > RCOND * np.maximum(eigenvalues[:, -1:], 1e-300)
+    with np.errstate(all="ignore"):
+        weights = np.where(keep, 1.0 / eigenvalues, 0.0)
+    inverse = (vectors * weights[:, None, :]) @ vectors.transpose(0, 2, 1)
+    alike = ~bad & ((eigenvalues < ALIKE**2).sum(axis=1) > (scale == 0).sum(axis=1))
+    return np.asarray(inverse * scale[:, :, None] * scale[:, None, :]), alike
 
 
 def _orthogonal(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -150,7 +210,7 @@ def _orthogonal(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
     return right[keep].T * scale[:, None] / singular[keep], left[:, keep]
 
 
-def _bounded(
+def bounded(
     gram: FloatArray, moment: FloatArray, free: FloatArray, nonnegative: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
     """Least squares of B patterns with some coefficients >= 0, from their unbounded solution `free` (B, m).
@@ -165,7 +225,7 @@ def _bounded(
     for _ in range(EXCHANGES):
         g, b, at = gram[left], moment[left], passive[left]
         c[left], inverse[left] = _on(g, b, at)
-        slope = b - _times(g, c[left])
+        slope = b - times(g, c[left])
         negative = at & nonnegative & (c[left] <= 0)
         wrong = negative | (~at & (slope > tolerance[left, None]))
         passive[left] ^= wrong
@@ -180,9 +240,9 @@ def _bounded(
 def _on(gram: FloatArray, moment: FloatArray, passive: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Solve B patterns for the coefficients `passive`, shape (B, m); the others, and their inverse, are zero."""
     both = passive[:, :, None] & passive[:, None, :]
-    inverse = np.where(both, _inverse(np.where(both | np.eye(passive.shape[1], dtype=bool), gram, 0.0))[0], 0.0)
-    c = _times(inverse, moment)
-    return c + np.where(passive, _times(inverse, moment - _times(gram, c)), 0.0), inverse
+    inverse = np.where(both, gram_inverse(np.where(both | np.eye(passive.shape[1], dtype=bool), gram, 0.0))[0], 0.0)
+    c = times(inverse, moment)
+    return c + np.where(passive, times(inverse, moment - times(gram, c)), 0.0), inverse
 
 
 def _one_bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -211,7 +271,7 @@ def _one_bounded(gram: FloatArray, moment: FloatArray, nonnegative: BoolArray) -
             passive &= ~(nonnegative & (c <= 1e-300 + 1e-15 * np.abs(c).max()))
     inverse = np.zeros((m, m))
     index = np.ix_(passive, passive)
-    inverse[index] = _inverse(gram[index][None])[0][0]
+    inverse[index] = gram_inverse(gram[index][None])[0][0]
     return c, inverse
 
 
@@ -241,7 +301,7 @@ def information(
     values: BasisValues,
     solved: Elimination,
     root_weight: FloatArray,
-    routes: list[list[tuple[int, FloatArray | None]]],
+    routes: Routes,
     n_free: int,
 ) -> Information:
     """Contract the derivatives of the columns with the coefficients, for each free parameter.
@@ -269,22 +329,14 @@ def information(
     transposed = jacobian.transpose(0, 2, 1)
     return Information(
         jacobian,
-        _times(jacobian, solved.residual),
+        times(jacobian, solved.residual),
         jacobian @ transposed,
         solved.columns @ transposed,
     )
 
 
-def reduced(info: Information, solved: Elimination) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Project the coefficients out.
-
-    Returns
-    -------
-    gradient : ndarray, shape (B, V)
-    curvature : ndarray, shape (B, V, V)
-    apart : ndarray, shape (B,)
-        Smallest share of a squared derivative that the columns do not absorb; 1 where there are no columns.
-    """
+def reduced(info: Information, solved: Elimination) -> RowSums:
+    """Project the coefficients out."""
     gradient: FloatArray = info.gradient
     curvature: FloatArray = info.curvature - info.mixed.transpose(0, 2, 1) @ solved.inverse @ info.mixed
     whole, left = np.einsum("bvv->bv", info.curvature), np.einsum("bvv->bv", curvature)
@@ -298,7 +350,9 @@ def reduced(info: Information, solved: Elimination) -> tuple[FloatArray, FloatAr
         gradient[row], curvature[row] = rest @ solved.residual[row], rest @ rest.T
         with np.errstate(all="ignore"):
             share[row] = np.fmin.reduce(left[row] / whole[row], initial=1.0)
-    return gradient, curvature, share
+    return RowSums(
+        solved.chi2, share, solved.coefficients, gradient, curvature, info.curvature, info.mixed, solved.gram
+    )
 
 
 def _apart(rows: FloatArray, columns: FloatArray) -> FloatArray:

@@ -138,13 +138,28 @@ class BatchFit:
         """Return the standard error of a parameter in every pattern of every series, shape (G, L); 0 if it is fixed."""
         if name in self._sigmas:
             return self._sigmas[name]
+        if name in self.linear_names:
+            return self._linear_sigmas[self.linear_names.index(name)]
         shared, own = self.gradient(name)
         with np.errstate(over="ignore", invalid="ignore"):  # a fit that ran away says so in its flags
-            variance = np.einsum("gls,gst,glt->gl", shared, self.covariance.shared, shared)
-            variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
+            variance = np.einsum("gls,gls->gl", shared @ self.covariance.shared, shared)
+            if self.evaluator.layout.n_local:
+                variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
         result: FloatArray = np.sqrt(np.maximum(variance, 0.0))
         result.setflags(write=False)
         self._sigmas[name] = result
+        return result
+
+    @cached_property
+    def _linear_sigmas(self) -> FloatArray:
+        """Standard errors of all coefficients, shape (m, G, L)."""
+        first = self.evaluator.layout.n_local
+        link = self.covariance.link[..., first:, :]
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.einsum("glms,glms->mgl", link @ self.covariance.shared[:, None], link)
+            variance += np.einsum("gldd->dgl", self.covariance.own)[first:]
+        result: FloatArray = np.sqrt(np.maximum(variance, 0.0))
+        result.setflags(write=False)
         return result
 
     def gradient(self, name: str) -> tuple[FloatArray, FloatArray]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisModel, BasisValues
+from layerscope.fitting.common import CHUNK_VALUES, Known, common_rows
 from layerscope.fitting.layout import Layout
-from layerscope.fitting.projection import Elimination, eliminate, information, reduced
+from layerscope.fitting.projection import Elimination, Routes, RowSums, eliminate, information, reduced
 
 __all__ = ["Patterns", "RowEvaluator", "evaluate_rows"]
 
@@ -18,8 +20,6 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 Arrow = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
-
-CHUNK_VALUES = 1 << 15  # points handled at once: the work arrays stay in cache, and memory stays flat
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,14 @@ class RowEvaluator:
         terms = [d._replace(values=longer(d.values)) for d in basis.derivatives]
         return BasisValues(columns, terms, offset, slopes)
 
-    def parameters(
-        self, shared: FloatArray, local: FloatArray
-    ) -> tuple[FloatArray, list[list[tuple[int, FloatArray | None]]]]:
+    def parameters(self, shared: FloatArray, local: FloatArray) -> tuple[FloatArray, Routes]:
         """Return the parameters `names` of every row (R, Q) and, for each, the free parameters behind it."""
         layout = self.layout
         values, slopes = layout.local_values(shared, local)
         rows = shared.shape[0] * layout.n_patterns
         q = np.empty((rows, len(self.names)))
         index = layout.plain_routes
-        routes: list[list[tuple[int, FloatArray | None]]] = []
+        routes: Routes = []
         for i, name in enumerate(self.names):
             q[:, i] = values[name].reshape(rows)
             if name in index:
@@ -132,6 +130,33 @@ class RowEvaluator:
                 routes.append([(index[k], s.reshape(rows)) for k, s in slopes.get(name, {}).items()])
         return q, routes
 
+    def _common_parameters(self, shared: FloatArray) -> tuple[FloatArray, Routes]:
+        """Return what `parameters` returns for the first pattern of one series, which is like all others."""
+        if self._plain is not None:
+            template, to, source, routes = self._plain
+            q = template.copy()
+            q[0, to] = shared[0, source]
+            return q, routes
+        q, routes = self.parameters(shared, np.zeros((1, self.layout.n_patterns, 0)))
+        return q[:1], [[(t, None if s is None else s[:1]) for t, s in route] for route in routes]
+
+    @cached_property
+    def _plain(self) -> tuple[FloatArray, IntArray, IntArray, Routes] | None:
+        """Parameters that are fixed, and where those that are free stand; None where expressions are to be reckoned."""
+        index, fixed = self.layout.plain_routes, {b.name: float(b.start[0]) for b in self.layout.fixed}
+        for name, expression in self.layout.expressions.items():
+            if expression.same_as in fixed:
+                fixed[name] = fixed[expression.same_as]
+        if any(name not in index and name not in fixed for name in self.names):
+            return None
+        free = [i for i, name in enumerate(self.names) if name in index]
+        return (
+            np.array([[fixed.get(name, 0.0) for name in self.names]]),
+            np.array(free, dtype=np.intp),
+            np.array([index[self.names[i]] for i in free], dtype=np.intp),
+            [[(index[name], None)] if name in index else [] for name in self.names],
+        )
+
     def chunks(self, rows: int, n: int) -> list[slice]:
         """Return slices of rows that keep the work arrays small."""
         size = max(1, CHUNK_VALUES // max(n, 1))
@@ -139,30 +164,57 @@ class RowEvaluator:
 
     def normal(self, data: Patterns, shared: FloatArray, local: FloatArray) -> Normal:
         """Return the normal equations of all series at the given free vectors."""
-        layout = self.layout
-        groups, n_patterns = shared.shape[0], layout.n_patterns
-        rows, n_free, m = groups * n_patterns, len(layout.free_names), self.n_linear
-        q, routes = self.parameters(shared, local)
-        chi2, apart, c = np.empty(rows), np.empty(rows), np.empty((rows, m))
-        curvature, gradient = np.empty((rows, n_free, n_free)), np.empty((rows, n_free))
+        shape = (shared.shape[0], self.layout.n_patterns)
         with np.errstate(all="ignore"):
-            for part in self.chunks(rows, data.y.shape[-1]):
-                chunk = data.part(part)
-                basis = self.basis(chunk, q[part])
-                y, root_weight = chunk.with_priors()
-                solved = eliminate(basis, y, root_weight, self.nonnegative)
-                cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
-                info = information(basis, solved, root_weight, cut, n_free)
-                chi2[part], c[part] = solved.chi2, solved.coefficients
-                gradient[part], curvature[part], apart[part] = reduced(info, solved)
-        shape = (groups, n_patterns)
-        bad = ~np.isfinite(chi2)
+            sums = None
+            if shape[0] == 1 and self.layout.alike and data.x.shape[0] == 1 and data.extra is None:
+                sums = self._common(data, shared)
+            if sums is None:
+                sums = self._apart(data, shared, local)
         return Normal(
-            np.where(bad, np.inf, chi2).reshape(shape),
-            c.reshape(*shape, m),
-            *self._arrow(curvature, gradient, shape),
-            apart.reshape(shape),
+            np.where(np.isfinite(sums.chi2), sums.chi2, np.inf).reshape(shape),
+            sums.coefficients.reshape(*shape, -1),
+            *self._arrow(sums.curvature, sums.gradient, shape),
+            sums.apart.reshape(shape),
+            *(blocks.reshape(*shape, *blocks.shape[1:]) for blocks in (sums.whole, sums.mixed, sums.gram)),
         )
+
+    def _common(self, data: Patterns, shared: FloatArray) -> RowSums | None:
+        """Return the sums of one series whose patterns share all parameters, if they can be had from common columns."""
+        q, routes = self._common_parameters(shared)
+        n_free = len(self.layout.free_names)
+        basis = self.model.basis(data.x, q[:, : len(self.layout.model_names)])
+        known = None
+        if data.prior is not None and data.prior_root_weight is not None:
+            known = self._known(data.prior, data.prior_root_weight, q[0], routes)
+        return common_rows(basis, routes, n_free, data.y, data.root_weight, self.nonnegative, known)
+
+    def _known(self, prior: FloatArray, root_weight: FloatArray, q: FloatArray, routes: Routes) -> Known:
+        columns, slopes = [], []
+        for k, name in enumerate(self.prior_names):
+            if name in self.linear_names:
+                columns.append((k, self.linear_names.index(name)))
+                continue
+            i = self.names.index(name)
+            slope = np.zeros(len(self.layout.free_names))
+            for target, by in routes[i]:
+                slope[target] += 1.0 if by is None else by[0]
+            slopes.append((k, float(q[i]), slope))
+        return Known(root_weight**2, prior, tuple(columns), tuple(slopes))
+
+    def _apart(self, data: Patterns, shared: FloatArray, local: FloatArray) -> RowSums:
+        """Return the sums of all patterns, each with columns of its own, chunk by chunk."""
+        rows, n_free = len(data.y), len(self.layout.free_names)
+        q, routes = self.parameters(shared, local)
+        sums = RowSums.empty(rows, self.n_linear, n_free)
+        for part in self.chunks(rows, data.y.shape[-1]):
+            chunk = data.part(part)
+            basis = self.basis(chunk, q[part])
+            y, root_weight = chunk.with_priors()
+            solved = eliminate(basis, y, root_weight, self.nonnegative)
+            cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
+            sums.put(part, reduced(information(basis, solved, root_weight, cut, n_free), solved))
+        return sums
 
     def _arrow(self, curvature: FloatArray, gradient: FloatArray, shape: tuple[int, int]) -> Arrow:
         """Return what is shared, the border, what is each pattern's own, and the right-hand sides of both."""

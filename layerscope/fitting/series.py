@@ -12,6 +12,7 @@ This is the entrance of the fit engine: data in, declared parameters in, a resul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -165,7 +166,7 @@ def _solved(setup: Setup, evaluator: RowEvaluator, data: Prepared) -> tuple[Patt
         sound &= after <= before * (1.0 + ALIKE / np.maximum(part.use.sum(axis=(1, 2)), ALIKE))
         better = sound | (after < before * (1 - 1e-9))
         _adopt((patterns, solution, covariance), (again_patterns, again, again_covariance), poor, better)
-    return patterns, solution, covariance
+    return patterns, replace(solution, normal=None), covariance
 
 
 def _adopt(
@@ -178,7 +179,7 @@ def _adopt(
     patterns, solution, covariance = now
     again_patterns, again_solution, again_covariance = again
     into, n_patterns = poor[better], solution.local.shape[1]
-    for name in Solution.__dataclass_fields__:
+    for name in ("shared", "local", "coefficients", "chi2", "iterations", "converged"):
         getattr(solution, name)[into] = getattr(again_solution, name)[better]
     for name in type(covariance).__dataclass_fields__:
         getattr(covariance, name)[into] = getattr(again_covariance, name)[better]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.fitting.arrow import bounded_step, undamped_promise
+from layerscope.fitting.arrow import Normal, bounded_step, undamped_promise
 from layerscope.fitting.rows import Patterns, RowEvaluator, evaluate_rows
 
 __all__ = ["Patterns", "RowEvaluator", "Solution", "Tolerances", "evaluate_rows", "minimise"]
@@ -35,6 +35,7 @@ ROUNDING = 1e-15  # relative rounding of the data: a misfit that only this makes
 PLATEAU = 1e2  # damping at which a start from which no step has led down counts as a plateau
 PLATEAU_PROMISE = 1e-6  # relative reduction that an undamped step promises on one, and not at a minimum
 STUCK = 1e18  # damping at which a series is given up
+ONLY = np.zeros(1, dtype=np.intp)  # place of the only series
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Solution:
     chi2 : ndarray, shape (G, L)
     iterations : ndarray of int, shape (G,)
     converged : ndarray of bool, shape (G,)
+    normal : Normal, optional
+        The equations at the solution, where they are at hand.
     """
 
     shared: FloatArray
@@ -81,6 +84,7 @@ class Solution:
     chi2: FloatArray
     iterations: NDArray[np.intp]
     converged: BoolArray
+    normal: Normal | None = None
 
 
 def minimise(
@@ -115,11 +119,11 @@ def minimise(
             if active.size == 0:
                 break
             stuck = ~(now.damping[active] < STUCK)
-            done = now.advance(active, tolerances)
+            done = now.advance(active, tolerances) if groups > 1 else now.advance_one(tolerances)
             iterations[active] += 1
             converged[active[done]] = True
             active = active[~(done | stuck)]
-    return Solution(now.shared, now.local, now.state.coefficients, now.state.chi2, iterations, converged)
+    return Solution(now.shared, now.local, now.state.coefficients, now.state.chi2, iterations, converged, now.state)
 
 
 class _Descent:
@@ -143,37 +147,82 @@ class _Descent:
     def advance(self, active: IntArray, tolerances: Tolerances) -> BoolArray:
         """Try one step in the series `active`, and say which of them were at their minimum before it."""
         groups = self.shared.shape[0]
-        now = self.state.take(active) if active.size < groups else self.state
-        shared, local = self.shared[active], self.local[active]
-        step_s, step_l, promised = bounded_step(
-            now, shared, local, self.damping[active], (self.scale_shared[active], self.scale_local[active]), self.bounds
-        )
+        everything = active.size == groups
+        if everything:
+            now, shared, local, damping = self.state, self.shared, self.local, self.damping
+            data, scale = self.data, (self.scale_shared, self.scale_local)
+        else:
+            now, shared, local, damping = (
+                self.state.take(active),
+                self.shared[active],
+                self.local[active],
+                self.damping[active],
+            )
+            data, scale = (
+                self.data.part(self.rows[active].ravel()),
+                (self.scale_shared[active], self.scale_local[active]),
+            )
+        step_s, step_l, promised = bounded_step(now, shared, local, damping, scale, self.bounds)
         trial_s, trial_l = shared + step_s, local + step_l
-        data = self.data if active.size == groups else self.data.part(self.rows[active].ravel())
         trial = self.evaluator.normal(data, trial_s, trial_l)
         before, after = now.chi2.sum(axis=1), trial.chi2.sum(axis=1)
         with np.errstate(all="ignore"):
-            gain = np.where(promised > 0, (before - after) / promised, -1.0)
-            gain = np.where(np.isfinite(gain), gain, -1.0)
+            gain = (before - after) / promised
+        gain[~((promised > 0) & np.isfinite(gain))] = -1.0
         better = (after <= before) & (gain > 0)
         # a step that the bounds have cut may promise a rise: that asks for more damping and is no sign of a minimum
         settled = (promised >= 0) & (promised <= tolerances.reduction * before)
-        short = settled | (_relative(step_s, step_l, shared, local) <= tolerances.step)
-        done: BoolArray = self._at_minimum(active, short, tolerances) | (before == 0)
-        accepted = active[better]
-        self.state.put(_mask(accepted, groups), trial, better)
-        self.shared[accepted], self.local[accepted] = trial_s[better], trial_l[better]
-        self.at_start[accepted] = False
-        for scale, blocks in ((self.scale_shared, self.state.shared), (self.scale_local, self.state.local)):
-            scale[accepted] = np.maximum(MEMORY * scale[accepted], np.einsum("...ii->...i", blocks[accepted]))
-        damping = self.damping[active]
+        short = settled | _within(tolerances.step, (step_s, step_l), (shared, local))
+        done: BoolArray = before == 0
+        if short.any():
+            done |= self._at_minimum(active, short, tolerances)
         self.damping[active], self.growth[active] = _damping(damping, self.growth[active], gain, better)
-        self._leave_plateau(active[self.at_start[active] & ~done & (self.damping[active] > PLATEAU)])
+        if everything and better.all():
+            self.state, self.shared, self.local = trial, trial_s, trial_l
+        else:
+            accepted = active[better]
+            self.state.put(_mask(accepted, groups), trial, better)
+            self.shared[accepted], self.local[accepted] = trial_s[better], trial_l[better]
+        accepted = active[better]
+        for scale, blocks in ((self.scale_shared, self.state.shared), (self.scale_local, self.state.local)):
+            if scale.shape[-1]:
+                scale[accepted] = np.maximum(MEMORY * scale[accepted], np.einsum("...ii->...i", blocks[accepted]))
+        self.at_start[accepted] = False
+        if self.at_start.any():
+            self._leave_plateau(active[self.at_start[active] & ~done & (self.damping[active] > PLATEAU)])
+        return done
+
+    def advance_one(self, tolerances: Tolerances) -> BoolArray:
+        """Do what `advance` does where there is but one series: with numbers in place of arrays of one."""
+        now, scale = self.state, (self.scale_shared, self.scale_local)
+        step_s, step_l, promise = bounded_step(now, self.shared, self.local, self.damping, scale, self.bounds)
+        trial_s, trial_l = self.shared + step_s, self.local + step_l
+        trial = self.evaluator.normal(self.data, trial_s, trial_l)
+        before, after, promised = float(now.chi2.sum()), float(trial.chi2.sum()), float(promise[0])
+        gain = (before - after) / promised if promised > 0 else -1.0
+        better = after <= before and 0 < gain < np.inf
+        short = 0 <= promised <= tolerances.reduction * before
+        short = short or bool(_within(tolerances.step, (step_s, step_l), (self.shared, self.local))[0])
+        done = np.array([before == 0])
+        if short:
+            done |= self._at_minimum(ONLY, np.array([True]), tolerances)
+        growth, damping = min(float(self.growth[0]), 1e6), float(self.damping[0])
+        if not better:
+            self.damping[0], self.growth[0] = damping * growth, 2.0 * growth
+        else:
+            relaxed = damping * max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3)
+            self.damping[0], self.growth[0] = max(relaxed, 1e-15), 2.0
+            self.state, self.shared, self.local, self.at_start[0] = trial, trial_s, trial_l, False
+            self.scale_shared = np.maximum(MEMORY * self.scale_shared, np.einsum("gss->gs", trial.shared))
+            if self.scale_local.shape[-1]:
+                self.scale_local = np.maximum(MEMORY * self.scale_local, np.einsum("gltt->glt", trial.local))
+        if self.at_start[0] and not done[0] and self.damping[0] > PLATEAU:
+            self._leave_plateau(ONLY)
         return done
 
     def _promise(self, at: IntArray) -> FloatArray:
         """Return the relative reduction of chi2 that an undamped step promises in the series `at`."""
-        now = self.state.take(at)
+        now = self.state if at.size == len(self.shared) else self.state.take(at)
         with np.errstate(all="ignore"):
             left = np.abs(undamped_promise(now, self.shared[at], self.local[at], self.bounds))
             return np.asarray((left - self.rounding[at]) / now.chi2.sum(axis=1))
@@ -231,9 +280,11 @@ def _damping(
     return np.where(better, np.maximum(relaxed, 1e-15), damping * growth), np.where(better, 2.0, 2.0 * growth)
 
 
-def _relative(step_s: FloatArray, step_l: FloatArray, shared: FloatArray, local: FloatArray) -> FloatArray:
-    """Return the largest relative change of a parameter in each series."""
-    flat_step = np.concatenate([step_s, step_l.reshape(len(step_s), -1)], axis=1)
-    flat = np.concatenate([shared, local.reshape(len(shared), -1)], axis=1)
-    result: FloatArray = (np.abs(flat_step) / (np.abs(flat) + 1e-300)).max(axis=1)
-    return result
+def _within(share: float, steps: tuple[FloatArray, FloatArray], values: tuple[FloatArray, FloatArray]) -> BoolArray:
+    """Say in which series every parameter changes by no more than a share of itself."""
+    inside = np.ones(len(steps[0]), dtype=bool)
+    for step, value in zip(steps, values, strict=True):
+        if step.shape[-1]:
+            small = np.abs(step) <= share * (np.abs(value) + 1e-300)
+            inside &= small.reshape(len(step), -1).all(axis=1)
+    return inside

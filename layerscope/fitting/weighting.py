@@ -118,6 +118,7 @@ def _solve_poisson(
         for name in ("shared", "local", "coefficients", "chi2", "converged"):
             getattr(solution, name)[open_groups] = getattr(step, name)
         solution.iterations[open_groups] += step.iterations
+        solution.normal = step.normal if open_groups.size == len(data.y) else None
         unsettled = ~(change < tolerances.weights)
         spent = solution.iterations[open_groups] > BUDGET * tolerances.max_iterations
         solution.converged[open_groups[unsettled & spent]] = False

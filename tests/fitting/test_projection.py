@@ -144,7 +144,7 @@ def test_curvature_is_that_of_the_jacobian_with_the_columns_projected_out() -> N
         a = solved.columns[row].T
         projector = np.eye(a.shape[0]) - a @ np.linalg.pinv(a)
         jacobian = info.jacobian[row].T
-        np.testing.assert_allclose(reduced(info, solved)[1][row], jacobian.T @ projector @ jacobian, rtol=1e-8)
+        np.testing.assert_allclose(reduced(info, solved).curvature[row], jacobian.T @ projector @ jacobian, rtol=1e-8)
 
 
 @pytest.mark.parametrize("gap", [1e-3, 1e-4, 1e-5, 1e-6])
