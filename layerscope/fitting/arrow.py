@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Normal", "bounded_step", "undamped_promise"]
+__all__ = ["Normal", "bounded_step", "undamped_step"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -85,8 +85,10 @@ def bounded_step(
     return step_s, step_l, _promise(free, step_s, step_l)
 
 
-def undamped_promise(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) -> FloatArray:
-    """Return by how much an undamped step would lower chi2, were the model linear, shape (G,).
+def undamped_step(
+    now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return an undamped step, and by how much it would lower chi2, were the model linear, shape (G,).
 
     A damped step promises little wherever it is short; this does not, and tells a minimum from a place where the
     solver cannot move. Each direction is measured by its own curvature: on a plateau both the slope and the curvature
@@ -96,7 +98,7 @@ def undamped_promise(now: Normal, shared: FloatArray, local: FloatArray, bounds:
     top = _damped(free.shared, RIDGE * np.einsum("...ii->...i", free.shared), held_s)
     blocks = _damped(free.local, RIDGE * np.einsum("...ii->...i", free.local), held_l)
     step_s, step_l = _solve_arrow(top, free.border, blocks, free.rhs_shared, free.rhs_local)
-    return _promise(free, step_s, step_l)
+    return step_s, step_l, _promise(free, step_s, step_l)
 
 
 def _free(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) -> tuple[Normal, BoolArray, BoolArray]:
@@ -119,6 +121,8 @@ def _free(now: Normal, shared: FloatArray, local: FloatArray, bounds: Bounds) ->
 
 
 def _held(values: FloatArray, rhs: FloatArray, low: FloatArray, high: FloatArray) -> BoolArray:
+    if values.shape[-1] == 0:
+        return np.zeros(values.shape, dtype=bool)
     at_low, at_high = values <= low, values >= high
     if not (at_low.any() or at_high.any()):
         return at_low

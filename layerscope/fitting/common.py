@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.basis import BasisValues
-from layerscope.fitting.projection import LOST, Routes, RowSums, bounded, gram_inverse, times
+from layerscope.fitting.projection import (
+    LOST,
+    Routes,
+    RowSums,
+    bounded,
+    definite_inverse,
+    definite_inverse_of_few,
+    gram_inverse,
+    times,
+)
 
 __all__ = ["CHUNK_VALUES", "Known", "common_rows"]
 
@@ -58,13 +67,16 @@ class _Stack:
     rows : ndarray, shape (m + E, n)
     column : ndarray of int, shape (E,)
         Coefficient that scales each derivative; m for those that none scales.
-    into : ndarray, shape (E, V)
+    into : ndarray, shape (V, E)
         What each derivative, scaled, adds to the derivative by each free parameter.
+    unscaled : bool
+        Whether there are derivatives that no coefficient scales.
     """
 
     rows: FloatArray
     column: IntArray
     into: FloatArray
+    unscaled: bool
 
     @classmethod
     def of(cls, values: BasisValues, routes: Routes, n_free: int) -> _Stack:
@@ -78,13 +90,10 @@ class _Stack:
                 column.append(j)
                 target.append(free)
                 slope.append(1.0 if by is None else by[0])
-        rows = np.empty((m + len(pieces), n))
-        rows[:m] = values.columns[0]
-        for e, piece in enumerate(pieces, m):
-            rows[e] = piece
-        into = np.zeros((len(pieces), n_free))
-        into[np.arange(len(pieces)), target] = slope
-        return cls(rows, np.array(column, dtype=np.intp), into)
+        rows = np.concatenate([values.columns[0], np.array(pieces).reshape(len(pieces), n)])
+        into = np.zeros((n_free, len(pieces)))
+        into[target, np.arange(len(pieces))] = slope
+        return cls(rows, np.array(column, dtype=np.intp), into, bool(values.offset_derivatives))
 
 
 def common_rows(
@@ -177,7 +186,7 @@ def _sums(
         for prior, j in known.columns:
             inner[:, j, j] += known.weight[:, prior]
             moment[:, j] += known.weight[:, prior] * known.value[:, prior]
-    inverse, alike = gram_inverse(inner)
+    inverse, alike = gram_inverse(inner, definite_inverse_of_few if len(y) <= FEW else definite_inverse)
     if alike.any():
         return None
     c = times(inverse, moment)
@@ -214,13 +223,14 @@ def _derived(
     """Contract the products with the coefficients, and project these out."""
     chi2, slope, correction = left
     rows, m = c.shape
-    v = stack.into.shape[1]
     cross = gram[:, :m, m:]
-    scale = (c if not (stack.column == m).any() else np.concatenate([c, np.ones((rows, 1))], axis=1))[:, stack.column]
-    mixed = (cross * scale[:, None, :]) @ stack.into
-    half = ((gram[:, m:, m:] * scale[:, None, :]) @ stack.into).transpose(0, 2, 1) * scale[:, None, :]
-    whole = half @ stack.into
-    gradient = ((slope[:, m:] - (correction[:, None, :] @ cross)[:, 0]) * scale) @ stack.into
+    if stack.unscaled:
+        c = np.concatenate([c, np.ones((rows, 1))], axis=1)
+    into = stack.into * c[:, stack.column][:, None, :]
+    out = into.swapaxes(1, 2)
+    mixed = cross @ out
+    whole = into @ gram[:, m:, m:] @ out
+    gradient = times(into, slope[:, m:] - (correction[:, None, :] @ cross)[:, 0])
     if known is not None:
         for prior, now, by in known.slopes:
             gap = known.value[:, prior] - now
@@ -228,8 +238,8 @@ def _derived(
             gradient += (known.weight[:, prior] * gap)[:, None] * by
             whole += known.weight[:, prior, None, None] * (by[:, None] * by)
     curvature = whole - mixed.transpose(0, 2, 1) @ (inverse @ mixed)
-    before, after = np.einsum("rvv->rv", whole), np.einsum("rvv->rv", curvature)
-    apart = np.fmin.reduce(after / before, axis=1, initial=1.0) if v else np.ones(rows)
+    share = np.einsum("rvv->rv", curvature) / np.einsum("rvv->rv", whole)
+    apart = np.fmin.reduce(share, axis=1, initial=1.0)
     if (apart <= LOST).any():
         return None
-    return RowSums(chi2, apart, c, gradient, curvature, whole, mixed, inner)
+    return RowSums(chi2, apart, c[:, :m], gradient, curvature, whole, mixed, inner)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisValues
-from layerscope.fitting.projection import Elimination, information
+from layerscope.fitting.projection import Elimination, definite_inverse, information
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution
 
 __all__ = ["LevelCovariance", "SeriesCovariance", "covariance_of", "full_jacobian", "series_covariance"]
@@ -198,13 +198,10 @@ def _spd_inverse(matrix: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     clear = np.asarray(np.isfinite(scaled).all(axis=(-2, -1)))
     if not clear.all():
         scaled = np.where(clear[..., None, None], scaled, np.eye(matrix.shape[-1]))
-    try:
-        pivots = np.einsum("...ii->...i", np.linalg.cholesky(scaled))
-        inverse = np.linalg.inv(scaled)
-    except np.linalg.LinAlgError:
-        return np.zeros_like(matrix), np.zeros_like(clear)
-    clear &= pivots.min(axis=-1) ** 2 > CLEAR
-    return np.asarray(inverse * scale[..., :, None] * scale[..., None, :]), clear
+    shape = matrix.shape
+    inverse, pivots = definite_inverse(scaled.reshape(-1, *shape[-2:]))
+    clear &= (pivots**2 > CLEAR).reshape(shape[:-2])
+    return inverse.reshape(shape) * scale[..., :, None] * scale[..., None, :], clear
 
 
 def _from_factors(

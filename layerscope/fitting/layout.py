@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -126,7 +127,7 @@ class Layout:
         self.model_names = model_names
         self.variable = np.arange(n_patterns, dtype=float) if variable is None else np.asarray(variable, float)
         self.bases = [_base(p, scopes, starts, n_patterns) for p in parameters.values() if not p.expr]
-        self.expressions = _ordered({p.name: Expression(p.expr) for p in parameters.values() if p.expr}, parameters)
+        self.expressions = _ordered({p.name: _expression(p.expr) for p in parameters.values() if p.expr}, parameters)
         self._index_bases(scopes)
 
     def _index_bases(self, scopes: Mapping[str, Scope]) -> None:
@@ -235,6 +236,11 @@ class Layout:
                         slope[target] = slope.get(target, 0.0) + np.broadcast_to(d, shape) * e
                 slopes[name] = slope
         return values, slopes
+
+
+@lru_cache(maxsize=1024)
+def _expression(text: str) -> Expression:
+    return Expression(text)
 
 
 def _base(p: lmfit.Parameter, scopes: Mapping[str, Scope], starts: Mapping[str, FloatArray], n_patterns: int) -> _Base:

@@ -199,6 +199,8 @@ class PatternModel:
 
     def basis(self, x: FloatArray, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
         """Return the columns of all components and of the polynomial at `x` of shape (B, n) or (1, n)."""
+        if len(q) == len(x) == 1 and not self.active.startswith("tougaard"):
+            return self._basis_of_one_row(x, q, derivatives)
         lines = self.evaluate_lines(x, q, derivatives=derivatives)
         columns = np.empty((q.shape[0], len(self._linear), x.shape[-1]))
         terms: list[Derivative] = []
@@ -211,6 +213,25 @@ class PatternModel:
             if c.shifted:
                 terms.append(Derivative(self._shift, j, jacobian[:, 0]))
             terms += [Derivative(self._background + i, j, d) for i, d in enumerate(extra)]
+        if self.polynomial >= 0:
+            columns[:, len(self.components) :] = self._legendre(x)
+        return BasisValues(columns, terms)
+
+    def _basis_of_one_row(self, x: FloatArray, q: FloatArray, derivatives: bool) -> BasisValues:
+        """Return what `basis` does: lines of one shape and what lies under them are worked out as rows of one array."""
+        columns = np.empty((1, len(self._linear), x.shape[-1]))
+        terms: list[Derivative] = []
+        for places in self._alike:
+            line, p = self.components[places[0]].line, q[0, [self._slots[j] for j in places]]
+            p[:, 0] += [q[0, self._shift] if self.components[j].shifted else 0.0 for j in places]
+            one = line.evaluate(x, p, derivatives=derivatives, integral=self.active == "shirley")
+            columns[0, places], jacobian, extra = self._with_background(x, q, one, derivatives)
+            for row, j in enumerate(places) if derivatives else ():
+                own = jacobian[row]
+                terms += [Derivative(slot, j, own[i : i + 1]) for i, slot in enumerate(self._slots[j])]
+                if self.components[j].shifted:
+                    terms.append(Derivative(self._shift, j, own[:1]))
+                terms += [Derivative(self._background + i, j, d[row : row + 1]) for i, d in enumerate(extra)]
         if self.polynomial >= 0:
             columns[:, len(self.components) :] = self._legendre(x)
         return BasisValues(columns, terms)

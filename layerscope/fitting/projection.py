@@ -14,10 +14,12 @@ Portugal, L. F., Judice, J. J. & Vicente, L. N. (1994). Math. Comp. 63, 625-643.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from layerscope.fitting.basis import BasisValues
 
@@ -28,6 +30,8 @@ __all__ = [
     "Routes",
     "RowSums",
     "bounded",
+    "definite_inverse",
+    "definite_inverse_of_few",
     "eliminate",
     "gram_inverse",
     "information",
@@ -39,11 +43,13 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 #: For each model parameter the free parameters it depends on, with the slope (B,) or None for 1.
 Routes = list[list[tuple[int, FloatArray | None]]]
+Inverse = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 RCOND = 1e-13  # relative eigenvalue of the scaled Gram matrix below which a direction counts as undetermined
 ALIKE = 1e-5  # what is left of a unit column beside the others, below which the Gram matrix has lost too many digits
 #: Share of a squared length that a projection may leave before the difference of products has lost its digits.
 LOST = 1e-6
+ROOT_RCOND = float(np.sqrt(RCOND))
 EXCHANGES = 8  # rounds of exchange after which a pattern is solved alone
 
 
@@ -166,19 +172,41 @@ def times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
     return result
 
 
-def gram_inverse(gram: FloatArray) -> tuple[FloatArray, BoolArray]:
+def definite_inverse(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Invert stacked positive matrices (B, m, m), and return the smallest pivot of each, not a number if it is not one.
+
+    The pivots of a matrix of unit diagonal say how near to singular it is: what is left of a unit column beside others.
+    """
+    try:
+        pivots = np.einsum("bii->bi", np.linalg.cholesky(matrix)).min(axis=1, initial=1.0)
+        return np.asarray(np.linalg.inv(matrix)), pivots
+    except np.linalg.LinAlgError:
+        return np.zeros_like(matrix), np.full(len(matrix), np.nan)
+
+
+def definite_inverse_of_few(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Do the same without the detours of numpy, which cost more than a small matrix; few of them one by one."""
+    inverse, left = np.zeros_like(matrix), np.full(len(matrix), np.nan)
+    for row, one in enumerate(matrix):
+        factor, failed = dpotrf(one, lower=1)
+        if not failed:
+            left[row] = factor.diagonal().min(initial=1.0)
+            lower, _ = dpotri(factor, lower=1)
+            inverse[row] = lower + lower.T
+            inverse[row].ravel()[:: len(one) + 1] *= 0.5
+    return inverse, left
+
+
+def gram_inverse(gram: FloatArray, invert: Inverse = definite_inverse) -> tuple[FloatArray, BoolArray]:
     """Invert a stack of Gram matrices, leaving out undetermined directions; say which are too close to singular."""
     diagonal = np.einsum("bii->bi", gram)
     if (diagonal > 0).all():  # nearly always: columns that are not alike
         scale = 1.0 / np.sqrt(diagonal)
         outer = scale[:, :, None] * scale[:, None, :]
         scaled = gram * outer
-        try:
-            left = np.einsum("bii->bi", np.linalg.cholesky(scaled)).min(axis=1, initial=1.0)
-            if (left >= np.sqrt(RCOND)).all():
-                return np.asarray(np.linalg.inv(scaled) * outer), left < ALIKE
-        except np.linalg.LinAlgError:
-            pass
+        inverse, left = invert(scaled)
+        if (left >= ROOT_RCOND).all():
+            return inverse * outer, left < ALIKE
     with np.errstate(all="ignore"):
         scale = np.where(diagonal > 0, 1.0 / np.sqrt(diagonal), 0.0)
     scaled = gram * scale[:, :, None] * scale[:, None, :]

@@ -140,10 +140,14 @@ class BatchFit:
             return self._sigmas[name]
         if name in self.linear_names:
             return self._linear_sigmas[self.linear_names.index(name)]
+        layout = self.evaluator.layout
+        if layout.is_plain and name in layout.plain_routes and (at := layout.plain_routes[name]) < layout.n_shared:
+            alone = np.sqrt(np.maximum(self.covariance.shared[:, at, at], 0.0))
+            return np.broadcast_to(alone[:, None], self.solution.chi2.shape)
         shared, own = self.gradient(name)
         with np.errstate(over="ignore", invalid="ignore"):  # a fit that ran away says so in its flags
             variance = np.einsum("gls,gls->gl", shared @ self.covariance.shared, shared)
-            if self.evaluator.layout.n_local:
+            if layout.n_local:
                 variance += np.einsum("gld,glde,gle->gl", own, self.covariance.own, own)
         result: FloatArray = np.sqrt(np.maximum(variance, 0.0))
         result.setflags(write=False)

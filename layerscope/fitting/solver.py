@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.fitting.arrow import Normal, bounded_step, undamped_promise
+from layerscope.fitting.arrow import Normal, bounded_step, undamped_step
+from layerscope.fitting.projection import gram_inverse
 from layerscope.fitting.rows import Patterns, RowEvaluator, evaluate_rows
 
 __all__ = ["Patterns", "RowEvaluator", "Solution", "Tolerances", "evaluate_rows", "minimise"]
@@ -32,6 +33,9 @@ MERGED = (
     1e-12  # squared share of a derivative beside the columns that leaves no digit of the slope to judge a minimum by
 )
 ROUNDING = 1e-15  # relative rounding of the data: a misfit that only this makes cannot be reduced
+FAST = 1e-3  # relative reduction of chi2 below which a step may turn out to be the last but one
+#: Reduction of chi2 in units of the noise by a last step whose end is not evaluated any more, and by one left out.
+LAST, LEFT = 2e-10, 3e-13
 PLATEAU = 1e2  # damping at which a start from which no step has led down counts as a plateau
 PLATEAU_PROMISE = 1e-6  # relative reduction that an undamped step promises on one, and not at a minimum
 STUCK = 1e18  # damping at which a series is given up
@@ -142,6 +146,7 @@ class _Descent:
         self.scale_shared = np.einsum("gss->gs", self.state.shared).copy()
         self.scale_local = np.einsum("gltt->glt", self.state.local).copy()
         self.at_start = np.ones(groups, dtype=bool)
+        self.points = layout.n_patterns * data.y.shape[-1]
         self.rounding = ROUNDING**2 * np.square(data.y * data.root_weight).reshape(groups, -1).sum(axis=1)
 
     def advance(self, active: IntArray, tolerances: Tolerances) -> BoolArray:
@@ -216,15 +221,41 @@ class _Descent:
             self.scale_shared = np.maximum(MEMORY * self.scale_shared, np.einsum("gss->gs", trial.shared))
             if self.scale_local.shape[-1]:
                 self.scale_local = np.maximum(MEMORY * self.scale_local, np.einsum("gltt->glt", trial.local))
+            if not done[0] and 0 < promised <= FAST * before:
+                done |= self._finished(promised)
         if self.at_start[0] and not done[0] and self.damping[0] > PLATEAU:
             self._leave_plateau(ONLY)
         return done
+
+    def _finished(self, promised: float) -> bool:
+        """Say whether the next step of the only series is the last, and take it.
+
+        Close to a minimum each step leaves the same share of what the one before promised. What is still promised after
+        a step thus tells what the next will leave, and where that is nothing its end need not be evaluated: parameters
+        and coefficients follow from the equations at hand.
+        """
+        now, layout, (low_s, high_s, low_l, high_l) = self.state, self.evaluator.layout, self.bounds
+        step_s, step_l, promise = undamped_step(now, self.shared, self.local, self.bounds)
+        noise, left = float(now.chi2.sum()) / self.points, float(promise[0])
+        if not (0 <= left <= LAST * noise and left * left <= LEFT * noise * promised and now.apart.min() > MERGED):
+            return False
+        shared, local, amounts = self.shared + step_s, self.local + step_l, self.evaluator.nonnegative
+        if (shared < low_s).any() or (shared > high_s).any() or (local < low_l).any() or (local > high_l).any():
+            return False
+        if amounts is not None and (now.coefficients[..., amounts] <= 0).any():
+            return False
+        self.shared, self.local = shared, local
+        if self.evaluator.n_linear:
+            moved = now.mixed[0, ..., : len(layout.shared)] @ (layout.spread @ step_s[0])[..., None]
+            moved += now.mixed[0, ..., len(layout.shared) :] @ step_l[0, ..., None]
+            now.coefficients[0] -= (gram_inverse(now.gram[0])[0] @ moved)[..., 0]
+        return True
 
     def _promise(self, at: IntArray) -> FloatArray:
         """Return the relative reduction of chi2 that an undamped step promises in the series `at`."""
         now = self.state if at.size == len(self.shared) else self.state.take(at)
         with np.errstate(all="ignore"):
-            left = np.abs(undamped_promise(now, self.shared[at], self.local[at], self.bounds))
+            left = np.abs(undamped_step(now, self.shared[at], self.local[at], self.bounds)[2])
             return np.asarray((left - self.rounding[at]) / now.chi2.sum(axis=1))
 
     def _at_minimum(self, active: IntArray, short: BoolArray, tolerances: Tolerances) -> BoolArray:

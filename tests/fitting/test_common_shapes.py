@@ -50,3 +50,33 @@ def test_a_parameter_that_is_another_has_its_slope_wherever_that_one_runs():
     assert float(plain.value("b_fwhm")[0]) == pytest.approx(1.3, abs=1e-8)
     for name in ("a_fwhm", "b_fwhm", "a_area"):
         assert float(plain.sigma(name)[0]) == pytest.approx(float(reckoned.sigma(name)[0]), rel=1e-9)
+
+
+@pytest.mark.parametrize("patterns", [1, 3, 9])
+@pytest.mark.parametrize("tie", ["a_fwhm", "1.1 * a_fwhm"])
+@pytest.mark.parametrize("known", [False, True], ids=["no priors", "priors"])
+def test_shapes_that_all_patterns_share_give_the_sums_that_each_pattern_gives_by_itself(patterns, tie, known):
+    from layerscope.fitting.layout import Layout
+    from layerscope.fitting.measured import Series, prepare
+    from layerscope.fitting.rows import RowEvaluator
+
+    rng = np.random.default_rng(patterns)
+    model = PatternModel([Component("a"), Component("b"), Component("c", "gaussian")], active="shirley")
+    parameters = model.make_parameters()
+    for name, center in (("a", 190.5), ("b", 192.5), ("c", 195.0)):
+        parameters[f"{name}_center"].set(value=center)
+    parameters["b_fwhm"].set(expr=tie)
+    y = rng.poisson(300.0, (patterns, X.size)).astype(float)
+    priors = {"a_fwhm": (1.2, np.r_[0.1, np.full(patterns - 1, np.inf)]), "b_area": (20.0, 30.0)} if known else None
+    data = prepare(Series(X, y, variance=rng.uniform(200.0, 400.0, y.shape), priors=priors))
+    layout = Layout(parameters, model.nonlinear_names, patterns)
+    evaluator = RowEvaluator(model, layout, None, (), data.prior_names)
+    rows = data.rows(1.0 / np.sqrt(data.variance))
+    shared = layout.start()[0][None] * 1.01
+    together = evaluator._common(rows, shared)
+    apart = evaluator._apart(rows, shared, np.zeros((1, patterns, 0)))
+    assert layout.alike
+    for name in ("chi2", "apart", "coefficients", "gradient", "curvature", "whole", "mixed", "gram"):
+        one, other = getattr(together, name), getattr(apart, name)
+        scale = np.abs(other).max()
+        assert np.allclose(one, other, rtol=1e-9, atol=1e-11 * scale), name

@@ -154,9 +154,8 @@ def test_slope_and_curvature_keep_their_digits_where_two_columns_are_nearly_alik
     y = np.random.default_rng(3).normal(size=(1, 40))
     basis = model.basis(x[None], np.array([[0.7, 0.7 + gap]]))
     solved = eliminate(basis, y, np.ones((1, 40)), None)
-    gradient, curvature, apart = reduced(
-        information(basis, solved, np.ones((1, 40)), [[(0, None)], [(1, None)]], 2), solved
-    )
+    sums = reduced(information(basis, solved, np.ones((1, 40)), [[(0, None)], [(1, None)]], 2), solved)
+    gradient, curvature, apart = sums.gradient, sums.curvature, sums.apart
     # the same span from columns that are not alike: the line and the difference quotient of the two
     line, quotient = np.exp(-0.7 * x), np.exp(-0.7 * x) * np.expm1(-gap * x) / gap
     span = np.linalg.qr(np.stack([line, quotient], axis=1))[0]
