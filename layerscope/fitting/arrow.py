@@ -163,7 +163,7 @@ def _solve_matrix(matrix: FloatArray, right: FloatArray) -> FloatArray:
     if not diagonal.all():
         diagonal = np.where(diagonal > 0, diagonal, 1.0)
     scale = 1.0 / np.sqrt(diagonal)
-    scaled = matrix * (scale[..., :, None] * scale[..., None, :])
+    scaled = matrix * scale[..., :, None] * scale[..., None, :]
     scale, right = scale[..., :, None], right * scale[..., :, None]
     try:
         solution = np.linalg.solve(scaled, right)
@@ -183,11 +183,11 @@ def _solve_matrix(matrix: FloatArray, right: FloatArray) -> FloatArray:
 
 def _promise(free: Normal, step_s: FloatArray, step_l: FloatArray) -> FloatArray:
     """Return the reduction of chi2 that the quadratic model predicts for a step, shape (G,)."""
-    square = np.einsum("gs,gs->g", (free.shared @ step_s[..., None])[..., 0], step_s)
-    result: FloatArray = 2.0 * np.einsum("gs,gs->g", free.rhs_shared, step_s) - square
-    if step_l.shape[-1]:
-        result += 2.0 * np.einsum("glt,glt->g", free.rhs_local, step_l)
-        result -= np.einsum("glt,glt->g", (free.local @ step_l[..., None])[..., 0], step_l)
-        across = np.einsum("glst,glt->gs", free.border, step_l)
-        result -= 2.0 * np.einsum("gs,gs->g", step_s, across)
-    return result
+    linear = np.einsum("gs,gs->g", free.rhs_shared, step_s)
+    square = np.einsum("gs,gst,gt->g", step_s, free.shared, step_s)
+    if step_l.shape[-1] == 0:
+        return np.asarray(2.0 * linear - square)
+    linear += np.einsum("glt,glt->g", free.rhs_local, step_l)
+    square += np.einsum("glt,gltu,glu->g", step_l, free.local, step_l)
+    cross = 2.0 * np.einsum("gs,glst,glt->g", step_s, free.border, step_l)
+    return np.asarray(2.0 * linear - square - cross)

@@ -173,8 +173,8 @@ class Layout:
         """Return the start vector: shared part (S,) and local part (L, T)."""
         shared = np.zeros(self.n_shared)
         for v, base in enumerate(self.shared):
-            if self.is_plain:
-                shared[v] = base.start.mean() if np.ptp(base.start) else base.start[0]
+            if self.n_patterns == 1 and self.is_plain:
+                shared[v] = base.start[0]
                 continue
             columns = np.flatnonzero(self.spread[:, v].any(axis=0))
             block = self.spread[:, v][:, columns]

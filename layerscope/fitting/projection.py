@@ -117,7 +117,7 @@ class RowSums:
         sizes = ((), (), (m,), (v,), (v, v), (v, v), (m, v), (m, m))
         return cls(*(np.empty((rows, *size)) for size in sizes))
 
-    def put(self, part: slice, other: RowSums) -> None:
+    def put(self, part: slice | NDArray[np.intp], other: RowSums) -> None:
         """Write some of the patterns."""
         for name in self.__dataclass_fields__:
             getattr(self, name)[part] = getattr(other, name)
@@ -202,11 +202,9 @@ def gram_inverse(gram: FloatArray, invert: Inverse = definite_inverse) -> tuple[
     diagonal = np.einsum("bii->bi", gram)
     if (diagonal > 0).all():  # nearly always: columns that are not alike
         scale = 1.0 / np.sqrt(diagonal)
-        outer = scale[:, :, None] * scale[:, None, :]
-        scaled = gram * outer
-        inverse, left = invert(scaled)
+        inverse, left = invert(gram * scale[:, :, None] * scale[:, None, :])
         if (left >= ROOT_RCOND).all():
-            return inverse * outer, left < ALIKE
+            return inverse * scale[:, :, None] * scale[:, None, :], left < ALIKE
     with np.errstate(all="ignore"):
         scale = np.where(diagonal > 0, 1.0 / np.sqrt(diagonal), 0.0)
     scaled = gram * scale[:, :, None] * scale[:, None, :]

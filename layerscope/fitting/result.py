@@ -139,7 +139,7 @@ class BatchFit:
         if name in self._sigmas:
             return self._sigmas[name]
         if name in self.linear_names:
-            return self._linear_sigmas[self.linear_names.index(name)]
+            return np.asarray(self._linear_sigmas[self.linear_names.index(name)])
         layout = self.evaluator.layout
         if layout.is_plain and name in layout.plain_routes and (at := layout.plain_routes[name]) < layout.n_shared:
             alone = np.sqrt(np.maximum(self.covariance.shared[:, at, at], 0.0))

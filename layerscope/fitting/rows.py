@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisModel, BasisValues
 from layerscope.fitting.common import CHUNK_VALUES, Known, common_rows
+from layerscope.fitting.kernels import MANY_VALUES, project
 from layerscope.fitting.layout import Layout
-from layerscope.fitting.projection import Elimination, Routes, RowSums, eliminate, information, reduced
+from layerscope.fitting.projection import Elimination, Routes, RowSums, eliminate
 
 __all__ = ["Patterns", "RowEvaluator", "evaluate_rows"]
 
@@ -206,14 +207,13 @@ class RowEvaluator:
         """Return the sums of all patterns, each with columns of its own, chunk by chunk."""
         rows, n_free = len(data.y), len(self.layout.free_names)
         q, routes = self.parameters(shared, local)
-        sums = RowSums.empty(rows, self.n_linear, n_free)
+        sums, fast = RowSums.empty(rows, self.n_linear, n_free), data.y.size >= MANY_VALUES
         for part in self.chunks(rows, data.y.shape[-1]):
             chunk = data.part(part)
             basis = self.basis(chunk, q[part])
             y, root_weight = chunk.with_priors()
-            solved = eliminate(basis, y, root_weight, self.nonnegative)
             cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
-            sums.put(part, reduced(information(basis, solved, root_weight, cut, n_free), solved))
+            sums.put(part, project(basis, y, root_weight, self.nonnegative, cut, n_free, fast=fast))
         return sums
 
     def _arrow(self, curvature: FloatArray, gradient: FloatArray, shape: tuple[int, int]) -> Arrow:

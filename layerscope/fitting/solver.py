@@ -221,33 +221,32 @@ class _Descent:
             self.scale_shared = np.maximum(MEMORY * self.scale_shared, np.einsum("gss->gs", trial.shared))
             if self.scale_local.shape[-1]:
                 self.scale_local = np.maximum(MEMORY * self.scale_local, np.einsum("gltt->glt", trial.local))
-            if not done[0] and 0 < promised <= FAST * before:
+            if not done[0] and 0 < promised <= FAST * before and trial_l.shape[-1] == 0:
                 done |= self._finished(promised)
         if self.at_start[0] and not done[0] and self.damping[0] > PLATEAU:
             self._leave_plateau(ONLY)
         return done
 
     def _finished(self, promised: float) -> bool:
-        """Say whether the next step of the only series is the last, and take it.
+        """Say whether the next step of the only series is the last, and take it, where all parameters are shared.
 
         Close to a minimum each step leaves the same share of what the one before promised. What is still promised after
         a step thus tells what the next will leave, and where that is nothing its end need not be evaluated: parameters
         and coefficients follow from the equations at hand.
         """
-        now, layout, (low_s, high_s, low_l, high_l) = self.state, self.evaluator.layout, self.bounds
-        step_s, step_l, promise = undamped_step(now, self.shared, self.local, self.bounds)
+        now, layout, (low_s, high_s, _, _) = self.state, self.evaluator.layout, self.bounds
+        step_s, _, promise = undamped_step(now, self.shared, self.local, self.bounds)
         noise, left = float(now.chi2.sum()) / self.points, float(promise[0])
         if not (0 <= left <= LAST * noise and left * left <= LEFT * noise * promised and now.apart.min() > MERGED):
             return False
-        shared, local, amounts = self.shared + step_s, self.local + step_l, self.evaluator.nonnegative
-        if (shared < low_s).any() or (shared > high_s).any() or (local < low_l).any() or (local > high_l).any():
+        shared, amounts = self.shared + step_s, self.evaluator.nonnegative
+        if (shared < low_s).any() or (shared > high_s).any():
             return False
         if amounts is not None and (now.coefficients[..., amounts] <= 0).any():
             return False
-        self.shared, self.local = shared, local
+        self.shared = shared
         if self.evaluator.n_linear:
-            moved = now.mixed[0, ..., : len(layout.shared)] @ (layout.spread @ step_s[0])[..., None]
-            moved += now.mixed[0, ..., len(layout.shared) :] @ step_l[0, ..., None]
+            moved = now.mixed[0] @ (layout.spread @ step_s[0])[..., None]
             now.coefficients[0] -= (gram_inverse(now.gram[0])[0] @ moved)[..., 0]
         return True
 

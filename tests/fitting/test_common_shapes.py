@@ -80,3 +80,27 @@ def test_shapes_that_all_patterns_share_give_the_sums_that_each_pattern_gives_by
         one, other = getattr(together, name), getattr(apart, name)
         scale = np.abs(other).max()
         assert np.allclose(one, other, rtol=1e-9, atol=1e-11 * scale), name
+
+
+@pytest.mark.parametrize("bounded", [False, True], ids=["free", "amounts at or above zero"])
+def test_compiled_loops_give_what_numpy_gives_to_ten_digits(bounded):
+    from layerscope.fitting import kernels
+
+    if kernels.compiled() is None:
+        pytest.skip("numba is not installed (the extra `fast`)")
+    rng = np.random.default_rng(1)
+    model = PatternModel([Component("a"), Component("b"), Component("c", "gaussian")], active="shirley")
+    names, rows = model.nonlinear_names, 12
+    start = {n: p.value for n, p in model.make_parameters().items()}
+    start |= {"a_center": 191.0, "b_center": 192.5, "c_center": 194.0}
+    q = np.tile([start[n] for n in names], (rows, 1)) + rng.uniform(0.0, 0.05, (rows, len(names)))
+    q[3, names.index("b_center")] = q[3, names.index("a_center")] + 1e-7  # two lines in one place: left to numpy
+    basis = model.basis(X[None], q)
+    y, root_weight = rng.poisson(300.0, (rows, X.size)).astype(float), rng.uniform(0.04, 0.06, (rows, X.size))
+    root_weight[:, 5] = 0.0
+    routes = [[] if i == 7 else [(i % 6, rng.uniform(0.5, 1.0, rows) if i % 3 else None)] for i in range(len(names))]
+    amounts = np.array([True] * 3 + [False] * 2) if bounded else None
+    fast, plain = (kernels.project(basis, y, root_weight, amounts, routes, 6, fast=way) for way in (True, False))
+    for name in fast.__dataclass_fields__:
+        one, other = getattr(fast, name), getattr(plain, name)
+        assert np.allclose(one, other, rtol=1e-10, atol=1e-10 * np.abs(other).max()), name
