@@ -14,6 +14,7 @@ from layerscope.runs.nexus import LazySeries
 __all__ = ["fit_curves"]
 
 _MOST_LEVELS = 8
+_MOST_SERIES = 100  # a page of more is for nobody to read, and a batch of thousands would wait for it
 _STEPS = 20_000
 """Steps that the highest intensity of a series is divided into: far finer than a page can show."""
 _MOST_NUMBERS = 600_000
@@ -40,7 +41,7 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
         try:
             series = run.arrays[name]
             numbers += min(series.shape[0], _MOST_LEVELS) * series.shape[1] * (4 + len(series.components))
-            if numbers > _MOST_NUMBERS:
+            if numbers > _MOST_NUMBERS or len(found) >= _MOST_SERIES:
                 break
             found.append(_curves(series))
         except (LayerscopeError, ValueError):  # validate tells of a damaged file; the page goes without it
