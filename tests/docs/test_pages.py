@@ -114,6 +114,15 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+def test_every_page_has_its_place_in_the_site() -> None:
+    placed = {DOCS / "index.md"}
+    for page in PAGES:
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            names = [line for line in tree.splitlines() if line and not line.startswith(":")]
+            placed |= {Path(os.path.normpath(page.parent / f"{name}.md")) for name in names}
+    assert placed == set(PAGES)
+
+
 def test_every_page_is_within_reach_of_the_first_one() -> None:
     reached, waiting = set[Path](), [DOCS / "index.md"]
     while waiting:
