@@ -128,7 +128,8 @@ SCRIPT = (
 import sys
 from pathlib import Path
 from layerscope.spectra.xps.figures import draw_profiles
-draw_profiles(usual(names=("one",)), Path(sys.argv[1]))
+for drawing in draw_profiles(usual(names=("one",)), Path(sys.argv[1])):
+    drawing.draw()
 """
 )
 
@@ -142,7 +143,8 @@ ENDINGS = (".pdf", ".svg", ".png", ".csv", ".json")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the figures of the usual run."""
     folder = tmp_path_factory.mktemp("figures")
-    figures.draw_profiles(made["usual"](), folder)
+    for drawing in figures.draw_profiles(made["usual"](), folder):
+        drawing.draw()
     return folder
 
 
@@ -158,7 +160,8 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], dict[str, Any]]:
             return ()
 
         monkeypatch.setattr(figures, "save_figure", keep)
-        figures.draw_profiles(run, Path("figures"))
+        for drawing in figures.draw_profiles(run, Path("figures")):
+            drawing.draw()
         return found
 
     return draw
@@ -327,7 +330,7 @@ def test_a_species_has_one_colour_in_all_figures_and_differs_from_its_neighbours
 
 
 def test_a_run_without_a_fitted_region_has_no_figures(tmp_path: Path) -> None:
-    assert figures.draw_profiles(made["Maker"]().run(), tmp_path) == []
+    assert list(figures.draw_profiles(made["Maker"]().run(), tmp_path)) == []
     assert not list(tmp_path.iterdir())
 
 

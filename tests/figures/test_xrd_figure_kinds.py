@@ -31,6 +31,11 @@ SPACING = {"(101)": 2.40, "Al (111)": 2.338}
 VOLTS = (*case.VOLTAGE[:7], None)  # the record of the cycler ends before the last frame
 
 
+def saved(drawings):
+    """Draw figures; return their files."""
+    return [file for drawing in drawings for file in drawing.draw()]
+
+
 def columns(path):
     with path.open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
@@ -81,8 +86,8 @@ def followed(tmp_path_factory):
     finished = run.finish()
     with pytest.MonkeyPatch.context() as patch:  # the figures of phases are looked at elsewhere
         for name in ("map_figure", "_waterfall", "_deconvolution", "amounts_figure"):
-            patch.setattr(figures, name, lambda *given, **named: tuple(p for p in given if isinstance(p, Path)))
-        return folder / "figures", figures.draw(finished, folder / "figures")
+            patch.setattr(figures, name, lambda *given, stem, **named: (stem,))
+        return folder / "figures", saved(figures.draw(finished, folder / "figures"))
 
 
 def test_reflections_of_a_sample_share_a_figure_beside_its_phases(followed):
@@ -189,7 +194,7 @@ def engines_run(folder, frames):
 
 def test_differences_of_engines_stand_in_standard_errors_with_their_names(tmp_path):
     run = engines_run(tmp_path / "run", 1)
-    files = draw_rietveld(run, tmp_path / "figures")
+    files = saved(draw_rietveld(run, tmp_path / "figures"))
     assert [p.stem for p in files if p.suffix == ".png" and "engines" in p.stem] == ["case_rietx_gsas2_engines"]
     table = columns(tmp_path / "figures" / "case_rietx_gsas2_engines.csv")
     judged = dict(zip(table["judged: parameter"], map(float, table["judged: difference / sigma [1]"]), strict=True))
@@ -207,7 +212,7 @@ def test_differences_of_a_series_run_along_its_frames_a_panel_a_phase(tmp_path):
     run = engines_run(tmp_path / "run", 5)
     views = list(collect_views(run))
     (found,) = collect_comparisons(run, views)
-    files = draw_comparisons([found], {0: (0, 4)}, tmp_path / "figures")
+    files = saved(draw_comparisons([found], {0: (0, 4)}, tmp_path / "figures"))
     stems = [p.stem for p in files if p.suffix == ".png"]
     assert stems == [f"case_rietx_gsas2_engines_{kind}" for kind in ("frame_000", "frame_004", "frames")]
     table = tmp_path / "figures" / "case_rietx_gsas2_engines_frames.csv"
@@ -224,7 +229,7 @@ def test_many_parameters_take_two_columns_of_the_page(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "DIFFERENCES", many)
     run = engines_run(tmp_path / "run", 1)
     (found,) = collect_comparisons(run, collect_views(run))
-    draw_comparisons([found], {}, tmp_path / "figures")
+    saved(draw_comparisons([found], {}, tmp_path / "figures"))
     about = json.loads((tmp_path / "figures" / "case_rietx_gsas2_engines.json").read_text())
     assert about["size_mm"][0] == 183.0
     table = columns(tmp_path / "figures" / "case_rietx_gsas2_engines.csv")

@@ -33,20 +33,25 @@ _SPEC.loader.exec_module(case)
 ENDINGS = ("pdf", "svg", "png", "csv", "json")
 
 
+def saved(drawings):
+    """Draw figures; return their files."""
+    return [file for drawing in drawings for file in drawing.draw()]
+
+
 @pytest.fixture(scope="module")
 def peaks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("peaks")
     run = case.peaks_run(folder / "run")
     views = collect_views(run)
     amounts_figure(views, phase_colours(views), folder / "figures" / "both")
-    return run, folder, draw_peaks(run.select(sample="P-LCO"), folder / "figures")
+    return run, folder, saved(draw_peaks(run.select(sample="P-LCO"), folder / "figures"))
 
 
 @pytest.fixture(scope="module")
 def refined(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rietveld")
     run = case.rietveld_run(folder / "run")
-    return run, folder, draw_rietveld(run, folder / "figures")
+    return run, folder, saved(draw_rietveld(run, folder / "figures"))
 
 
 def columns(path):
@@ -233,7 +238,7 @@ def test_another_process_draws_the_same_bytes(peaks, tmp_path):
         "from layerscope.diffraction.figure_series import map_figure\n"
         "view, _ = views = collect_views(load_run(Path(sys.argv[1])))\n"
         "stem = Path('case_P_LCO_003_map')\n"
-        "map_figure(view, phase_colours(views), stem, figures._limits(view), tracks=True)\n"
+        "map_figure(view, phase_colours(views), stem, figures.limits_of(view), tracks=True)\n"
     )
     subprocess.run([sys.executable, "-P", "-c", script, str(run.folder)], cwd=tmp_path, check=True, capture_output=True)
     for ending in ENDINGS:
@@ -244,5 +249,5 @@ def test_another_process_draws_the_same_bytes(peaks, tmp_path):
 def test_a_run_without_frames_gives_no_figure(peaks, tmp_path):
     run, _, _ = peaks
     nothing = run.select(method="xrd_peaks.series")
-    assert draw_peaks(nothing, tmp_path) == []
-    assert draw_rietveld(nothing, tmp_path) == []
+    assert saved(draw_peaks(nothing, tmp_path)) == []
+    assert saved(draw_rietveld(nothing, tmp_path)) == []
