@@ -55,7 +55,19 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "phase": lambda path: load_phase(str(path)),
     "recipe": read_toml,
 }
-UNSTATED = {"columns", "casa_text", "result_vector", "table", "bcs", "ssrl", "srs", "vectors", "picture", "mda_ascii"}
+UNSTATED = {
+    "columns",
+    "casa_text",
+    "result_vector",
+    "table",
+    "bcs",
+    "ssrl",
+    "srs",
+    "xdi",
+    "vectors",
+    "picture",
+    "mda_ascii",
+}
 """Formats that do not say how many points they hold: one cut between two lines cannot be told from a shorter one."""
 
 

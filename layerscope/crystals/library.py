@@ -24,6 +24,7 @@ _PHASE_KEYS = {
     *("name", "formula", "space_group", "cell", "texture_axis", "source", "sites", "mixing", "reported"),
     *("bonds", "cell_range", "zones"),
 }
+_SITE_NUMBERS = ("x", "y", "z", "occupancy", "b_iso")
 _SAME_CELL = 0.03
 """Relative: lengths of cells of one compound; its charge changes them by that much."""
 
@@ -76,8 +77,8 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
         phase = Phase(
             name=name or str(table["name"]),
             space_group=str(table["space_group"]),
-            cell=tuple(float(v) for v in table["cell"]),
-            sites=tuple(Site(**row) for row in table.get("sites", ())),
+            cell=tuple(_number(v) for v in table["cell"]),
+            sites=tuple(_site(row) for row in table.get("sites", ())),
             mixing=tuple(SiteMixing(tuple(m["labels"]), float(m.get("total", 1.0))) for m in table.get("mixing", ())),
             texture_axis=None if axis is None else tuple(int(v) for v in axis),  # type: ignore[arg-type]
             source=str(table.get("source", "")),
@@ -86,12 +87,28 @@ def phase_from_table(table: dict[str, Any], *, source: str, name: str | None = N
             reported=tuple((int(h), int(k), int(m)) for h, k, m in table.get("reported", ())),
             zones=tuple((int(u), int(v), int(w)) for u, v, w in table.get("zones", ())),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RecipeError(f"incomplete phase: {error!r}", source=source) from error
     if len(phase.cell) != 6:
         raise RecipeError("a cell has six constants", source=source)
     _check_range(phase, source)
     return _checked(phase, str(table.get("formula", "")), source)
+
+
+def _number(value: object) -> float:
+    """Return a finite number; a ValueError if it is none."""
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number
+
+
+def _site(row: dict[str, Any]) -> Site:
+    """Return a site whose coordinates, occupancy and displacement are numbers, and whose names are texts."""
+    fields: dict[str, Any] = {key: _number(value) if key in _SITE_NUMBERS else value for key, value in row.items()}
+    if not all(isinstance(fields[key], str) for key in ("label", "element")):
+        raise ValueError(f"label and element of {row!r} are texts")
+    return Site(**fields)
 
 
 def _check_range(phase: Phase, source: str) -> None:

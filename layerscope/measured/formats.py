@@ -151,9 +151,18 @@ class Formats(Generic[R]):
             The file.
         """
         raw = file if isinstance(file, RawFile) else load(file)
-        found = [name for name in self.names if name != self._plain and self._reader(name).sniff(raw)]
+        found = [name for name in self.names if name != self._plain and self._takes(name, raw)]
         plain = [name for name in self.names if name == self._plain]
-        return found or [name for name in plain if self._reader(name).sniff(raw)]
+        return found or [name for name in plain if self._takes(name, raw)]
+
+    def _takes(self, name: str, raw: RawFile) -> bool:
+        """Ask a reader whether a file is its own; what stumbles over damaged bytes takes nothing."""
+        try:
+            return self._reader(name).sniff(raw)
+        except (LayerscopeError, ImportError):
+            raise
+        except Exception:  # noqa: BLE001 - the net under readers, for bytes that no format allows
+            return False
 
     def read(
         self,

@@ -113,7 +113,7 @@ def _points() -> IntArray:
 
 
 def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Net | None:
-    """Log evidence of a lattice that is not in the library, net or row of fringes, and the best; None without spots.
+    """Log evidence of a lattice that is not in the library, net or row of fringes, and the best; None where no net fits.
 
     Parameters
     ----------
@@ -127,6 +127,8 @@ def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Ne
     if not marks.size:
         return None
     nets = [*_rows(marks, scale_free), *_nets(marks, shear, scale_free)]
+    if not nets:  # spots finer than any lattice that is looked for
+        return None
     first = max(nets, key=lambda net: net.log_evidence)
     total = log_sum(np.array([net.log_evidence for net in nets]), 0)
     return Net(float(total), first.basis, first.index, first.kind)
