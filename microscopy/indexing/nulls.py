@@ -113,7 +113,7 @@ def _points() -> IntArray:
 
 
 def other_lattice(marks: Marks, shear: float, *, scale_free: bool = False) -> Net | None:
-    """Log evidence of a lattice that is not in the library, net or row of fringes, and the best; None where no net fits.
+    """Log evidence of a lattice that is not in the library, net or row of fringes, and the best; None if none fits.
 
     Parameters
     ----------
