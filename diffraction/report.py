@@ -159,7 +159,7 @@ def _rietveld_list(run: Run, refined: Sequence[ResultRecord]) -> Checklist:
         item(
             "program and version",
             of,
-            lambda r: next((n for n in r.notes if n.startswith("engine ")), None),
+            _engine,
             else_do="run again",
         ),
         item(
@@ -172,7 +172,7 @@ def _rietveld_list(run: Run, refined: Sequence[ResultRecord]) -> Checklist:
         item(
             "background",
             of,
-            lambda r: f"{len([q for q in r.quantities if q.name == 'background.coefficient'])} coefficients",
+            _background,
             else_do="",
         ),
         item("preferred orientation", of, lambda r: _role(r, "phase.texture"), else_do="none was refined: say so"),

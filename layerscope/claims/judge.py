@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import special
-
-from layerscope.claims.statistics import Evidence, Verdict, combine, holm
+from layerscope.claims.statistics import Evidence, Verdict, combine, holm, sigmas_of
 from layerscope.claims.tables import ClaimTable, EvidenceTable, StoryTables
 from layerscope.flags import FLAGS
 from layerscope.records import Quantity, ResultRecord
@@ -254,7 +252,7 @@ def _taken(quantity: Quantity) -> tuple[float, float, str]:
     if quantity.value is not None and quantity.sigma:
         return quantity.value, quantity.sigma, ""
     if quantity.value is None and quantity.upper_limit and quantity.limit_confidence:
-        sigma = quantity.upper_limit / float(special.ndtri(quantity.limit_confidence))
+        sigma = quantity.upper_limit / sigmas_of(1.0 - quantity.limit_confidence)
         said = f"a limit at {format_confidence(quantity.limit_confidence)} taken as 0 with the error that gives it"
         return 0.0, sigma, said
     if quantity.role == "fixed":

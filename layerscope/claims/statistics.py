@@ -21,11 +21,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
-from scipy import special
-
-__all__ = ["Evidence", "Said", "Verdict", "combine", "holm"]
+__all__ = ["Evidence", "Said", "Verdict", "above", "combine", "holm", "sigmas_of"]
 
 #: What comes of a claim.
 Said = Literal["stands", "contradicted", "the opposite", "not shown", "not tested"]
@@ -51,8 +50,7 @@ class Evidence:
     @property
     def p(self) -> float:
         """Probability of as much or more if nothing is there: of one side, or of both without a direction."""
-        one = float(special.ndtr(-self.sigmas if self.directed else -abs(self.sigmas)))
-        return one if self.directed else 2.0 * one
+        return above(self.sigmas) if self.directed else 2.0 * above(abs(self.sigmas))
 
 
 @dataclass(frozen=True)
@@ -103,15 +101,14 @@ def combine(evidence: Sequence[Evidence], level: float = 0.05) -> Verdict:
     number = len(techniques)
     if not all(one.directed for one in evidence):
         ps = [min(1.0, len(pieces) * min(one.p for one in pieces)) for pieces in by_technique.values()]
-        logs = -2.0 * sum(math.log(max(p, 1e-300)) for p in ps)
-        p = float(special.chdtrc(2 * number, logs))
+        p = _fisher(ps)
         said: Said = "stands" if p < level else "not shown"
         rule = "p of one technique" if number == 1 else "Fisher"
-        return Verdict(said, p, _sigmas(p), rule, techniques)
+        return Verdict(said, p, sigmas_of(p), rule, techniques)
     means = {name: sum(one.sigmas for one in pieces) / len(pieces) for name, pieces in by_technique.items()}
     together = sum(means.values()) / math.sqrt(number)
-    p, opposite = float(special.ndtr(-together)), float(special.ndtr(together))
-    rare = -float(special.ndtri(level / number))  # of so many techniques, one is that far off by chance
+    p, opposite = above(together), above(-together)
+    rare = sigmas_of(level / number)  # of so many techniques, one is that far off by chance
     against = tuple(name for name, mean in means.items() if mean < -rare)
     if p < level:
         said = "contradicted" if against else "stands"
@@ -120,8 +117,23 @@ def combine(evidence: Sequence[Evidence], level: float = 0.05) -> Verdict:
     return Verdict(said, p, together, "one technique" if number == 1 else "Stouffer", techniques, against)
 
 
-def _sigmas(p: float) -> float:
-    return -float(special.ndtri(min(max(p, 1e-300), 1.0 - 1e-16)))
+def above(sigmas: float) -> float:
+    """Return the probability that a normal number exceeds so many standard deviations."""
+    return 0.5 * math.erfc(sigmas / math.sqrt(2.0))
+
+
+def sigmas_of(p: float) -> float:
+    """Return how many standard deviations a normal number exceeds with this probability."""
+    return -NormalDist().inv_cdf(min(max(p, 1e-300), 1.0 - 1e-16))
+
+
+def _fisher(ps: Sequence[float]) -> float:
+    """Return the probability that a chi-square of twice as many degrees of freedom exceeds -2 times the sum of logs.
+
+    For an even number of degrees of freedom it is a finite sum (Abramowitz and Stegun 26.4.21).
+    """
+    half = -sum(math.log(max(p, 1e-300)) for p in ps)
+    return min(1.0, math.exp(-half) * sum(half**k / math.factorial(k) for k in range(len(ps))))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
