@@ -1,10 +1,11 @@
 """What do figures cost? CPU time of a depth profile of 100 levels and two regions, and of its figure.
 
     python benchmarks/figures_cost.py [--levels 100] [--keep FOLDER] [--profile]
+    python benchmarks/figures_cost.py --run RUN
 
 A B 1s and C 1s profile is simulated with the formula of the reference cases (`reference_data/_generate/`), written as
 VAMAS and run as a user would run it. All times are CPU times of this process, linear algebra on one thread. Drawing
-twice must give the same bytes.
+twice must give the same bytes. With --run, the figures of a finished run are drawn into a folder of their own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ import numpy as np  # noqa: E402
 from layerscope.records import file_sha256  # noqa: E402
 from layerscope.runs.drawing import redraw  # noqa: E402
 from layerscope.runs.execute import execute  # noqa: E402
+from layerscope.runs.load import load_run  # noqa: E402
+from layerscope.runs.pipeline import find_pipeline  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[1] / "reference_data"
 sys.path.insert(0, str(DATA))
@@ -116,12 +119,34 @@ def run(folder: Path, levels: int, profile: bool) -> bool:
     return same and (profile or drawn <= WANTED_S * max(levels, 100) / 100.0)
 
 
+def of_run(finished: Path, folder: Path) -> None:
+    """Draw the figures of a run into a folder; print what those of each pipeline took."""
+    whole, total = load_run(finished), 0.0
+    print("pipeline      figures  CPU-s")
+    for name in sorted(whole.info["pipelines"]):
+        start, drawn = time.process_time(), 0
+        chosen = whole.of_pipeline(name)
+        for drawing in find_pipeline(name).figures(chosen, folder) if chosen.records else ():
+            if not isinstance(drawing, Path):
+                drawing.draw()
+                drawn += 1
+        took = time.process_time() - start
+        total += took
+        print(f"{name:12s}  {drawn:7d}  {took:5.1f}", flush=True)
+    print(f"all                    {total:5.1f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--levels", type=int, default=100)
     parser.add_argument("--keep", type=Path, help="folder for the case and the run, kept for a look at the figure")
     parser.add_argument("--profile", action="store_true", help="show where the time of the figures goes")
+    parser.add_argument("--run", type=Path, help="draw the figures of this run instead")
     options = parser.parse_args()
+    if options.run is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            of_run(options.run, Path(folder))
+        return 0
     if options.keep is not None:
         return 0 if run(options.keep, options.levels, options.profile) else 1
     with tempfile.TemporaryDirectory() as folder:
