@@ -26,7 +26,7 @@ from scipy.special import logsumexp, ndtr
 
 from layerscope.errors import FitError
 from layerscope.fitting.covariance import LevelCovariance
-from layerscope.fitting.marginal import Marginal
+from layerscope.fitting.marginal import Amounts, Marginal
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 from layerscope.fitting.spreads import Alike, CommonWidth
 from layerscope.flags import threshold
@@ -287,8 +287,9 @@ def sample(
     weight = _tempered(log_weight, LEAST)  # where draws are few, errors are wider than they are
     picked = _systematic(weight, draws, rng)
     local, width = own.draw(shared[picked], rng)
-    _, amounts = own.marginal(shared[picked], local[:, :, None] if local is not None else None)
-    drawn = amounts.draw(rng)[..., 0]
+    drawn = np.concatenate(
+        [own.amounts(shared[picked], local, at).draw(rng)[..., 0] for at in own.parts(draws)], axis=1
+    )
     found = dict(zip(own.marginal.names, drawn, strict=True))
     layout = fit.batch.evaluator.layout
     values, _ = layout.local_values(
@@ -444,6 +445,15 @@ class _Own:
         lowest = at_nodes.max(axis=-1, keepdims=True) - DEEP  # a spline through cliffs would swing elsewhere
         return np.asarray(np.maximum(at_nodes, lowest) @ self.between.T)
 
+    def parts(self, count: int) -> list[slice]:
+        """Return which of many draws are worked out together: all, where patterns are few."""
+        step = count if self.fit.n_patterns <= PATTERNS_AT_ONCE else self._at_once
+        return [slice(first, first + step) for first in range(0, count, max(step, 1))]
+
+    def amounts(self, shared: FloatArray, local: FloatArray | None, at: slice) -> Amounts:
+        """Return the distribution of the amounts of some draws, given all else."""
+        return self.marginal(shared[at], None if local is None else local[at, :, None])[1]
+
     @property
     def _at_once(self) -> int:
         """Draws that are worked out together: their heights take memory by the pattern."""
@@ -452,7 +462,8 @@ class _Own:
     def log_likelihood(self, shared: FloatArray) -> FloatArray:
         """Return the log-likelihood of shared parameters (W, S), everything else integrated, shape (W,)."""
         if self.nodes is None:
-            height = self.marginal(shared, None)[0].sum(axis=(1, 2))
+            parts = [self.marginal(shared[at], None)[0].sum(axis=(1, 2)) for at in self.parts(len(shared))]
+            height = np.concatenate(parts) if parts else np.zeros(0)
         else:
             step = self._at_once
             parts = [self._integrated(shared[k : k + step])[0] for k in range(0, len(shared), step)]
