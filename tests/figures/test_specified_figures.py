@@ -101,7 +101,7 @@ def test_two_runs_stand_side_by_side_and_their_inputs_are_told_apart(
 ) -> None:
     one, two = source("sxas_bk_cei/recipe.toml"), source("sxas_ok_lco/recipe.toml")
     panels = [{"kind": "sxas.spectra", "run": k} for k in (1, 2)]
-    draw_specified(spec_for(panels, formats=["png"], dpi=72), [one, two], tmp_path / "both")
+    draw_specified(spec_for(panels, formats=["png"], dpi=72, letters="a"), [one, two], tmp_path / "both")
     inputs = json.loads((tmp_path / "both.json").read_text("utf-8"))["inputs"]
     assert {name.split("/")[0] for name in inputs} == {one.run.folder.name, two.run.folder.name}
     with pytest.raises(DataError, match="no run 2"):

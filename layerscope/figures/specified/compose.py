@@ -72,7 +72,7 @@ def draw_specified(spec: FigureSpec, sources: Sequence[Source], stem: Path, name
     height = spec.height or ROW_MM * count[0]
     with style(spec.width) as sheet, saved_as(spec):
         page = Page(sheet.figure(height))
-        page.letters = iter(spec.letters or [" " * k for k in range(1, len(cells) + 1)])
+        page.letters = iter([*spec.letters, *(" " * k for k in range(1, len(cells) + 1))])  # blank, but apart
         grid = page.figure.add_gridspec(*count, **_ratios(spec, count))
         colours, places, records = Colours(spec.colours), list[Place](), list[tuple[Source, ResultRecord]]()
         for number, cell in enumerate(cells, start=1):
