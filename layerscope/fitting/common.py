@@ -143,26 +143,30 @@ def common_rows(
 
 
 @lru_cache(maxsize=64)
-def _pairs(count: int) -> tuple[IntArray, IntArray]:
-    return np.triu_indices(count)
+def _places(count: int) -> IntArray:
+    """Return where the product of each two rows stands among those of all pairs, shape (count * count,)."""
+    first, second = np.triu_indices(count)
+    place = np.empty((count, count), dtype=np.intp)
+    place[first, second] = place[second, first] = np.arange(first.size)
+    return place.ravel()
 
 
 def _products(rows: FloatArray) -> FloatArray:
-    """Return the products of all pairs of rows, shape (pairs, n)."""
-    first, second = _pairs(len(rows))
-    return np.asarray(rows[first] * rows[second])
+    """Return the products of all pairs of rows, shape (pairs, n); row by row, as large copies would leave the cache."""
+    count, n = rows.shape
+    products, start = np.empty((count * (count + 1) // 2, n)), 0
+    for k in range(count):
+        np.multiply(rows[k:], rows[k], out=products[start : start + count - k])
+        start += count - k
+    return products
 
 
 def _gram(rows: FloatArray, products: FloatArray | None, weight: FloatArray) -> FloatArray:
     """Return the weighted products of all rows in every pattern, shape (R, K, K)."""
     if products is None:
         return np.asarray((rows * weight[:, None, :]) @ rows.T)
-    first, second = _pairs(len(rows))
     summed = weight @ products.T
-    gram = np.empty((len(weight), len(rows), len(rows)))
-    gram[:, first, second] = summed
-    gram[:, second, first] = summed
-    return gram
+    return summed.take(_places(len(rows)), axis=1).reshape(len(weight), len(rows), len(rows))
 
 
 def _sums(
