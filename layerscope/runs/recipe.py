@@ -156,7 +156,7 @@ class SeriesRecipe(PipelineRecipe):
         """
         resolved = self.resolved()
         own = {item.path for item in inputs}
-        for table in resolved["series"]:
+        for table in resolved.get("series", ()):
             files = table.get("files", ())
             if len(files) > MOST_LISTED and own and not own.issuperset(files):
                 table["files"] = [file for file in files if file in own]
