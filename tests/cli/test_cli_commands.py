@@ -21,6 +21,12 @@ def out(recipe_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     return tmp_path / "run"
 
 
+@pytest.fixture(autouse=True)
+def no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no run be told as a long one where the machine is busy."""
+    monkeypatch.setattr("layerscope.cli.progress.LINE_EVERY_S", float("inf"))
+
+
 def test_run_ends_with_the_table_and_where_everything_lies(
     recipe_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
