@@ -81,6 +81,7 @@ def application(run: Path, seen: Callable[[], Seen], stop: threading.Event, toke
 
     def guarded(make: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
+            """Answer those who may see the page."""
             if not allowed(request):
                 return PlainTextResponse("the token that was printed is needed", status_code=403)
             response = make(request)
@@ -101,6 +102,7 @@ def application(run: Path, seen: Callable[[], Seen], stop: threading.Event, toke
             return PlainTextResponse("there is no such file in the run", status_code=404)
 
     async def stream() -> AsyncIterator[str]:
+        """Tell the page what is new."""
         last = ""
         while not stop.is_set():
             text = json.dumps({**asdict(seen()), "report": (run / "report.html").is_file()})
