@@ -211,6 +211,8 @@ def _sums(
             chi2 += known.weight[:, prior] * gap**2
     correction = times(inverse, left)
     c = c + correction
+    if nonnegative is not None:  # where data are straight, what rounding leaves of an amount may be refined below zero
+        c[:, nonnegative] = np.maximum(c[:, nonnegative], 0.0)
     chi2 = chi2 - np.einsum("rm,rm->r", left, correction)
     return _derived(stack, gram, inner, inverse, c, (chi2, slope, correction), known)
 

@@ -248,6 +248,8 @@ class _Descent:
         if self.evaluator.n_linear:
             moved = now.mixed[0] @ (layout.spread @ step_s[0])[..., None]
             now.coefficients[0] -= (gram_inverse(now.gram[0])[0] @ moved)[..., 0]
+            if amounts is not None:
+                now.coefficients[..., amounts] = np.maximum(now.coefficients[..., amounts], 0.0)
         return True
 
     def _promise(self, at: IntArray) -> FloatArray:

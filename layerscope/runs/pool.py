@@ -27,7 +27,7 @@ Piece = TypeVar("Piece")
 Answer = TypeVar("Answer")
 
 #: Libraries read these variables when they load.
-THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 HEARTBEAT_S = 0.25  # after which the caller is told that nothing ended
 GRACE_S = 2.0  # that an idle process is given to end by itself
