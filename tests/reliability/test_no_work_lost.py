@@ -71,6 +71,7 @@ def test_a_run_in_a_pool_that_is_killed_leaves_no_process_and_is_resumed(recipe_
         deadline = time.monotonic() + 60
         while len(list((tmp_path / "run" / "records").glob("*.json"))) < 5 and time.monotonic() < deadline:
             time.sleep(0.05)
+        time.sleep(1.5)  # what ended is noted in the ledger while the run waits for the last file
         process.kill()
     while in_session(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
