@@ -61,7 +61,7 @@ def test_signs_that_a_sheet_cannot_hold_are_written_out(recipe_folder: Path, tmp
 def test_an_array_that_the_system_refuses_to_write_is_an_error_and_no_crash(limit: int, tmp_path: Path) -> None:
     script = tmp_path / "write.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nimport h5py\nimport layerscope.runs.nexus as nexus\n"
+        "import resource, sys\nfrom pathlib import Path\nimport h5py\nimport layerscope.runs.nexus as nexus\n"
         "from layerscope.errors import WriteError\n"
         "nexus._write = lambda file, *_: [file.__setitem__(f'a{k}', list(range(2000))) for k in range(9)]\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
