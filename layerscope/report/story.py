@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from layerscope.claims import Compared, Judged, PairTable, StoryTables, Weighed, compare, judge
-from layerscope.records import Quantity
+from layerscope.records import Quantity, format_limit
 from layerscope.report.depths import Reach, reaches
 from layerscope.report.sections import ReportSection
 from layerscope.runs.columns import Cell, Column, SummaryTable
@@ -141,7 +141,7 @@ def _evidence(one: Weighed, judged: Judged) -> tuple[Cell, ...]:
         called,
         foretold,
         quantity,
-        one.other.text() if one.other is not None else None,
+        _stated(one.other) if one.other is not None else None,
         difference,
         None if evidence is None else evidence.sigmas,
         None if evidence is None else _small(evidence.p),
@@ -173,7 +173,7 @@ def _compared(pair: PairTable, found: Sequence[Compared]) -> SummaryTable:
             one.quantity.name,
             one.quantity.component,
             one.quantity,
-            one.other.text(),
+            _stated(one.other),
             _distance(one.quantity, one.difference, one.sigma),
             "" if one.quantity.unit == "1" else one.quantity.unit,
             one.difference / one.sigma,
@@ -184,6 +184,13 @@ def _compared(pair: PairTable, found: Sequence[Compared]) -> SummaryTable:
     )
     title = f"{pair.of} less {pair.against}"
     return SummaryTable(title, fields, rows, records=tuple(one.record.record_id for one in found))
+
+
+def _stated(quantity: Quantity) -> str:
+    """Return a quantity as text: what was not detected by its limit alone."""
+    if quantity.upper_limit is None:
+        return quantity.text()
+    return format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
 
 
 def _distance(quantity: Quantity, difference: float | None, sigma: float | None) -> Quantity:

@@ -15,6 +15,8 @@ from scipy import stats
 from layerscope.claims import Evidence, StoryTables, combine, compare, holm, judge
 from layerscope.errors import RecipeError
 from layerscope.records import FitQuality, Quantity, ResultRecord, SampleState, failed_record
+from layerscope.report.story import story_sections
+from layerscope.runs.load import Run
 from layerscope.runs.recipe import StudyRecipe, parse_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,3 +230,14 @@ def test_the_claims_of_the_reference_study_are_understood() -> None:
     study = parse_recipe(StudyRecipe, raw, "study.toml")
     assert len(study.recipes) == len(set(study.recipes))
     assert {claim.of.partition(":")[0] for claim in study.claims} <= {sample.name for sample in study.samples}
+
+
+def test_what_was_not_detected_stands_beside_a_value_by_its_limit_alone(tmp_path: Path) -> None:
+    absent = amount(-0.004, 0.004, upper_limit=0.005, limit_confidence=0.95)
+    records = (record("B-LCO", "rietveld", amount(0.4, 0.01)), record("P-LCO", "rietveld", absent))
+    samples = [{"name": name, "states": {"4.6 V": [f"{name}-LCO"]}} for name in "BP"]
+    told = {"samples": samples, "pairs": [{"of": "B: 4.6 V", "against": "P: 4.6 V"}]}
+    parts = story_sections(Run(tmp_path, records, {"story": told}))
+    (table,) = next(part.tables for part in parts if part.title == "Pairs")
+    assert "< 0.0050 (95 %)" in table.rows[0]
+    assert not any("-0.004" in str(cell) and "<" in str(cell) for cell in table.rows[0])
