@@ -21,18 +21,17 @@ Counts are integers as the definition asks; intensities that are no counts stay 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from layerscope.errors import DataError, StoreError
 from layerscope.measured.files import write_atomic
 from layerscope.runs.arrays import SeriesArrays
-from layerscope.runs.nexus_layout import add_field, add_group, add_link
+from layerscope.runs.nexus_image import Group, file_image
+from layerscope.runs.nexus_layout import add_field, add_group, add_link, set_attribute
 from layerscope.version import __version__
 
 __all__ = ["write_monopd"]
@@ -71,18 +70,14 @@ def write_monopd(path: Path, series: SeriesArrays, *, titles: Sequence[str] | No
     names = list(titles) if titles is not None else _titles(series)
     if len(names) != series.levels.size:
         raise DataError(f"{len(names)} titles for {series.levels.size} patterns", source=series.name)
-    buffer = io.BytesIO()
+    root = Group(attributes={"NX_class": "NXroot", "creator": "layerscope", "creator_version": __version__})
+    for level, title in enumerate(names):
+        _add_entry(root, series, level, title)
+    set_attribute(root, "default", _entry_name(series, 0))
     try:
-        with h5py.File(buffer, "w", track_order=False) as file:
-            file.attrs["NX_class"] = "NXroot"
-            file.attrs["creator"] = "layerscope"
-            file.attrs["creator_version"] = __version__
-            for level, title in enumerate(names):
-                _add_entry(file, series, level, title)
-            file.attrs["default"] = _entry_name(series, 0)
-    except (OSError, RuntimeError) as error:
+        return write_atomic(path, file_image(root))
+    except RuntimeError as error:
         raise StoreError(f"the patterns cannot be written: {error}", source=path) from error
-    return write_atomic(path, buffer.getvalue())
 
 
 def _titles(series: SeriesArrays) -> list[str]:
@@ -94,9 +89,9 @@ def _entry_name(series: SeriesArrays, level: int) -> str:
     return "entry" if series.levels.size == 1 else f"entry_{level:04d}"
 
 
-def _add_entry(file: h5py.File, series: SeriesArrays, level: int, title: str) -> None:
+def _add_entry(file: Group, series: SeriesArrays, level: int, title: str) -> None:
     entry = add_group(file, _entry_name(series, level), "NXentry")
-    entry.attrs["default"] = "data"
+    set_attribute(entry, "default", "data")
     metadata, gaps = series.metadata, list[str]()
     add_field(entry, "definition", "NXmonopd")
     add_field(entry, "title", title)
@@ -122,14 +117,14 @@ def _add_entry(file: h5py.File, series: SeriesArrays, level: int, title: str) ->
     add_field(notes, "description", "\n".join(["Required by NXmonopd but not stated by the raw file:", *gaps]))
 
 
-def _add_known(group: h5py.Group, name: str, value: Any, unit: str, path: str, gaps: list[str]) -> None:
+def _add_known(group: Group, name: str, value: Any, unit: str, path: str, gaps: list[str]) -> None:
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     add_field(group, name, float(value) if known else float("nan"), unit)
     if not known:
         gaps.append(f"{path}: not stated, written as NaN")
 
 
-def _add_source(instrument: h5py.Group, metadata: Mapping[str, Any], gaps: list[str]) -> None:
+def _add_source(instrument: Group, metadata: Mapping[str, Any], gaps: list[str]) -> None:
     source = add_group(instrument, "source", "NXsource")
     anode = metadata.get("anode")
     tube = f"{anode} X-ray tube" if isinstance(anode, str) and anode else None
@@ -157,7 +152,7 @@ def _add_source(instrument: h5py.Group, metadata: Mapping[str, Any], gaps: list[
         gaps.append("instrument/crystal/wavelength: not stated, written as NaN")
 
 
-def _add_detector(instrument: h5py.Group, series: SeriesArrays, level: int, gaps: list[str]) -> h5py.Group:
+def _add_detector(instrument: Group, series: SeriesArrays, level: int, gaps: list[str]) -> Group:
     detector = add_group(instrument, "detector", "NXdetector")
     add_field(detector, "polar_angle", np.asarray(series.axis, np.float64), "deg")
     counts = np.asarray(series.counts[level], np.float64)
@@ -171,13 +166,13 @@ def _add_detector(instrument: h5py.Group, series: SeriesArrays, level: int, gaps
     return detector
 
 
-def _add_data(entry: h5py.Group, detector: h5py.Group, series: SeriesArrays, level: int, title: str) -> None:
+def _add_data(entry: Group, detector: Group, series: SeriesArrays, level: int, title: str) -> None:
     """Write the plot: links to the detector, and the fit over them."""
     data = add_group(entry, "data", "NXdata")
-    data.attrs["signal"] = "data"
-    data.attrs["axes"] = ["polar_angle"]
-    data.attrs["polar_angle_indices"] = 0
-    data.attrs["auxiliary_signals"] = ["calculated", "background"]
+    set_attribute(data, "signal", "data")
+    set_attribute(data, "axes", ["polar_angle"])
+    set_attribute(data, "polar_angle_indices", 0)
+    set_attribute(data, "auxiliary_signals", ["calculated", "background"])
     add_field(data, "title", title)
     for name in ("polar_angle", "data", "data_errors"):
         add_link(data, name, detector[name])

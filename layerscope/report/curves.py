@@ -43,7 +43,8 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
             numbers += min(series.shape[0], _MOST_LEVELS) * series.shape[1] * (4 + len(series.components))
             if numbers > _MOST_NUMBERS or len(found) >= _MOST_SERIES:
                 break
-            found.append(_curves(series))
+            with series.held():
+                found.append(_curves(series))
         except (LayerscopeError, ValueError):  # validate tells of a damaged file; the page goes without it
             continue
     return found, len(names) - len(found)

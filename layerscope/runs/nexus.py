@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from layerscope.errors import StoreError, WriteError
-from layerscope.measured.files import replacing, writing
+from layerscope.measured.files import write_atomic, writing
 from layerscope.records.model import ArrayRef
 
 from .arrays import SeriesArrays
@@ -22,6 +21,7 @@ from .grids import GRIDS, GridArrays
 from .hooks import NexusLayout
 from .nexus_fit import add_fit
 from .nexus_grids import LazyGrids, read_grids, write_grids
+from .nexus_image import Group, file_image
 from .nexus_layout import (
     ArrayIndex,
     SeriesNames,
@@ -51,7 +51,7 @@ def write_series(
     """Write a series, or grids, to one NeXus file, replacing an older one in a single step.
 
     The file is written beside its place, flushed to disk and renamed: a killed run leaves the old file or the new one.
-    It holds no time stamp, so that the same series gives the same bytes.
+    One that holds the same already is left as it is: it has no time stamp, and the same series gives the same bytes.
 
     Parameters
     ----------
@@ -80,26 +80,27 @@ def write_series(
     folder = path.parent.parent if run_folder is None else Path(run_folder)
     if not path.is_relative_to(folder) or ".." in path.relative_to(folder).parts:
         raise StoreError(f"the file does not lie in the run folder {folder}", source=path)
-    index = ArrayIndex(file=path.relative_to(folder).as_posix())
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        try:
-            # in memory: where the system refuses to write further, HDF5's own writing ends the process
-            with h5py.File(temporary, "w", driver="core", backing_store=False, track_order=False) as file:
-                if isinstance(series, GridArrays):
-                    write_grids(file, series, index)
-                else:
-                    _write(file, series, index, layout)
-                file.flush()
-                image = file.id.get_file_image()
-            temporary.write_bytes(image)
-        except RuntimeError as error:
-            raise WriteError(f"cannot be written: {error}", source=path) from error
+    index = ArrayIndex(file=path.relative_to(folder).as_posix())
+    write_atomic(path, _image(path, series, index, layout))
     return index.refs
 
 
-def _write(file: h5py.File, series: SeriesArrays, index: ArrayIndex, layout: NexusLayout | None) -> None:
+def _image(path: Path, series: SeriesArrays | GridArrays, index: ArrayIndex, layout: NexusLayout | None) -> bytes:
+    root = Group()
+    with writing(path):
+        try:
+            if isinstance(series, GridArrays):
+                write_grids(root, series, index)
+            else:
+                _write(root, series, index, layout)
+            return file_image(root)
+        except RuntimeError as error:
+            raise WriteError(f"cannot be written: {error}", source=path) from error
+
+
+def _write(file: Group, series: SeriesArrays, index: ArrayIndex, layout: NexusLayout | None) -> None:
     names = SeriesNames.of(series, None if layout is None else layout.axis_field)
     entry = add_entry(file, series.title, series.sample, "data")
     _add_data(entry, series, names, index)
@@ -109,7 +110,7 @@ def _write(file: h5py.File, series: SeriesArrays, index: ArrayIndex, layout: Nex
     _add_series(entry, series, names)
 
 
-def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
+def _add_data(entry: Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
     """Write the default plot: counts with errors (the square root of the variance) and the two axes."""
     data = add_group(entry, "data", "NXdata")
     set_attribute(data, "signal", "data")
@@ -121,21 +122,21 @@ def _add_data(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index
     counts, sigma = np.asarray(series.counts, np.float64), np.sqrt(np.asarray(series.variance, np.float64))
     axis, levels = np.asarray(series.axis, np.float64), np.asarray(series.levels, np.float64)
     signal = add_field(data, "data", counts, unit, long_name=f"Intensity ({unit})")
-    index.add("counts", signal, counts, unit)
-    index.add("counts_sigma", add_field(data, "data_errors", sigma, unit), sigma, unit)
+    index.add("counts", signal, unit)
+    index.add("counts_sigma", add_field(data, "data_errors", sigma, unit), unit)
     stored = add_field(data, names.axis, axis, series.axis_unit, long_name=_spoken(series.axis_name, series.axis_unit))
-    index.add("axis", stored, axis, series.axis_unit)
+    index.add("axis", stored, series.axis_unit)
     stored = add_field(
         data, names.level, levels, series.level_unit, long_name=_spoken(series.level_name, series.level_unit)
     )
-    index.add("levels", stored, levels, series.level_unit)
+    index.add("levels", stored, series.level_unit)
 
 
 def _spoken(name: str, unit: str) -> str:
     return f"{name.replace('_', ' ').capitalize()} ({unit})"
 
 
-def _add_series(entry: h5py.Group, series: SeriesArrays, names: SeriesNames) -> None:
+def _add_series(entry: Group, series: SeriesArrays, names: SeriesNames) -> None:
     """Write what the reader needs to give the series back: its own names, orders and settings."""
     group = add_group(entry, "series", "NXcollection")
     add_field(group, "format", FORMAT)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 
 from layerscope.version import __version__
 
 from .arrays import SeriesArrays, SeriesParameter
+from .nexus_image import Field, Group
 from .nexus_layout import ArrayIndex, SeriesNames, add_field, add_group, add_link, set_attribute
 
 __all__ = ["add_fit"]
@@ -37,12 +37,12 @@ _MERITS = {
 }
 
 
-def add_fit(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
+def add_fit(entry: Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
     """Write ``/entry/fit`` for a whole series; every curve is stacked, shape (L, n).
 
     Parameters
     ----------
-    entry : h5py.Group
+    entry : Group
         The NXentry; ``data`` must be there, its counts and levels are linked, not copied.
     series : SeriesArrays
         The series with its fit.
@@ -67,9 +67,7 @@ def add_fit(entry: h5py.Group, series: SeriesArrays, names: SeriesNames, index: 
     _add_merit(fit, series)
 
 
-def _add_curves(
-    fit: h5py.Group, measured: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex
-) -> None:
+def _add_curves(fit: Group, measured: Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
     unit = series.intensity_unit
     data = add_group(fit, "data", "NXdata")
     set_attribute(data, "signal", "input_dependent")
@@ -86,10 +84,10 @@ def _add_curves(
         ("background", "background", series.background, unit),
         ("residual", "residual_in_sigma", series.residual, "1"),
     ):
-        index.add(key, add_field(data, field, np.asarray(values, np.float64), its_unit), values, its_unit)
+        index.add(key, add_field(data, field, np.asarray(values, np.float64), its_unit), its_unit)
 
 
-def _add_background(fit: h5py.Group, measured: h5py.Group, series: SeriesArrays, names: SeriesNames) -> None:
+def _add_background(fit: Group, measured: Group, series: SeriesArrays, names: SeriesNames) -> None:
     group = add_group(fit, "background_series", "NXpeak")
     add_field(group, "label", "background")
     data = _add_intensity_group(group, measured, names)
@@ -98,17 +96,18 @@ def _add_background(fit: h5py.Group, measured: h5py.Group, series: SeriesArrays,
     _add_type(function, series.metadata.get("background"), _BACKGROUNDS)
 
 
-def _add_intensity_group(parent: h5py.Group, measured: h5py.Group, names: SeriesNames) -> h5py.Group:
+def _add_intensity_group(parent: Group, measured: Group, names: SeriesNames) -> Group:
     data = add_group(parent, "data", "NXdata")
     set_attribute(data, "signal", "intensity")
     set_attribute(data, "axes", [names.level, "position"])
     # a copy, not a link: the attribute @type of the energy axis is not defined here
-    add_field(data, "position", measured[names.axis][()], measured[names.axis].attrs["units"])
+    axis: Field = measured[names.axis]
+    add_field(data, "position", np.asarray(axis.values), str(axis.attributes["units"]))
     add_link(data, names.level, measured[names.level])
     return data
 
 
-def _add_global_function(fit: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> h5py.Group:
+def _add_global_function(fit: Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> Group:
     """Write every parameter once; return the group that holds them."""
     function = add_group(fit, "global_fit_function", "NXfit_function")
     add_field(function, "function_type", "sum of components and background")
@@ -119,12 +118,12 @@ def _add_global_function(fit: h5py.Group, series: SeriesArrays, names: SeriesNam
     return parameters
 
 
-def _add_parameters(group: h5py.Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
+def _add_parameters(group: Group, series: SeriesArrays, names: SeriesNames, index: ArrayIndex) -> None:
     for name, parameter in series.parameters.items():
         _add_parameter(group, names.parameters[name], name, parameter, index)
 
 
-def _add_parameter(group: h5py.Group, field: str, name: str, parameter: SeriesParameter, index: ArrayIndex) -> None:
+def _add_parameter(group: Group, field: str, name: str, parameter: SeriesParameter, index: ArrayIndex) -> None:
     """Write value and error along the series, with what lmfit knows of a parameter as attributes."""
     values, sigmas = np.asarray(parameter.values, np.float64), np.asarray(parameter.sigmas, np.float64)
     dataset = add_field(
@@ -142,14 +141,14 @@ def _add_parameter(group: h5py.Group, field: str, name: str, parameter: SeriesPa
     if parameter.scope == "shared":
         set_attribute(dataset, "error", float(sigmas[0]))
     errors = add_field(group, f"{field}_errors", sigmas, parameter.unit)
-    index.add(f"parameter:{name}", dataset, values, parameter.unit)
-    index.add(f"parameter_sigma:{name}", errors, sigmas, parameter.unit)
+    index.add(f"parameter:{name}", dataset, parameter.unit)
+    index.add(f"parameter_sigma:{name}", errors, parameter.unit)
 
 
 def _add_peak(
-    fit: h5py.Group,
-    measured: h5py.Group,
-    parameters: h5py.Group,
+    fit: Group,
+    measured: Group,
+    parameters: Group,
     label: str,
     series: SeriesArrays,
     names: SeriesNames,
@@ -160,13 +159,13 @@ def _add_peak(
     data = _add_intensity_group(peak, measured, names)
     curve = np.asarray(series.components[label], np.float64)
     unit = series.intensity_unit
-    index.add(f"component:{label}", add_field(data, "intensity", curve, unit), curve, unit)
+    index.add(f"component:{label}", add_field(data, "intensity", curve, unit), unit)
     if label in series.component_area:
         area = np.asarray(series.component_area[label], np.float64)
         sigma = np.asarray(series.component_area_sigma[label], np.float64)
         unit = series.area_unit
-        index.add(f"area:{label}", add_field(peak, "total_area", area, unit), area, unit)
-        index.add(f"area_sigma:{label}", add_field(peak, "total_area_errors", sigma, unit), sigma, unit)
+        index.add(f"area:{label}", add_field(peak, "total_area", area, unit), unit)
+        index.add(f"area_sigma:{label}", add_field(peak, "total_area_errors", sigma, unit), unit)
     function = add_group(peak, "function", "NXfit_function")
     _add_type(function, series.metadata.get(f"shape:{label}", series.metadata.get("shape")), _PEAK_SHAPES)
     own = add_group(function, "fit_parameters", "NXparameters")
@@ -182,7 +181,7 @@ def _owner(parameter: str, names: SeriesNames) -> str | None:
     return max(begins, key=lambda label: len(names.components[label]), default=None)
 
 
-def _add_type(function: h5py.Group, stated: object, suggested: set[str]) -> None:
+def _add_type(function: Group, stated: object, suggested: set[str]) -> None:
     """Write the kind of function; a name outside the definition's list is marked ``custom``."""
     content = "not stated" if stated is None else str(stated)
     if content in suggested:
@@ -191,7 +190,7 @@ def _add_type(function: h5py.Group, stated: object, suggested: set[str]) -> None
         add_field(function, "function_type", content, custom=True)
 
 
-def _add_merit(fit: h5py.Group, series: SeriesArrays) -> None:
+def _add_merit(fit: Group, series: SeriesArrays) -> None:
     squares = np.nan_to_num(series.residual) ** 2  # a point that was not measured adds nothing
     add_field(fit, "figure_of_merit_chi2", float(squares.sum()), metric="chi^2 of the whole series")
     add_field(fit, "figure_of_merit_chi2_per_level", squares.sum(axis=1), metric="chi^2 of each level")

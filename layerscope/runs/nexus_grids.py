@@ -13,6 +13,7 @@ from layerscope.errors import StoreError
 from layerscope.records.model import ArrayRef
 
 from .grids import Grid, GridArrays, GridAxis
+from .nexus_image import Group
 from .nexus_layout import ArrayIndex, add_entry, add_field, add_group, add_metadata, set_attribute, unique_names
 from .nexus_read import metadata_of, names_of, opened, stored, text_of, unit_of, words_of
 
@@ -23,7 +24,7 @@ FORMAT = 1
 _HEAD = ("name", "base", "technique")
 
 
-def write_grids(file: h5py.File, arrays: GridArrays, index: ArrayIndex) -> Mapping[str, ArrayRef]:
+def write_grids(file: Group, arrays: GridArrays, index: ArrayIndex) -> Mapping[str, ArrayRef]:
     """Write grids into a new file and return references to them, ``grid:<name>``."""
     names = unique_names(arrays.grids)
     entry = add_entry(file, arrays.title, arrays.sample, next(iter(names.values())))
@@ -39,14 +40,14 @@ def write_grids(file: h5py.File, arrays: GridArrays, index: ArrayIndex) -> Mappi
     return index.refs
 
 
-def _add_grid(group: h5py.Group, key: str, grid: Grid, index: ArrayIndex) -> None:
+def _add_grid(group: Group, key: str, grid: Grid, index: ArrayIndex) -> None:
     axes = unique_names(axis.name for axis in grid.axes)
     fields = [f"{field}_axis" if field in ("data", "title") else field for field in axes.values()]
     set_attribute(group, "signal", "data")
     set_attribute(group, "axes", fields)
     add_field(group, "title", grid.says or key)
     values = np.ascontiguousarray(grid.values)
-    index.add(f"grid:{key}", add_field(group, "data", values, grid.unit), values, grid.unit)
+    index.add(f"grid:{key}", add_field(group, "data", values, grid.unit), grid.unit)
     if grid.sigma is not None:
         add_field(group, "data_errors", np.ascontiguousarray(grid.sigma), grid.unit)
     for number, (axis, field) in enumerate(zip(grid.axes, fields, strict=True)):

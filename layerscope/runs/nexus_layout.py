@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from layerscope.errors import as_text
 from layerscope.records.model import ArrayRef
 from layerscope.runs.arrays import SeriesArrays, array_sha256
+from layerscope.runs.nexus_image import Field, Group
 from layerscope.version import __version__
 
 __all__ = [
@@ -59,19 +57,6 @@ _TAKEN = {
     "title",
 }
 _RESERVED_STARTS = ("BLUESKY_", "DECTRIS_", "IDF_", "NDAttr", "NX", "PDBX_", "SAS_", "SILX_")
-
-
-_SCALAR = h5s.create(h5s.SCALAR)
-_FLOAT, _INTEGER = h5t.IEEE_F64LE, h5t.STD_I64LE
-_TEXT = h5t.C_S1.copy()
-_TEXT.set_size(h5t.VARIABLE)
-_TEXT.set_cset(h5t.CSET_UTF8)
-_WORDS = h5py.string_dtype()
-_TEXT_IN_MEMORY = h5t.py_create(_WORDS)  # made once: to make it takes longer than to write a text
-_NO_CLOCK = h5p.create(h5p.DATASET_CREATE)
-_NO_CLOCK.set_obj_track_times(False)
-_UTF8_NAME = h5p.create(h5p.LINK_CREATE)
-_UTF8_NAME.set_char_encoding(h5t.CSET_UTF8)
 
 
 def safe_name(name: str) -> str:
@@ -141,17 +126,12 @@ class ArrayIndex:
     file: str
     refs: dict[str, ArrayRef] = field(default_factory=dict)
 
-    def add(self, key: str, dataset: h5py.Dataset, values: NDArray[Any], unit: str) -> None:
-        """Note an array under its key; what it was stored as counts."""
-        stored = np.asarray(values, dataset.dtype)
+    def add(self, key: str, one: Field, unit: str) -> None:
+        """Note an array under its key."""
+        values = np.asarray(one.values)
         self.refs[key] = ArrayRef(
-            file=self.file, path=dataset.name, shape=stored.shape, unit=unit, sha256=array_sha256(stored)
+            file=self.file, path=one.name, shape=one.shape, unit=unit, sha256=array_sha256(values)
         )
-
-
-@lru_cache(maxsize=64)
-def _space(shape: tuple[int, ...]) -> h5s.SpaceID:
-    return h5s.create_simple(shape) if shape else _SCALAR
 
 
 def _text(value: str) -> str:
@@ -159,64 +139,51 @@ def _text(value: str) -> str:
     return as_text(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def set_attribute(node: h5py.Group | h5py.Dataset, name: str, value: str | bool | int | float | list[str]) -> None:
-    """Set an attribute that is not there yet: text as UTF-8 of variable length, numbers as they are."""
-    at, field = node.id, name.encode()
+def set_attribute(node: Group | Field, name: str, value: str | bool | int | float | list[str]) -> None:
+    """Set an attribute: text as UTF-8 of variable length, numbers as they are."""
     if isinstance(value, str):
-        h5a.create(at, field, _TEXT, _SCALAR).write(np.array(_text(value), _WORDS), mtype=_TEXT_IN_MEMORY)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        kind = _FLOAT if isinstance(value, float) else _INTEGER
-        h5a.create(at, field, kind, _SCALAR).write(np.array(value), mtype=kind)
+        node.attributes[name] = _text(value)
     elif isinstance(value, list):
-        words = np.array([_text(word) for word in value], _WORDS)
-        h5a.create(at, field, _TEXT, _space(words.shape)).write(words, mtype=_TEXT_IN_MEMORY)
+        node.attributes[name] = tuple(map(_text, value))
     else:
-        node.attrs[name] = np.bool_(value)
+        plain = next(kind for kind in (bool, float, int) if isinstance(value, kind))
+        node.attributes[name] = plain(value)  # of numpy's float64 too, which is a float
 
 
-def add_group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
+def add_group(parent: Group, name: str, nx_class: str) -> Group:
     """Make a group of a NeXus class."""
-    group = h5py.Group(h5g.create(parent.id, name.encode(), lcpl=_UTF8_NAME))
-    set_attribute(group, "NX_class", nx_class)
+    group = Group(f"{parent.name}/{name}", {"NX_class": nx_class})
+    parent.add(name, group)
     return group
 
 
 def add_field(
-    parent: h5py.Group, name: str, value: Value, unit: str | None = None, **attributes: str | bool | int | float
-) -> h5py.Dataset:
+    parent: Group, name: str, value: Value, unit: str | None = None, **attributes: str | bool | int | float
+) -> Field:
     """Write one field: text as UTF-8, numbers as they are, with unit and further attributes.
 
     Arrays are stored contiguous and uncompressed: one level can be read without the rest, and the bytes do not depend
-    on the version of a compression library. A file has dozens of small fields, and HDF5's own functions make one in a
-    third of the time that h5py's shorter way takes.
+    on the version of a compression library.
     """
-    kind, in_memory = _TEXT, _TEXT_IN_MEMORY
+    path = f"{parent.name}/{name}"
     if isinstance(value, str):
-        values: NDArray[Any] = np.array(_text(value), _WORDS)
-    elif isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim:
-        values, kind, in_memory = np.ascontiguousarray(value), _FLOAT, _FLOAT
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        kind = in_memory = _FLOAT if isinstance(value, float) else _INTEGER
-        values = np.array(value)
-    elif isinstance(value, (bool, np.ndarray)):
-        values, kind, in_memory = np.asarray(value), None, None
+        made = Field(path, (_text(value).encode(),), ())
+    elif isinstance(value, bool | int | float | np.ndarray):
+        kind = np.int64 if isinstance(value, int) and not isinstance(value, bool) else None
+        values = np.asarray(value, kind, order="C")
+        made = Field(path, values, values.shape)
     else:
-        values = np.array([_text(word) for word in value], _WORDS)
-    if kind is None:
-        dataset = parent.create_dataset(name, data=value)
-    else:
-        made = h5d.create(parent.id, name.encode(), kind, _space(values.shape), _NO_CLOCK, _UTF8_NAME)
-        if values.size:
-            made.write(h5s.ALL, h5s.ALL, values, mtype=in_memory)
-        dataset = h5py.Dataset(made)
+        texts = tuple(_text(word).encode() for word in value)
+        made = Field(path, texts, (len(texts),))
+    parent.add(name, made)
     if unit is not None:
-        set_attribute(dataset, "units", unit)
+        set_attribute(made, "units", unit)
     for key, content in attributes.items():
-        set_attribute(dataset, key, content)
-    return dataset
+        set_attribute(made, key, content)
+    return made
 
 
-def add_entry(file: h5py.File, title: str, sample: str, default: str) -> h5py.Group:
+def add_entry(file: Group, title: str, sample: str, default: str) -> Group:
     """Begin a file: its root, and the entry with title and sample; `default` is the group of the default plot."""
     set_attribute(file, "NX_class", "NXroot")
     set_attribute(file, "default", "entry")
@@ -230,7 +197,7 @@ def add_entry(file: h5py.File, title: str, sample: str, default: str) -> h5py.Gr
     return entry
 
 
-def add_metadata(parent: h5py.Group, settings: Mapping[str, str | int | float | bool | None]) -> None:
+def add_metadata(parent: Group, settings: Mapping[str, str | int | float | bool | None]) -> None:
     """Write settings under their own names; those that are None are left out."""
     metadata = add_group(parent, "metadata", "NXcollection")
     known = {key: value for key, value in sorted(settings.items()) if value is not None}
@@ -238,9 +205,8 @@ def add_metadata(parent: h5py.Group, settings: Mapping[str, str | int | float | 
         add_field(metadata, name, known[key], key=key)
 
 
-def add_link(parent: h5py.Group, name: str, dataset: h5py.Dataset) -> h5py.Dataset:
-    """Give a dataset a second name (a hard link, marked with ``@target`` as NeXus asks)."""
-    parent[name] = dataset
-    if not h5a.exists(dataset.id, b"target"):
-        set_attribute(dataset, "target", dataset.name)
-    return dataset
+def add_link(parent: Group, name: str, one: Field) -> Field:
+    """Give a field a second name (a hard link, marked with ``@target`` as NeXus asks)."""
+    parent.add(name, one)
+    one.attributes.setdefault("target", one.name)
+    return one

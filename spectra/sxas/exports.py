@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -98,39 +97,37 @@ def export_nxxasproc(run: Run, folder: Path) -> list[Path]:
 
 
 def _nexus(one: _Exported, path: Path) -> bytes:
-    import h5py
+    from layerscope.runs.nexus_image import Group, file_image
+    from layerscope.runs.nexus_layout import add_field, add_group, set_attribute
 
-    from layerscope.runs.nexus_layout import add_field, add_group
-
-    buffer = io.BytesIO()
+    root = Group(attributes={"NX_class": "NXroot", "default": "entry"})
+    entry = add_group(root, "entry", "NXentry")
+    set_attribute(entry, "default", "data")
+    add_field(entry, "title", one.title)
+    add_field(entry, "definition", "NXxasproc")
+    add_field(add_group(entry, "sample", "NXsample"), "name", one.sample)
+    process = add_group(entry, "XAS_data_reduction", "NXprocess")
+    add_field(process, "program", "layerscope")
+    add_field(process, "version", __version__)
+    add_field(process, "date", one.created)
+    parameters = add_group(process, "parameters", "NXparameters")
+    add_field(parameters, "raw_file", one.text("raw_files"), description="SHA-256 and name, a line a file")
+    for key, value in sorted(one.about.items()):
+        if key != "raw_files" and value is not None:
+            add_field(parameters, key, value)
+    data = add_group(entry, "data", "NXdata")
+    set_attribute(data, "signal", "data")
+    set_attribute(data, "axes", ["energy"])
+    set_attribute(data, "energy_indices", 0)
+    add_field(data, "energy", one.energy, "eV", axis=1)
+    values = one.mu if one.normalised is None else one.normalised
+    scale = 1.0 if one.normalised is None else one.number("normalisation") or 1.0
+    add_field(data, "data", values, "1", signal=1, long_name=one.text("normalised_by") or "signal over flux")
+    add_field(data, "data_errors", one.sigma / scale, "1")
     try:
-        with h5py.File(buffer, "w", track_order=False) as file:
-            file.attrs["NX_class"], file.attrs["default"] = "NXroot", "entry"
-            entry = add_group(file, "entry", "NXentry")
-            entry.attrs["default"] = "data"
-            add_field(entry, "title", one.title)
-            add_field(entry, "definition", "NXxasproc")
-            add_field(add_group(entry, "sample", "NXsample"), "name", one.sample)
-            process = add_group(entry, "XAS_data_reduction", "NXprocess")
-            add_field(process, "program", "layerscope")
-            add_field(process, "version", __version__)
-            add_field(process, "date", one.created)
-            parameters = add_group(process, "parameters", "NXparameters")
-            add_field(parameters, "raw_file", one.text("raw_files"), description="SHA-256 and name, a line a file")
-            for key, value in sorted(one.about.items()):
-                if key != "raw_files" and value is not None:
-                    add_field(parameters, key, value)
-            data = add_group(entry, "data", "NXdata")
-            data.attrs["signal"], data.attrs["axes"] = "data", ["energy"]
-            data.attrs["energy_indices"] = 0
-            add_field(data, "energy", one.energy, "eV", axis=1)
-            values = one.mu if one.normalised is None else one.normalised
-            scale = 1.0 if one.normalised is None else one.number("normalisation") or 1.0
-            add_field(data, "data", values, "1", signal=1, long_name=one.text("normalised_by") or "signal over flux")
-            add_field(data, "data_errors", one.sigma / scale, "1")
+        return file_image(root)
     except (OSError, RuntimeError) as error:
         raise StoreError(f"it cannot be written: {error}", source=path) from error
-    return buffer.getvalue()
 
 
 def export_athena(run: Run, folder: Path) -> list[Path]:

@@ -23,11 +23,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
-
 from layerscope.runs.arrays import SeriesArrays
 from layerscope.runs.hooks import NexusLayout
-from layerscope.runs.nexus_layout import add_field, add_group
+from layerscope.runs.nexus_image import Group
+from layerscope.runs.nexus_layout import add_field, add_group, set_attribute
 
 __all__ = ["LAYOUT", "add_xps"]
 
@@ -84,12 +83,12 @@ class _Stated:
         return assumed
 
 
-def add_xps(entry: h5py.Group, series: SeriesArrays) -> None:
+def add_xps(entry: Group, series: SeriesArrays) -> None:
     """Write definition, method, times, instrument, user and the notes on what the raw file does not state.
 
     Parameters
     ----------
-    entry : h5py.Group
+    entry : Group
         The NXentry; title, sample, data and fit are written by others.
     series : SeriesArrays
         These keys of its metadata have a place of their own in NXxps; all others go to ``/entry/series`` only:
@@ -99,7 +98,7 @@ def add_xps(entry: h5py.Group, series: SeriesArrays) -> None:
         ``region``, ``charge_reference``, ``charge_reference_energy_eV``.
     """
     stated = _Stated(series.metadata)
-    entry["data/energy"].attrs["type"] = "kinetic" if series.axis_name.startswith("kinetic") else "binding"
+    set_attribute(entry["data/energy"], "type", "kinetic" if series.axis_name.startswith("kinetic") else "binding")
     add_field(entry, "definition", "NXxps", version=NXDL_VERSION)
     add_field(entry, "method", METHOD)
     if (region := stated.text("region")) is not None:
@@ -117,7 +116,7 @@ def add_xps(entry: h5py.Group, series: SeriesArrays) -> None:
         add_field(notes, "description", "\n".join([heading, *stated.gaps]))
 
 
-def _add_times(entry: h5py.Group, stated: _Stated) -> None:
+def _add_times(entry: Group, stated: _Stated) -> None:
     start, end = stated.text("start_time"), stated.text("end_time")
     if start is not None and _TIME.fullmatch(start):
         add_field(entry, "start_time", start)
@@ -129,7 +128,7 @@ def _add_times(entry: h5py.Group, stated: _Stated) -> None:
         add_field(entry, "end_time", end)
 
 
-def _add_instrument(entry: h5py.Group, stated: _Stated) -> None:
+def _add_instrument(entry: Group, stated: _Stated) -> None:
     instrument = add_group(entry, "instrument", "NXinstrument")
     if (name := stated.text("instrument")) is not None:
         add_field(instrument, "name", name)
@@ -143,7 +142,7 @@ def _add_instrument(entry: h5py.Group, stated: _Stated) -> None:
     _add_analyser(instrument, stated)
 
 
-def _add_beam(instrument: h5py.Group, stated: _Stated) -> None:
+def _add_beam(instrument: Group, stated: _Stated) -> None:
     beam = add_group(instrument, "beam_probe", "NXbeam")
     energy = stated.number_or_nan("excitation_energy_eV", "instrument/beam_probe/incident_energy")
     add_field(beam, "incident_energy", energy, "eV")
@@ -158,7 +157,7 @@ def _add_beam(instrument: h5py.Group, stated: _Stated) -> None:
     add_field(beam, "associated_source", "/entry/instrument/source_probe")
 
 
-def _add_analyser(instrument: h5py.Group, stated: _Stated) -> None:
+def _add_analyser(instrument: Group, stated: _Stated) -> None:
     analyser = add_group(instrument, "electronanalyzer", "NXelectronanalyzer")
     place = "instrument/electronanalyzer"
     add_field(analyser, "work_function", stated.number_or_nan("work_function_eV", f"{place}/work_function"), "eV")
@@ -179,7 +178,7 @@ def _add_analyser(instrument: h5py.Group, stated: _Stated) -> None:
     add_group(analyser, "electron_detector", "NXelectron_detector")
 
 
-def _add_energy_reference(entry: h5py.Group, stated: _Stated) -> None:
+def _add_energy_reference(entry: Group, stated: _Stated) -> None:
     """Write which line the energy scale hangs on; the shifts themselves are fit parameters with errors."""
     line, energy = stated.text("charge_reference"), stated.number("charge_reference_energy_eV")
     if line is None or energy is None:
@@ -190,7 +189,7 @@ def _add_energy_reference(entry: h5py.Group, stated: _Stated) -> None:
     add_field(reference, "binding_energy", energy, "eV")
 
 
-def _add_open_choice(group: h5py.Group, name: str, value: str | None, suggested: tuple[str, ...]) -> None:
+def _add_open_choice(group: Group, name: str, value: str | None, suggested: tuple[str, ...]) -> None:
     """Write a field whose list of values is open; one of our own is marked ``custom`` as the definition asks."""
     content = value or "not stated"
     if content in suggested:

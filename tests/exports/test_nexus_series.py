@@ -121,7 +121,6 @@ if moment.isdigit():
     def set_attribute(*args):
         left[0] -= 1
         if left[0] < 0:
-            args[0].file.flush()
             die()
         return original(*args)
     nexus_layout.set_attribute = set_attribute
