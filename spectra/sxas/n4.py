@@ -289,11 +289,17 @@ def _mean(values: FloatArray, parts: Sequence[Mapping[str, float]], weight: Floa
 
 
 def _weights(fits: Sequence[_Fitted]) -> FloatArray:
-    """Return Akaike weights with the correction for few points, misfit that all share taken for noise."""
-    excess = max(min(f.fit.redchi for f in fits), 1.0)
+    """Return Akaike weights with the correction for few points, misfit that all share taken for noise.
+
+    Each fit has the noise of the references as it mixes and sharpens them. They are compared by the same variance, the
+    smallest of all: by its own a fit that makes references noisy would be the likelier for it, however far it is off.
+    """
+    variance = np.min([f.variance for f in fits], axis=0)
+    misfit = np.array([float(((f.fit.y[0] - f.fit.expected[0]) ** 2 / variance).sum()) for f in fits])
     n, k = fits[0].fit.n_points, np.array([f.fit.n_estimated for f in fits])
+    excess = max(float((misfit / np.maximum(n - k, 1)).min()), 1.0)
     corrected = k + k * (k + 1.0) / np.maximum(n - k - 1.0, 1.0)  # AICc - chi2 = 2 k + 2 k (k + 1)/(n - k - 1)
-    return np.asarray(model_weights([f.fit.chi2 for f in fits], corrected.tolist(), excess))
+    return np.asarray(model_weights(misfit.tolist(), corrected.tolist(), excess))
 
 
 @dataclass(frozen=True)
@@ -302,6 +308,7 @@ class _Fitted:
 
     model: _Mixture
     fit: SeriesFit
+    variance: FloatArray
 
     @classmethod
     def of(cls, curve: Curve, references: tuple[Reference, ...], saturates: bool) -> Self:
@@ -322,7 +329,7 @@ class _Fitted:
         for _ in range(2):
             series = Series(energy, signal[None], variance=noise[None], priors=priors)
             fit = fit_series(model, parameters, series, weights="given")
-            fitted = cls(model, fit)
+            fitted = cls(model, fit, noise)
             change = float(fit.value("broadening")[0])
             own = fitted.fractions[:, None] ** 2 * [r.variance_at(energy, change) for r in references]
             noise = variance + float(fit.value("scale")[0]) ** 2 * own.sum(axis=0)

@@ -42,7 +42,7 @@ class SxasPipeline(SeriesPipeline[Scans]):
 
     name = "sxas"
     effort_s = 8.0
-    version = "2"
+    version = "3"
     technique = "sxas"
     recipe_model = SxasRecipe
     formats = FORMATS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from layerscope.spectra.sxas.n4 import Reference, fit_coordination, ratio_n4
@@ -51,6 +53,28 @@ def test_references_at_another_place_and_resolution_are_moved_and_made_as_sharp(
     assert fit.n4.value == pytest.approx(0.3, abs=0.012)
     assert fit.best.value("shift")[0] == pytest.approx(-0.1, abs=0.02)
     assert fit.best.value("broadening")[0] < 0.0
+
+
+def test_references_that_misfit_are_not_mended_by_leaving_one_out_and_sharpening_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "reference_data")
+    from _generate.sxas_bk import X, per_boron
+
+    rng = np.random.default_rng(1)
+
+    def drawn(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        y = y * (1.0 + 3e-4 * rng.normal(size=X.size))
+        return X, y, (3e-4 * y) ** 2
+
+    three, four = (per_boron(X - off, kind, 0.62) for off, kind in ((0.05, False), (-0.1, True)))  # not moved alike
+    both = [
+        Reference.of(name, float(k), *drawn(1.1 + y), PRE, POST)
+        for k, (name, y) in enumerate((("BO3", three), ("BO4", four)))
+    ]
+    fit = fit_coordination(drawn(1.0 + 0.7 * per_boron(X, False, 0.6) + 0.3 * per_boron(X, True, 0.6)), both, RANGE)
+    assert fit.n4.value == pytest.approx(0.3, abs=0.02)
+    assert any(flag.startswith("OVERDISPERSED") for flag in fit.flags)
 
 
 def test_the_scale_in_which_a_reference_was_measured_does_not_matter() -> None:
