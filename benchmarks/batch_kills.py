@@ -48,7 +48,7 @@ range_2theta = [18.0, 20.0]
 axial = false
 """,
     "sxas": """pipeline = "sxas"
-edge = "O K"
+edge = "F K"
 mode = "tey"
 """,
 }
@@ -77,12 +77,12 @@ def xrd(rng: np.random.Generator) -> str:
 
 
 def sxas(rng: np.random.Generator) -> str:
-    """Return an O K scan as a beamline's data acquisition writes it."""
-    x = np.arange(515.0, 560.0, 0.5)
-    i0 = 50000.0 + 20.0 * (x - 515.0)
-    edge = 0.4 + 0.2 / (1 + np.exp(-(x - 535.0))) + 0.1 * np.exp(-((x - rng.uniform(530.3, 530.7)) ** 2))
+    """Return an F K scan as a beamline's data acquisition writes it."""
+    x = np.arange(670.0, 715.0, 0.5)
+    i0 = 50000.0 + 20.0 * (x - 670.0)
+    edge = 0.4 + 0.2 / (1 + np.exp(-(x - 690.0))) + 0.1 * np.exp(-((x - rng.uniform(685.3, 685.7)) ** 2))
     tey = rng.normal(i0 * edge, np.sqrt(i0 * edge))
-    head = ["Date: 3/29/2024", "", "From File", "Mono Energy", "C:\\scans\\O.txt", ": 515.0", ": 560.0", ": 0.5"]
+    head = ["Date: 3/29/2024", "", "From File", "Mono Energy", "C:\\scans\\F.txt", ": 670.0", ": 715.0", ": 0.5"]
     head += ["Delay After Move (s): 0.0", "Count Time (s): 1.0", "Scan Number: 1", "Description Length: 0", ""]
     head += ["Time (s)\tMono Energy\tGap\tMono Energy\tCounter 0\tCounter 1\tCounter 2\tCounter 3"]
     rows = [
@@ -220,12 +220,10 @@ def main() -> int:
         met = killed(study, folder / "killed", asked.kills, asked.jobs, longest, rng)
         print("kills: " + ", ".join(f"{many} {what}" for what, many in sorted(met.items())), flush=True)
         last = started(study, folder / "killed", asked.jobs).wait()
-        told = faults(folder / "whole", folder / "whole", bad, samples)
+        told = [f"undisturbed: {fault}" for fault in faults(folder / "whole", folder / "whole", bad, samples)]
         told += faults(folder / "killed", folder / "whole", bad, samples)
-        print(
-            f"exit code of the last start {last}; {records_of(folder / 'killed')} records, {len(told)} faults; {cpu_s():.0f} CPU-s"
-        )
-        print(f"{len(samples - bad)} done, {len(bad)} quarantined" if not told else "not as they should be:")
+        print(f"exit code of the last start {last}, {len(told)} faults; {cpu_s():.0f} CPU-s")
+        print(f"{records_of(folder / 'killed')} records: {len(samples - bad)} done, {len(bad)} quarantined")
         print("\n".join(told[:20]))
         wrong = bool(told) or (code, last) != (FINISHED, FINISHED)
         if wrong:

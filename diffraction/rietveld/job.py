@@ -62,7 +62,7 @@ class Job:
         base = self.context.attachments
         if not self.recipe.save_gpx or engine != "gsas2" or base is None:
             return None
-        name = re.sub(r"[^A-Za-z0-9.-]+", "_", self.series.table.name) or "series"
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", self.series.table.name).strip("_.-") or "series"
         target = base.resolve() / name / ("calibration" if frame is None else f"frame_{frame.index:04d}")
         target.mkdir(parents=True, exist_ok=True)
         for file in _KEPT:

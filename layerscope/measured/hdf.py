@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from typing import Any
 
@@ -10,11 +11,40 @@ import numpy as np
 from layerscope.measured.files import RawFile
 from layerscope.measured.measurement import FloatArray
 
-__all__ = ["MAGIC", "dataset", "factor", "text", "values"]
+__all__ = ["MAGIC", "dataset", "factor", "only_own", "text", "values"]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 LARGEST_DATASET = 50_000_000
 """Numbers in one dataset; compressed zeros could be far more."""
+
+
+def only_own(raw: RawFile) -> None:
+    """Refuse a file any part of which lies in another one; for libraries that follow such links unasked.
+
+    Raises
+    ------
+    ReaderError
+        If there is a link to another file, or a dataset whose numbers are stored in one.
+    """
+    h5py = import_module("h5py")
+    found: list[str] = []
+
+    def link(path: str, what: Any) -> None:
+        if not isinstance(what, h5py.HardLink | h5py.SoftLink):
+            found.append(f"{path!r} is a link to another file")
+
+    def node(path: str, what: Any) -> None:
+        if isinstance(what, h5py.Dataset) and (what.external or what.is_virtual):
+            found.append(f"the numbers of {path!r} lie in another file")
+
+    try:
+        with h5py.File(io.BytesIO(raw.data), "r") as file:
+            file.visititems_links(link)
+            file.visititems(node)
+    except (OSError, RuntimeError, KeyError, ValueError):  # damaged: the library that reads it says how
+        return
+    if found:
+        raise raw.error(found[0])
 
 
 def dataset(raw: RawFile, group: Any, path: str) -> Any | None:

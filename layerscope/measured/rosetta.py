@@ -19,6 +19,7 @@ import numpy as np
 
 from layerscope.errors import LayerscopeError, MissingDependencyError
 from layerscope.measured.files import RawFile
+from layerscope.measured.hdf import MAGIC, only_own
 
 __all__ = [
     "LENGTHS",
@@ -41,7 +42,6 @@ _LAZY = ("digitalmicrograph", "emd", "hspy", "mrc", "tia", "tiff")
 """Formats of which the size is told before anything is loaded."""
 _LEFT_OPEN = ("tiff",)
 """Formats whose files stay open until nothing holds what was read lazily."""
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _SMALL = 64 << 20
 """Bytes of a file that may be loaded whole where it cannot be opened otherwise."""
 _FREE_UNKNOWN = 4 << 30
@@ -88,11 +88,13 @@ def signals(
     Raises
     ------
     ReaderError
-        If the file is damaged; also where that is noticed in the block only.
+        If the file is damaged, also where that is noticed in the block only; or if a part of it lies in another file.
     MissingDependencyError
         If rosettasciio, or what it needs for this file, is not installed.
     """
     hint = "pip install layerscope[em]"
+    if raw.data.startswith(MAGIC):
+        only_own(raw)
     with _undisturbed() as told:
         try:
             module = import_module(f"rsciio.{reader}")
@@ -166,7 +168,7 @@ def require_room(raw: RawFile, shape: tuple[int, ...], needed: float) -> None:
 
 def hdf_root(raw: RawFile) -> frozenset[str]:
     """Return the names of groups and attributes at the root of an HDF5 file; none of any other file."""
-    if not raw.data.startswith(_HDF5):
+    if not raw.data.startswith(MAGIC):
         return frozenset()
     h5py = import_module("h5py")
     try:

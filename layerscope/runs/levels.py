@@ -39,15 +39,15 @@ def read_as_named(recipe: PipelineRecipe, path: str, read: Callable[..., R], **h
     **how
         Format, columns, members, ...
     """
+    where = recipe.folder / path
     try:
-        where = recipe.resolve(path)
-        found = read(where, **how)
+        found = read(recipe.resolve(path), **how)
         problems = tuple(replace(p, message=p.message.replace(str(where), path)) for p in found.problems)
         return replace(found, source=Path(path), problems=problems)
     except MissingDependencyError:
         raise
     except LayerscopeError as error:
-        error.source = path
+        error.source, error.message = path, error.message.replace(str(where), path)
         raise
 
 

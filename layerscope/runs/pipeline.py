@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 ENTRY_POINT_GROUP = "layerscope.pipelines"
+LONGEST_NAME = 120  # of a file of arrays, without its suffix
 _PARTS = ("name", "version", "technique", "recipe_model", "check", "split", "run", "summary", "figures")
 #: Called with the work done, the work in all, and what is being done.
 Progress = Callable[[int, int, str], None]
@@ -217,9 +219,14 @@ class RunContext:
         Parameters
         ----------
         *parts : str
-            What tells the series of this recipe apart, e.g. the region.
+            What tells the series of this recipe apart, e.g. the region. Where letters that no file name should hold, or
+            the length, would make two of them alike, the name ends with a part of a hash.
         """
-        return re.sub(r"[^A-Za-z0-9.\-]+", "_", "_".join((self.base, *parts))).strip("_.-")[:120] or "series"
+        whole = "_".join((self.base, *parts))
+        name = re.sub(r"[^A-Za-z0-9.\-]+", "_", whole).strip("_.-")
+        if len(name) <= LONGEST_NAME and whole.isascii() and name:
+            return name
+        return f"{name[:LONGEST_NAME - 9]}_{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
     def record_id(self, inputs: Sequence[InputFile], method: str | None = None) -> str:
         """Return the record_id that `record` gives for these inputs and this method."""

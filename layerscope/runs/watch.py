@@ -180,7 +180,14 @@ class Watch:
             else:
                 base = many[0].relative_to(self.folder)
                 names |= {(base / name).as_posix(): None for name in many[1]}
-        return [name for name in names if not (self.folder / name).is_symlink()]
+        return [name for name in names if self._inside(name)]
+
+    def _inside(self, name: str) -> bool:
+        """Tell whether no link leads a file out of the folder: one that does is refused by a run, and never copied."""
+        try:
+            return (self.folder / name).resolve().is_relative_to(self.folder.resolve())
+        except (OSError, RuntimeError):  # a loop of links
+            return False
 
     def _take(self, name: str, known: _Known, copies: Path, now: float) -> bool:
         """Copy a settled file if it is whole, or if it has been broken for long."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+
 from layerscope.measured.files import RawFile
 
 from .adapter import load_images
@@ -17,5 +19,8 @@ def sniff(raw: RawFile) -> bool:
 
 
 def read(raw: RawFile) -> list[Micrograph]:
-    """Read its images."""
+    """Read its images; those of an .emi lie beside it, and no link to one elsewhere is followed."""
+    beside = raw.path.parent.glob(f"{glob.escape(raw.path.stem)}_[0-9].ser") if raw.path.suffix == ".emi" else ()
+    if any(path.is_symlink() for path in beside):
+        raise raw.error("a series beside it is a link", hint="copy the file")
     return load_images(raw, "tia")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,7 +49,10 @@ class FilesPipeline(SeriesPipeline[Datasets]):
                 raise
             except LayerscopeError as error:
                 errors.append(error)
-                found.append(replace(XpsDataset.unread(recipe.folder / path, error), source=Path(path)))
+                where: Path | None = None
+                with suppress(LayerscopeError):  # of what lies outside not even the hash is taken
+                    where = recipe.resolve(path)
+                found.append(replace(XpsDataset.unread(where, error), source=Path(path)))
         if len(errors) == len(found):
             raise errors[0]
         return tuple(found)
