@@ -58,6 +58,8 @@ def dataset(raw: RawFile, group: Any, path: str) -> Any | None:
         if isinstance(link, h5py.ExternalLink):
             raise raw.error(f"{path!r} is a link to another file")
         node = node[part]
+        if node.file.filename != group.file.filename:  # by way of another link
+            raise raw.error(f"{path!r} leads to another file")
     if not isinstance(node, h5py.Dataset):
         return None
     if node.external or node.is_virtual:

@@ -219,14 +219,14 @@ class RunContext:
         Parameters
         ----------
         *parts : str
-            What tells the series of this recipe apart, e.g. the region. Where letters that no file name should hold, or
-            the length, would make two of them alike, the name ends with a part of a hash.
+            What tells the series of this recipe apart, e.g. the region. Where it is too long, or holds other letters
+            than English ones, two could become alike: the name ends with a part of a hash.
         """
         whole = "_".join((self.base, *parts))
         name = re.sub(r"[^A-Za-z0-9.\-]+", "_", whole).strip("_.-")
-        if len(name) <= LONGEST_NAME and whole.isascii() and name:
+        if name and len(name) <= LONGEST_NAME and whole.isascii() and whole.isprintable():
             return name
-        return f"{name[:LONGEST_NAME - 9]}_{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"
+        return f"{name[: LONGEST_NAME - 9]}_{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
     def record_id(self, inputs: Sequence[InputFile], method: str | None = None) -> str:
         """Return the record_id that `record` gives for these inputs and this method."""
