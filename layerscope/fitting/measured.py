@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from layerscope.errors import FitError
 from layerscope.fitting.rows import Patterns
 
-__all__ = ["Prepared", "Series", "known_once", "prepare"]
+__all__ = ["Prepared", "Series", "known_once", "prepare", "stacked"]
 
 FloatArray = NDArray[np.float64]
 
@@ -158,6 +158,37 @@ def known_once(value: float, sigma: float, n_patterns: int) -> tuple[FloatArray,
     sigmas = np.full(n_patterns, np.inf)
     sigmas[0] = sigma
     return np.full(n_patterns, value), sigmas
+
+
+def stacked(series: Sequence[Series]) -> Series:
+    """Return several series of one axis and of the same kind, with L patterns each, as one to be fitted side by side.
+
+    Parameters
+    ----------
+    series : sequence of Series, length G
+        Intensities, exposures, points to fit, columns and priors of each take the shape (G, L, ...).
+    """
+    first = series[0]
+
+    def together(of: Callable[[Series], ArrayLike | None]) -> FloatArray | None:
+        return None if of(first) is None else np.stack([np.asarray(of(one)) for one in series])
+
+    return replace(
+        first,
+        y=np.stack([np.atleast_2d(np.asarray(one.y, float)) for one in series]),
+        variance=together(lambda one: one.variance),
+        exposure=np.stack([np.asarray(one.exposure, float) for one in series]),
+        use=together(lambda one: one.use),
+        offset=together(lambda one: one.offset),
+        columns={n: np.stack([np.asarray((one.columns or {})[n]) for one in series]) for n in first.columns or ()},
+        priors={
+            n: (
+                np.stack([np.asarray((one.priors or {})[n][0]) for one in series]),
+                np.stack([np.asarray((one.priors or {})[n][1]) for one in series]),
+            )
+            for n in first.priors or ()
+        },
+    )
 
 
 def prepare(series: Series) -> Prepared:

@@ -62,7 +62,7 @@ def fit_series(
     scopes : mapping of str to Scope, optional
         ``"shared"`` (default), ``"per_pattern"`` or `Smooth` for each free parameter.
     starts : mapping of str to array-like, shape (L,), optional
-        Start values pattern by pattern.
+        Start values pattern by pattern; of several series, `fit_batch`, also of shape (G, L).
     weights : {"poisson", "given", "none"}
         Poisson: the variance of a point is the model's expected counts, iterated to self-consistency, which makes the
         estimate the maximum-likelihood one. Given: ``series.variance``. None: equal and unknown.
@@ -121,7 +121,7 @@ def lowest_chi2(setup: Setup) -> FloatArray:
     """Return the chi2 of each series at its minimum, shape (G,), without errors: for comparing many simulations."""
     data = prepare(setup.series)
     evaluator = _posed(setup, data)
-    shared, local = (np.repeat(part[None], data.y.shape[0], axis=0) for part in evaluator.layout.start())
+    shared, local = _started(setup, evaluator.layout, data.y.shape[0])
     with np.errstate(all="ignore"):
         _, solution = solve(evaluator, data, shared, local, setup.weights, setup.tolerances)
     return np.asarray(solution.chi2.sum(axis=1))
@@ -136,7 +136,7 @@ def _posed(setup: Setup, data: Prepared) -> RowEvaluator:
         data.y.shape[1],
         scopes=setup.scopes,
         variable=data.variable,
-        starts={name: np.asarray(values, float) for name, values in setup.starts.items()},
+        starts={name: values[0] if values.ndim > 1 else values for name, values in _as_arrays(setup.starts).items()},
     )
     bounded = np.array([*model.nonnegative, *(False,) * len(data.column_names)])
     evaluator = RowEvaluator(model, layout, bounded if setup.nonnegative else None, data.column_names, data.prior_names)
@@ -146,11 +146,27 @@ def _posed(setup: Setup, data: Prepared) -> RowEvaluator:
     return evaluator
 
 
+def _as_arrays(starts: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
+    return {name: np.asarray(values, float) for name, values in starts.items()}
+
+
+def _started(setup: Setup, layout: Layout, groups: int) -> tuple[FloatArray, FloatArray]:
+    """Return where each of the series starts: shared part (G, S) and local part (G, L, T)."""
+    shared, local = (np.repeat(part[None], groups, axis=0) for part in layout.start())
+    own = {name: values for name, values in _as_arrays(setup.starts).items() if values.ndim > 1}
+    for v, base in enumerate(layout.shared):
+        if base.name in own and layout.is_plain:
+            shared[:, v] = np.clip(own[base.name].mean(axis=1), base.low, base.high)
+    for t, base in enumerate(layout.local):
+        if base.name in own:
+            local[..., t] = np.clip(own[base.name], base.low, base.high)
+    return shared, local
+
+
 def _solved(setup: Setup, evaluator: RowEvaluator, data: Prepared) -> tuple[Patterns, Solution, SeriesCovariance]:
     """Solve, and try series that are not determined or have not converged again with other dampings."""
-    first_s, first_l = evaluator.layout.start()
-    groups, weights = data.y.shape[0], setup.weights
-    shared, local = np.tile(first_s, (groups, 1)), np.tile(first_l, (groups, 1, 1))
+    weights = setup.weights
+    shared, local = _started(setup, evaluator.layout, data.y.shape[0])
     patterns, solution = solve(evaluator, data, shared, local, weights, setup.tolerances)
     covariance = series_covariance(evaluator, patterns, solution)
     for damping in RESCUE_DAMPINGS if setup.tolerances.retries else ():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from .misfit import refusal
 from .peakmodel import library_template, tied_outside
 from .profile import Profile
 from .quantities import level_quantities, shared_quantities
-from .regionfit import single_level_fits
+from .regionfit import single_level_shares
 from .regionresult import RegionFit
 from .series import RegionSpectra
 from .shifts import sampling_notes
@@ -67,9 +66,9 @@ def level_records(
         Of this region's levels.
     """
     name, recipe = result.region.name, profile.recipe
-    singles: list[Any] = [None] * spectra.y.shape[0]
+    singles: list[tuple[FloatArray, FloatArray] | None] = [None] * spectra.y.shape[0]
     if recipe.single_level and len(result.own) > 1 and spectra.y.shape[0] > 1:
-        singles = single_level_fits(result, profile.data[name])
+        singles = single_level_shares(result, profile.data[name])
     outliers = _outliers(result)
     records = []
     for level in range(spectra.y.shape[0]):
@@ -82,7 +81,7 @@ def level_records(
             scale,
             intensity_unit=spectra.unit,
             confidence=recipe.confidence,
-            single=_single(singles[level], result),
+            single=singles[level],
         )
         if scale.known:
             quantities.append(_charge_quantity(profile, scale, level))
@@ -126,13 +125,6 @@ def refused_level(profile: Profile, result: RegionFit, spectra: RegionSpectra, l
         method="xps.region",
         quality=quality_of(result.fit, [flag], level),
     )
-
-
-def _single(fit: Any, result: RegionFit) -> tuple[FloatArray, FloatArray] | None:
-    if fit is None:
-        return None
-    values, variance = fit.fractions_within([f"{c.name}_area" for c in result.own])
-    return values[:, 0], np.sqrt(np.maximum(variance[:, 0], 0.0))
 
 
 def _charge_quantity(profile: Profile, scale: EnergyScale, level: int) -> Quantity:

@@ -7,7 +7,8 @@ line could be there. Components are set free as soon as their area is significan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from layerscope.errors import FitError, RecipeError
 from layerscope.fitting.anywhere import WITHIN_REACH, Found, elsewhere, fit_from_anywhere
 from layerscope.fitting.compare import compare
-from layerscope.fitting.measured import known_once
+from layerscope.fitting.measured import known_once, stacked
 from layerscope.fitting.presence import ROUGH, Presence, presence
 from layerscope.fitting.result import SeriesFit, Setup
 from layerscope.fitting.series import Series, fit_series, fit_setup, lowest_chi2
@@ -33,7 +34,7 @@ from .window import without_data
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["GLANCE", "fit_region", "refit", "single_level_fits"]
+__all__ = ["GLANCE", "fit_region", "refit", "single_level_shares"]
 
 FloatArray = NDArray[np.float64]
 Starts = Mapping[str, ArrayLike]
@@ -46,6 +47,7 @@ PLACES = 3  # inside its bounds at which a line in question starts
 REACH_EV = 12.0  # charging that the reference line is looked for at
 UNKNOWN = ("free", "spread")  # shifts that nothing tells: a level's lines may change places
 PINNED_EV = 1e-6
+SIDE_BY_SIDE = 128  # levels that are fitted alone in one batch
 GLANCE = 3  # steps that tell whether another background is within reach
 OUT_OF_REACH = 60.0  # of chi2 above the fit, after these steps
 NEGATIVE = -4.0  # sigma of an area below which noise is no excuse: the model wants to subtract a line
@@ -399,23 +401,58 @@ def refit(
     return RegionFit(region, background, built, again, result.shift, result.held)
 
 
-def single_level_fits(result: RegionFit, data: RegionData) -> list[SeriesFit | None]:
+def single_level_shares(result: RegionFit, data: RegionData) -> list[tuple[FloatArray, FloatArray] | None]:
     """Fit every level alone with the chosen model and free positions: what one gets without the joint fit.
+
+    Levels are fitted side by side, each from where the joint fit left it and with its shift held there.
 
     Returns
     -------
-    list of SeriesFit or None
-        None where a level alone cannot be fitted.
+    list of (share, sigma) or None
+        Of the region's own components, each of shape (K,); None where a level alone cannot be fitted.
     """
     include = frozenset(c.name for c in result.components)
-    built = build_model(result.region, result.background, "none", include=include, held=result.held)
+    moves = bool(result.fit.value("shift").any())
+    built = build_model(
+        result.region, result.background, "free" if moves else "none", include=include, held=result.held
+    )
+    alone = [replace(data.level(k), charge_shift=None, charge_sigma=None) for k in range(data.n_levels)]
+    series = [_series(level, result.background, "none", built) for level in alone]
     joint = _values(result.fit, built.parameters)
-    fits: list[SeriesFit | None] = []
-    for index in range(data.n_levels):
-        alone = replace(data.level(index), charge_shift=None, charge_sigma=None)
-        problem = _Problem(built, _series(alone, result.background, "none", built))
-        try:
-            fits.append(problem.fit({name: value[index : index + 1] for name, value in joint.items()}))
-        except FitError:
-            fits.append(None)
-    return fits
+    if moves:
+        pinned = np.full(1, PINNED_EV)
+        series = [
+            replace(one, priors={**(one.priors or {}), "shift": (joint["shift"][k : k + 1], pinned)})
+            for k, one in enumerate(series)
+        ]
+    found: list[tuple[FloatArray, FloatArray] | None] = [None] * len(series)
+    for stepped in (False, True):  # some levels may have no step that a static background could follow
+        rows = [k for k, one in enumerate(series) if (one.columns is not None) == stepped]
+        for first in range(0, len(rows), SIDE_BY_SIDE):
+            part = rows[first : first + SIDE_BY_SIDE]
+            with suppress(FitError):
+                for k, shares in _side_by_side(result, built, [series[k] for k in part], joint, np.array(part)):
+                    found[k] = shares
+    return found
+
+
+def _side_by_side(
+    result: RegionFit, built: BuiltModel, series: list[Series], joint: Mapping[str, FloatArray], rows: NDArray[np.intp]
+) -> Iterator[tuple[int, tuple[FloatArray, FloatArray]]]:
+    """Yield place and shares of the levels of a batch that can be fitted, bounded where an area is no noise below 0."""
+    starts = {name: value[rows, None] for name, value in joint.items()}
+    asked = Setup(built.model, built.parameters, stacked(series), built.scopes, starts, "poisson", False, Tolerances())
+    batch = fit_setup(asked)
+    areas = [f"{c.name}_area" for c in built.components]
+    below = np.any([batch.value(n) < NEGATIVE * batch.sigma(n) for n in areas], axis=0)[:, 0]
+    own = [f"{c.name}_area" for c in result.own]
+    redone = np.flatnonzero(below)
+    if redone.size:
+        again = {name: value[redone] for name, value in starts.items()}
+        bounded = fit_setup(replace(asked, series=stacked([series[k] for k in redone]), starts=again, nonnegative=True))
+    place = {int(k): at for at, k in enumerate(redone)}
+    for k, row in enumerate(rows.tolist()):
+        fit = bounded[place[k]] if k in place else batch[k]
+        if np.isfinite(fit.chi2):
+            values, variance = fit.fractions_within(own)
+            yield row, (values[:, 0], np.sqrt(np.maximum(variance[:, 0], 0.0)))

@@ -9,7 +9,7 @@ import pytest
 from layerscope.spectra.xps.energyscale import EnergyScale
 from layerscope.spectra.xps.options import RegionTable
 from layerscope.spectra.xps.quantities import level_quantities, shared_quantities
-from layerscope.spectra.xps.regionfit import fit_region
+from layerscope.spectra.xps.regionfit import fit_region, single_level_shares
 from layerscope.spectra.xps.regionresult import RegionData, RegionFit
 from layerscope.spectra.xps.shifts import unidentified
 
@@ -29,7 +29,7 @@ def line(u: np.ndarray) -> np.ndarray:
 
 
 @cache
-def fitted(seed: int, rms: float, policy: str = "auto") -> RegionFit:
+def measured(seed: int, rms: float, policy: str = "auto") -> tuple[RegionTable, RegionData]:
     shifts = rms * np.roll(PATTERN, seed)
     lines = [np.stack([line(X - place - shift) for shift in shifts]) for place in PLACES]
     curve = SHARES[0][:, None] * lines[0] + SHARES[1][:, None] * lines[1]
@@ -40,7 +40,12 @@ def fitted(seed: int, rms: float, policy: str = "auto") -> RegionFit:
         tie = {"like": "line 0"} if number else {}
         components.append({"species": f"line {number}", "custom": True, "position_eV": at, **tie})
     region = RegionTable.model_validate({"region": "B 1s", "components": components, "shift": policy})
-    return fit_region(region, RegionData(X, y, np.ones(5), np.arange(5.0)))
+    return region, RegionData(X, y, np.ones(5), np.arange(5.0))
+
+
+@cache
+def fitted(seed: int, rms: float, policy: str = "auto") -> RegionFit:
+    return fit_region(*measured(seed, rms, policy))
 
 
 def held(policy: str) -> float:
@@ -113,3 +118,15 @@ def test_an_absent_line_is_not_stated_where_a_level_shifts_so_that_it_could_be_a
     result = fit_region(region, RegionData(X, y, np.ones(6), np.arange(6.0)))
     assert "line_2" in result.absent
     assert (np.abs(result.shares[0][0] - first) < 3.0 * result.share_sigma[0]).all()
+
+
+def test_levels_fitted_alone_side_by_side_are_what_each_of_them_is_by_itself() -> None:
+    region, data = measured(1, 0.2, "free")
+    found = single_level_shares(fitted(1, 0.2, "free"), data)
+    for level, shares in enumerate(found):
+        alone = fit_region(region, data.level(level)).fit.batch[0]
+        values, variance = alone.fractions_within([f"{c.name}_area" for c in region.components])
+        sigma = np.sqrt(variance[:, 0])
+        assert shares is not None
+        assert np.abs(shares[0] - values[:, 0]).max() < 1e-3 * sigma.min()
+        np.testing.assert_allclose(shares[1], sigma, rtol=1e-3)
