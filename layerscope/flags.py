@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from layerscope.flag_lists import edges, fits, images, phases
@@ -115,16 +116,28 @@ def inherited_flags(flags: Iterable[str], level: int | None = None, own: Sequenc
     own : sequence of Flag
         Flags of a pipeline from outside.
     """
-    found = []
-    for text in flags:
-        if text == f"RESIDUAL_STRUCTURE:{level}":
-            found.append("RESIDUAL_STRUCTURE")
-        elif _OF_LEVEL.fullmatch(text):
-            if text.endswith(f"[{level}]"):
-                found.append(text.removesuffix(f"[{level}]"))
+    of_series, alone = _by_level(tuple(flags), tuple(own))
+    of_level = alone.get(level, ()) if level is not None else ()
+    return tuple(dict.fromkeys(text for _, text in sorted((*of_series, *of_level))))
+
+
+@lru_cache(maxsize=16)
+def _by_level(
+    flags: tuple[str, ...], own: tuple[Flag, ...]
+) -> tuple[list[tuple[int, str]], dict[int, list[tuple[int, str]]]]:
+    """Return flags for all levels, and those of single ones without the number, each with its place in the list.
+
+    A series of many levels has many flags, and every level asks for its own.
+    """
+    of_series: list[tuple[int, str]] = []
+    alone: dict[int, list[tuple[int, str]]] = {}
+    for place, text in enumerate(flags):
+        if _OF_LEVEL.fullmatch(text):
+            said, level = re.split(r"[:\[](?=\d+\]?$)", text)
+            alone.setdefault(int(level.rstrip("]")), []).append((place, said))
         elif _flag(text, own).of_series:
-            found.append(text)
-    return tuple(dict.fromkeys(found))
+            of_series.append((place, text))
+    return of_series, alone
 
 
 def derived_flags(flags: Mapping[str, Iterable[str]], own: Sequence[Flag] = ()) -> tuple[str, ...]:

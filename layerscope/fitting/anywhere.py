@@ -39,6 +39,7 @@ FINALISTS = 3  # starts that go to the end
 TO_THE_END = Tolerances(reduction=1e-6, step=1e-4, max_iterations=80)  # a chi2 to a hundredth ranks minima
 ROUNDS = 3  # scans with the shape that the round before found
 GAIN = 0.1  # of chi2 below which another minimum is the same
+MOST_PATTERNS = 200  # among which starts are sought: more of them tell the places of lines no better
 WITHIN_REACH = threshold("OTHER_MINIMUM")  # of chi2 above the best: two sigma of one parameter
 
 
@@ -130,6 +131,8 @@ def fit_from_anywhere(
 ) -> Found:
     """Fit from the best of all places and of the declared start, sought again with the shape found while chi2 falls.
 
+    Of many patterns, starts are sought in some that lie evenly among them; those between start where these lead to.
+
     Parameters
     ----------
     model : PatternModel
@@ -153,6 +156,9 @@ def fit_from_anywhere(
     """
     arrived: list[Arrival] = []
     shape, lowest = parameters, np.inf
+    whole = len(np.atleast_2d(np.asarray(series.y)))
+    rows = np.unique(np.linspace(0, whole - 1, min(whole, MOST_PATTERNS)).astype(np.intp))
+    series = series if rows.size == whole else series.only(rows)
     for number in range(ROUNDS):
         scanned = scan_starts(model, shape, series, reach=reach, widths=(1.0,) if number else WIDTHS)
         heat = race(model, shape, series, [{}, *(start.values for start in scanned)], scopes)
@@ -164,7 +170,8 @@ def fit_from_anywhere(
             break
         lowest, shape = arrived[0].chi2, _with_shape(parameters, arrived[0])
     near = [end for end in arrived if end.chi2 <= 2.0 * WITHIN_REACH + arrived[0].chi2]
-    ends = sorted(_ends(fit, [end.values for end in _apart(near)[:FINALISTS]]), key=lambda end: end.chi2)
+    best_starts = [_between(end.values, rows, whole) for end in _apart(near)[:FINALISTS]]
+    ends = sorted(_ends(fit, best_starts), key=lambda end: end.chi2)
     lowest = ends[0].chi2
     best = min((end for end in ends if end.chi2 <= lowest + GAIN), key=lambda end: _disorder(end, parameters))
     others: list[SeriesFit] = []
@@ -172,6 +179,13 @@ def fit_from_anywhere(
         if end.chi2 <= lowest + WITHIN_REACH and all(elsewhere(end, other) for other in (best, *others)):
             others.append(end)
     return Found(best, tuple(end for end in others if not _renamed(end, best)))
+
+
+def _between(values: Values, rows: NDArray[np.intp], whole: int) -> Values:
+    """Return values of all patterns from those of some of them."""
+    if rows.size == whole:
+        return values
+    return {name: np.interp(np.arange(whole), rows, np.asarray(value, float)) for name, value in values.items()}
 
 
 def _ends(fit: Callable[[Values], SeriesFit], starts: Sequence[Values]) -> list[SeriesFit]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +16,7 @@ from layerscope.fitting.rows import Patterns
 __all__ = ["Prepared", "Series", "known_once", "prepare", "stacked"]
 
 FloatArray = NDArray[np.float64]
+T = TypeVar("T", np.float64, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,23 @@ class Series:
             y[i, : axis.size], use[i, : axis.size] = values, True
         return cls(x, y, variable=variable, exposure=exposure, use=use)
 
+    def only(self, rows: NDArray[np.intp]) -> Series:
+        """Return some of the patterns."""
+        patterns = len(np.atleast_2d(np.asarray(self.y)))
+
+        def some(values: Any, axes: int = 2) -> Any:
+            given = values is not None and np.ndim(values) >= axes and len(values) == patterns
+            return np.asarray(values)[rows] if given else values
+
+        return replace(
+            self,
+            **{name: some(getattr(self, name)) for name in ("x", "y", "variance", "use", "offset")},
+            variable=some(self.variable, 1),
+            exposure=some(self.exposure, 1),
+            columns={name: some(column) for name, column in (self.columns or {}).items()} or None,
+            priors={name: (some(v, 1), some(s, 1)) for name, (v, s) in (self.priors or {}).items()} or None,
+        )
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -110,6 +130,11 @@ class Prepared:
     prior: FloatArray | None = None
     prior_root_weight: FloatArray | None = None
 
+    @cached_property
+    def no_offset(self) -> bool:
+        """Whether the offset is zero everywhere."""
+        return not self.offset.any()
+
     def groups(self, index: NDArray[np.intp]) -> Prepared:
         """Return some of the series."""
         n_patterns = self.y.shape[1]
@@ -134,7 +159,7 @@ class Prepared:
         extra = None if self.columns is None else self.columns.reshape(rows, -1, n)
         return Patterns(
             self.x,
-            (self.y - self.offset).reshape(rows, n),
+            (self.y if self.no_offset else self.y - self.offset).reshape(rows, n),
             root_weight.reshape(rows, n),
             extra,
             None if self.prior is None else self.prior.reshape(rows, -1),
@@ -208,16 +233,16 @@ def prepare(series: Series) -> Prepared:
 
     def spread(values: ArrayLike, what: str) -> FloatArray:
         try:
-            return np.array(np.broadcast_to(np.asarray(values, float), shape))
+            return _kept(np.asarray(values, float), shape)
         except ValueError as error:
             raise FitError(f"{what} of shape {np.shape(values)} does not fit intensities of shape {shape}") from error
 
     x = np.asarray(series.x, float)
     if x.shape[-1] != n:
         raise FitError(f"axis of {x.shape[-1]} points for patterns of {n}")
-    use = np.ones(shape, bool) if series.use is None else np.array(np.broadcast_to(np.asarray(series.use, bool), shape))
+    use = _kept(np.asarray(True if series.use is None else series.use, bool), shape)
     variance = None if series.variance is None else spread(series.variance, "variance")
-    offset = np.zeros(shape) if series.offset is None else spread(series.offset, "offset")
+    offset = spread(0.0 if series.offset is None else series.offset, "offset")
     for name, values in (("axis", x), ("intensity", np.where(use, y, 0.0)), ("offset", np.where(use, offset, 0.0))):
         if not np.isfinite(values).all():
             raise FitError(f"a value of the {name} is not a number", hint="leave such points out with `use`")
@@ -234,7 +259,8 @@ def prepare(series: Series) -> Prepared:
     variable = None if series.variable is None else np.asarray(series.variable, float)
     if variable is not None and variable.shape != (shape[1],):
         raise FitError(f"series variable of shape {variable.shape} for {shape[1]} patterns")
-    prepared = Prepared(x[None], np.where(use, y, 0.0), variance, offset, use, exposure, columns, names, variable)
+    y = _kept(y, shape) if use.all() else np.where(use, y, 0.0)
+    prepared = Prepared(x[None], y, variance, offset, use, exposure, columns, names, variable)
     if series.priors:
         centres = [np.broadcast_to(np.asarray(v, float), shape[:2]) for v, _ in series.priors.values()]
         sigmas = [np.broadcast_to(np.asarray(s, float), shape[:2]) for _, s in series.priors.values()]
@@ -249,9 +275,17 @@ def prepare(series: Series) -> Prepared:
     return _sorted(prepared, x)
 
 
+def _kept(values: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
+    """Return an array in this shape that nobody can change: itself where it is read-only, so that fits share it."""
+    spread = np.broadcast_to(values, shape)
+    return np.array(spread) if values.ndim and values.flags.writeable else spread
+
+
 def _sorted(p: Prepared, x: FloatArray) -> Prepared:
     """Sort points by the axis (of one variable); equal axes are kept as a single one."""
     groups, n_patterns, n = p.y.shape
+    if x.ndim == 1 and (np.diff(x) >= 0).all():
+        return replace(p, x=x[None])
     if x.ndim == 1:
         order = np.argsort(x, kind="stable")
         axis = x[order][None]

@@ -63,7 +63,7 @@ class SeriesFit:
         """Free parameters, eliminated ones included."""
         return self.batch.n_free
 
-    @property
+    @cached_property
     def n_points(self) -> int:
         """Measured points in use, priors not counted."""
         return int(self.batch.data.use[self.group].sum())

@@ -69,7 +69,7 @@ def level_records(
     singles: list[tuple[FloatArray, FloatArray] | None] = [None] * spectra.y.shape[0]
     if recipe.single_level and len(result.own) > 1 and spectra.y.shape[0] > 1:
         singles = single_level_shares(result, profile.data[name])
-    outliers = _outliers(result)
+    outliers, of_series = _outliers(result), _of_series(result)
     records = []
     for level in range(spectra.y.shape[0]):
         if level in profile.gross[name]:
@@ -86,7 +86,7 @@ def level_records(
         if scale.known:
             quantities.append(_charge_quantity(profile, scale, level))
         flags, notes = _level_flags(result, level, quantities)
-        flags += _of_series(result)
+        flags += of_series
         masked, said = _masked(spectra, [level])
         flags, notes = [*flags, *masked], [*notes, *said]
         if level in scale.lost:

@@ -71,9 +71,11 @@ def _series(data: RegionData, background: BackgroundTable, shift: ShiftPolicy, b
         priors["shift"] = known_once(0.0, PINNED_EV, data.n_levels)
     elif shift == "spread":
         priors["shift"] = common_prior(data.n_levels)
+    y = data.y.view()
+    y.setflags(write=False)  # the many fits of a region share one array
     return Series(
         data.x,
-        data.y,
+        y,
         variable=data.variable,
         exposure=data.exposure,
         use=data.use,
@@ -382,7 +384,9 @@ def refit(
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
     problem = asked.problem(shift, result.held, hold_background=result.background_held)
     built, fit = problem.built, result.fit.batch[result.fit.group]  # the minimum, also where draws are stated
-    series = replace(problem.series, variance=fit.variance)
+    variance = fit.variance
+    variance.setflags(write=False)
+    series = replace(problem.series, variance=variance)
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
     few = Tolerances(max_iterations=steps)
     setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)

@@ -87,13 +87,30 @@ class DoniachSunjic(RowByRowLine):
     def _row(self, distance: FloatArray, parameters: tuple[float, ...], integral: bool) -> ShapeValues:
         return _one_row(distance, *parameters, integral=integral)
 
+    def _curves(self, axis: FloatArray, par: FloatArray, derivatives: bool, integral: bool) -> ShapeValues:
+        """Work out together rows that differ in their center alone, as the levels of a series do."""
+        if axis.shape[0] > 1 or len(par) == 1 or (par[:, 1:] != par[0, 1:]).any():
+            return super()._curves(axis, par, derivatives, integral)
+        e = axis - par[:, :1]
+        flat = _one_row(e.ravel(), *(float(v) for v in par[0, 1:]), integral=integral, rows=len(par))
 
-def _one_row(e: FloatArray, lorentz: float, alpha: float, gauss: float, *, integral: bool) -> ShapeValues:
-    """Evaluate one row; `e` (n,) is the distance from the center."""
+        def split(jac: FloatArray) -> FloatArray:
+            return jac.reshape(-1, *e.shape).swapaxes(0, 1)[:, : par.shape[1] if derivatives else 0]
+
+        if flat.integral is None or flat.integral_jac is None:
+            return ShapeValues(flat.value.reshape(e.shape), split(flat.jac))
+        running = flat.integral.reshape(e.shape)
+        return ShapeValues(flat.value.reshape(e.shape), split(flat.jac), running, split(flat.integral_jac))
+
+
+def _one_row(
+    e: FloatArray, lorentz: float, alpha: float, gauss: float, *, integral: bool, rows: int = 1
+) -> ShapeValues:
+    """Evaluate one row, or several on one axis; `e` (rows * n,) is the distance from the center."""
     gamma, sigma = 0.5 * lorentz, SIGMA_PER_FWHM * gauss
     b = np.empty(e.size, dtype=np.complex128)
     b.real, b.imag = gamma / sigma, e / sigma
-    m = _moments(b, alpha)
+    m = _moments(b, alpha, rows)
     phase = complex(math.cos(0.5 * math.pi * alpha), math.sin(0.5 * math.pi * alpha))
     ratio = sigma / gamma
     scale = ratio**alpha / (math.pi * math.gamma(1.0 - alpha))
@@ -117,14 +134,16 @@ def _one_row(e: FloatArray, lorentz: float, alpha: float, gauss: float, *, integ
     return ShapeValues(value, jac, running, running_jac)
 
 
-def _moments(b: ComplexArray, alpha: float) -> _Moments:
+def _moments(b: ComplexArray, alpha: float, rows: int = 1) -> _Moments:
     """Return the integrals at each point, by quadrature near the center and by series far from it."""
     far = np.abs(b) > _FAR
     if far.all():
         return _series_moments(b, alpha)
+    near = slice(None) if not far.any() else ~far
+    sums = _sums(b[near], alpha) if rows == 1 else _sums_of_rows(b.reshape(rows, -1), alpha)[near]
     if not far.any():
-        return _quadrature_moments(b, alpha)
-    outer, inner = _series_moments(b[far], alpha), _quadrature_moments(b[~far], alpha)
+        return _quadrature_moments(b, alpha, sums)
+    outer, inner = _series_moments(b[far], alpha), _quadrature_moments(b[near], alpha, sums)
     merged = {}
     for name in ("f0", "f1", "f2", "log0", "run", "run_slope"):
         whole = np.empty(b.size, dtype=getattr(outer, name).dtype)
@@ -162,11 +181,24 @@ def _columns(ratio: float, alpha: float) -> FloatArray:
     )  # fmt: skip
 
 
-def _quadrature_moments(b: ComplexArray, alpha: float) -> _Moments:
+def _sums(b: ComplexArray, alpha: float) -> ComplexArray:
+    """Return the sums over the nodes, shape (points, 8)."""
     # gamma/sigma, the real part of b, is the same at every point of a row, and often in all rows.
     columns = _columns(float(b[0].real), float(alpha))
     angle = np.multiply.outer(b.imag, _nodes()[0])
-    sums = (np.cos(angle) @ columns) - 1j * (np.sin(angle) @ columns)
+    return np.asarray((np.cos(angle) @ columns) - 1j * (np.sin(angle) @ columns))
+
+
+def _sums_of_rows(b: ComplexArray, alpha: float) -> ComplexArray:
+    """Return the sums of rows (R, n) of one axis that is moved, shape (R * n, 8): a move multiplies by a phase."""
+    columns, t = _columns(float(b[0, 0].real), float(alpha)), _nodes()[0]
+    waves = np.exp(-1j * np.multiply.outer(b[0].imag, t))
+    moves = np.exp(-1j * np.multiply.outer(b[:, 0].imag - b[0, 0].imag, t))
+    turned = (moves.T[:, :, None] * columns[:, None]).reshape(t.size, -1)
+    return np.asarray((waves @ turned).reshape(b.shape[1], len(b), -1).swapaxes(0, 1).reshape(b.size, -1))
+
+
+def _quadrature_moments(b: ComplexArray, alpha: float, sums: ComplexArray) -> _Moments:
     p = -(sums[:, 5] + b * sums[:, 4])
     p_slope = -(sums[:, 7] + b * sums[:, 6])
     half = 0.5 * math.pi
