@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
 from layerscope.errors import DataError
+from layerscope.measured.measurement import NOTHING
 from layerscope.measured.series import Level, MeasuredSeries, Stack, stack_levels
+from layerscope.runs.pipeline import RunContext
 
 from .dataset import Pattern
 from .radiation import Radiation
@@ -30,9 +33,20 @@ class FrameSeries(MeasuredSeries[Pattern]):
     ----------
     table : SeriesTable
         Of the recipe.
+    integration : mapping of str to str
+        How its images became patterns, see `Integration.settings`; empty where the files hold patterns.
     """
 
     table: SeriesTable
+    integration: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    def told(self, context: RunContext) -> RunContext:
+        """Return a context whose records say how images became patterns."""
+        if not self.integration:
+            return context
+        said = "; ".join(f"{name} {value}" for name, value in self.integration.items() if name != "pyFAI")
+        software = {**context.software, "pyFAI": self.integration["pyFAI"]}
+        return replace(context, software=software, notes=(*context.notes, f"integrated by pyFAI: {said}"))
 
     @cached_property
     def radiation(self) -> Radiation:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from layerscope.cycler.options import CyclerTable, FramesTable
 from layerscope.measured import options
 from layerscope.measured.delimited import Column, ColumnsTable
-from layerscope.options import RecipeModel, RecipePath, not_empty
+from layerscope.options import RecipeModel, RecipePath, listed, not_empty
 from layerscope.runs.recipe import SeriesRecipe
+
+from .area.options import IntegrateTable
 
 __all__ = [
     "DiffractionRecipe",
@@ -18,6 +20,7 @@ __all__ = [
     "RadiationTable",
     "Range",
     "SeriesTable",
+    "given_images",
 ]
 
 
@@ -90,6 +93,17 @@ class SeriesTable(options.SeriesTable):
     )
     voltage_V: float | None = Field(default=None, description="of a single pattern")
     temperature_K: float | None = Field(default=None, description="for the records")
+    integrate: IntegrateTable | None = Field(
+        default=None, description="the files are images of an area detector, which pyFAI integrates (extra area)"
+    )
+
+    @model_serializer(mode="wrap")
+    def _of_patterns(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the integration out where there is none: records of patterns keep their identity."""
+        written: dict[str, Any] = write(self)
+        if self.integrate is None:
+            written.pop("integrate", None)
+        return written
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -109,3 +123,15 @@ class DiffractionRecipe(SeriesRecipe):
     noise: Literal["poisson", "scaled"] = Field(
         default="poisson", description="scaled: the counts were multiplied; estimate the factor from flat regions"
     )
+
+    @property
+    def of_images(self) -> bool:
+        """Whether all series are images, whose rings no slit cuts: nothing is smeared by axial divergence."""
+        return all(table.integrate is not None for table in self.series)
+
+
+def given_images(recipe: Any) -> bool:
+    """Tell whether what was given for a recipe, before it is checked, integrates images in all of its series."""
+    series = listed(recipe.get("series")) if isinstance(recipe, dict) else None
+    tables = series if isinstance(series, list | tuple) else ()
+    return bool(tables) and all(isinstance(one, dict) and one.get("integrate") is not None for one in tables)

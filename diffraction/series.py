@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from layerscope.cycler.clock import aligned, by_clock, timed
 from layerscope.errors import DataError
+from layerscope.measured.formats import Formats
+from layerscope.measured.measurement import NOTHING
 from layerscope.records import InputFile
 from layerscope.runs.levels import read_levels, side_files
 
-from .dataset import Pattern
+from .dataset import Pattern, PatternSeries
 from .frames import Frame, FrameSeries
 from .radiation import Radiation, tube_radiation
 from .readers import FORMATS
 from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
+
+if TYPE_CHECKING:
+    from .area.integration import Integration
 
 __all__ = ["load_series"]
 
@@ -45,7 +51,10 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     MissingDependencyError
         If a format needs a library that is not installed.
     """
-    found = read_levels(recipe, table, FORMATS.read, partial(_in_two_theta, table.radiation or recipe.radiation))
+    given = table.radiation or recipe.radiation
+    integration = _integration(recipe, table, given)
+    read = FORMATS.read if integration is None else partial(_images().read, prepare=integration.pattern)
+    found = read_levels(recipe, table, read, partial(_in_two_theta, given))
     total = len(found.levels) + len(found.rejected)
     left_out = set(table.leave_out)
     frames = [f for f in found.levels if f.index not in left_out]
@@ -53,6 +62,9 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
     if not frames:
         raise rejected[0].error if rejected else DataError("the series holds no frame", source=table.files[0])
     others: list[InputFile] = []
+    if table.integrate is not None:
+        one = table.integrate
+        others += side_files(recipe, one.poni, one.mask, one.dark, one.flat)
     notes: list[str] = []
     cell = None
     if table.frames is not None:
@@ -75,7 +87,28 @@ def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:
         notes=(*notes, *_missing_notes(frames)),
         flags=(*flags, *_missing_flags(frames)),
         cell=cell,
+        integration=NOTHING if integration is None else integration.settings(),
     )
+
+
+def _integration(recipe: DiffractionRecipe, table: SeriesTable, given: RadiationTable | None) -> Integration | None:
+    """Return how the images of a series become patterns; None where its files hold patterns."""
+    if table.integrate is None:
+        return None
+    from .area.integration import Integration
+
+    wavelength = None
+    if given is not None and not given.override:
+        wavelength = given.wavelength
+        if given.anode is not None:
+            wavelength = tube_radiation(given.anode).alpha1
+    return Integration.of(table.integrate, recipe.resolve, wavelength)
+
+
+def _images() -> Formats[PatternSeries]:
+    from .area.integration import IMAGES
+
+    return IMAGES
 
 
 def _told(frame: Frame) -> Frame:
@@ -87,7 +120,9 @@ def _missing_flags(frames: Sequence[Frame]) -> list[str]:
     masked = sum(int((~f.measurement.use).sum()) for f in frames if f.measurement.use is not None)
     cut = [f.index for f in frames if "cut" in f.measurement.metadata]
     flags = [f"POINTS_MASKED:{masked}"] if masked else []
-    return flags + ([f"ZERO_TAIL:{','.join(map(str, cut))}"] if cut else [])
+    flags += [f"ZERO_TAIL:{','.join(map(str, cut))}"] if cut else []
+    said = [words for f in frames for key, words in f.measurement.metadata.items() if key.startswith("flag ")]
+    return flags + list(dict.fromkeys(said))
 
 
 def _missing_notes(frames: Sequence[Frame]) -> list[str]:

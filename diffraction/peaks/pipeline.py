@@ -114,7 +114,7 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
 
     def analyse(self, series: FrameSeries, context: RunContext) -> Iterator[PipelineOutput]:
         """Yield the records and arrays of the lines of the components, and of every reflection."""
-        recipe = cast("PeaksRecipe", context.recipe)
+        recipe, context = cast("PeaksRecipe", context.recipe), series.told(context)
         stacked = None if recipe.components is None else _stacked(recipe, series)
         reject_levels(context, series, series.rejected, f"{self.name}.frame")
         if stacked is not None:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from layerscope.measured import options
-from layerscope.options import Positive, RecipeModel, RecipePath, not_empty, unique
+from layerscope.options import Positive, RecipeModel, RecipePath, listed, not_empty, unique
 from layerscope.runs.recipe import PipelineName
 
-from ..recipe_series import DiffractionRecipe, Range
+from ..recipe_series import DiffractionRecipe, Range, given_images
 from .components import ComponentSet, component_set, read_set
 from .line_series import FitOptions
 from .shift import TrackOptions
@@ -76,6 +76,16 @@ class PeaksRecipe(FitOptions, DiffractionRecipe):
     )
     reflections: tuple[ReflectionTable, ...] = Field(default=(), description="single lines to follow")
     compare: ComparisonTable | None = Field(default=None, description="one sample against another at equal voltages")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rings(cls, given: Any) -> Any:
+        """Fit no axial divergence to rings, unless it is asked for."""
+        if not given_images(given):
+            return given
+        lines = listed(given.get("reflections", ()))
+        lines = [{"axial": False, **one} if isinstance(one, dict) else one for one in lines]
+        return {"axial": False, **given, **({"reflections": lines} if lines else {})}
 
     def component_set(self) -> ComponentSet:
         """Return the set of lines: of the library or of the user's file, without the excluded components.

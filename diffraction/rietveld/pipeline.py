@@ -102,7 +102,7 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
         """Yield the records and arrays of one series, engine by engine, then their comparison."""
         by_engine: dict[str, list[Refined]] = {}
         with tempfile.TemporaryDirectory(prefix="layerscope-rietveld-") as scratch:
-            job = make_job(cast("RietveldRecipe", context.recipe), context, series)
+            job = make_job(cast("RietveldRecipe", context.recipe), series.told(context), series)
             job = replace(job, scratch=Path(scratch))
 
             def about(engine: str) -> Part:
@@ -209,7 +209,7 @@ def _patterns(job: Job, engine: str) -> tuple[list[Refined], PipelineOutput]:
 
 
 def _each_pattern(job: Job, engine: str, chosen: Engine) -> list[Refined]:
-    plan = job.recipe.plan.plan()
+    plan = job.recipe.refinement_plan(job.recipe.plan)
     refined = []
     for number, frame in enumerate(job.series.levels):
         job.context.progress(number, len(job.series.levels), f"{engine}: frame {frame.index}")
@@ -278,7 +278,9 @@ def _calibrated(job: Job, engine: str, table: SequenceTable) -> Problem:
     part = job.problem.only(names)
     folder = job.folder(engine, "calibration")
     options = RefineOptions(folder=folder, time_limit_s=job.recipe.time_limit_s)
-    done = calibrate(job.patterns[wanted.frame], part, wanted.plan.plan(), engine=engine, options=options)
+    done = calibrate(
+        job.patterns[wanted.frame], part, job.recipe.refinement_plan(wanted.plan), engine=engine, options=options
+    )
     job.keep_calibration(engine, folder)
     phases = {p.name: p for p in done.phases}
     merged = []

@@ -126,6 +126,10 @@ class RefinementPlan:
             seen.update(dict.fromkeys(stage.free))
         return tuple(seen)
 
+    def without(self, *groups: str) -> RefinementPlan:
+        """Return the plan without some groups, and without the stages that they leave empty."""
+        return RefinementPlan.of(*((s.name, tuple(t for t in s.free if t not in groups)) for s in self.stages))
+
     def frees(self, group: str, phase: str | None = None) -> bool:
         """Whether the plan frees ``group`` (for ``phase``, if given)."""
         return any(t == group or (phase is not None and t == f"{group}:{phase}") for t in self.tokens())

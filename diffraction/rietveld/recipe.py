@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, model_validator
 from layerscope.options import RecipeModel, RecipePath, not_empty, unique
 from layerscope.runs.recipe import PipelineName
 
-from ..recipe_series import DiffractionRecipe
+from ..recipe_series import DiffractionRecipe, given_images
 from .model import Background, Diffractometer
 from .options import SequenceTable
-from .plan import PlanTable
+from .plan import PlanTable, RefinementPlan
 
 __all__ = ["GuestTable", "InstrumentTable", "PhaseTable", "RietveldRecipe"]
 
@@ -111,6 +111,7 @@ class RietveldRecipe(DiffractionRecipe):
             if self.le_bail:
                 raise ValueError("le_bail is for single patterns; leave out the table sequence")
         self._check_le_bail()
+        self._check_polarisation()
         for where, name in wanted:
             if name not in names:
                 raise ValueError(f"{where}: no phase is called {name!r}; there are {', '.join(names)}")
@@ -123,6 +124,25 @@ class RietveldRecipe(DiffractionRecipe):
         if isinstance(data, dict) and data.get("le_bail") is True and "plan" not in data:
             return {**data, "plan": {"kind": "le_bail"}}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rings(cls, data: Any) -> Any:
+        """Take rings as free of axial divergence, unless it is given."""
+        own = data.get("instrument", {}) if given_images(data) else None
+        if not isinstance(own, dict) or "instprm" in own:
+            return data
+        return {**data, "instrument": {"sh_l": 0.0, **own}}
+
+    def refinement_plan(self, table: PlanTable) -> RefinementPlan:
+        """Return what is freed in which order; of images not what only a goniometer has, unless it is asked for."""
+        plan = table.plan()
+        return plan.without("displacement", "sh_l") if self.of_images and table.kind != "stages" else plan
+
+    def _check_polarisation(self) -> None:
+        taken_out = [t for t in self.series if t.integrate is not None and t.integrate.polarization is not None]
+        if taken_out and self.instrument.polarisation != 1.0 and not self.le_bail:
+            raise ValueError("series.integrate.polarization takes it out: say instrument.polarisation = 1.0")
 
     def _check_le_bail(self) -> None:
         if not self.le_bail:

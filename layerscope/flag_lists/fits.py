@@ -94,6 +94,18 @@ FLAGS = (
         "so many points are negative or no numbers; they were left out of the fit and are gaps in arrays and figures",
         "see the notes for their places; if there are more of them, ask what wrote the file",
     ),
+    note(
+        "PIXELS_SATURATED",
+        "so many pixels of the image are saturated and left out; where they are more than 2 in 1000 of a ring's, the "
+        "ring is left out there",
+        "expose for a shorter time; saturated_from says from which count on",
+    ),
+    note(
+        "ERRORS_AZIMUTHAL",
+        "the pixels of the image are no counts, or have this factor times the variance of counts: errors are those of "
+        "the scatter around each ring",
+        "nothing; errors = 'poisson' where the rings are spotty and the detector counts",
+    ),
     Flag(
         "ZERO_TAIL",
         "the file ends in zeros where counts stood before: the scan was stopped, or the file copied in half; the zeros "

@@ -30,6 +30,7 @@ __all__ = [
     "node",
     "require_room",
     "signals",
+    "undisturbed",
     "unit_of",
 ]
 
@@ -48,7 +49,7 @@ _FREE_UNKNOWN = 4 << 30
 
 
 @contextmanager
-def _undisturbed() -> Iterator[list[warnings.WarningMessage]]:
+def undisturbed() -> Iterator[list[warnings.WarningMessage]]:
     """Leave warning filters and loggers as they were; yield the warnings that were given inside."""
     root, library = logging.getLogger(), logging.getLogger("rsciio")
     before = [(one, one.level, list(one.handlers), one.propagate) for one in (root, library)]
@@ -95,7 +96,7 @@ def signals(
     hint = "pip install layerscope[em]"
     if raw.data.startswith(MAGIC):
         only_own(raw)
-    with _undisturbed() as told:
+    with undisturbed() as told:
         try:
             module = import_module(f"rsciio.{reader}")
         except ImportError as error:

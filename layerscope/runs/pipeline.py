@@ -190,6 +190,8 @@ class RunContext:
     attachments : Path or None
         Folder of the run for files of other programs that stand beside the records, such as a GSAS-II project; the
         pipeline makes it when it needs it.
+    notes : tuple of str
+        What every record says after its own notes.
     failures : list of ResultRecord
         Failed records that `guard` collected; the machinery stores them.
     traces : list of str
@@ -203,6 +205,7 @@ class RunContext:
     progress: Progress = lambda done, total, message: None
     debug: bool = False
     attachments: Path | None = None
+    notes: tuple[str, ...] = ()
     failures: list[ResultRecord] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     _hashes: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
@@ -258,6 +261,7 @@ class RunContext:
         software = {**self.software, **content.pop("software", {})}
         quality: FitQuality | None = content.get("quality")
         content.setdefault("status", status_of(quality.flags if quality else (), self.pipeline.flags))
+        content["notes"] = (*content.get("notes", ()), *self.notes)
         record = ResultRecord(
             record_id=self.record_id(inputs, method),
             technique=self.pipeline.technique,
