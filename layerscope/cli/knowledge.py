@@ -6,11 +6,13 @@ were asked for, each of which returns a table. Nothing is imported before it is 
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from layerscope.installed import installed
 
 __all__ = ["KnowledgeGroup"]
 
@@ -31,7 +33,7 @@ class KnowledgeGroup(TyperGroup):
 
 
 def _topics() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return installed(GROUP)
 
 
 def _command(point: EntryPoint) -> Any:

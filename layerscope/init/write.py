@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from layerscope.errors import LayerscopeError, MissingDependencyError, ReaderErr
 from layerscope.init.clocks import Beside
 from layerscope.init.files import Opened, common_folder, listed, open_files
 from layerscope.init.text import RecipeText, toml_value
+from layerscope.installed import installed
 from layerscope.measured.files import write_atomic
 from layerscope.measured.measurement import Recording
 from layerscope.records.vocabulary import nearest
@@ -149,7 +149,7 @@ def _drafts(
     files: Sequence[Path], folder: Path, technique: str | None
 ) -> tuple[list[_Draft], dict[Path, LayerscopeError]]:
     """Return the recipes that files make, and the files that are in none."""
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = installed(GROUP)
     if technique is not None and technique not in points:
         near = nearest(technique, sorted(points))
         hint = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(points))}"

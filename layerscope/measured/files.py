@@ -6,7 +6,8 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ __all__ = [
     "joint_fingerprint",
     "load",
     "natural_key",
-    "replacing",
+    "sync_files",
     "sync_folder",
     "write_atomic",
     "writing",
@@ -32,6 +33,8 @@ LARGEST_FILE = 1 << 30
 """No file of a measurement is larger than 1 GiB; this guards against being handed a disk image."""
 
 MOST_FILES = 200_000
+_SYNCED_ALONE, _SYNCING = 4, 8
+"""Files that are flushed to the disk one by one, and threads for more."""
 _WILD = re.compile(r"[*?\[]")
 
 
@@ -170,8 +173,11 @@ def joint_fingerprint(files: Iterable[tuple[str, str, int]]) -> tuple[str, int]:
     return digest.hexdigest(), total
 
 
-def write_atomic(path: Path, data: bytes) -> bool:
+def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> bool:
     """Write a file whole or not at all: temporary file, fsync, rename.
+
+    The temporary file has a name of its own (``.<name>.<process>.<random>.tmp``), so that two writers never share one;
+    what a killed process left behind is removed when the run folder is written again.
 
     Parameters
     ----------
@@ -179,6 +185,9 @@ def write_atomic(path: Path, data: bytes) -> bool:
         The file; its folder must exist.
     data : bytes
         Its content.
+    sync : bool, optional
+        Whether it must be on the disk when it takes its place. Without, a kill leaves the old file or the new one all
+        the same; a power cut may leave less, until `sync_files` has made sure.
 
     Returns
     -------
@@ -188,44 +197,52 @@ def write_atomic(path: Path, data: bytes) -> bool:
     Raises
     ------
     WriteError
-        If it cannot be written.
-    """
-    with writing(path):
-        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
-            return False
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-    return True
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary file to write beside `path`; flush it to the disk and put it in place, or remove it on failure.
-
-    Its name is its own (``.<name>.<process>.<random>.tmp``), so that two writers never share one; what a killed process
-    left behind is removed when the run folder is written again.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder must exist.
-
-    Raises
-    ------
-    WriteError
         If it cannot be written; the older file, if there was one, is still there.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     with writing(path):
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return False
         try:
-            yield temporary
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                if sync:
+                    stream.flush()
+                    os.fsync(stream.fileno())
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
+    return True
+
+
+def sync_files(paths: Sequence[Path]) -> None:
+    """Make sure that files are on the disk, and so are their names; all at once, which takes a fraction of the time.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files that are there, and complete.
+
+    Raises
+    ------
+    WriteError
+        If one of them cannot be brought there.
+    """
+    if len(paths) <= _SYNCED_ALONE:
+        for path in paths:
+            _sync(path)
+    else:
+        with ThreadPoolExecutor(_SYNCING) as threads:
+            list(threads.map(_sync, paths))
+    for folder in {path.parent for path in paths}:
+        sync_folder(folder)
+
+
+def _sync(path: Path) -> None:
+    with writing(path), path.open("rb+") as stream:  # some systems sync only what is open for writing
+        os.fsync(stream.fileno())
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
@@ -33,15 +32,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _relative(path: str) -> str:
-    pure = PurePosixPath(path)
-    if (
-        not path
-        or "\\" in path
-        or "\0" in path
-        or pure.is_absolute()
-        or ".." in pure.parts
-        or re.match("[A-Za-z]:", path)
-    ):
+    # plain tests of the text: a thousand records name ten thousand paths
+    outside = path.startswith("/") or (".." in path and ".." in path.split("/"))
+    if not path or "\\" in path or "\0" in path or outside or re.match("[A-Za-z]:", path):
         raise ValueError(f"{path!r} is not a relative path with forward slashes that stays inside its folder")
     return path
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import TypeAlias
 
+from layerscope.installed import installed
 from layerscope.records import Quantity, ResultRecord
 
 __all__ = ["DEPTHS_GROUP", "Reach", "reaches"]
@@ -44,7 +44,7 @@ DepthsOf: TypeAlias = Callable[[Sequence[ResultRecord]], Sequence[Reach]]
 def reaches(records: Sequence[ResultRecord]) -> list[Reach]:
     """Return what installed techniques know along depth, from the surface down."""
     found: list[Reach] = []
-    for point in sorted(entry_points(group=DEPTHS_GROUP), key=lambda one: one.name):
+    for point in installed(DEPTHS_GROUP).values():
         maker: DepthsOf = point.load()
         found += maker(records)
     return sorted(found, key=lambda one: (one.low_nm, one.high_nm))

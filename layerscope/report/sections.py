@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Literal, TypeAlias
 
+from layerscope.installed import installed
 from layerscope.records import ResultRecord
 from layerscope.runs.load import Run
 from layerscope.runs.summary import SummaryTable, words_table
@@ -124,7 +124,7 @@ SectionMaker: TypeAlias = Callable[[Run], Sequence[ReportSection]]
 def technique_sections(run: Run) -> list[ReportSection]:
     """Return what the installed techniques add to the report of a run; a technique without records adds nothing."""
     found: list[ReportSection] = []
-    for point in sorted(entry_points(group=SECTIONS_GROUP), key=lambda one: one.name):
+    for point in installed(SECTIONS_GROUP).values():
         maker: SectionMaker = point.load()
         found += maker(run)
     return found

@@ -115,6 +115,7 @@ class _Execution:
         self.changed = False
         self.log = log
         self.ended: list[Ended] = []  # and not in the ledger yet
+        self.unsettled: list[TaskResult] = []  # whose files may not be on the disk yet
         self.noted = monotonic()
 
     def note_refused(self) -> None:
@@ -168,6 +169,7 @@ class _Execution:
                 {self.job_ids[k]: self.plan.tasks[k].label for k in waiting if k in self.job_ids}, now_iso()
             )
             self._tell(tasks[0].label, 0, 0, "starting")
+            self.store.sync = False  # the files of tasks that end together are flushed together, see `_flush`
             results = do_tasks(
                 tasks,
                 self.store,
@@ -183,21 +185,25 @@ class _Execution:
                 for task, result in results:
                     self._note(task, self.job_ids.get(places[id(task)]), result)
             finally:
+                self.store.sync = True
                 self._flush()
 
     def _flush(self) -> None:
-        """Note in the ledger what ended since the last time."""
+        """Bring to the disk what ended since the last time, and then note it in the ledger."""
+        results, self.unsettled = self.unsettled, []
+        self.store.settle((key for one in results for key in one.records), (f for one in results for f in one.arrays))
         if self.ended:
             self.ledger.finish_all(self.ended)
         self.ended, self.noted = [], monotonic()
 
     def _note(self, task: Task, job_id: str | None, result: TaskResult) -> None:
         failed = bool(result.failed)
+        self.unsettled.append(result)
         if job_id is not None:
             # a killed run does again what ended since: no more than ended within a moment
             self.ended.append(Ended(job_id, failed, now_iso(), result.records, result.arrays, result.message))
-            if monotonic() - self.noted > BATCH_S:
-                self._flush()
+        if monotonic() - self.noted > BATCH_S:
+            self._flush()
         self.done += 1
         self.failed += failed
         self.log.note(f"{task.label}: {result.cpu_s:.2f} CPU-s, {len(result.records)} records\n{result.trace}".rstrip())

@@ -46,7 +46,12 @@ def file_of(series: SeriesArrays | GridArrays) -> str:
 
 
 def write_series(
-    path: Path, series: SeriesArrays | GridArrays, *, layout: NexusLayout | None = None, run_folder: Path | None = None
+    path: Path,
+    series: SeriesArrays | GridArrays,
+    *,
+    layout: NexusLayout | None = None,
+    run_folder: Path | None = None,
+    sync: bool = True,
 ) -> dict[str, ArrayRef]:
     """Write a series, or grids, to one NeXus file, replacing an older one in a single step.
 
@@ -63,6 +68,8 @@ def write_series(
         What the application definition of the technique adds, see `layerscope.runs.pipeline.Pipeline`.
     run_folder : Path, optional
         The folder that the references are relative to; the folder above ``path``'s own when left out.
+    sync : bool, optional
+        As in `layerscope.measured.files.write_atomic`.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def write_series(
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     index = ArrayIndex(file=path.relative_to(folder).as_posix())
-    write_atomic(path, _image(path, series, index, layout))
+    write_atomic(path, _image(path, series, index, layout), sync=sync)
     return index.refs
 
 

@@ -335,21 +335,26 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     """
     # by HDF5's own functions: what h5py builds on the way takes five times as long
     whole = name.strip("/").encode(errors="surrogateescape")
-    end = 0
+    end, links = 0, file.id.links
     while end != len(whole):
         end = whole.find(b"/", end + 1)
         end = len(whole) if end < 0 else end
         try:
-            hard = file.id.links.get_info(whole[:end]).type == h5l.TYPE_HARD
+            hard = links.get_info(whole[:end]).type == h5l.TYPE_HARD
         except (KeyError, RuntimeError):  # nothing of this name; or below what is no group
             hard = False
         if not hard:
             raise StoreError(f"{name} is missing or leads out of the file", source=path)
     found = h5o.open(file.id, whole)
-    made_by = found.get_create_plist() if isinstance(found, h5d.DatasetID) else None
-    if made_by is None or made_by.get_external_count() or made_by.get_layout() == h5d.VIRTUAL:
+    if not isinstance(found, h5d.DatasetID):
         raise StoreError(f"{name} is not an array of this file", source=path)
-    claimed = found.get_space().get_simple_extent_npoints() * found.get_type().get_size()
+    if found.get_offset() is not None:  # in one piece, and in this file
+        claimed = found.get_storage_size()
+    else:
+        made_by = found.get_create_plist()
+        if made_by.get_external_count() or made_by.get_layout() == h5d.VIRTUAL:
+            raise StoreError(f"{name} is not an array of this file", source=path)
+        claimed = found.get_space().get_simple_extent_npoints() * found.get_type().get_size()
     if claimed > path.stat().st_size:  # stored uncompressed: more cannot be there, and must not be allocated
         raise StoreError(f"{name} claims {claimed} bytes, more than the file has", source=path)
     return h5py.Dataset(found)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from layerscope.errors import LayerscopeError, MissingDependencyError, RecipeError
 from layerscope.flags import Flag, status_of
+from layerscope.installed import installed
 from layerscope.records import (
     FitQuality,
     InputFile,
@@ -364,7 +365,7 @@ def software_versions(*packages: str) -> dict[str, str]:
 
 def installed_pipelines() -> dict[str, EntryPoint]:
     """Return the entry points of every installed pipeline by name; nothing is imported."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return installed(ENTRY_POINT_GROUP)
 
 
 def find_pipeline(name: str, pipelines: Mapping[str, Pipeline] | None = None) -> Pipeline:

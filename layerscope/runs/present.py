@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
 from layerscope.errors import LayerscopeError
 from layerscope.flags import FLAGS
+from layerscope.installed import installed
 from layerscope.records import ResultRecord
 from layerscope.runs.pipeline import Pipeline, find_pipeline, pipeline_of
 from layerscope.runs.summary import NUMBERS, Shown, SummaryTable, failures_table, long_table, sorted_records, table
@@ -63,7 +63,8 @@ def _maker(
 ) -> Callable[[Sequence[ResultRecord]], Sequence[SummaryTable]]:
     """Return what makes the tables of a pipeline: its entry point for tables where it has one, else the pipeline."""
     if name not in (pipelines or {}):
-        for point in entry_points(group=TABLES_GROUP, name=name):
+        point = installed(TABLES_GROUP).get(name)
+        if point is not None:
             maker: Callable[[Sequence[ResultRecord]], Sequence[SummaryTable]] = point.load()
             return maker
     return find_pipeline(name, pipelines).summary

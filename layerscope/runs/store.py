@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from layerscope.errors import StoreError
-from layerscope.measured.files import write_atomic, writing
+from layerscope.measured.files import sync_files, write_atomic, writing
 from layerscope.records import ArrayRef, ResultRecord
 from layerscope.records.identity import readable_json
 from layerscope.records.sharing import Sharing
@@ -91,10 +91,13 @@ class RunStore:
     ----------
     folder : Path
         The run folder.
+    sync : bool, optional
+        Whether records and arrays are on the disk when they take their places; without, `settle` makes sure of it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, sync: bool = True) -> None:
         self.folder = folder
+        self.sync = sync
         self.records_folder = folder / "records"
         self.arrays_folder = folder / "arrays"
         self.figures_folder = folder / "figures"
@@ -262,7 +265,17 @@ class RunStore:
             with suppress(StoreError):
                 if self.read_record(record.record_id).content_json() == record.content_json():
                     return False
-        return write_atomic(path, record.to_json().encode())
+        return write_atomic(path, record.to_json().encode(), sync=self.sync)
+
+    def settle(self, records: Iterable[str], arrays: Iterable[str]) -> None:
+        """Make sure that records, and files of arrays by their path in this folder, are on the disk.
+
+        Raises
+        ------
+        WriteError
+            If one of them cannot be brought there.
+        """
+        sync_files([*map(self.record_path, records), *(self.folder / file for file in arrays)])
 
     def supersede(self, keep: Iterable[str]) -> list[str]:
         """Move records that the present run did not give out of the way, and return their ids.
@@ -287,7 +300,7 @@ class RunStore:
         """Write the arrays of a series, or grids, to their file and return references to them."""
         from layerscope.runs.nexus import write_series
 
-        return write_series(self.series_file(series), series, layout=layout, run_folder=self.folder)
+        return write_series(self.series_file(series), series, layout=layout, run_folder=self.folder, sync=self.sync)
 
     def write_quarantine(self, records: Iterable[ResultRecord]) -> bool:
         """Write what failed and why, in ``quarantine.json`` and for people in ``quarantine.csv``; tell of changes."""

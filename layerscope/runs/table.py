@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from layerscope.records import Quantity, ResultRecord, SampleState
 from layerscope.runs.store import write_atomic
@@ -99,8 +101,29 @@ def arrow_table(records: Iterable[ResultRecord]) -> pa.Table:
     )
     rows = table_rows(records)
     parts = iter(lambda: list(itertools.islice(rows, ROWS_AT_ONCE)), [])
-    tables = [pa.Table.from_pylist(part, schema=schema) for part in parts]
-    return pa.concat_tables(tables).combine_chunks() if tables else pa.Table.from_pylist([], schema=schema)
+    tables = [_arrow_part(part, schema) for part in parts]
+    return pa.concat_tables(tables).combine_chunks() if tables else _arrow_part([], schema)
+
+
+def _arrow_part(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    # from bytes: Arrow's own way from Python objects loads pandas, which takes longer than the rest, and 80 MB
+    columns = [_arrow_column([row[field.name] for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _arrow_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    known = np.array([value is not None for value in values], bool)
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little").tobytes())
+    if kind == pa.float64():
+        numbers = np.array([0.0 if value is None else value for value in values], np.float64)
+        return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(numbers)])
+    texts = [b"" if value is None else value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))])
 
 
 def table_frame(records: Iterable[ResultRecord]) -> pd.DataFrame:

@@ -203,11 +203,13 @@ class _Parcel:
     recipe: PipelineRecipe
     folder: Path
     software: Mapping[str, str]
+    sync: bool
 
 
 def _do_parcel(parcel: _Parcel) -> TaskResult:
     pipeline = parcel.given or find_pipeline(parcel.name)
-    return do_task(Task(parcel.label, parcel.base, pipeline, parcel.recipe), RunStore(parcel.folder), parcel.software)
+    store = RunStore(parcel.folder, sync=parcel.sync)
+    return do_task(Task(parcel.label, parcel.base, pipeline, parcel.recipe), store, parcel.software)
 
 
 def do_tasks(
@@ -260,6 +262,7 @@ def do_tasks(
             task.recipe.located(task.recipe.folder.absolute()),
             store.folder.resolve(),
             software,
+            store.sync or scheduler is not None,  # another computer's files can be flushed there alone
         )
         for task in tasks
     ]

@@ -15,6 +15,7 @@ import pytest
 from layerscope.cli import main
 from layerscope.errors import WriteError
 from layerscope.runs.execute import execute
+from layerscope.runs.ledger import Ended, Ledger
 from layerscope.runs.validate import validate_run
 
 SCRIPT = Path(__file__).with_name("faulty_runs.py")
@@ -232,6 +233,48 @@ def test_a_path_that_cannot_be_used_is_one_clear_line(
     assert shown.startswith(f"error: {odd}: ")
     assert shown.count("\n") == 1
     assert "defect" not in shown
+
+
+def test_no_job_is_noted_as_done_before_its_files_are_on_the_disk(
+    recipe_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        (recipe_folder / f"file{number}.txt").write_text(f"0 {number + 1}00 300\n")
+    recipe = recipe_folder / "recipe.toml"
+    names = ", ".join(f'"file{number}.txt"' for number in range(8))
+    recipe.write_text(recipe.read_text().replace('"two.txt"', names))
+    flushed, noted, fsync, finish = set(), [], os.fsync, Ledger.finish_all
+
+    def flush(handle: int) -> None:
+        flushed.add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def note(self: Ledger, ended: list[Ended]) -> None:
+        for one in ended:
+            files = [f"records/{key}.json" for key in one.records] + list(one.arrays)
+            noted.extend(files)
+            assert {(self.path.parent / file).stat().st_ino for file in files} <= flushed
+        finish(self, ended)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(Ledger, "finish_all", note)
+    summary = execute(recipe, tmp_path / "run", figures=False)
+    assert len(noted) == len(summary.run.records) + 9
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_files_that_a_power_cut_left_empty_are_made_again(recipe_folder: Path, tmp_path: Path, jobs: int) -> None:
+    recipe, out = recipe_folder / "recipe.toml", tmp_path / "run"
+    whole = execute(recipe, out, figures=False)
+    ledger = Ledger(out / "ledger.sqlite")
+    ledger.start({job.job_id: job.recipe for job in ledger.jobs()}, "2026-01-01T00:00:00+00:00")
+    kept = {path: path.read_bytes() for part in ("records", "arrays") for path in (out / part).iterdir()}
+    for path in kept:
+        path.write_bytes(b"")
+    again = execute(recipe, out, figures=False, jobs=jobs)
+    assert [one.content_json() for one in again.run.records] == [one.content_json() for one in whole.run.records]
+    assert all(path.read_bytes() == content for path, content in kept.items() if path.suffix == ".nxs")
+    assert validate_run(out) == []
 
 
 KILLED = """
