@@ -14,7 +14,7 @@ from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save
 from layerscope.figures.images import draw_rim, draw_scale_bar
 from layerscope.figures.table import Column
 from layerscope.figures.views import provenance
-from layerscope.figures.words import printed
+from layerscope.figures.words import printed, printed_unit
 from layerscope.records import Alternative, ResultRecord
 
 from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, RINGS, SPOTS, STRAIN, TRANSFORM, VIEW
@@ -212,7 +212,7 @@ def draw_transform(panel: Panel, view: View, record: ResultRecord, colour: str) 
         _scatter(panel, f"{region}: spots", view.grids[f"{SPOTS} {region}"].values[:, :2], "+", 3.5, "#D00000")
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    draw_scale_bar(panel, f"{view.unit}$^{{-1}}$", colours=("black", "white"))
+    draw_scale_bar(panel, printed_unit(f"1/{view.unit}"), colours=("black", "white"))
     axes.set_xlabel(_said(record), fontsize=6)
     for side in axes.spines.values():
         side.set_color(colour)

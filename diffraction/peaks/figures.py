@@ -10,7 +10,14 @@ import numpy as np
 
 from layerscope.figures import DATA_COLOUR, GUIDE, Drawing, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import line_handles
-from layerscope.figures.parts import component_handles, draw_residuals, draw_spectra, kind_handles, thinned
+from layerscope.figures.parts import (
+    component_handles,
+    draw_residuals,
+    draw_spectra,
+    in_powers_of_ten,
+    kind_handles,
+    thinned,
+)
 from layerscope.figures.words import figure_stem, legible, minus, primed, printed
 
 from ..figure_data import TWO_THETA, SeriesView, collect_views, phase_colours, provenance_of
@@ -187,8 +194,7 @@ def draw_frame(
         draw_residuals(below, spectrum)
     panel.axes.set_xlim(*limits)
     _write_fractions(panel.axes, view, row, colours)
-    panel.axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
-    panel.axes.yaxis.get_offset_text().set_fontsize(5)
+    in_powers_of_ten(panel.axes)
     return {printed(label) if label in own else CELL_LINES: colour for label, colour in looks.items()}
 
 

@@ -6,10 +6,12 @@ after division by the resolution what PDF and SVG show; so the three agree to th
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,10 @@ from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.path import Path
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, Bbox, TransformedPath
+
+from .pixels import packed, png, without_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +72,6 @@ class Notes(RendererBase):
         self.page = RendererAgg(width, height, dpi)  # type: ignore[no-untyped-call]
         self._layer: RendererAgg | None = None  # of what is saved as pixels in all formats
         self._strokes: list[_Stroke] = []
-        self._clips: dict[_Clip, _Clip] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Leave sizes of texts and all that is not drawn to the page."""
@@ -90,6 +94,7 @@ class Notes(RendererBase):
 
     def replay(self, renderer: Renderer, height: float) -> None:
         """Draw everything on another renderer whose unit is a point, of a page of this height."""
+        renderer._text2path = text_to_path  # which keeps formulas taken apart, from one renderer to the next
         for stroke in self._strokes:
             look = None
             if stroke.look is not None:
@@ -205,12 +210,11 @@ class Notes(RendererBase):
         if text is None:
             return None
         x, y = text.get_transform().transform(text.get_unitless_position())
-        return Text(
-            self._share * x,
-            self._share * y,
-            horizontalalignment=text.get_horizontalalignment(),
-            rotation_mode=text.get_rotation_mode(),  # type: ignore[arg-type]
-        )
+        anchor = copy(_blank())
+        anchor.set_position((self._share * x, self._share * y))
+        anchor.set_horizontalalignment(text.get_horizontalalignment())
+        anchor.set_rotation_mode(text.get_rotation_mode())
+        return anchor
 
     def open_group(self, s: str, gid: str | None = None) -> None:  # noqa: D102
         self._note(None, lambda on, _, __: on.open_group(s, gid))
@@ -235,6 +239,12 @@ class Notes(RendererBase):
         self._note(GraphicsContextBase(), lambda on, look, _: on.draw_image(look, left, bottom, shown))
 
 
+@cache
+def _blank() -> Text:
+    """Return a text that says nothing; a copy of it is made far more quickly than another one."""
+    return Text()
+
+
 class NotingCanvas(FigureCanvasAgg):
     """A canvas whose renderer takes notes; it lays the figure out, draws it once, and writes it in every format."""
 
@@ -256,43 +266,89 @@ class NotingCanvas(FigureCanvasAgg):
         """Draw the figure."""
         self.figure.draw(self.notes)
 
-    def png(self, metadata: Mapping[str, str], effort: Mapping[str, int]) -> bytes:
+    def png(self, metadata: Mapping[str, str]) -> bytes:
         """Return the drawn page as an opaque PNG."""
         import matplotlib
-        from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
 
-        info, target, dpi = PngInfo(), io.BytesIO(), self.notes.dpi
-        for key, text in {"Software": f"Matplotlib version {matplotlib.__version__}", **metadata}.items():
-            info.add_text(key, text)
-        image = Image.fromarray(np.asarray(self.notes.page.buffer_rgba()))  # type: ignore[no-untyped-call]
-        image.convert("RGB").save(target, format="png", pnginfo=info, dpi=(dpi, dpi), **effort)
-        return target.getvalue()
+        page = np.asarray(self.notes.page.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+        words = {"Software": f"Matplotlib version {matplotlib.__version__}", **metadata}
+        return png(page, words, self.notes.dpi)
 
     def pdf(self, metadata: Mapping[str, Any]) -> bytes:
         """Return the drawn page as PDF."""
-        from matplotlib.backends.backend_pdf import PdfFile, RendererPdf
+        from matplotlib.backends.backend_pdf import RendererPdf
 
         target = io.BytesIO()
         width, height = self.figure.get_size_inches()
-        file = PdfFile(target, metadata=dict(metadata))  # type: ignore[no-untyped-call]
+        file = _pdf_file()(target, metadata=dict(metadata))
         try:
-            file.newPage(width, height)  # type: ignore[no-untyped-call]
+            file.newPage(width, height)
             renderer = RendererPdf(file, self.notes.dpi, height, width)  # type: ignore[no-untyped-call]
             self.notes.replay(renderer, POINTS_PER_INCH * height)
             renderer.finalize()  # type: ignore[no-untyped-call]
-            file.finalize()  # type: ignore[no-untyped-call]
+            file.finalize()
         finally:
-            file.close()  # type: ignore[no-untyped-call]
+            file.close()
         return target.getvalue()
 
     def svg(self, metadata: Mapping[str, Any]) -> bytes:
         """Return the drawn page as SVG."""
-        from matplotlib.backends.backend_svg import RendererSVG
-
         target = io.StringIO()
         width, height = (POINTS_PER_INCH * side for side in self.figure.get_size_inches())
-        renderer = RendererSVG(width, height, target, image_dpi=self.notes.dpi, metadata=dict(metadata))  # type: ignore[no-untyped-call]
+        renderer = _svg_renderer()(width, height, target, image_dpi=self.notes.dpi, metadata=dict(metadata))
         self.notes.replay(renderer, height)
-        renderer.finalize()  # type: ignore[no-untyped-call]
+        renderer.finalize()
         return target.getvalue().encode()
+
+
+@cache
+def _pdf_file() -> Any:
+    """Return matplotlib's PDF file, with images packed as `pixels` does."""
+    from matplotlib.backends.backend_pdf import Name, PdfFile
+
+    class File(PdfFile):
+        def _writeImg(self: Any, data: Any, id: Any, smask: Any = None) -> None:
+            pixels = without_colour(data) if data.shape[2] == 3 else data
+            rows, columns, values = pixels.shape
+            shape = {"Width": columns, "Height": rows, "BitsPerComponent": 8}
+            kind = {name: Name(word) for name, word in (("Type", "XObject"), ("Subtype", "Image"))}  # type: ignore[no-untyped-call]
+            colours = Name("DeviceGray" if values == 1 else "DeviceRGB")  # type: ignore[no-untyped-call]
+            mask = {"SMask": smask} if smask else {}
+            self.beginStream(
+                id,
+                self.reserveObject("length of image stream"),
+                {**kind, **shape, "ColorSpace": colours, **mask},
+                png={"Predictor": 10, "Colors": values, "Columns": columns},
+            )
+            self.currentstream.write(packed(pixels))
+            self.endStream()
+
+    return File
+
+
+@cache
+def _svg_renderer() -> Any:
+    """Return matplotlib's renderer of SVG, with images packed as `pixels` does."""
+    from matplotlib.backends.backend_svg import RendererSVG
+
+    class Renderer(RendererSVG):
+        def draw_image(self: Any, gc: Any, x: float, y: float, im: Any, transform: Any = None) -> None:
+            seen = im if (im[..., 3] < 255).any() else without_colour(im[..., :3])
+            content = png(seen)
+            link = "data:image/png;base64,\n" + base64.b64encode(content).decode("ascii")
+            rows, columns = im.shape[:2]
+            width, height = (POINTS_PER_INCH * side / self.image_dpi for side in (columns, rows))
+            place = {"x": x, "y": y + height - self.height, "width": width, "height": height}
+            around = self._get_clip_attrs(gc)
+            if around:  # the image itself is turned over, and what it is cut to would be too
+                self.writer.start("g", **around)
+            self.writer.element(
+                "image",
+                attrib={"id": self._make_id("image", content), "xlink:href": link},
+                transform=f"matrix(1 0 0 -1 0 {height:.6f})",
+                **{key: f"{value:.6f}" for key, value in place.items()},
+            )
+            if around:
+                self.writer.end("g")
+
+    return Renderer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from .coverage import GUIDE
 from .page import Panel, Scale
 from .style import DATA_COLOUR
 from .views import Spectrum
-from .words import printed_unit
+from .words import minus, printed_unit
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -39,6 +40,7 @@ __all__ = [
     "draw_stack",
     "edges",
     "in_columns",
+    "in_powers_of_ten",
     "kind_handles",
     "slim",
     "thinned",
@@ -166,6 +168,29 @@ def draw_stack(
         0.94, 0.0, text.strip().replace(",", " "), transform=along, rotation=90, fontsize=5,
         ha="right", va="bottom",
     )  # fmt: skip
+
+
+def in_powers_of_ten(axes: Axes) -> None:
+    """Let large numbers of the axis upwards be multiples of a power of ten, which stands above it."""
+    axes.yaxis.set_major_formatter(_powers()())
+    axes.yaxis.get_offset_text().set_fontsize(5)
+
+
+@cache
+def _powers() -> Any:
+    from matplotlib.ticker import ScalarFormatter
+
+    class Powers(ScalarFormatter):
+        """Writes letters; matplotlib's own writes formulas, which cost ten times as much to set."""
+
+        def __init__(self) -> None:
+            super().__init__(useOffset=False)
+            self.set_powerlimits((-2, 4))
+
+        def get_offset(self) -> str:
+            return minus(super().get_offset().replace("−", "-")).removeprefix("1")
+
+    return Powers
 
 
 # --- residuals ---------------------------------------------------------------------------------------------------

@@ -143,9 +143,9 @@ def printed_unit(unit: str) -> str:
 
 
 def minus(text: str) -> str:
-    """Return the text of a number with a minus sign for the hyphen and a power of ten for ``e-05``."""
+    """Return the text of a number with a minus sign for the hyphen and a power of ten for ``e-05``: ``2×10⁻⁵``."""
     mantissa, mark, exponent = text.partition("e")
-    power = f"×10$^{{{int(exponent)}}}$" if mark else ""
+    power = f"×10{str(int(exponent)).translate(_HIGH)}" if mark else ""
     return mantissa.replace("-", "−") + power
 
 

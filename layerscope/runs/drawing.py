@@ -26,6 +26,8 @@ __all__ = ["draw_figures", "figures_are_current", "kept_figures", "redraw"]
 
 MOST_KEPT = 4
 """Pipelines of a run whose drawings a process keeps for its next share of them."""
+NEW_OBJECTS = 50_000
+"""Objects that come up before a search for garbage."""
 
 
 def kept_figures(before: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,14 +165,18 @@ def _draw_all(
 
 @contextmanager
 def _only_new_garbage() -> Iterator[None]:
-    """Search only what comes up inside the block for garbage.
+    """Search only what comes up inside the block for garbage, and not often.
 
-    A figure is a hundred thousand small objects: again and again all modules and records would be looked through.
+    A figure is a hundred thousand small objects: again and again all modules and records would be looked through, and
+    all of the figure that is being drawn.
     """
+    often = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, *often[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*often)
         gc.unfreeze()
 
 

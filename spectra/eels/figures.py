@@ -30,7 +30,7 @@ ROW_MM = 46.0
 _COURSES = {
     "edge.share": "Pre-peak share",
     "edge.maximum_change": "Shift of the maximum / eV",
-    "edge.white_line_ratio": "L$_3$/L$_2$",
+    "edge.white_line_ratio": "L₃/L₂",
 }
 _AREA = "edge.area"
 ALONG = {"depth": ("depth", "nm", "Depth / nm"), "place": ("place", "1", "Place")}

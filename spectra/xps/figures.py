@@ -16,6 +16,7 @@ from layerscope.figures.parts import (
     draw_residuals,
     draw_spectra,
     draw_stack,
+    in_powers_of_ten,
     kind_handles,
     thinned,
 )
@@ -270,8 +271,7 @@ def draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], hea
     low, axes = float(min(spectrum.floor, np.nanmin(spectrum.data))), panel.axes
     span = spectrum.top - low
     axes.set_ylim(low - 0.05 * span, low + span * 1.04 / (1.0 - min(headroom, 0.6)))
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4), useMathText=True)
-    axes.yaxis.get_offset_text().set_fontsize(5)
+    in_powers_of_ten(axes)
 
 
 def _overview_figure(profiles: Sequence[ProfileView], colours: Mapping[str, str], stem: Path) -> tuple[Path, ...]:

@@ -105,7 +105,7 @@ def test_units_are_printed_with_their_signs(unit: str, text: str) -> None:
 
 def test_numbers_have_minus_signs_and_powers_of_ten():
     assert minus("-0.20(15)") == "−0.20(15)"
-    assert minus("1.2(3)e-05") == "1.2(3)×10$^{-5}$"
+    assert minus("1.2(3)e-05") == "1.2(3)×10⁻⁵"
 
 
 def test_small_text_is_dark_enough_and_keeps_dark_colours():
