@@ -49,9 +49,21 @@ class Geometry:
         found = self.integrator.detector.shape
         return None if found is None else (int(found[0]), int(found[1]))
 
+    def is_of(self, shape: tuple[int, int]) -> bool:
+        """Tell whether images of a size are its own; the first does where the file does not say it."""
+        if self.shape is None:
+            self.integrator.detector.max_shape = self.integrator.detector.shape = shape
+        return self.shape == shape
+
     @classmethod
-    def read(cls, raw: RawFile) -> Geometry:
+    def read(cls, raw: RawFile, orientation: int | None = None) -> Geometry:
         """Read a ``.poni`` file.
+
+        Parameters
+        ----------
+        raw : RawFile
+        orientation : int, optional
+            Corner at which images begin, over what the file says.
 
         Raises
         ------
@@ -70,6 +82,8 @@ class Geometry:
         if name.lower() not in known or "/" in name:
             raise raw.error(f"the detector {name!r} is not one of pyFAI's", hint="give its pixels: Detector_config")
         config = _config(raw, settings)
+        if orientation is not None:
+            config["orientation"] = orientation
         module = library("pyFAI.integrator.azimuthal")
         with called(raw, "the geometry cannot be used"):
             detector = library("pyFAI.detectors").detector_factory(name, config)

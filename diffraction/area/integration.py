@@ -42,6 +42,10 @@ SAME_WAVELENGTH = 1e-4
 AS_COUNTS = (0.8, 1.25)
 """Scatter around the rings over that of counts within which pixels are taken to count."""
 
+EVEN, UNEVEN_PERCENTILE = 0.5, 75
+"""Scatter of pixels along rings beyond that of counts, over their mean, from which on rings do not lie where the
+geometry says. Of a quarter of the rings it is above 1 where an image is turned against its geometry, else near 0.1."""
+
 LEAST_SCATTER = 5
 """Pixels of a bin whose scatter tells its error."""
 
@@ -125,7 +129,7 @@ class Integration:
         MissingDependencyError
             If pyFAI is not installed.
         """
-        geometry = _named(options.poni, resolve, lambda path: Geometry.read(load(path)))
+        geometry = _named(options.poni, resolve, lambda path: Geometry.read(load(path), options.orientation))
         own = geometry.wavelength
         if own is not None:
             Radiation(own).check(options.poni)
@@ -174,10 +178,10 @@ class Integration:
             If too few pixels are left, or errors of counts are asked for where there are none.
         """
         options, name = self.options, f"frame {image.scan}"
-        expected = self.geometry.shape
-        if expected is not None and image.shape != expected:
+        if not self.geometry.is_of(image.shape):
+            own = self.geometry.shape or (0, 0)
             raise image.raw.error(
-                f"{name} has {_size(image.shape)} pixels, the geometry is that of a detector with {_size(expected)}",
+                f"{name} has {_size(image.shape)} pixels, the geometry is that of a detector with {_size(own)}",
                 hint="is it the .poni file of this detector, of its binning and its direction?",
             )
         bins = self._bins_of(image)
@@ -190,25 +194,25 @@ class Integration:
                 hint="errors = 'azimuthal' takes them from the scatter around the rings",
             )
         result, spread = self._integrated(bins, image, signal, bad, counts=whole and options.errors != "azimuthal")
-        scatter = None if result is None else _scatter(result, spread)
+        scatter, uneven = (None, 0.0) if result is None else _scatter(result, spread)
         counts = scatter is not None and (options.errors == "poisson" or AS_COUNTS[0] <= scatter <= AS_COUNTS[1])
         values, variance = _means(result if counts else spread, bins, counts=counts)
         lost = ~np.isfinite(values) | (self._share(bins, image, saturated) > MOST_SATURATED)
         if int((~lost).sum()) < LEAST_BINS:
             raise DataError(f"dead and saturated pixels leave nothing of {name}", source=image.raw.path)
-        own = self.geometry.wavelength
+        wavelength = self.geometry.wavelength
         start = image.start_time
         end = None if start is None or image.exposure_s is None else start + timedelta(seconds=image.exposure_s)
         bad_ones, saturated_ones = (int((some & ~bins.mask).sum()) for some in (bad, saturated))
         said = {"pixels_bad": str(bad_ones), "errors": "poisson" if counts else "azimuthal"}
         said |= {"flag saturated": f"PIXELS_SATURATED:{saturated_ones}"} if saturated_ones else {}
-        said |= _flags(options, scatter, counts=counts)
+        said |= _flags(options, scatter, uneven, counts=counts)
         return Pattern(
             axis=bins.centre,
             intensity=np.where(lost, np.nan, values),
             intensity_unit="arbitrary",
             variance=np.where(lost, np.inf, variance),
-            radiation=None if own is None else Radiation(own),
+            radiation=None if wavelength is None else Radiation(wavelength),
             start_time=start,
             end_time=end,
             index=image.index,
@@ -338,27 +342,31 @@ def _means(result: Any, bins: _Bins, *, counts: bool) -> tuple[FloatArray, Float
         return values, np.where(summed > 0, summed / weight**2, np.inf)
 
 
-def _scatter(counted: Any, spread: Any) -> float:
-    """Return the variance of pixels around the rings over that of counts, where there are no lines.
+def _scatter(counted: Any, spread: Any) -> tuple[float, float]:
+    """Return the scatter of pixels around dim rings over that of counts, and by how much more a quarter of all have.
 
-    What the mean changes within a bin is no scatter: it is taken out.
+    What the mean changes within a bin is no scatter and is taken out. A median of bins is that of sound pixels.
     """
     number, variance = np.asarray(counted.count, float), np.asarray(counted.sum_variance, float)
+    mean, weight = np.asarray(counted.intensity, float), np.asarray(counted.sum_normalization2, float)
     there = (number >= 3 * LEAST_SCATTER) & (variance > 0)
     if not there.any():
-        return 1.0  # nothing speaks against counts
-    dim = there & (counted.intensity <= np.median(np.asarray(counted.intensity)[there]))
-    slope = np.gradient(np.asarray(counted.intensity, float)) ** 2 / 12 * np.asarray(counted.sum_normalization2)
-    around = np.asarray(spread.sum_variance, float)[dim] * number[dim] / (number[dim] - 1) - slope[dim]
-    return float(around.sum() / variance[dim].sum())
+        return 1.0, 0.0  # nothing speaks against counts
+    with np.errstate(all="ignore"):
+        inside = np.gradient(mean) ** 2 / 12 * weight
+        around = np.asarray(spread.sum_variance, float) * number / (number - 1) - inside
+        uneven = np.percentile(((around - variance) / (weight * mean**2))[there], UNEVEN_PERCENTILE)
+        ratio = np.median((around / variance)[there & (mean <= np.median(mean[there]))])
+    return float(ratio), float(np.sqrt(max(uneven, 0.0)))
 
 
-def _flags(options: IntegrateTable, scatter: float | None, *, counts: bool) -> dict[str, str]:
-    """Return what is to be said of the errors: that counts were expected, and are none."""
+def _flags(options: IntegrateTable, scatter: float | None, uneven: float, *, counts: bool) -> dict[str, str]:
+    """Return what is to be said of the errors, and of rings along which pixels differ far more than counts do."""
     alike = scatter is not None and AS_COUNTS[0] <= scatter <= AS_COUNTS[1]
+    said = {"flag rings": f"RINGS_UNEVEN:{uneven:.2f}"} if uneven > EVEN and not alike else {}
     if not counts and options.errors == "auto":
-        return {"flag errors": "ERRORS_AZIMUTHAL" + ("" if scatter is None else f":{scatter:.2f}")}
-    return {"flag errors": f"NOT_COUNTS:{scatter:.2f}"} if counts and not alike else {}
+        return said | {"flag errors": "ERRORS_AZIMUTHAL" + ("" if scatter is None else f":{scatter:.2f}")}
+    return said | ({"flag errors": f"NOT_COUNTS:{scatter:.2f}"} if counts and not alike else {})
 
 
 def _named(path: str, resolve: Callable[[str], Path], read: Callable[[Path], Any]) -> Any:

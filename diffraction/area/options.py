@@ -15,6 +15,11 @@ class IntegrateTable(RecipeModel):
     """How images of an area detector become patterns; its presence says that the files are images."""
 
     poni: RecipePath = Field(description="geometry and wavelength, as pyFAI calibrates and writes them")
+    orientation: Literal[1, 2, 3, 4] | None = Field(
+        default=None,
+        description="corner at which the image begins, as pyFAI counts: 1 top left, 2 top right, 3 bottom right, "
+        "4 bottom left seen from the sample; what the .poni file says, or 3, when not given",
+    )
     mask: RecipePath | None = Field(
         default=None, description="image or .npy of which all but zeros are masked, beside what the detector masks"
     )

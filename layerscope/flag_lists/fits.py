@@ -100,6 +100,14 @@ FLAGS = (
         "ring is left out there",
         "expose for a shorter time; saturated_from says from which count on",
     ),
+    Flag(
+        "RINGS_UNEVEN",
+        "in a quarter of the rings pixels differ by more than {threshold} of their mean, as given, beyond what counts "
+        "do: the rings do not lie where the geometry says, or they are spots",
+        "look at the image: is it turned against its geometry (orientation), is it of another distance or sample?",
+        threshold=0.5,
+        of_series=True,
+    ),
     note(
         "ERRORS_AZIMUTHAL",
         "the pixels of the image are no counts, or have this factor times the variance of counts: errors are those of "

@@ -219,6 +219,20 @@ def test_whole_numbers_that_scatter_otherwise_than_counts_are_told(tmp_path: Pat
     assert "flag errors" not in pattern(tmp_path, counted(10)).metadata
 
 
+def test_an_image_that_is_turned_against_its_geometry_is_told_and_orientation_turns_it(tmp_path: Path) -> None:
+    image = counted(11)
+    wanted, turned = pattern(tmp_path, image), pattern(tmp_path, image[::-1])
+    assert "flag rings" not in wanted.metadata
+    assert turned.metadata["flag rings"].startswith("RINGS_UNEVEN:")
+    np.testing.assert_allclose(pattern(tmp_path, image[::-1], orientation=2).intensity, wanted.intensity, rtol=0.02)
+
+
+def test_a_hot_pixel_does_not_make_counts_of_no_use(tmp_path: Path) -> None:
+    image = counted(12)
+    image[30, 40] = image[80, 20] = 100_000
+    assert pattern(tmp_path, image).metadata["errors"] == "poisson"
+
+
 # --- what cannot be used ----------------------------------------------------------------------------------------------
 
 
