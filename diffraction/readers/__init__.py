@@ -33,7 +33,7 @@ FORMATS = Formats(
         "columns",
     ),
     PatternSeries,
-    version="2",
+    version="3",
 )
 
 

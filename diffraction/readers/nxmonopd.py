@@ -7,6 +7,7 @@ called ``2theta_plot`` once, ``experiment_result`` since.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +21,7 @@ from layerscope.measured.text import moment, positive
 from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
 from ._base import whole_counts
+from ._frame_times import frame_times
 from ._units import ANGLE_UNITS, LENGTH_UNITS, Q_UNITS
 
 __all__ = ["read", "sniff"]
@@ -47,11 +49,12 @@ def _is_powder(raw: RawFile, entry: Any) -> bool:
 
 
 def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
-    counts = values(raw, entry, tuple(f"{g}/{name}" for g in _GROUPS for name in ("data", "intensity")))
+    groups = (*_GROUPS, *_of_class(entry, ("NXdata", "NXdetector")))
+    counts = values(raw, entry, tuple(f"{g}/{name}" for g in groups for name in ("data", "intensity")))
     if counts is None:
         raise raw.error(f"the entry {entry.name!r} has no data")
-    axis, kind = _axis(raw, entry)
-    errors = values(raw, entry, tuple(f"{g}/{name}" for g in _GROUPS for name in ("data_errors", "errors")))
+    axis, kind = _axis(raw, entry, groups)
+    errors = values(raw, entry, tuple(f"{g}/{name}" for g in groups for name in ("data_errors", "errors")))
     stack = np.atleast_2d(counts[0])
     if axis.ndim != 1 or stack.ndim != 2 or stack.shape[1] != axis.size:
         raise raw.error(f"the entry {entry.name!r} has data of shape {counts[0].shape} for {axis.size} angles")
@@ -66,7 +69,10 @@ def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
         # What writes NXxrd_pan calls the whole counts of a scan a rate; true rates are hardly all whole.
         unit = "counts" if pan and whole_counts(stack.ravel()) else "counts/s"
     patterns = []
+    start, end = moment(text(raw, entry, "start_time")), moment(text(raw, entry, "end_time"))
+    times = frame_times(raw, (entry,), len(stack)) if len(stack) > 1 else []
     for row in range(len(stack)):
+        begins, ends = times[row] if times and times[row][0] is not None else (start, end)
         variance = None if sigma is None else np.where(sigma[row] > 0, sigma[row] ** 2, np.inf)
         patterns.append(
             Pattern(
@@ -77,8 +83,8 @@ def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
                 variance=variance,
                 time_per_step_s=_scalar(raw, entry, "experiment_config/count_time"),
                 radiation=_radiation(raw, entry),
-                start_time=moment(text(raw, entry, "start_time")),
-                end_time=moment(text(raw, entry, "end_time")),
+                start_time=begins,
+                end_time=ends,
                 temperature_K=_temperature(raw, entry),
                 sample=text(raw, entry, "sample/name") or text(raw, entry, "sample/sample_name"),
                 metadata={"entry": str(entry.name), "title": text(raw, entry, "title"), "points_declared": "yes"},
@@ -87,11 +93,20 @@ def _entry(raw: RawFile, entry: Any) -> list[Pattern]:
     return patterns
 
 
-def _axis(raw: RawFile, entry: Any) -> tuple[FloatArray, AxisKind]:
-    found = values(raw, entry, tuple(f"{g}/{name}" for g in _GROUPS for name in ("polar_angle", "two_theta")))
+def _of_class(entry: Any, wanted: tuple[str, ...]) -> list[str]:
+    """Return the groups of some classes in an entry or its instrument: pyFAI calls them after detector and beamline."""
+    found: list[str] = []
+    entry.visititems(lambda path, node: found.append(path) if node.attrs.get("NX_class") in wanted else None)
+    return [path for path in found if path.count("/") <= 1]
+
+
+def _axis(raw: RawFile, entry: Any, groups: Sequence[str]) -> tuple[FloatArray, AxisKind]:
+    found = values(raw, entry, tuple(f"{g}/{name}" for g in groups for name in ("polar_angle", "two_theta")))
+    if found is not None and found[1] in Q_UNITS:  # so pyFAI calls an axis of Q too
+        return found[0] * factor(raw, "momentum transfer", found[1], Q_UNITS), "q"
     if found is not None:
         return found[0] * factor(raw, "angle", found[1], ANGLE_UNITS), "two_theta"
-    found = values(raw, entry, tuple(f"{g}/{name}" for g in _GROUPS for name in ("Q", "q")))
+    found = values(raw, entry, tuple(f"{g}/{name}" for g in groups for name in ("Q", "q")))
     if found is not None:
         return found[0] * factor(raw, "momentum transfer", found[1], Q_UNITS), "q"
     raise raw.error(f"the entry {entry.name!r} has neither polar_angle nor Q")
@@ -107,6 +122,7 @@ def _radiation(raw: RawFile, entry: Any) -> Radiation | None:
     paths = tuple(f"instrument/{name}/wavelength" for name in ("crystal", "monochromator", "source", "beam")) + tuple(
         f"instrument/{name}/incident_wavelength" for name in ("beam", "source")
     )
+    paths += tuple(f"{group}/wavelength" for group in _of_class(entry, ("NXcrystal", "NXmonochromator", "NXbeam")))
     found = values(raw, entry, paths)
     if found is None or found[0].size == 0:
         return None

@@ -1,7 +1,7 @@
-"""Integrated patterns as pyFAI writes them: HDF5, a group NXdata with a row of intensities a frame.
+"""Integrated patterns in HDF5: a group NXdata with a row of intensities a frame, as pyFAI and others write it.
 
-The unit of the axis is a word of pyFAI's (``2th_deg``, ``q_nm^-1``); the wavelength stands in m, in the settings of the
-integration. Points of dead modules are no numbers, or counted as masked.
+The axis is known by its name and its unit, which may be a word of pyFAI's (``2th_deg``, ``q_nm^-1``); the wavelength
+stands in the instrument, or in m in pyFAI's settings. Points of dead modules are no numbers, or counted as masked.
 """
 
 from __future__ import annotations
@@ -21,33 +21,56 @@ from layerscope.measured.text import positive
 from ..dataset import Pattern
 from ..radiation import AxisKind, FloatArray, Radiation
 from ._base import variance_of_errors, whole_counts
-from ._units import ANGLE_UNITS, Q_UNITS
+from ._frame_times import frame_times
+from ._units import ANGLE_UNITS, LENGTH_UNITS, Q_UNITS
 
 __all__ = ["read", "sniff"]
 
-_AXES = ("2th", "q", "2theta", "two_theta", "tth")
+_AXES = ("2th", "q", "2theta", "two_theta", "tth", "twotheta", "polar_angle")
+_RADIAL = "radial"  # of pyFAI; its attribute "name" says which
 _ERRORS = ("errors", "sigma", "I_errors", "intensity_errors")
+_DEFINED = (b"NXmonopd", b"NXxrd_pan")
+_BEAMS = ("NXcrystal", "NXmonochromator", "NXbeam", "NXsource")
 
 
 def sniff(raw: RawFile) -> bool:
-    """Tell whether it is HDF5 with a plot that pyFAI integrated."""
-    return raw.data[:8] == MAGIC and b"pyFAI" in raw.data and b"NXdata" in raw.data
+    """Tell whether it is HDF5 with a plot over 2θ or Q, and follows no definition that says more."""
+    if (
+        raw.data[:8] != MAGIC
+        or b"NXdata" not in raw.data
+        or any(name in raw.data for name in (b"NXmonopd", b"NXxrd_pan"))
+    ):
+        return False
+    h5py = import_module("h5py")
+    with h5py.File(io.BytesIO(raw.data), "r") as file:
+        return bool(_plots(h5py, file))
 
 
 def read(raw: RawFile) -> list[Pattern]:
     """Read all plots of intensity against 2θ or Q, one pattern a row."""
     h5py = import_module("h5py")
     with h5py.File(io.BytesIO(raw.data), "r") as file:
-        plots: list[Any] = []
-        file.visititems(lambda _, node: plots.append(node) if _is_plot(h5py, node) else None)
         radiation = _radiation(raw, h5py, file)
-        return [pattern for plot in plots for pattern in _patterns(raw, plot, radiation)]
+        return [pattern for plot in _plots(h5py, file) for pattern in _patterns(raw, plot, radiation)]
+
+
+def _plots(h5py: Any, file: Any) -> list[Any]:
+    plots: list[Any] = []
+    file.visititems(lambda _, node: plots.append(node) if _is_plot(h5py, node) else None)
+    return plots
 
 
 def _is_plot(h5py: Any, node: Any) -> bool:
     if not isinstance(node, h5py.Group) or _attribute(node, "NX_class") != "NXdata":
         return False
-    return _attribute(node, "signal") in node and any(name in node for name in _AXES)
+    return _attribute(node, "signal") in node and _axis_name(node) is not None
+
+
+def _axis_name(plot: Any) -> str | None:
+    """Return the name of the axis of 2θ or Q: one that says so itself, or whose attribute does."""
+    if _RADIAL in plot and _attribute(plot[_RADIAL], "name") in _AXES:
+        return _RADIAL
+    return next((name for name in _AXES if name in plot), None)
 
 
 def _attribute(node: Any, name: str) -> str:
@@ -58,7 +81,7 @@ def _attribute(node: Any, name: str) -> str:
 def _patterns(raw: RawFile, plot: Any, radiation: Radiation | None) -> list[Pattern]:
     axis, kind = _axis(raw, plot)
     signal = values(raw, plot, (_attribute(plot, "signal"),))
-    errors = values(raw, plot, _ERRORS)
+    errors = values(raw, plot, (f"{_attribute(plot, 'signal')}_errors", *_ERRORS))
     if signal is None:
         raise raw.error(f"the plot {plot.name!r} has no intensities")
     rows = np.atleast_2d(signal[0])
@@ -70,6 +93,7 @@ def _patterns(raw: RawFile, plot: Any, radiation: Radiation | None) -> list[Patt
         or (sigma is not None and sigma.shape != rows.shape)
     ):
         raise raw.error(f"the plot {plot.name!r} has data of shape {signal[0].shape} for {axis.size} positions")
+    times = frame_times(raw, (plot, _entry(plot)), len(rows))
     return [
         Pattern(
             axis=axis,
@@ -78,6 +102,8 @@ def _patterns(raw: RawFile, plot: Any, radiation: Radiation | None) -> list[Patt
             intensity_unit="counts" if sigma is None and whole_counts(row) else "arbitrary",
             variance=None if sigma is None else variance_of_errors(row, sigma[number]),
             radiation=radiation,
+            start_time=times[number][0],
+            end_time=times[number][1],
             metadata={"entry": str(plot.name), "points_declared": "yes"},
         )
         for number, row in enumerate(rows)
@@ -85,25 +111,42 @@ def _patterns(raw: RawFile, plot: Any, radiation: Radiation | None) -> list[Patt
 
 
 def _axis(raw: RawFile, plot: Any) -> tuple[FloatArray, AxisKind]:
-    name = next(name for name in _AXES if name in plot)
-    found = values(raw, plot, (name,))
-    if found is None:
+    name = _axis_name(plot)
+    found = None if name is None else values(raw, plot, (name,))
+    if name is None or found is None:
         raise raw.error(f"the plot {plot.name!r} has no numbers of its axis {name!r}")
     unit = found[1] or _attribute(plot[name], "unit").lower()
-    if name == "q" or unit in Q_UNITS:
+    if unit in Q_UNITS or "q" in (name, _attribute(plot[name], "name")):
         return found[0] * factor(raw, "axis", unit, Q_UNITS), "q"
     return found[0] * factor(raw, "axis", unit, ANGLE_UNITS), "two_theta"
 
 
+def _entry(plot: Any) -> Any:
+    """Return the entry of a plot: the group that all of it lies in."""
+    return plot.file[plot.name.strip("/").partition("/")[0]]
+
+
 def _radiation(raw: RawFile, h5py: Any, file: Any) -> Radiation | None:
-    """Return the wavelength of the settings, which are JSON, if they are there."""
+    """Return the wavelength of the beam, or of the settings, which are JSON, if it is there."""
     paths: list[str] = []
-    file.visititems(lambda path, node: paths.append(path) if isinstance(node, h5py.Dataset) else None)
+    beams: list[str] = []
+
+    def visit(path: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            paths.append(path)
+        elif _attribute(node, "NX_class") in _BEAMS:
+            beams.append(f"{path}/wavelength")
+
+    file.visititems(visit)
+    found = values(raw, file, tuple(beams))
+    if found is not None and found[0].size == 1:
+        return Radiation(float(np.ravel(found[0])[0]) * factor(raw, "wavelength", found[1], LENGTH_UNITS))
     for path in paths:
         node = file[path]
         if node.size == 1 and node.dtype.kind in "OS":
             with suppress(ValueError, AttributeError, TypeError):
-                metres = positive(float(json.loads(text(raw, file, path)).get("wavelength")))
-                if metres is not None:
-                    return Radiation(metres * 1e10)
+                settings = json.loads(text(raw, file, path))
+                metres = settings.get("wavelength") or settings.get("poni", {}).get("wavelength")
+                if (known := positive(float(metres))) is not None:
+                    return Radiation(known * 1e10)
     return None
