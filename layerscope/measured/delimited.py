@@ -247,9 +247,9 @@ def holds_rows(raw: RawFile) -> bool:
         parser = _Parser(replace(raw, data=raw.data[:_HEAD]), ColumnsTable(), 0, True, 2)
     except ReaderError:
         return False
-    body = [parser.cells(line) for _, line in parser.lines if not parser.is_comment(line)]
+    body = [line for _, line in parser.lines if not parser.is_comment(line)]
     body = (body[:-1] or body)[-60:]
-    return bool(body) and all(parser.is_row(cells) for cells in body[len(body) // 2 :])
+    return bool(body) and all(parser.is_row(parser.cells(line)) for line in body[len(body) // 2 :])
 
 
 class _Parser:
@@ -296,8 +296,10 @@ class _Parser:
         sample = [line for _, line in self.lines[:_SAMPLE] if not line.lstrip().startswith(self.marks)]
 
         def score(delimiter: str) -> float:
-            rows = [row for row in map(self._closed, map(_splitter(delimiter), sample)) if len(row) > 1]
-            return sum(self._known(row) / len(row) for row in rows if self.is_row(row))
+            lines = sample if delimiter == " " else [line for line in sample if delimiter in line]
+            rows = [row for row in map(self._closed, map(_splitter(delimiter), lines)) if len(row) > 1]
+            known = [self._known(row) for row in rows]
+            return sum(n / len(row) for n, row in zip(known, rows, strict=True) if self._is_row(n, row))
 
         best = max(_DELIMITERS, key=score)
         return best if score(best) else " "
@@ -312,11 +314,15 @@ class _Parser:
 
     def is_row(self, cells: list[str]) -> bool:
         """Tell whether the parts of a line are a row."""
-        known = self._known(cells)
+        return self._is_row(self._known(cells), cells)
+
+    def _is_row(self, known: int, cells: list[str]) -> bool:
         return known >= self.least and (known == len(cells) or not self.numeric)
 
     def _known(self, cells: list[str]) -> int:
-        return sum(_is_number(cell) or (not self.numeric and _is_time(cell)) for cell in cells)
+        if self.numeric:
+            return sum(map(_is_number, cells))
+        return sum(_is_number(cell) or _is_time(cell) for cell in cells)
 
     def is_comment(self, line: str) -> bool:
         """Tell whether a line is a comment; among numbers, quoted words are one."""

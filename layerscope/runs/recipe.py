@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -203,9 +204,11 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     path = folder / relative
     try:
         many = files_of(path)
-        inside = [] if many is None else [many[0] / name for name in many[1]]
-        own, there = folder.resolve(), bool(inside) if many is not None else path.is_file()
-        leaves = any(not file.resolve().is_relative_to(own) for file in (path, *inside))
+        there = bool(many[1]) if many is not None else path.is_file()
+        leaves = _leaves(folder, relative)
+        if many is not None and not leaves:
+            head = many[0].relative_to(folder).as_posix()
+            leaves = any(_leaves(folder, name if head == "." else f"{head}/{name}") for name in many[1])
     except ReaderError as error:
         error.source = relative
         raise
@@ -220,6 +223,16 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     if not there:
         raise ReaderError("there is no such file", source=relative, hint=f"looked in {folder}; see --data DIR")
     return path
+
+
+def _leaves(folder: Path, relative: str) -> bool:
+    """Tell whether a path that exists, or a pattern, leads out of a folder; one that goes down by names does not."""
+    parts = relative.split("/")
+    if not any(part in ("", "..") or "\\" in part or ":" in part for part in parts):
+        ways = ("/".join((str(folder), *parts[:end])) for end in range(1, len(parts) + 1))
+        if not any(map(os.path.islink, ways)):
+            return False
+    return not (folder / relative).resolve().is_relative_to(folder.resolve())
 
 
 def _with_nul(value: object, place: str = "") -> str | None:

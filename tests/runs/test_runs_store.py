@@ -16,6 +16,7 @@ import pytest
 import layerscope
 from layerscope.errors import StoreError
 from layerscope.records import Quantity, ResultRecord, SampleState
+from layerscope.records.sharing import Sharing
 from layerscope.runs.ledger import Ledger
 from layerscope.runs.store import RunStore, read_json, write_atomic
 from layerscope.runs.table import COLUMNS, arrow_table, table_frame, write_table
@@ -254,3 +255,16 @@ def test_equal_recipes_of_records_stand_in_memory_once(tmp_path: Path) -> None:
     records = store.read_records()
     assert records[0].recipe is records[1].recipe is records[2].recipe
     assert [record.state.frame for record in records] == [0, 1, 2]
+
+
+def test_records_share_the_names_of_the_fields_that_were_given_and_copies_leave_them_alone() -> None:
+    share, made = Sharing(), [record(k, recipe={"series": [k], "scale": [1, 2]}) for k in range(3)]
+    texts = [one.to_json() for one in made]
+    first, second, third = map(share, made)
+    assert [one.to_json() for one in (first, second, third)] == texts
+    given = [one.quantities[0].__pydantic_fields_set__ for one in (first, second, third)]
+    assert given[0] is given[1] is given[2]
+    assert first.recipe["scale"] is third.recipe["scale"]
+    changed = first.quantities[0].model_copy(update={"initial": 3.0})
+    assert "initial" in changed.__pydantic_fields_set__
+    assert "initial" not in given[0]
