@@ -6,7 +6,7 @@ every piece writes the same files whoever does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def each_ended_on(
     *,
     limits: Sequence[Limits | None],
     heartbeat: Callable[[], None] | None = None,
-) -> Iterator[tuple[int, Answer | BaseException]]:
+) -> Generator[tuple[int, Answer | BaseException], None, None]:
     """Do pieces of work on a cluster, and yield the number and the answer of each, or its error, as it ends.
 
     Parameters

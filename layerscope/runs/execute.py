@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -181,12 +182,14 @@ class _Execution:
                 heartbeat=self._flush,
                 scheduler=scheduler,
             )
-            try:
-                for task, result in results:
-                    self._note(task, self.job_ids.get(places[id(task)]), result)
-            finally:
-                self.store.sync = True
-                self._flush()
+            # closed whatever happens here: processes that wait for more would keep this one from ending
+            with closing(results):
+                try:
+                    for task, result in results:
+                        self._note(task, self.job_ids.get(places[id(task)]), result)
+                finally:
+                    self.store.sync = True
+                    self._flush()
 
     def _flush(self) -> None:
         """Bring to the disk what ended since the last time, and then note it in the ledger."""

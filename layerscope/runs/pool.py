@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -198,7 +198,7 @@ def each_ended(
     *,
     limits: Sequence[Limits] = (),
     heartbeat: Callable[[], None] | None = None,
-) -> Iterator[tuple[int, Answer | BaseException]]:
+) -> Generator[tuple[int, Answer | BaseException], None, None]:
     """Do pieces of work in processes, and yield the number and the answer of each, or its error, as it ends.
 
     Parameters

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -223,7 +224,7 @@ def do_tasks(
     given: Mapping[str, Pipeline] | None = None,
     heartbeat: Callable[[], None] | None = None,
     scheduler: str | None = None,
-) -> Iterator[tuple[Task, TaskResult]]:
+) -> Generator[tuple[Task, TaskResult], None, None]:
     """Run tasks and yield each with its result as it ends; in several processes the longest begin first.
 
     Parameters
@@ -266,7 +267,7 @@ def do_tasks(
         )
         for task in tasks
     ]
-    ended: Iterator[tuple[int, TaskResult | BaseException]]
+    ended: Generator[tuple[int, TaskResult | BaseException], None, None]
     if scheduler is None:
         limits = [(task.limits or LimitsTable()).bounds() for task in tasks]
         ended = each_ended(_do_parcel, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
@@ -275,13 +276,14 @@ def do_tasks(
 
         stated = [None if task.limits is None else task.limits.bounds() for task in tasks]
         ended = each_ended_on(scheduler, _do_parcel, parcels, jobs, limits=stated, heartbeat=heartbeat)
-    for number, answer in ended:
-        if isinstance(answer, WriteError):
-            raise answer
-        task = tasks[number]
-        if isinstance(answer, BaseException):
-            answer = _failed_in_pool(task, store, software, answer)
-        yield task, answer
+    with closing(ended):  # an error that is on its way up holds it: its processes would never end
+        for number, answer in ended:
+            if isinstance(answer, WriteError):
+                raise answer
+            task = tasks[number]
+            if isinstance(answer, BaseException):
+                answer = _failed_in_pool(task, store, software, answer)
+            yield task, answer
 
 
 def _failed_in_pool(task: Task, store: RunStore, software: Mapping[str, str], error: BaseException) -> TaskResult:

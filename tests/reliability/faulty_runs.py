@@ -168,11 +168,11 @@ def killed(number: int) -> Fault:
 
 
 def full(number: int) -> Fault:
-    """Let this operation fail for want of space, and all that follow too where the number is even."""
+    """Let this operation fail for want of space or of the right to write, and all that follow where it is even."""
 
     def fault(seen: int) -> None:
         if seen == number or (seen > number and number % 2 == 0):
-            raise OSError(28, "No space left on device")
+            raise OSError(*((30, "Read-only file system") if number % 3 == 0 else (28, "No space left on device")))
 
     return fault
 

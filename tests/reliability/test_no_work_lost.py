@@ -310,3 +310,43 @@ def test_a_run_killed_inside_a_batch_does_its_tasks_again_to_the_same_records(
     for name, record in kept.items():
         assert (tmp_path / "run" / "records" / name).read_bytes() == record
     assert validate_run(tmp_path / "run") == []
+
+
+FULL = """
+import sys
+from layerscope_toy import PIPELINE
+import layerscope.runs.execute as runs
+from layerscope.errors import WriteError
+def full(*given):
+    raise WriteError("cannot be written: No space left on device", source="ledger.sqlite")
+if sys.argv[3] == "ledger":
+    runs.Ledger.finish_all = full
+held = None
+try:
+    runs.execute(sys.argv[1], sys.argv[2], pipelines={"toy": PIPELINE}, figures=False, jobs=2)
+except WriteError as error:
+    held = error  # with all that its traceback holds, until the interpreter ends
+    print(error, file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize("where", ["ledger", "worker"])
+def test_a_run_in_a_pool_that_finds_the_disk_full_ends(where: str, recipe_folder: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        (recipe_folder / f"file{number}.txt").write_text(f"0 {number + 1}00 300\n")
+    recipe = recipe_folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"two.txt"', '"file0.txt", "file1.txt", "file2.txt", "file3.txt"'))
+    if where == "worker":
+        (recipe_folder / "file0.txt").write_text("full\n")
+    command = [sys.executable, "-P", "-c", FULL, str(recipe), str(tmp_path / "run"), where]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _, said = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail("it waits for processes that wait for it")
+    assert process.returncode == 1
+    assert "No space left on device" in said
+    (recipe_folder / "file0.txt").write_text("0 100 300\n")
+    assert execute(recipe, tmp_path / "run", figures=False).exit_code == 0

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from layerscope.errors import DataError, ReaderError
+from layerscope.errors import DataError, ReaderError, WriteError
 from layerscope.options import RecipeModel, RecipePath
 from layerscope.records import InputFile, Quantity, ResultRecord, SampleState
 from layerscope.runs.arrays import SeriesArrays
@@ -49,6 +49,8 @@ class ToyPipeline(PipelineBase):
         text = recipe.resolve(path).read_text()
         if not text.strip():
             raise ReaderError("is empty", source=path, hint="measure again")
+        if "full" in text:
+            raise WriteError("cannot be written: No space left on device", source=path)
         if "die" in text:
             os._exit(9)
         if "wait" in text:
