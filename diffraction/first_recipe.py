@@ -19,10 +19,12 @@ from layerscope.init.clocks import Beside
 from layerscope.init.files import relative_name
 from layerscope.init.series import files_key, series_name
 
+from .area.beside import beside as beside_images
+from .area.beside import read_beside
 from .dataset import Pattern, PatternSeries
 from .peaks.components import available_sets, component_set
 from .radiation import FloatArray, Radiation, lorentz_polarisation, tube_radiation
-from .readers import read
+from .readers import FORMATS, read
 
 __all__ = ["LINES", "WHOLE_PATTERNS"]
 
@@ -59,8 +61,9 @@ class _Patterns:
     reads = "xrd"
 
     def read(self, path: Path) -> PatternSeries:
-        """Read a file."""
-        return read(path, on_error="collect")
+        """Read a file; of images with their geometry beside them, the patterns that these give."""
+        known = None if FORMATS.sniffed(path) else beside_images(path)
+        return read(path, on_error="collect") if known is None else read_beside(path, known)
 
     def kind(self, opened: Opened) -> str:
         """Patterns of one range and radiation, and of one structure of series, can stand in one recipe."""
@@ -75,7 +78,7 @@ class _Lines(_Patterns):
 
     def suits(self, opened: Opened) -> float:
         """Whatever has lines, and whatever is too short for whole patterns."""
-        return 0.5
+        return 0.96 if _is_images(opened) else 0.5
 
     def write(self, opened: Sequence[Opened], beside: Beside) -> RecipeText:
         """Write the lines of a layered oxide if they are there, else the strongest lines one by one."""
@@ -106,9 +109,11 @@ class _WholePatterns(_Patterns):
         if number >= SERIES_FRAMES or float(np.ptp(opened.first.axis)) < WIDE_DEG:
             return 0.0
         try:
-            return 0.9 if _phases(_mean([opened])[0]) else 0.0
+            fits = bool(_phases(_mean([opened])[0]))
         except (DataError, MissingDependencyError):
             return 0.0
+        # with a geometry beside it an image is no micrograph
+        return (0.98 if _is_images(opened) else 0.9) if fits else 0.0
 
     def kind(self, opened: Opened) -> str:
         """Patterns of the same phases can stand in one recipe."""
@@ -163,6 +168,24 @@ def _series(text: RecipeText, opened: Sequence[Opened], beside: Beside) -> None:
         text.key("sample", group[0].first.sample.strip() or series_name(group))
         files_key(text, group, "frames of one series")
         beside.write(text, group)
+        if _is_images(group[0]):
+            _integrate(text, group[0], beside)
+
+
+def _is_images(opened: Opened) -> bool:
+    return bool(opened.recording.reader.endswith(".area"))
+
+
+def _integrate(text: RecipeText, opened: Opened, beside: Beside) -> None:
+    known = beside_images(opened.path)
+    assert known is not None  # noqa: S101
+    text.table("[series.integrate]", "assumed: the geometry that lay beside the images is theirs")
+    text.key("poni", relative_name(known.poni, beside.folder))
+    if known.mask is not None:
+        text.key("mask", relative_name(known.mask, beside.folder), "assumed: by its name")
+    text.off("polarization", 0.99, "of a synchrotron's beam; a Rietveld recipe then says instrument.polarisation = 1.0")
+    own = {known.poni.absolute(), *([] if known.mask is None else [known.mask.absolute()])}
+    beside.used.update(path for path in beside.paths if path.absolute() in own)
 
 
 def _whole(opened: Sequence[Opened]) -> bool:

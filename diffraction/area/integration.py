@@ -318,13 +318,26 @@ class Integration:
         side = 1e3 * min(integrator.detector.pixel1, integrator.detector.pixel2)
         number = options.npt or max(int(np.ceil(BINS_A_PIXEL * np.ptp(radius) / side)), LEAST_BINS)
         ones = self._run(np.ones(shape), number, mask, correctSolidAngle=False, variance=np.ones(shape))
-        place = self._run(two_theta, number, mask, correctSolidAngle=False)
+        place = self._run(_over_pixels(two_theta), number, mask, correctSolidAngle=False)
         count = np.asarray(ones.sum_signal, float)
         kept = count > 0
         if int(kept.sum()) < LEAST_BINS:
             raise DataError(f"only {int(kept.sum())} bins hold pixels", source=options.poni, hint="look at the mask")
         shares = count[kept] / np.asarray(ones.sum_variance, float)[kept]
         return _Bins(mask, number, kept, np.asarray(place.intensity, float)[kept], count[kept], shares)
+
+
+def _over_pixels(angle: FloatArray) -> FloatArray:
+    """Return the mean of an angle over the area of each pixel, given that at its centre: by how the angle curves.
+
+    A pixel collects what falls on its area, whose mean lies farther out than its centre: by 1 / (24 r**2) of an angle
+    that is r pixels wide, which at 80 pixels is as much as the error of a strong line.
+    """
+    mean: FloatArray = np.array(angle, np.float64)
+    for axis in (0, 1):
+        ends = [(1, 1) if axis == k else (0, 0) for k in (0, 1)]
+        mean += np.pad(np.diff(angle, 2, axis=axis), ends, mode="edge") / 24
+    return mean
 
 
 def _means(result: Any, bins: _Bins, *, counts: bool) -> tuple[FloatArray, FloatArray]:

@@ -6,6 +6,7 @@ import importlib
 import io
 import struct
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,10 +22,14 @@ from layerscope.diffraction.area import image as area_image
 from layerscope.diffraction.area.integration import IMAGES, Integration
 from layerscope.diffraction.area.options import IntegrateTable
 from layerscope.diffraction.pattern import Pattern
+from layerscope.diffraction.peaks.recipe import PeaksRecipe
+from layerscope.diffraction.rietveld.recipe import RietveldRecipe
 
 from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, ReaderError
+from layerscope.init import first_recipes
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
+from layerscope.runs.plan import check_plan, make_plan
 
 
 def benchmark(name: str) -> ModuleType:
@@ -76,11 +81,13 @@ def test_a_pattern_holds_the_mean_of_the_pixels_of_each_ring_and_the_error_of_th
     edges = np.linspace(angle.min(), angle.max(), 151)
     place = np.clip(np.digitize(angle.ravel(), edges) - 1, 0, 149)
     total, norm, number = (np.bincount(place, w, 150) for w in (image.ravel(), worth.ravel(), np.ones(image.size)))
-    centre = np.bincount(place, angle.ravel(), 150) / number
+    inside = (np.arange(6) + 0.5) / 6 - 0.5
+    over = np.mean([SETUP.seen((y + a)[:, None], (x + b)[None, :])[0] for a in inside for b in inside], axis=0)
+    centre = np.bincount(place, over.ravel(), 150) / number
     near = [int(np.argmin(np.abs(centre - one))) for one in found.axis]
     np.testing.assert_allclose(found.axis, centre[near], atol=2e-3)
-    alike = np.abs(found.axis - centre[near]) < 1e-5  # a pixel at an edge may go to either bin
-    assert alike.mean() > 0.9
+    alike = np.abs(found.axis - centre[near]) < 2e-5  # a pixel at an edge may go to either bin
+    assert alike.mean() > 0.85
     np.testing.assert_allclose(found.intensity[alike], (total / norm)[near][alike], rtol=2e-6)
     np.testing.assert_allclose(found.sigma()[alike], (np.sqrt(total) / norm)[near][alike], rtol=2e-6)
     assert found.radiation is not None
@@ -385,3 +392,47 @@ def test_a_series_whose_integration_cannot_be_set_up_is_one_failed_record(
     assert record.status == "failed"
     assert record.problem is not None
     assert reason in record.problem.message
+
+
+def test_a_first_recipe_of_images_takes_geometry_and_mask_that_lie_beside_them(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"i_{number}.edf").write_bytes(sim.edf(counted(number), Date=f"2026-05-01T10:0{number}:00"))
+    (tmp_path / "mask.edf").write_bytes(sim.edf(np.eye(*SHAPE, dtype=np.int32)))
+    (tmp_path / "d.poni").write_text(SETUP.poni_text())
+    _, left, _ = first_recipes([tmp_path], tmp_path / "r.toml")
+    made = tomllib.loads((tmp_path / "r.toml").read_text())
+    assert not left
+    (series,) = made["series"]
+    assert made["pipeline"] == "xrd_peaks"
+    assert series["integrate"] == {"poni": "d.poni", "mask": "mask.edf"}
+    assert series["files"] == ["i_0.edf", "i_1.edf", "i_2.edf"]
+    assert check_plan(make_plan(tmp_path / "r.toml")) == []
+
+
+def test_a_first_recipe_does_not_guess_between_geometries(tmp_path: Path) -> None:
+    (tmp_path / "i.edf").write_bytes(sim.edf(counted(0)))
+    for name in ("a.poni", "b.poni"):
+        (tmp_path / name).write_text(SETUP.poni_text())
+    with pytest.raises(ReaderError, match=r"a\.poni, b\.poni"):
+        first_recipes([tmp_path], tmp_path / "r.toml")
+
+
+@pytest.mark.parametrize("pipeline", ["xrd_peaks", "rietveld"])
+def test_rings_are_taken_as_free_of_what_only_a_goniometer_has(pipeline: str) -> None:
+    series = {"files": ["i.edf"], "integrate": {"poni": "d.poni", "polarization": 0.95}}
+    if pipeline == "xrd_peaks":
+        line = {"name": "(110)", "range_2theta": [7.0, 9.0]}
+        made = PeaksRecipe.model_validate({"sample": "x", "series": [series], "reflections": [line]})
+        assert made.axial is False
+        assert made.reflections[0].axial is False
+        return
+    pytest.importorskip("rietx", reason="rietx is not installed (pip install 'layerscope[xrd]')")
+    phases = [{"name": "LaB6", "library": "LaB6"}]
+    given = {"sample": "x", "series": [series], "phases": phases, "instrument": {"polarisation": 1.0}}
+    recipe = RietveldRecipe.model_validate(given)
+    assert recipe.instrument.sh_l == 0.0
+    freed = recipe.refinement_plan(recipe.plan).tokens()
+    assert "cell" in freed
+    assert not {"displacement", "sh_l"} & set(freed)
+    with pytest.raises(ValueError, match="polarisation"):
+        RietveldRecipe.model_validate({**given, "instrument": {}})
