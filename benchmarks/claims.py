@@ -3,7 +3,7 @@
 ``python benchmarks/claims.py [STUDIES]``: simulated studies of two samples by four techniques, at the level of records,
 1 000 for each line of the table.
 
-``python benchmarks/claims.py spectra [STUDIES]``: studies of two samples, drawn as files of spectra
+``python benchmarks/claims.py spectra [STUDIES] [BLOCK ...]``: studies of two samples, drawn as files of spectra
 and read, fitted and weighed by the pipelines (`claims_spectra.py`); about 1 CPU-s each.
 """
 
@@ -112,7 +112,7 @@ def several(studies: int, number: int = 12) -> tuple[float, float]:
 def main() -> int:
     words = sys.argv[1:]
     if words[:1] == ["spectra"]:
-        return claims_spectra.main(int(words[1]) if len(words) > 1 else 1000)
+        return claims_spectra.main(int(words[1]) if len(words) > 1 else 1000, words[2:])
     studies = int(words[0]) if words else 1000
     nothing, one, two = (0, 0, 0, 0), (1, 1, 1, 1), (2, 2, 2, 2)
     directed, either = claims("greater"), claims("differs")

@@ -68,20 +68,26 @@ class Table {
     this.sorted = null;
     this.shown = ROWS;
     const holder = block.querySelector(".here");
+    this.kept = this.fields.map((_, n) => this.tells(n));
     this.plot = Strip.of(this) || Plot.of(this);
     if (this.plot) holder.append(this.plot.element);
     const id = `filter-${block.dataset.table}`;
     this.filter = el("input", { id, type: "search", placeholder: "words, or voltage>4.5", oninput: () => this.update() });
     this.count = el("span", { class: "count", role: "status" });
-    if (this.rows.length > 3) holder.append(el("div", { class: "bar" }, el("label", { for: id }, "Keep rows with"), this.filter, this.count, el("button", { type: "button", onclick: () => this.save() }, "CSV")));
-    this.head = this.fields.map((field, n) => {
-      const heading = field[1] ? `${field[0]} / ${field[1]}` : field[0];
+    this.headings = this.fields.map((field) => (field[1] ? `${field[0]} / ${field[1]}` : field[0]));
+    this.head = this.headings.map((heading, n) => {
       const numeric = this.numeric(n);
-      return el("th", { scope: "col", class: numeric ? "num" : null }, el("button", { type: "button", onclick: () => this.sort(n) }, heading));
+      return el("th", { scope: "col", role: "columnheader", class: numeric ? "num" : null }, el("button", { type: "button", onclick: () => this.sort(n) }, heading));
     });
-    this.body = el("tbody");
+    this.order_by = el("select", { "aria-label": `${this.title}: sort by`, onchange: (event) => this.sort(Number(event.target.value)) }, el("option", { value: -1 }, "as they come"), ...this.headings.map((heading, n) => (this.kept[n] ? el("option", { value: n }, heading) : "")));
+    this.by = el("span", { hidden: true }, "sort by ", this.order_by);
+    if (this.rows.length > 3) holder.append(el("div", { class: "bar" }, el("label", { for: id }, "Keep rows with"), this.filter, this.count, el("button", { type: "button", onclick: () => this.save() }, "CSV"), this.by));
+    this.body = el("tbody", { role: "rowgroup" });
+    this.table = el("table", { role: "table" }, el("caption", {}, this.title), el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...this.head.filter((_, n) => this.kept[n]))), this.body);
+    this.place = el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Table: ${this.title}` }, this.table);
+    new ResizeObserver(() => { if (this.place.clientWidth !== this.width) this.fit(); }).observe(this.place);
     this.more = el("button", { type: "button", onclick: () => { this.shown += MORE; this.draw(); } });
-    holder.append(el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Table: ${this.title}` }, el("table", {}, el("caption", {}, this.title), el("thead", {}, el("tr", {}, ...this.head)), this.body)), this.more);
+    holder.append(this.place, this.more);
     this.update();
   }
 
@@ -92,6 +98,18 @@ class Table {
       if (text) { all += 1; numbers += number(text) ? 1 : 0; }
     }
     return all > 0 && numbers * 2 > all;
+  }
+
+  tells(n) { // whether a column says what the others do not: not where it is empty, or names a series as its sample
+    const same = this.fields[n][0] === "series" ? this.fields.findIndex((f) => f[0] === "sample") : -1;
+    return this.rows.some((row) => { const text = cellText(row, n); return text && !(same >= 0 && cellText(row, same).includes(text)); });
+  }
+
+  fit() { // a table that does not fit into its place has a paragraph for each row
+    this.width = this.place.clientWidth;
+    this.table.classList.remove("cards");
+    this.table.classList.toggle("cards", this.place.scrollWidth > this.width + 1);
+    this.by.hidden = !this.table.classList.contains("cards");
   }
 
   update() {
@@ -116,10 +134,9 @@ class Table {
 
   sort(n) {
     const up = !(this.sorted && this.sorted.n === n && this.sorted.up);
-    this.sorted = { n, up };
+    this.sorted = n < 0 ? null : { n, up };
     this.head.forEach((th, k) => (k === n ? th.setAttribute("aria-sort", up ? "ascending" : "descending") : th.removeAttribute("aria-sort")));
-    this.arrange();
-    this.draw();
+    this.update();
   }
 
   arrange() { // empty cells stay at the end
@@ -142,20 +159,23 @@ class Table {
     this.more.hidden = left <= 0;
     this.more.textContent = left > MORE ? `Show ${MORE} more of ${left} rows` : `Show ${left} more rows`;
     this.count.textContent = this.order.length === this.rows.length ? `${this.rows.length} rows` : `${this.order.length} of ${this.rows.length} rows`;
+    this.fit();
   }
 
   row(row) {
     const record = row[0] === null ? null : D.records[row[0]];
     const link = (text) => el("a", { href: `#r-${record[0].slice(0, 16)}` }, text);
     let led = false;
-    return el("tr", {}, ...this.fields.map((field, n) => {
+    return el("tr", { role: "row" }, ...this.fields.map((field, n) => {
+      if (!this.kept[n]) return null;
       const cell = row[n + 1], text = cellText(row, n), kind = field[2];
-      if (kind === "status") return el("td", {}, el("span", { class: `state ${text}` }, text));
-      if (kind === "flags") return el("td", { class: "words" }, ...(cell || []).flatMap((f, k) => [k ? ", " : "", el("abbr", { title: this.says(D.flags[f]) }, D.flags[f])]));
+      const said = { role: "cell", "data-head": this.headings[n] };
+      if (kind === "status") return el("td", said, text ? el("span", { class: `state ${text}` }, text) : "");
+      if (kind === "flags") return el("td", { ...said, class: "words" }, ...(cell || []).flatMap((f, k) => [k ? ", " : "", el("abbr", { title: this.says(D.flags[f]) }, D.flags[f])]));
       const numeric = this.head[n].classList.contains("num");
       const linked = record !== null && text && (typeof cell === "number" || kind === "value" || (kind === "key" && !led));
       if (kind === "key" && text) led = true;
-      return el("td", { class: numeric ? "num" : text.length > 40 ? "words" : null }, linked ? link(text) : text);
+      return el("td", { ...said, class: numeric ? "num" : text.length > 40 ? "words" : null }, ...(linked ? [link(text)] : numeric ? [text] : broken(text)));
     }));
   }
 
@@ -179,6 +199,8 @@ class Table {
     hand(`${this.title.replace(/[^\w.-]+/g, "_")}.csv`, [head, ...lines].map((cells) => cells.map(quoted).join(",")).join("\n") + "\n");
   }
 }
+
+const broken = (text) => text.split(/(?<=[a-z][._])(?=[a-z])/).flatMap((part, k) => (k ? [el("wbr"), part] : [part])); // names may end a line
 
 function hand(name, text) { // a file of the page to the one who reads it
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
@@ -248,7 +270,7 @@ class Plot {
       if (!groups.has(key)) groups.set(key, { name, unit: f[1], columns: [] });
       groups.get(key).columns.push(n);
     });
-    return xs.length && groups.size ? new Plot(table, xs, [...groups.values()], keys.filter((n) => !xs.includes(n) && !table.numeric(n))) : null;
+    return xs.length && groups.size ? new Plot(table, xs, [...groups.values()], keys.filter((n) => table.kept[n] && !xs.includes(n) && !table.numeric(n))) : null;
   }
 
   constructor(table, xs, groups, names) {

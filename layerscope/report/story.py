@@ -193,6 +193,9 @@ def _stated(quantity: Quantity) -> str:
     return format_limit(upper_limit=quantity.upper_limit, limit_confidence=quantity.limit_confidence)
 
 
+_COLUMN = Column("says")  # writes a value as tables do: what was not detected by its limit alone
+
+
 def _distance(quantity: Quantity, difference: float | None, sigma: float | None) -> Quantity:
     update = {"value": difference, "sigma": sigma, "sigma_kind": "systematic", "role": "derived"}
     return quantity.model_copy(update=update | dict.fromkeys(_LIMITS))
@@ -222,7 +225,8 @@ def _depths(sample: str, states: dict[str, str], found: Sequence[Reach]) -> Summ
     for reach in found:
         state = reach.record.state
         says = ", ".join(
-            _words(quantity.component or quantity.name, quantity.text(), quantity.unit) for quantity in reach.quantities
+            _words(quantity.component or quantity.name, _COLUMN.text(quantity), quantity.unit)
+            for quantity in reach.quantities
         )
         region = state.region or ", ".join(dict.fromkeys(q.name for q in reach.quantities))
         rows.append(

@@ -63,6 +63,7 @@ def test_techniques_stand_along_the_depth_from_the_surface_down(reference_run: C
     assert len(tops) == 10
     assert 8.0 < table.cells[0][2] - table.cells[0][1] < 11.0  # three path lengths of 1.2 keV
     assert "B 16(3) %" in table.rows[0][5]
+    assert "F < 0.025 %" in table.rows[0][5]  # a limit, and not beside the value that it replaces
 
 
 def test_a_yield_looks_as_deep_as_was_measured_through_chromium() -> None:

@@ -32,7 +32,8 @@ def run(invented_run: Callable[..., Run], tmp_path_factory: pytest.TempPathFacto
 def page(browser: Any, run: Run, requests_of: Callable[[], list[str]]) -> Any:
     """The report, opened from disk."""
     path = write_report(run)
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    size = {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get("about:blank")
     browser.get_log("browser")
     requests_of()
@@ -162,6 +163,28 @@ def test_no_page_is_wider_than_the_window(page: Any, width: int) -> None:
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
     font = "return parseFloat(getComputedStyle(document.querySelector('tbody td')).fontSize)"
     assert page.execute_script(font) >= 12
+    wide = (
+        "return [...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert page.execute_script(wide) == 0
+    cards = page.execute_script("return document.querySelector('details[open] table').classList.contains('cards')")
+    assert cards is (width == 400)
+
+
+def test_a_table_without_room_has_its_rows_as_paragraphs_with_heads_and_is_sorted_by_a_list(page: Any) -> None:
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    block = first_table(page)
+    cell = block.find_element("css selector", "tbody td[data-head='voltage / V']")
+    before = "return getComputedStyle(arguments[0], '::before').content"
+    assert "voltage / V" in page.execute_script(before, cell)
+    from selenium.webdriver.support.ui import Select
+
+    choice = Select(block.find_element("xpath", ".//span[contains(., 'sort by')]/select"))
+    choice.select_by_visible_text("voltage / V")
+    found = block.find_elements("css selector", "tbody td[data-head='voltage / V']")
+    values = [float(one.text) for one in found[:20]]
+    assert values == sorted(values)
 
 
 def test_a_checker_of_accessibility_finds_no_serious_fault(page: Any) -> None:
