@@ -1,9 +1,10 @@
 """An instrument that is still writing, watched: when each frame is there, and whether the end is that of a run.
 
 ``python benchmarks/live_series.py [N] [SECONDS]``: a process writes N (40) frames of a (003) line in small pieces, one
-every SECONDS (1.5); every fifth under another name that is changed at its end, the third without its end for ever, and
-one is replaced in the end. Prints how long after it was settled a frame was in the record (median; of the last tenth),
-the time of an update against frames, and whether the records are those of a run that was never watched.
+every SECONDS (1.5); every fifth under another name that is changed at its end, the third without its end for ever, the
+eighth with words for counts, and one is replaced in the end. Prints how long after it was settled a frame was in the
+record (median; of the last tenth), the time of an update against frames, and whether the records are those
+of a run that was never watched.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from layerscope.runs.execute import execute
 from layerscope.runs.watch import Watch
 
 QUIET_S = 0.5
+CUT, NO_NUMBERS = 2, 7
 RECIPE = """layerscope = 1
 pipeline = "xrd_peaks"
 sample = "LCO"
@@ -51,10 +53,12 @@ def instrument(folder: Path, frames: int, period_s: float) -> None:
     """Write frames in small pieces."""
     for number in range(frames):
         text, start = frame(number), time.monotonic()
+        if number == NO_NUMBERS:
+            text = text.replace("17.5", "seventeen ")
         path = folder / f"f_{number:03d}.uxd"
         shown = path.with_suffix(".tmp") if number % 5 == 4 else path
         with shown.open("w") as stream:
-            for at in range(0, len(text) // (2 if number == 2 else 1), 900):
+            for at in range(0, len(text) // (2 if number == CUT else 1), 900):
                 stream.write(text[at : at + 900])
                 stream.flush()
                 time.sleep(0.01)
@@ -106,9 +110,11 @@ def main() -> None:
         again = execute(recipe, run, data=folder, figures=False)
         execute(recipe, Path(where) / "batch", data=folder, figures=False)
         last = delays[-max(len(delays) // 10, 1) :]
+        broken = sum(one.state == "broken" for one in watch.seen.files)
         print(
-            f"{asked.frames} frames, one every {asked.period_s:g} s: {len(updates)} updates, {len(known)} frames taken"
+            f"{asked.frames} frames, one every {asked.period_s:g} s: {len(updates)} updates, {len(known)} frames taken,"
         )
+        print(f"{broken} broken")
         print(f"settled until in the record: median {np.median(delays):.1f} s, last tenth {np.median(last):.1f} s")
         for count in sorted({updates[k][0] for k in np.linspace(0, len(updates) - 1, 6).astype(int)}):
             print(f"  update with {count:4} files: {np.median([s for n, s in updates if n == count]):5.1f} s")

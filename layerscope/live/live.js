@@ -1,6 +1,41 @@
 'use strict';
 const frame = document.getElementById('report'), state = document.getElementById('state');
 let version = -1;
+
+// --- what a reader opened, filtered and looked at in the report, to find it again in the next one
+
+const titled = page => [...page.querySelectorAll('section details')].map(block => [
+  `${block.closest('section').id}: ${(block.querySelector('h3') || block.firstElementChild).textContent}`, block,
+  block.querySelector('input[type=search]')]);
+
+function kept() {
+  try {
+    const page = frame.contentDocument, { scrollY, location } = frame.contentWindow;
+    const blocks = titled(page).map(([title, block, filter]) => [title, { open: block.open, filter: filter?.value }]);
+    return { blocks: new Map(blocks), find: page.getElementById('find').value, at: scrollY, hash: location.hash };
+  } catch (error) { return null; }
+}
+
+function write(box, text) {
+  if (!box || !text) return;
+  box.value = text;
+  box.dispatchEvent(new Event('input'));
+}
+
+function found(before) {
+  const page = frame.contentDocument;
+  for (const [title, block] of titled(page).filter(([title]) => before.blocks.has(title))) {
+    const { open, filter } = before.blocks.get(title);
+    block.open = open;
+    if (filter) {
+      block.dispatchEvent(new Event('toggle')); // fills it now, in sight or not
+      write(block.querySelector('input[type=search]'), filter);
+    }
+  }
+  write(page.getElementById('find'), before.find);
+  setTimeout(() => frame.contentWindow.scrollTo(0, before.at), 50); // once what opened is filled
+}
+
 function show(seen) {
   state.textContent = seen.message;
   document.getElementById('count').textContent = seen.files.length;
@@ -13,11 +48,10 @@ function show(seen) {
   });
   document.getElementById('files').replaceChildren(...rows);
   if (seen.version !== version && seen.report) {
+    const before = version < 0 ? null : kept();
     version = seen.version;
-    let at = 0;
-    try { at = frame.contentWindow.scrollY; } catch (error) { at = 0; }
-    frame.onload = () => { try { frame.contentWindow.scrollTo(0, at); } catch (error) { return; } };
-    frame.src = 'run/report.html?version=' + version;
+    frame.onload = () => { if (before) found(before); };
+    frame.src = `run/report.html?version=${version}${before ? before.hash : ''}`;
   }
 }
 const events = new EventSource('events');
