@@ -1,17 +1,23 @@
 """What the machinery costs a file: N cheap files, each a series and a task of its own, into a run folder and again.
 
-    python benchmarks/machinery.py 3000
+    python benchmarks/machinery.py 10 300 1000 3000
 
 The technique does nothing but copy the curve into a record with one number and one array, so that what is left is
-planning, hashing, reading, storing, the ledger, the table of quantities and ``run.json``. CPU time of this process.
+planning, hashing, reading, storing, the ledger, the table of quantities, ``run.json`` and the page. Each run is in a
+process of its own: its CPU time with that of its workers, the most memory that it held, and the clock with one and with
+two processes, which only tells on idle cores.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,21 +100,48 @@ def write_files(folder: Path, count: int) -> Path:
     return recipe
 
 
-def main(count: int) -> None:
-    """Print the cost of a run and of its repetition."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        recipe = write_files(folder, count)
-        pipelines = {"cheap": CheapPipeline()}
-        for what in ("first run", "re-run"):
-            start, wall = time.process_time(), time.perf_counter()
-            summary = execute(recipe, folder / "run", figures=False, pipelines=pipelines)
-            used = time.process_time() - start
+def measured_run(recipe: Path, out: Path, jobs: int) -> dict[str, float]:
+    """Run in this process, and return what it took: CPU and clock (s), and the most memory that it held (MB)."""
+    start, clock = _cpu_s(), time.perf_counter()
+    execute(recipe, out, figures=False, jobs=jobs, pipelines={"cheap": CheapPipeline()})
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"cpu": _cpu_s() - start, "clock": time.perf_counter() - clock, "memory": held}
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of this process and of those that it began and that ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def apart(*arguments: object) -> dict[str, float]:
+    """Measure a run in a process of its own, whose memory no other run has touched."""
+    command = [sys.executable, __file__, "--run", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def main(counts: Sequence[int]) -> None:
+    """Print a row for each number of files, as soon as it is known."""
+    print(f"{'':7s}{'CPU, ms a file':>22s}{'main, MB':>10s}{'clock, s':>18s}{'2 processes':>13s}")
+    print(f"{'files':7s}{'first run':>11s}{'re-run':>11s}{'':>10s}{'1':>9s}{'2':>9s}{'gain':>13s}")
+    for count in counts:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            recipe = write_files(folder, count)
+            first, again = (apart(recipe, folder / "run", 1) for _ in range(2))
+            two = apart(recipe, folder / "two", 2)
+            cpu = [1e3 * run["cpu"] / count for run in (first, again)]
             print(
-                f"{what:10s} {count} files: {1e3 * used / count:6.2f} ms CPU a file"
-                f" ({time.perf_counter() - wall:.1f} s; done {summary.done}, looked up {summary.reused})"
+                f"{count:<7d}{cpu[0]:11.2f}{cpu[1]:11.2f}{first['memory']:10.0f}"
+                f"{first['clock']:9.1f}{two['clock']:9.1f}{first['clock'] / two['clock']:12.2f}x",
+                flush=True,
             )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
+    if sys.argv[1:2] == ["--run"]:
+        print(json.dumps(measured_run(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))))
+    else:
+        main([int(count) for count in sys.argv[1:]] or [10, 300])

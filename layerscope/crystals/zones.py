@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -184,6 +185,7 @@ def zone_pattern(
     return found
 
 
+@lru_cache(maxsize=32)  # the images of a run are looked at with the same phases
 def zone_patterns(
     phase: Phase, *, u_max: int = 2, g_max: float = 10.0, most: int = 8, min_amplitude: float = _STRONG
 ) -> tuple[ZonePattern, ...]:

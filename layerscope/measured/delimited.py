@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Annotated, Literal, Self
 
@@ -252,6 +253,46 @@ def holds_rows(raw: RawFile) -> bool:
     return bool(body) and all(parser.is_row(parser.cells(line)) for line in body[len(body) // 2 :])
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What makes a row: nothing but numbers, or also times and words, and how many of the former at least."""
+
+    numeric: bool
+    least: int
+
+    def closed(self, cells: list[str]) -> list[str]:
+        """Take off what stands after the delimiter that closes a row of numbers: nothing."""
+        return cells[:-1] if self.numeric and len(cells) > 1 and not cells[-1] else cells
+
+    def known(self, cells: list[str]) -> int:
+        """Return how many cells are numbers, or times among words."""
+        if self.numeric:
+            return sum(map(_is_number, cells))
+        return sum(_is_number(cell) or _is_time(cell) for cell in cells)
+
+    def is_row(self, cells: list[str]) -> bool:
+        """Tell whether the parts of a line are a row."""
+        return self.share(cells) > 0.0
+
+    def share(self, cells: list[str]) -> float:
+        """Return the share of numbers and times in a row; nothing if it is none."""
+        known = self.known(cells)
+        return known / len(cells) if known >= self.least and (known == len(cells) or not self.numeric) else 0.0
+
+
+@lru_cache(maxsize=4)  # a file is looked at, and then read
+def _delimiter(sample: tuple[str, ...], kind: _Kind) -> str:
+    """Return the delimiter that makes rows of most lines; a row counts by the share of numbers and times in it."""
+
+    def score(delimiter: str) -> float:
+        lines = sample if delimiter == " " else [line for line in sample if delimiter in line]
+        rows = (row for row in map(kind.closed, map(_splitter(delimiter), lines)) if len(row) > 1)
+        return sum(map(kind.share, rows))
+
+    best = max(_DELIMITERS, key=score)
+    return best if score(best) else " "
+
+
 class _Parser:
     """Lines to header and rows."""
 
@@ -260,7 +301,9 @@ class _Parser:
         text = enumerate(self._text().splitlines(), start=1)
         self.lines = [(number, line) for number, line in text if number > skip and line.strip()]
         self.marks = _MARKS if how.comment is None else tuple(filter(None, [how.comment]))
-        self.delimiter = how.delimiter or self._delimiter()
+        self.kind = _Kind(numeric, least)
+        sample = (line for _, line in self.lines[:_SAMPLE] if not line.lstrip().startswith(self.marks))
+        self.delimiter = how.delimiter or _delimiter(tuple(sample), self.kind)
         self.marks = tuple(mark for mark in self.marks if mark != self.delimiter)
         self.split = _splitter(self.delimiter)
 
@@ -291,38 +334,13 @@ class _Parser:
             raise self.raw.error("the file is binary, not text")
         return text
 
-    def _delimiter(self) -> str:
-        """Return the delimiter that makes rows of most lines; a row counts by the share of numbers and times in it."""
-        sample = [line for _, line in self.lines[:_SAMPLE] if not line.lstrip().startswith(self.marks)]
-
-        def score(delimiter: str) -> float:
-            lines = sample if delimiter == " " else [line for line in sample if delimiter in line]
-            rows = [row for row in map(self._closed, map(_splitter(delimiter), lines)) if len(row) > 1]
-            known = [self._known(row) for row in rows]
-            return sum(n / len(row) for n, row in zip(known, rows, strict=True) if self._is_row(n, row))
-
-        best = max(_DELIMITERS, key=score)
-        return best if score(best) else " "
-
     def cells(self, line: str) -> list[str]:
         """Return the parts of a line."""
-        return self._closed(self.split(line))
-
-    def _closed(self, cells: list[str]) -> list[str]:
-        """Take off what stands after the delimiter that closes a row of numbers: nothing."""
-        return cells[:-1] if self.numeric and len(cells) > 1 and not cells[-1] else cells
+        return self.kind.closed(self.split(line))
 
     def is_row(self, cells: list[str]) -> bool:
         """Tell whether the parts of a line are a row."""
-        return self._is_row(self._known(cells), cells)
-
-    def _is_row(self, known: int, cells: list[str]) -> bool:
-        return known >= self.least and (known == len(cells) or not self.numeric)
-
-    def _known(self, cells: list[str]) -> int:
-        if self.numeric:
-            return sum(map(_is_number, cells))
-        return sum(_is_number(cell) or _is_time(cell) for cell in cells)
+        return self.kind.is_row(cells)
 
     def is_comment(self, line: str) -> bool:
         """Tell whether a line is a comment; among numbers, quoted words are one."""
