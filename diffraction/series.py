@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from layerscope.cycler.clock import aligned, by_clock, timed
 from layerscope.errors import DataError
+from layerscope.measured.files import load
 from layerscope.measured.formats import Formats
 from layerscope.measured.measurement import NOTHING
 from layerscope.records import InputFile
 from layerscope.runs.levels import read_levels, side_files
+from layerscope.runs.technique import SeriesPipeline
 
 from .dataset import Pattern, PatternSeries
 from .frames import Frame, FrameSeries
@@ -23,10 +26,32 @@ from .recipe_series import DiffractionRecipe, RadiationTable, SeriesTable
 if TYPE_CHECKING:
     from .area.integration import Integration
 
-__all__ = ["load_series"]
+__all__ = ["FramesPipeline", "load_series"]
 
 SAME_WAVELENGTH = 2e-3
 """Relative difference between the wavelength of a file and of the recipe beyond which one of them is wrong."""
+
+
+class FramesPipeline(SeriesPipeline[FrameSeries]):
+    """What the pipelines of this wing share: their formats, and images, of which a recipe makes patterns."""
+
+    formats = FORMATS
+
+    def recording(self, path: str | Path, **how: Any) -> PatternSeries:
+        """Return what a file holds, as `Formats.read`.
+
+        Raises
+        ------
+        DataError
+            If it is a whole image, which a geometry has to turn into a pattern first; a ReaderError if it is cut off.
+        """
+        if Path(path).is_file():
+            raw = load(path)
+            if not FORMATS.sniffed(raw) and _images().sniffed(raw):
+                _images().read(raw)
+                hint = "a recipe integrates it: [series.integrate]"
+                raise DataError("it is an image of a detector, not a pattern", source=path, hint=hint)
+        return FORMATS.read(path, **how)
 
 
 def load_series(recipe: DiffractionRecipe, table: SeriesTable) -> FrameSeries:

@@ -27,7 +27,7 @@ from layerscope.measured.files import RawFile, load
 from layerscope.measured.formats import Formats
 
 from ..dataset import Pattern, PatternSeries
-from ..radiation import FloatArray, Radiation
+from ..radiation import FloatArray, Radiation, convert_axis
 from .geometry import Geometry
 from .image import Image, called, image_of
 from .options import IntegrateTable
@@ -74,7 +74,7 @@ class _Bins:
     kept : ndarray of bool, shape (number,)
         Bins that hold pixels.
     centre : ndarray, shape (n,)
-        Where the pixels of a bin lie on average, degrees of 2θ, of those that hold any.
+        Where the pixels of a bin lie on average, degrees of 2θ, of bins that hold any; its middle where they are split.
     count, shares : ndarray, shape (n,)
         Pixels of a bin, and its summed shares of pixels over its summed squares of them: 1 where none is split.
     """
@@ -318,13 +318,23 @@ class Integration:
         side = 1e3 * min(integrator.detector.pixel1, integrator.detector.pixel2)
         number = options.npt or max(int(np.ceil(BINS_A_PIXEL * np.ptp(radius) / side)), LEAST_BINS)
         ones = self._run(np.ones(shape), number, mask, correctSolidAngle=False, variance=np.ones(shape))
-        place = self._run(_over_pixels(two_theta), number, mask, correctSolidAngle=False)
         count = np.asarray(ones.sum_signal, float)
         kept = count > 0
         if int(kept.sum()) < LEAST_BINS:
             raise DataError(f"only {int(kept.sum())} bins hold pixels", source=options.poni, hint="look at the mask")
         shares = count[kept] / np.asarray(ones.sum_variance, float)[kept]
-        return _Bins(mask, number, kept, np.asarray(place.intensity, float)[kept], count[kept], shares)
+        if options.splitting == "no":
+            place = self._run(_over_pixels(two_theta), number, mask, correctSolidAngle=False).intensity
+        else:  # bins near the beam may hold parts of the same pixel alone, whose mean is one
+            place = self._angle(np.asarray(ones.radial, float))
+        return _Bins(mask, number, kept, np.asarray(place, float)[kept], count[kept], shares)
+
+    def _angle(self, radial: FloatArray) -> FloatArray:
+        """Return 2θ (degrees) of positions in the unit of the bins."""
+        if self.options.unit == "2th_deg":
+            return radial
+        scale = 1.0 if self.options.unit == "q_A^-1" else 0.1
+        return convert_axis(scale * radial, "q", "two_theta", self.geometry.wavelength)
 
 
 def _over_pixels(angle: FloatArray) -> FloatArray:

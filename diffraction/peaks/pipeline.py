@@ -20,14 +20,12 @@ from layerscope.runs.build import measured, quality_of, some
 from layerscope.runs.levels import array_name, level_fields, reject_levels, side_files
 from layerscope.runs.pipeline import PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
-from layerscope.runs.technique import SeriesPipeline
 
 from ..frames import FrameSeries, FrameStack, frames_failed, stack
 from ..radiation import Radiation
-from ..readers import FORMATS
 from ..recipe_series import SeriesTable
 from ..refused import refused_record
-from ..series import load_series
+from ..series import FramesPipeline, load_series
 from ..tables import peaks_tables
 from .bragg import d_from_two_theta, two_theta_from_d
 from .components import ComponentSet, hardware_lines
@@ -63,7 +61,7 @@ MARGIN_BELOW, MARGIN_ABOVE = 1.2, 0.6
 """Degrees of background fitted beside the window of the components; PTFE lies below."""
 
 
-class PeaksPipeline(SeriesPipeline[FrameSeries]):
+class PeaksPipeline(FramesPipeline):
     """In-situ series by single lines."""
 
     name = "xrd_peaks"
@@ -71,7 +69,6 @@ class PeaksPipeline(SeriesPipeline[FrameSeries]):
     version = "4"
     technique = "xrd"
     recipe_model = PeaksRecipe
-    formats = FORMATS
 
     def faults(self, recipe: PeaksRecipe) -> list[LayerscopeError]:
         """Return what is wrong with the names in a recipe."""

@@ -18,13 +18,12 @@ from layerscope.records import Problem as RecordProblem
 from layerscope.runs.hooks import Finding
 from layerscope.runs.pipeline import PipelineBase, PipelineOutput, RunContext
 from layerscope.runs.summary import SummaryTable
-from layerscope.runs.technique import Part, SeriesPipeline, guarded
+from layerscope.runs.technique import Part, guarded
 
 from ..frames import Frame, FrameSeries
-from ..readers import FORMATS
 from ..recipe_series import SeriesTable
 from ..refused import refusal
-from ..series import load_series
+from ..series import FramesPipeline, load_series
 from ..tables import rietveld_tables
 from .compare import compare
 from .curves import refinement_arrays
@@ -66,7 +65,7 @@ class Refined:
     record: ResultRecord
 
 
-class RietveldPipeline(SeriesPipeline[FrameSeries]):
+class RietveldPipeline(FramesPipeline):
     """Rietveld refinement of patterns and series."""
 
     name = "rietveld"
@@ -74,7 +73,6 @@ class RietveldPipeline(SeriesPipeline[FrameSeries]):
     version = "5"
     technique = "rietveld"
     recipe_model = RietveldRecipe
-    formats = FORMATS
 
     def check(self, recipe: RietveldRecipe) -> list[RecordProblem]:
         """Return what is wrong with a recipe: files, phases, plan, engines that are not there."""

@@ -212,11 +212,11 @@ class Watch:
 
     def _incomplete(self, copy: Path) -> str:
         """Return why the technique's readers do not take a file; nothing where they do, or do not know its kind."""
-        formats: Any = getattr(self._plan.pipeline, "formats", None)
-        if formats is None:
+        read: Any = getattr(self._plan.pipeline, "recording", None)
+        if read is None:
             return "" if copy.stat().st_size else "the file is empty"
         try:
-            formats.read(copy)
+            read(copy)
         except (MissingDependencyError, DataError):
             return ""  # it is whole; what its values are worth, the run says
         except LayerscopeError as error:

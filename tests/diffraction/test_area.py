@@ -29,6 +29,7 @@ from layerscope.errors import DataError, LayerscopeError, MissingDependencyError
 from layerscope.init import first_recipes
 from layerscope.runs.execute import execute
 from layerscope.runs.load import Run
+from layerscope.runs.pipeline import find_pipeline
 from layerscope.runs.plan import check_plan, make_plan
 
 
@@ -436,3 +437,14 @@ def test_rings_are_taken_as_free_of_what_only_a_goniometer_has(pipeline: str) ->
     assert not {"displacement", "sh_l"} & set(freed)
     with pytest.raises(ValueError, match="polarisation"):
         RietveldRecipe.model_validate({**given, "instrument": {}})
+
+
+def test_an_image_is_told_from_one_that_is_still_written(tmp_path: Path) -> None:
+    pipeline = find_pipeline("xrd_peaks")
+    whole = sim.edf(counted(0))
+    (tmp_path / "i.edf").write_bytes(whole)
+    with pytest.raises(DataError, match=r"\[series.integrate\]"):
+        pipeline.recording(tmp_path / "i.edf")  # type: ignore[attr-defined]
+    (tmp_path / "i.edf").write_bytes(whole[:-4000])
+    with pytest.raises(ReaderError, match="cut off"):
+        pipeline.recording(tmp_path / "i.edf")  # type: ignore[attr-defined]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import warnings
@@ -12,6 +11,7 @@ import pytest
 from layerscope.spectra.eels.readers import FORMATS
 
 from layerscope.errors import DataError, ReaderError
+from layerscope.measured import rosetta
 
 from .simulated_xrays import write_hspy
 
@@ -136,7 +136,7 @@ def test_damaged_files_give_an_error_that_names_them(tmp_path: Path, shared_data
 def test_an_image_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sysconf", lambda name: 100 if name == "SC_AVPHYS_PAGES" else 4096)
+    monkeypatch.setattr(rosetta, "free_memory", lambda: 409_600)
     with pytest.raises(ReaderError, match=r"need 0\.0 GB"):
         FORMATS.read(shared_data / "eels" / "TM+O_EELS_Spectrum_Image.dm3")
 
