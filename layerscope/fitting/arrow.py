@@ -36,6 +36,7 @@ class Normal:
     whole: FloatArray  # (G, L, V, V): products of derivatives by shared and own parameters, coefficients held
     mixed: FloatArray  # (G, L, m, V): products of columns and derivatives
     gram: FloatArray  # (G, L, m, m): products of columns
+    inverse: FloatArray  # (G, L, m, m): of these; zero for a coefficient held at its bound
 
     def take(self, index: IntArray | BoolArray) -> Normal:
         """Return some of the series."""

@@ -9,12 +9,14 @@ multiplication of matrices, and what follows works on a few numbers a pattern.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.basis import BasisValues
+from layerscope.fitting.kernels import Known, Terms, common_sums
 from layerscope.fitting.projection import (
     LOST,
     Routes,
@@ -26,7 +28,10 @@ from layerscope.fitting.projection import (
     times,
 )
 
-__all__ = ["CHUNK_VALUES", "Known", "common_rows"]
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["CHUNK_VALUES", "Stack", "common_rows"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -37,88 +42,73 @@ CHUNK_VALUES = 1 << 15  # points handled at once: the work arrays stay in cache,
 
 
 @dataclass(frozen=True)
-class Known:
-    """Priors of R patterns that share their parameters, as sums of squares.
-
-    Attributes
-    ----------
-    weight, value : ndarray, shape (R, p)
-        1/sigma^2 (0: nothing is known in this pattern) and value.
-    columns : tuple of (prior, coefficient)
-    slopes : tuple of (prior, parameter now, slope by the free parameters of shape (V,))
-    """
-
-    weight: FloatArray
-    value: FloatArray
-    columns: tuple[tuple[int, int], ...]
-    slopes: tuple[tuple[int, float, FloatArray], ...]
-
-    def part(self, rows: slice) -> Known:
-        """Return some of the patterns."""
-        return Known(self.weight[rows], self.value[rows], self.columns, self.slopes)
-
-
-@dataclass(frozen=True)
-class _Stack:
+class Stack:
     """Columns and derivatives as rows of one array.
 
     Attributes
     ----------
     rows : ndarray, shape (m + E, n)
-    column : ndarray of int, shape (E,)
-        Coefficient that scales each derivative; m for those that none scales.
-    into : ndarray, shape (V, E)
-        What each derivative, scaled, adds to the derivative by each free parameter.
-    unscaled : bool
-        Whether there are derivatives that no coefficient scales.
+    terms : Terms
+        Of the derivatives.
+    offset : ndarray, shape (1, n), optional
+        Part of the model that no coefficient scales.
     """
 
     rows: FloatArray
-    column: IntArray
-    into: FloatArray
-    unscaled: bool
+    terms: Terms
+    offset: FloatArray | None = None
 
     @classmethod
-    def of(cls, values: BasisValues, routes: Routes, n_free: int) -> _Stack:
+    def of(cls, values: BasisValues, routes: Routes, n_free: int) -> Stack:
         """Stack the first row of a basis."""
         m, n = values.columns.shape[1:]
         pieces, column, target, slope = [], [], [], []
-        terms = [(d.parameter, d.column, d.values) for d in values.derivatives]
-        for parameter, j, d in [*terms, *((i, m, d) for i, d in values.offset_derivatives)]:
+        found = [(d.parameter, d.column, d.values) for d in values.derivatives]
+        for parameter, j, d in [*found, *((i, m, d) for i, d in values.offset_derivatives)]:
             for free, by in routes[parameter]:
                 pieces.append(d[0])
                 column.append(j)
                 target.append(free)
                 slope.append(1.0 if by is None else by[0])
-        rows = np.concatenate([values.columns[0], np.array(pieces).reshape(len(pieces), n)])
-        into = np.zeros((n_free, len(pieces)))
-        into[target, np.arange(len(pieces))] = slope
-        return cls(rows, np.array(column, dtype=np.intp), into, bool(values.offset_derivatives))
+        terms, order = Terms.of(column, target, np.array(slope), n_free)
+        rows = np.empty((m + len(pieces), n))
+        rows[:m] = values.columns[0]
+        for place, e in enumerate(order, m):
+            rows[place] = pieces[e]
+        return cls(rows, terms, values.offset)
+
+    @cached_property
+    def into(self) -> FloatArray:
+        """What each derivative, scaled, adds to the derivative by each free parameter, shape (V, E)."""
+        into = np.zeros((self.terms.ends.size, self.terms.free.size))
+        into[self.terms.free, np.arange(self.terms.free.size)] = self.terms.slope
+        return into
+
+    @property
+    def m(self) -> int:
+        """Number of columns."""
+        return len(self.rows) - self.terms.column.size
 
 
 def common_rows(
-    values: BasisValues,
-    routes: Routes,
-    n_free: int,
+    stack: Stack,
     y: FloatArray,
     root_weight: FloatArray,
     nonnegative: BoolArray | None,
     known: Known | None = None,
+    loops: ModuleType | None = None,
 ) -> RowSums | None:
-    """Return the sums of patterns whose columns are the first row of `values`.
+    """Return the sums of patterns whose columns and derivatives are the rows of one stack.
 
     Parameters
     ----------
-    values : BasisValues
-        Columns of shape (1, m, n).
-    routes : list
-        For each model parameter the free parameters it depends on, with the slope (1,) or None for 1.
-    n_free : int
-        Number of free parameters, V.
+    stack : Stack
     y, root_weight : ndarray, shape (R, n)
     nonnegative : ndarray of bool, shape (m,), optional
         Coefficients to keep at or above zero.
     known : Known, optional
+    loops : module, optional
+        The compiled loops, if they are to be used.
 
     Returns
     -------
@@ -126,16 +116,20 @@ def common_rows(
         None where columns are so nearly alike, or derivatives so nearly absorbed by them, that sums of products have
         lost their digits: such patterns are projected one by one.
     """
-    stack = _Stack.of(values, routes, n_free)
+    target = y if stack.offset is None else y - stack.offset
+    if loops is not None:
+        sums = common_sums(loops, stack.rows, stack.terms, target, root_weight, nonnegative, known)
+        if sums is not None:
+            return sums
     products = None if len(y) <= FEW else _products(stack.rows)
     size = max(1, CHUNK_VALUES // max(y.shape[1], 1))
     if len(y) <= size:
-        return _sums(stack, products, values.offset, y, root_weight, nonnegative, known)
-    whole = RowSums.empty(len(y), values.columns.shape[1], n_free)
+        return _sums(stack, products, target, root_weight, nonnegative, known)
+    whole = RowSums.empty(len(y), stack.m, stack.terms.ends.size)
     for start in range(0, len(y), size):
         part = slice(start, start + size)
-        asked = (y[part], root_weight[part], nonnegative, None if known is None else known.part(part))
-        one = _sums(stack, products, values.offset, *asked)
+        asked = (target[part], root_weight[part], nonnegative, None if known is None else known.part(part))
+        one = _sums(stack, products, *asked)
         if one is None:
             return None
         whole.put(part, one)
@@ -170,27 +164,24 @@ def _gram(rows: FloatArray, products: FloatArray | None, weight: FloatArray) -> 
 
 
 def _sums(
-    stack: _Stack,
+    stack: Stack,
     products: FloatArray | None,
-    offset: FloatArray | None,
-    y: FloatArray,
+    target: FloatArray,
     root_weight: FloatArray,
     nonnegative: BoolArray | None,
     known: Known | None,
 ) -> RowSums | None:
     """Return the sums of some patterns, or None where they cannot be trusted."""
-    m = len(stack.rows) - len(stack.column)
-    weight = root_weight * root_weight
-    target = y if offset is None else y - offset
+    m, weight = stack.m, root_weight * root_weight
     gram = _gram(stack.rows, products, weight)
     columns, moment = stack.rows[:m], (weight * target) @ stack.rows[:m].T
     inner = gram[:, :m, :m]
     if known is not None and known.columns:
         inner = inner.copy()
         for prior, j in known.columns:
-            inner[:, j, j] += known.weight[:, prior]
-            moment[:, j] += known.weight[:, prior] * known.value[:, prior]
-    inverse, alike = gram_inverse(inner, definite_inverse_of_few if len(y) <= FEW else definite_inverse)
+            inner[:, j, j] += known.root_weight[:, prior] ** 2
+            moment[:, j] += known.root_weight[:, prior] ** 2 * known.value[:, prior]
+    inverse, alike = gram_inverse(inner, definite_inverse_of_few if len(target) <= FEW else definite_inverse)
     if alike.any():
         return None
     c = times(inverse, moment)
@@ -207,8 +198,8 @@ def _sums(
         left = left.copy()
         for prior, j in known.columns:
             gap = known.value[:, prior] - c[:, j]
-            left[:, j] += known.weight[:, prior] * gap
-            chi2 += known.weight[:, prior] * gap**2
+            left[:, j] += known.root_weight[:, prior] ** 2 * gap
+            chi2 += known.root_weight[:, prior] ** 2 * gap**2
     correction = times(inverse, left)
     c = c + correction
     if nonnegative is not None:  # where data are straight, what rounding leaves of an amount may be refined below zero
@@ -218,7 +209,7 @@ def _sums(
 
 
 def _derived(
-    stack: _Stack,
+    stack: Stack,
     gram: FloatArray,
     inner: FloatArray,
     inverse: FloatArray,
@@ -230,22 +221,23 @@ def _derived(
     chi2, slope, correction = left
     rows, m = c.shape
     cross = gram[:, :m, m:]
-    if stack.unscaled:
+    column = stack.terms.column
+    if column.size and column.max() == m:  # derivatives that no coefficient scales
         c = np.concatenate([c, np.ones((rows, 1))], axis=1)
-    into = stack.into * c[:, stack.column][:, None, :]
+    into = stack.into * c[:, column][:, None, :]
     out = into.swapaxes(1, 2)
     mixed = cross @ out
     whole = into @ gram[:, m:, m:] @ out
     gradient = times(into, slope[:, m:] - (correction[:, None, :] @ cross)[:, 0])
     if known is not None:
         for prior, now, by in known.slopes:
-            gap = known.value[:, prior] - now
-            chi2 = chi2 + known.weight[:, prior] * gap**2
-            gradient += (known.weight[:, prior] * gap)[:, None] * by
-            whole += known.weight[:, prior, None, None] * (by[:, None] * by)
+            weight, gap = known.root_weight[:, prior] ** 2, known.value[:, prior] - now
+            chi2 = chi2 + weight * gap**2
+            gradient += (weight * gap)[:, None] * by
+            whole += weight[:, None, None] * (by[:, None] * by)
     curvature = whole - mixed.transpose(0, 2, 1) @ (inverse @ mixed)
     share = np.einsum("rvv->rv", curvature) / np.einsum("rvv->rv", whole)
     apart = np.fmin.reduce(share, axis=1, initial=1.0)
     if (apart <= LOST).any():
         return None
-    return RowSums(chi2, apart, c[:, :m], gradient, curvature, whole, mixed, inner)
+    return RowSums(chi2, apart, c[:, :m], gradient, curvature, whole, mixed, inner, inverse)

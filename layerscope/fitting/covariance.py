@@ -162,17 +162,6 @@ def _from_products(evaluator: RowEvaluator, normal: Normal) -> tuple[SeriesCovar
     """Return the covariance from sums of products, and in which series these have kept their digits."""
     layout = evaluator.layout
     v, groups = len(layout.shared), normal.whole.shape[0]
-    own = (
-        np.concatenate(
-            [
-                np.concatenate([normal.whole[..., v:, v:], normal.mixed[..., v:].swapaxes(-1, -2)], axis=-1),
-                np.concatenate([normal.mixed[..., v:], normal.gram], axis=-1),
-            ],
-            axis=-2,
-        )
-        if layout.n_local
-        else normal.gram
-    )
     cross = normal.mixed[..., :v]
     if layout.n_local:
         cross = np.concatenate([normal.whole[..., v:, :v], cross], axis=-2)
@@ -180,13 +169,26 @@ def _from_products(evaluator: RowEvaluator, normal: Normal) -> tuple[SeriesCovar
     if not layout.is_plain:
         cross = cross @ layout.spread
         top = layout.spread.swapaxes(-1, -2) @ top @ layout.spread
-    inverse, clear_rows = _spd_inverse(own)
+    inverse, clear_rows = _own_inverse(normal, v)
     link = inverse @ cross
     rest = top.sum(axis=1) - np.einsum("glds,gldt->gst", cross, link, optimize=True)
     absorbed = np.einsum("gss->gs", rest) / np.einsum("glss->gs", top)
     shared, clear = _spd_inverse(rest)
     clear = clear & clear_rows.all(axis=1) & (absorbed > CLEAR).all(axis=1)
     return SeriesCovariance(shared, inverse, link, np.zeros(groups, dtype=bool)), np.asarray(clear)
+
+
+def _own_inverse(normal: Normal, v: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Invert the blocks of each pattern's own parameters; say in which patterns they are far enough from singular."""
+    if normal.local.shape[-1]:
+        top = np.concatenate([normal.whole[..., v:, v:], normal.mixed[..., v:].swapaxes(-1, -2)], axis=-1)
+        return _spd_inverse(
+            np.concatenate([top, np.concatenate([normal.mixed[..., v:], normal.gram], axis=-1)], axis=-2)
+        )
+    left = np.einsum("...ii->...i", normal.gram) * np.einsum("...ii->...i", normal.inverse)
+    if not (left >= 1.0 - CLEAR).all():  # one is held at its bound, and its inverse zero
+        return _spd_inverse(normal.gram)
+    return normal.inverse, np.asarray((left * CLEAR < 1.0).all(axis=-1))
 
 
 def _spd_inverse(matrix: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:

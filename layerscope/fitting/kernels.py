@@ -1,18 +1,24 @@
-"""Compiled loops for fits of many patterns, where numba is installed (the extra ``fast``); plain numpy otherwise.
+"""Compiled loops where numba is installed (the extra ``fast``) and loading it pays; plain numpy otherwise.
 
-The kernel does for one pattern after the other, while its points lie in the processor's cache, what `projection` does
-for a stack of patterns step by step. Patterns whose columns or derivatives are nearly alike, or whose amounts would be
-negative, are left to `projection`: both ways give the same numbers but for rounding, to ten digits.
+The loops (`loops`) do for one pattern after the other, while its points lie in the processor's cache, what `projection`
+and `common` do for a stack of patterns step by step. Patterns whose columns or derivatives are nearly alike, or whose
+amounts would be negative, are left to numpy: both ways give the same numbers but for rounding, to ten digits.
+
+Loading numba and the loops takes some 0.6 CPU-s, which a fit of a few levels does not earn. A fit of `MANY_VALUES`
+points loads them; smaller ones use them where the process has loaded numba already, or where `use_compiled` (or the
+variable ``LAYERSCOPE_COMPILED``, ``1`` or ``0``) says so. What is told so does not depend on what a process has done
+before: a run then gives the same digits however its tasks are handed out.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import sys
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +26,150 @@ from numpy.typing import NDArray
 from layerscope.fitting.basis import BasisValues
 from layerscope.fitting.projection import Routes, RowSums, eliminate, information, reduced
 
-__all__ = ["MANY_VALUES", "compiled", "project"]
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["MANY_VALUES", "Known", "Terms", "common_sums", "compiled", "project", "use_compiled"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 
-#: Points of a fit (patterns times points) from which the kernel is used: fewer do not earn the second it takes to load.
+#: Points of a fit (patterns times points) from which the loops are loaded: fewer do not earn the time it takes.
 MANY_VALUES = 100_000
-CLEAR = 1e-5  # squared share of a column or derivative beside the others down to which the kernel keeps ten digits
+CLEAR = 1e-5  # squared share of a column or derivative beside the others down to which the loops keep ten digits
+VARIABLE = "LAYERSCOPE_COMPILED"
+
+
+def use_compiled(on: bool | None = True) -> None:
+    """Say whether fits of any size use compiled loops in this process and in those that it starts.
+
+    Parameters
+    ----------
+    on : bool, optional
+        None: as at the start, only where numba is loaded already.
+    """
+    if on is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = str(int(on))
+
+
+def compiled(size: int) -> ModuleType | None:
+    """Return the loops for a fit of `size` points (patterns times points), or None where numpy serves it."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked == "0" or not (size >= MANY_VALUES or asked == "1" or "numba" in sys.modules):
+        return None
+    return _loops() if size >= MANY_VALUES or asked == "1" else _kept_loops()
+
+
+@cache
+def _loops() -> ModuleType | None:
+    """Return the module of loops where numba is installed."""
+    return importlib.import_module("layerscope.fitting.loops") if importlib.util.find_spec("numba") else None
+
+
+def _kept_loops() -> ModuleType | None:
+    """Return the loops if their machine code is kept on disk: compiling takes longer than many small fits."""
+    loops = _loops()
+    return loops if loops is not None and loops.CACHED else None
+
+
+@dataclass(frozen=True)
+class Known:
+    """Priors of R patterns that share their parameters.
+
+    Attributes
+    ----------
+    root_weight, value : ndarray, shape (R, p)
+        1/sigma (0: nothing is known in this pattern) and value.
+    columns : tuple of (prior, coefficient)
+    slopes : tuple of (prior, parameter now, slope by the free parameters of shape (V,))
+    """
+
+    root_weight: FloatArray
+    value: FloatArray
+    columns: tuple[tuple[int, int], ...]
+    slopes: tuple[tuple[int, float, FloatArray], ...]
+
+    def part(self, rows: slice) -> Known:
+        """Return some of the patterns."""
+        return Known(self.root_weight[rows], self.value[rows], self.columns, self.slopes)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Derivatives in the order of the free parameters that they are by.
+
+    Attributes
+    ----------
+    column : ndarray of int, shape (E,)
+        Coefficient that scales each derivative; m for those that none scales.
+    free : ndarray of int, shape (E,)
+        Free parameter, ascending.
+    slope : ndarray, shape (E,) or (B, E)
+        Of the model's parameter by the free one.
+    ends : ndarray of int, shape (V,)
+        Where the terms of each free parameter end.
+    """
+
+    column: IntArray
+    free: IntArray
+    slope: FloatArray
+    ends: IntArray
+
+    @classmethod
+    def of(cls, column: list[int], free: list[int], slope: FloatArray, n_free: int) -> tuple[Terms, IntArray]:
+        """Sort terms, and return in which order they were."""
+        order = np.argsort(np.array(free, dtype=np.intp), kind="stable")
+        sorted_free = np.array(free, dtype=np.intp)[order]
+        ends = np.searchsorted(sorted_free, np.arange(n_free), side="right").astype(np.intp)
+        return cls(np.array(column, dtype=np.intp)[order], sorted_free, slope[..., order], ends), order
+
+
+def common_sums(
+    loops: ModuleType,
+    rows: FloatArray,
+    terms: Terms,
+    target: FloatArray,
+    root_weight: FloatArray,
+    nonnegative: BoolArray | None,
+    known: Known | None,
+) -> RowSums | None:
+    """Do what `layerscope.fitting.common.common_rows` does by compiled loops; None where numpy has to be asked.
+
+    Parameters
+    ----------
+    loops : module
+    rows : ndarray, shape (m + E, n)
+        Columns, then derivatives in the order of `terms`.
+    terms : Terms
+    target, root_weight : ndarray, shape (R, n)
+    nonnegative : ndarray of bool, shape (m,), optional
+    known : Known, optional
+    """
+    m, v, count = len(rows) - terms.column.size, terms.ends.size, len(target)
+    sums = RowSums.empty(count, m, v)
+    bounded = np.zeros(m, dtype=bool) if nonnegative is None else nonnegative
+    asked = (rows, terms.column, terms.slope, terms.ends, target, root_weight, bounded, CLEAR)
+    good = m > 0 and loops.common(*asked, *_points(known, count, m, v), *sums.arrays())
+    return sums if good else None
+
+
+def _points(
+    known: Known | None, count: int, m: int, v: int
+) -> tuple[FloatArray, FloatArray, IntArray, FloatArray, Any]:
+    """Return priors as arrays: 1/sigma, value, coefficient (m: none), parameter now and its slopes."""
+    if known is None:
+        none = np.zeros((count, 0))
+        return none, none, np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros((0, v))
+    size = known.value.shape[1]
+    column, now, slope = np.full(size, m, dtype=np.intp), np.zeros(size), np.zeros((size, v))
+    for prior, j in known.columns:
+        column[prior] = j
+    for prior, value, by in known.slopes:
+        now[prior], slope[prior] = value, by
+    return known.root_weight, known.value, column, now, slope
 
 
 def project(
@@ -39,7 +180,7 @@ def project(
     routes: Routes,
     n_free: int,
     *,
-    fast: bool,
+    loops: ModuleType | None,
 ) -> RowSums:
     """Solve for the coefficients of B patterns, and project them out of the derivatives by the free parameters.
 
@@ -49,41 +190,41 @@ def project(
         As for `layerscope.fitting.projection.eliminate`.
     routes, n_free
         As for `layerscope.fitting.projection.information`.
-    fast : bool
-        Whether to use the kernel, if it is there.
+    loops : module, optional
+        The compiled loops, if they are to be used.
     """
-    kernel = compiled() if fast and values.columns.shape[1] else None
-    if kernel is None:
+    rows, m, _ = values.columns.shape
+    if loops is None or m == 0:
         solved = eliminate(values, y, root_weight, nonnegative)
         return reduced(information(values, solved, root_weight, routes, n_free), solved)
-    rows, m, _ = values.columns.shape
     sums = RowSums.empty(rows, m, n_free)
     bounded = np.zeros(m, dtype=bool) if nonnegative is None else nonnegative
     target = y if values.offset is None else y - values.offset
-    results = tuple(getattr(sums, name) for name in RowSums.__dataclass_fields__)
-    poor = np.flatnonzero(
-        kernel(values.columns, *_stacked(values, routes, rows), target, root_weight, bounded, CLEAR, *results)
-    )
+    stack, terms = _stacked(values, routes, n_free)
+    asked = (values.columns, stack, terms.column, terms.slope, terms.ends, target, root_weight, bounded, CLEAR)
+    poor = np.flatnonzero(loops.project(*asked, *sums.arrays()))
     if poor.size:
         cut = [[(t, None if s is None else s[poor]) for t, s in route] for route in routes]
-        asked = (y[poor], root_weight[poor], nonnegative, cut, n_free)
-        sums.put(poor, project(_some(values, poor), *asked, fast=False))
+        part = (y[poor], root_weight[poor], nonnegative, cut, n_free)
+        sums.put(poor, project(_some(values, poor), *part, loops=None))
     return sums
 
 
-def _stacked(values: BasisValues, routes: Routes, rows: int) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
-    """Return derivatives (B, E, n), the coefficient that scales each (m: none), the parameter it is by, its slope."""
-    m, n = values.columns.shape[1:]
-    terms = [(d.parameter, d.column, d.values) for d in values.derivatives]
-    terms += [(i, m, d) for i, d in values.offset_derivatives]
-    used = [(d, j, free, by) for i, j, d in terms for free, by in routes[i]]
-    stack, slope = np.empty((rows, len(used), n)), np.ones((rows, len(used)))
-    for e, (d, _, _, by) in enumerate(used):
-        stack[:, e] = d
+def _stacked(values: BasisValues, routes: Routes, n_free: int) -> tuple[FloatArray, Terms]:
+    """Return the derivatives (B, E, n), and what they are by."""
+    rows, m, n = values.columns.shape
+    found = [(d.parameter, d.column, d.values) for d in values.derivatives]
+    found += [(i, m, d) for i, d in values.offset_derivatives]
+    used = [(d, j, free, by) for i, j, d in found for free, by in routes[i]]
+    slope = np.ones((rows, len(used)))
+    for e, (_, _, _, by) in enumerate(used):
         if by is not None:
             slope[:, e] = by
-    column, free = (np.array([term[k] for term in used], dtype=np.intp) for k in (1, 2))
-    return stack, column, free, slope
+    terms, order = Terms.of([j for _, j, _, _ in used], [free for _, _, free, _ in used], slope, n_free)
+    stack = np.empty((rows, len(used), n))
+    for place, e in enumerate(order):
+        stack[:, place] = used[e][0]
+    return stack, replace(terms, slope=np.ascontiguousarray(terms.slope))
 
 
 def _some(values: BasisValues, at: IntArray) -> BasisValues:
@@ -99,147 +240,3 @@ def _some(values: BasisValues, at: IntArray) -> BasisValues:
         offset=None if values.offset is None else part(values.offset),
         offset_derivatives=[(i, part(d)) for i, d in values.offset_derivatives],
     )
-
-
-@cache
-def compiled() -> Callable[..., Any] | None:
-    """Return the kernel, compiled or from the cache on disk; None where numba is not installed."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    numba: Any = importlib.import_module("numba")
-    how = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-    kernel: Callable[..., Any]
-    try:
-        kernel = numba.njit(_project, cache=True, **how)
-    except RuntimeError:  # no folder that a cache could be written to
-        kernel = numba.njit(_project, **how)
-    return kernel
-
-
-def _project(
-    columns: FloatArray,
-    stack: FloatArray,
-    column: IntArray,
-    free: IntArray,
-    slope: FloatArray,
-    target: FloatArray,
-    root_weight: FloatArray,
-    nonnegative: BoolArray,
-    clear: float,
-    chi2: FloatArray,
-    apart: FloatArray,
-    coefficients: FloatArray,
-    gradient: FloatArray,
-    curvature: FloatArray,
-    whole: FloatArray,
-    mixed: FloatArray,
-    gram: FloatArray,
-) -> BoolArray:
-    """Fill in the sums of each pattern, and say which patterns have to be done otherwise."""
-    rows, m, n = columns.shape
-    v = gradient.shape[1]
-    poor = np.zeros(rows, np.bool_)
-    a, j, rest = np.empty((m, n)), np.empty((v, n)), np.empty(n)
-    low, inverse, link = np.empty((m, m)), np.empty((m, m)), np.empty((m, v))
-    moment, c, scale = np.empty(m), np.empty(m), np.empty(m)
-    for row in range(rows):
-        for i in range(n):
-            rest[i] = target[row, i] * root_weight[row, i]
-        for p in range(m):
-            for i in range(n):
-                a[p, i] = columns[row, p, i] * root_weight[row, i]
-        for p in range(m):
-            for q in range(p + 1):
-                total = 0.0
-                for i in range(n):
-                    total += a[p, i] * a[q, i]
-                gram[row, p, q] = gram[row, q, p] = total
-            c[p] = 0.0
-        good = True
-        for p in range(m):
-            good = good and gram[row, p, p] > 0.0 and gram[row, p, p] < np.inf
-            scale[p] = 1.0 / np.sqrt(gram[row, p, p])
-        for p in range(m):  # Cholesky's factor of the scaled matrix, then its inverse in the same place
-            for q in range(p + 1):
-                total = gram[row, p, q] * scale[p] * scale[q]
-                for r in range(q):
-                    total -= low[p, r] * low[q, r]
-                if p != q:
-                    low[p, q] = total / low[q, q]
-                else:
-                    good = good and total > clear
-                    low[p, p] = np.sqrt(total)
-        if not good:
-            poor[row] = True
-            continue
-        for p in range(m):
-            low[p, p] = 1.0 / low[p, p]
-            for q in range(p):
-                total = 0.0
-                for r in range(q, p):
-                    total -= low[p, r] * low[r, q]
-                low[p, q] = total * low[p, p]
-        for p in range(m):
-            for q in range(p + 1):
-                total = 0.0
-                for r in range(p, m):
-                    total += low[r, p] * low[r, q]
-                inverse[p, q] = inverse[q, p] = total * scale[p] * scale[q]
-        for _ in range(2):  # normal equations lose half the digits: refined once
-            for p in range(m):
-                total = 0.0
-                for i in range(n):
-                    total += a[p, i] * rest[i]
-                moment[p] = total
-            for p in range(m):
-                total = 0.0
-                for q in range(m):
-                    total += inverse[p, q] * moment[q]
-                c[p] += total
-                for i in range(n):
-                    rest[i] -= total * a[p, i]
-        total = 0.0
-        for i in range(n):
-            total += rest[i] * rest[i]
-        chi2[row] = total
-        good = total < np.inf
-        for p in range(m):
-            coefficients[row, p] = c[p]
-            good = good and not (nonnegative[p] and c[p] < 0.0)
-        j[:] = 0.0
-        for e in range(column.size):
-            factor = slope[row, e] * (c[column[e]] if column[e] < m else 1.0)
-            for i in range(n):
-                j[free[e], i] += factor * stack[row, e, i]
-        smallest = 1.0
-        for s in range(v):
-            total = 0.0
-            for i in range(n):
-                j[s, i] *= root_weight[row, i]
-                total += j[s, i] * rest[i]
-            gradient[row, s] = total
-            for p in range(m):
-                total = 0.0
-                for i in range(n):
-                    total += a[p, i] * j[s, i]
-                mixed[row, p, s] = total
-            for p in range(m):
-                total = 0.0
-                for q in range(m):
-                    total += inverse[p, q] * mixed[row, q, s]
-                link[p, s] = total
-            for t in range(s + 1):
-                total = 0.0
-                for i in range(n):
-                    total += j[s, i] * j[t, i]
-                whole[row, s, t] = whole[row, t, s] = total
-                for p in range(m):
-                    total -= mixed[row, p, t] * link[p, s]
-                curvature[row, s, t] = curvature[row, t, s] = total
-            if whole[row, s, s] != 0.0:
-                share = curvature[row, s, s] / whole[row, s, s]
-                good = good and share > clear
-                smallest = min(smallest, share)
-        apart[row] = smallest
-        poor[row] = not good
-    return poor

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisValues, Derivative
-from layerscope.fitting.shapes import Doublet, Shape, ShapeValues, get_shape
+from layerscope.fitting.closed_lines import ClosedLines
+from layerscope.fitting.shapes import Doublet, Gaussian, Lorentzian, PseudoVoigt, Shape, ShapeValues, get_shape
 from layerscope.fitting.tougaard import TougaardKernel, TougaardOperator, tougaard_operator
 
 if TYPE_CHECKING:
@@ -235,6 +236,22 @@ class PatternModel:
         if self.polynomial >= 0:
             columns[:, len(self.components) :] = self._legendre(x)
         return BasisValues(columns, terms)
+
+    def closed_lines(self) -> ClosedLines | None:
+        """Return the lines as the compiled loops want them, if all have a closed form."""
+        kinds = [c.line.name for c in self.components if type(c.line) in (Gaussian, Lorentzian, PseudoVoigt)]
+        if len(kinds) < len(self.components) or self.active.startswith("tougaard"):
+            return None
+        places = np.full((len(kinds), 4), -1, dtype=np.intp)
+        for row, c, slots in zip(places, self.components, self._slots, strict=True):
+            row[: len(slots)] = slots
+            row[3] = self._shift if c.shifted else -1
+        strength = self._background if self.active == "shirley" else -1
+
+        def background(x: FloatArray) -> FloatArray:
+            return self._legendre(x)[0] if self.polynomial >= 0 else np.zeros((0, x.shape[-1]))
+
+        return ClosedLines(tuple(kinds), places, strength, background)
 
     def _legendre(self, x: FloatArray) -> FloatArray:
         """Return the polynomials on an axis, which a fit asks for again and again."""

@@ -100,6 +100,8 @@ class RowSums:
         Products of columns and derivatives.
     gram : ndarray, shape (R, m, m)
         Products of columns.
+    inverse : ndarray, shape (R, m, m)
+        Of these; zero for a coefficient held at its bound.
     """
 
     chi2: FloatArray
@@ -110,17 +112,22 @@ class RowSums:
     whole: FloatArray
     mixed: FloatArray
     gram: FloatArray
+    inverse: FloatArray
 
     @classmethod
     def empty(cls, rows: int, m: int, v: int) -> RowSums:
         """Return room for `rows` patterns."""
-        sizes = ((), (), (m,), (v,), (v, v), (v, v), (m, v), (m, m))
+        sizes = ((), (), (m,), (v,), (v, v), (v, v), (m, v), (m, m), (m, m))
         return cls(*(np.empty((rows, *size)) for size in sizes))
+
+    def arrays(self) -> tuple[FloatArray, ...]:
+        """Return all arrays, in order."""
+        return tuple(vars(self).values())
 
     def put(self, part: slice | NDArray[np.intp], other: RowSums) -> None:
         """Write some of the patterns."""
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[part] = getattr(other, name)
+        for mine, its in zip(self.arrays(), other.arrays(), strict=True):
+            mine[part] = its
 
 
 def eliminate(
@@ -376,9 +383,8 @@ def reduced(info: Information, solved: Elimination) -> RowSums:
         gradient[row], curvature[row] = rest @ solved.residual[row], rest @ rest.T
         with np.errstate(all="ignore"):
             share[row] = np.fmin.reduce(left[row] / whole[row], initial=1.0)
-    return RowSums(
-        solved.chi2, share, solved.coefficients, gradient, curvature, info.curvature, info.mixed, solved.gram
-    )
+    found = (solved.chi2, share, solved.coefficients, gradient, curvature, info.curvature, info.mixed)
+    return RowSums(*found, solved.gram, solved.inverse)
 
 
 def _apart(rows: FloatArray, columns: FloatArray) -> FloatArray:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisModel, BasisValues
-from layerscope.fitting.common import CHUNK_VALUES, Known, common_rows
-from layerscope.fitting.kernels import MANY_VALUES, project
+from layerscope.fitting.closed_lines import ClosedForm, CompiledLines
+from layerscope.fitting.common import CHUNK_VALUES, Stack, common_rows
+from layerscope.fitting.kernels import Known, compiled, project
 from layerscope.fitting.layout import Layout
 from layerscope.fitting.projection import Elimination, Routes, RowSums, eliminate
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = ["Patterns", "RowEvaluator", "evaluate_rows"]
 
@@ -83,6 +88,7 @@ class RowEvaluator:
         self.prior_names = prior_names
         # a prior may also be of a helper that only expressions use: it then stands behind the model's own parameters
         self.names = tuple(dict.fromkeys((*layout.model_names, *(n for n in prior_names if n in layout.all_names))))
+        self._loops: tuple[ModuleType | None] | None = None
 
     def basis(self, chunk: Patterns, q: FloatArray, *, derivatives: bool = True) -> BasisValues:
         """Return the columns of some rows, those that come from the data last, priors as further points."""
@@ -177,18 +183,39 @@ class RowEvaluator:
             sums.coefficients.reshape(*shape, -1),
             *self._arrow(sums.curvature, sums.gradient, shape),
             sums.apart.reshape(shape),
-            *(blocks.reshape(*shape, *blocks.shape[1:]) for blocks in (sums.whole, sums.mixed, sums.gram)),
+            *(
+                blocks.reshape(*shape, *blocks.shape[1:])
+                for blocks in (sums.whole, sums.mixed, sums.gram, sums.inverse)
+            ),
         )
+
+    def loops(self, size: int) -> ModuleType | None:
+        """Return the compiled loops, if they serve a fit of this size; once said, it holds to the end of the fit."""
+        if self._loops is None:
+            self._loops = (compiled(size),)
+        return self._loops[0]
 
     def _common(self, data: Patterns, shared: FloatArray) -> RowSums | None:
         """Return the sums of one series whose patterns share all parameters, if they can be had from common columns."""
         q, routes = self._common_parameters(shared)
-        n_free = len(self.layout.free_names)
-        basis = self.model.basis(data.x, q[:, : len(self.layout.model_names)])
+        loops, stack = self.loops(data.y.size), None
+        if loops is not None and self._lines is not None:
+            stack = self._lines.stack(loops, data.x[0], q[0])
+        if stack is None:
+            basis = self.model.basis(data.x, q[:, : len(self.layout.model_names)])
+            stack = Stack.of(basis, routes, len(self.layout.free_names))
         known = None
         if data.prior is not None and data.prior_root_weight is not None:
             known = self._known(data.prior, data.prior_root_weight, q[0], routes)
-        return common_rows(basis, routes, n_free, data.y, data.root_weight, self.nonnegative, known)
+        return common_rows(stack, data.y, data.root_weight, self.nonnegative, known, loops)
+
+    @cached_property
+    def _lines(self) -> CompiledLines | None:
+        """Lines that the compiled loops know, where no expressions are to be reckoned."""
+        lines = self.model.closed_lines() if isinstance(self.model, ClosedForm) else None
+        if lines is None or self._plain is None:
+            return None
+        return CompiledLines.of(lines, self._plain[3], len(self.layout.free_names))
 
     def _known(self, prior: FloatArray, root_weight: FloatArray, q: FloatArray, routes: Routes) -> Known:
         columns, slopes = [], []
@@ -201,19 +228,19 @@ class RowEvaluator:
             for target, by in routes[i]:
                 slope[target] += 1.0 if by is None else by[0]
             slopes.append((k, float(q[i]), slope))
-        return Known(root_weight**2, prior, tuple(columns), tuple(slopes))
+        return Known(root_weight, prior, tuple(columns), tuple(slopes))
 
     def _apart(self, data: Patterns, shared: FloatArray, local: FloatArray) -> RowSums:
         """Return the sums of all patterns, each with columns of its own, chunk by chunk."""
         rows, n_free = len(data.y), len(self.layout.free_names)
         q, routes = self.parameters(shared, local)
-        sums, fast = RowSums.empty(rows, self.n_linear, n_free), data.y.size >= MANY_VALUES
+        sums, loops = RowSums.empty(rows, self.n_linear, n_free), self.loops(data.y.size)
         for part in self.chunks(rows, data.y.shape[-1]):
             chunk = data.part(part)
             basis = self.basis(chunk, q[part])
             y, root_weight = chunk.with_priors()
             cut = [[(t, None if s is None else s[part]) for t, s in route] for route in routes]
-            sums.put(part, project(basis, y, root_weight, self.nonnegative, cut, n_free, fast=fast))
+            sums.put(part, project(basis, y, root_weight, self.nonnegative, cut, n_free, loops=loops))
         return sums
 
     def _arrow(self, curvature: FloatArray, gradient: FloatArray, shape: tuple[int, int]) -> Arrow:

@@ -74,6 +74,7 @@ def test_shapes_that_all_patterns_share_give_the_sums_that_each_pattern_gives_by
     rows = data.rows(1.0 / np.sqrt(data.variance))
     shared = layout.start()[0][None] * 1.01
     together = evaluator._common(rows, shared)
+    assert together is not None
     apart = evaluator._apart(rows, shared, np.zeros((1, patterns, 0)))
     assert layout.alike
     for name in ("chi2", "apart", "coefficients", "gradient", "curvature", "whole", "mixed", "gram"):
@@ -86,7 +87,8 @@ def test_shapes_that_all_patterns_share_give_the_sums_that_each_pattern_gives_by
 def test_compiled_loops_give_what_numpy_gives_to_ten_digits(bounded):
     from layerscope.fitting import kernels
 
-    if kernels.compiled() is None:
+    loops = kernels.compiled(kernels.MANY_VALUES)
+    if loops is None:
         pytest.skip("numba is not installed (the extra `fast`)")
     rng = np.random.default_rng(1)
     model = PatternModel([Component("a"), Component("b"), Component("c", "gaussian")], active="shirley")
@@ -100,7 +102,7 @@ def test_compiled_loops_give_what_numpy_gives_to_ten_digits(bounded):
     root_weight[:, 5] = 0.0
     routes = [[] if i == 7 else [(i % 6, rng.uniform(0.5, 1.0, rows) if i % 3 else None)] for i in range(len(names))]
     amounts = np.array([True] * 3 + [False] * 2) if bounded else None
-    fast, plain = (kernels.project(basis, y, root_weight, amounts, routes, 6, fast=way) for way in (True, False))
+    fast, plain = (kernels.project(basis, y, root_weight, amounts, routes, 6, loops=way) for way in (loops, None))
     for name in fast.__dataclass_fields__:
         one, other = getattr(fast, name), getattr(plain, name)
         assert np.allclose(one, other, rtol=1e-10, atol=1e-10 * np.abs(other).max()), name
