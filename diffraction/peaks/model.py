@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
-from layerscope.fitting import Component, PatternModel
+from layerscope.fitting import Component, Parameters, PatternModel
 from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.model import legendre
 from layerscope.fitting.shapes import ShapeValues
 
 from ..radiation import FloatArray
 from .lines import DiffractionLine
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["FrameModel", "HeldLine", "LineModel", "LineShape", "frame_parameters"]
 
@@ -83,7 +79,7 @@ class LineModel:
     held: tuple[HeldLine, ...] = ()
     polynomial: int = 2
 
-    def frame(self, names: Sequence[str], line: DiffractionLine) -> tuple[FrameModel, lmfit.Parameters]:
+    def frame(self, names: Sequence[str], line: DiffractionLine) -> tuple[FrameModel, Parameters]:
         """Return the model of a frame with these lines, drawn by `line`, and its parameters with all shapes held."""
         model = FrameModel(names, line, held=self.held, polynomial=self.polynomial)
         return model, frame_parameters(model, self.shape)
@@ -115,7 +111,7 @@ class FrameModel(PatternModel):
         self._switch = len(self._nonlinear)
         self._nonlinear = (*self._nonlinear, *(f"{n}_on" for n in self.names))
 
-    def make_parameters(self) -> lmfit.Parameters:
+    def make_parameters(self) -> Parameters:
         """Return every nonlinear parameter; all lines on, lines of the cell held where they were found."""
         parameters = super().make_parameters()
         for name in self.names:
@@ -174,7 +170,7 @@ class FrameModel(PatternModel):
         return BasisValues(columns, terms)
 
 
-def frame_parameters(model: FrameModel, shape: LineShape) -> lmfit.Parameters:
+def frame_parameters(model: FrameModel, shape: LineShape) -> Parameters:
     """Return the parameters of a model with all shapes held; only the positions of the phases' lines vary."""
     parameters = model.make_parameters()
     for component in model.components:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.model import legendre
+from layerscope.fitting.parameters import Parameters
 
 from ..radiation import FloatArray, lorentz_polarisation
 from .bragg import second_line
@@ -28,9 +28,6 @@ from .lines import DiffractionLine
 from .model import HeldLine
 from .stack_freedom import LINE_TERMS, MIXED_TERMS, line_terms, mixed_terms
 from .stacking import Layer, Sizes, Stacked, Uneven, alternating, filled_only, mixed
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["HELD", "LINE", "MIXED", "StackModel"]
 
@@ -121,11 +118,9 @@ class StackModel:
         lines = len(self.names) + len(self.held)
         return (True,) * lines + (False,) * (self.polynomial + 1)
 
-    def make_parameters(self, values: Mapping[str, float]) -> lmfit.Parameters:
+    def make_parameters(self, values: Mapping[str, float]) -> Parameters:
         """Return all nonlinear parameters, held at `values`; all stacks are on where nothing is said."""
-        import lmfit
-
-        parameters = lmfit.Parameters()
+        parameters = Parameters()
         for name in self.nonlinear_names:
             parameters.add(name, value=values.get(name, 1.0), vary=False)
         return parameters

@@ -8,6 +8,7 @@ minimum, from `rows`, `projection` and `arrow`; `covariance` and `result` (`seri
 
 from layerscope.fitting.layout import PER_PATTERN, SHARED, Smooth
 from layerscope.fitting.model import Component, PatternModel
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.result import BatchFit, SeriesFit
 from layerscope.fitting.series import Series, fit_batch, fit_series
 
@@ -16,6 +17,7 @@ __all__ = [
     "SHARED",
     "BatchFit",
     "Component",
+    "Parameters",
     "PatternModel",
     "Series",
     "SeriesFit",

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,15 +18,13 @@ from layerscope.errors import FitError
 from layerscope.fitting.layout import Layout, Scope
 from layerscope.fitting.measured import Series, prepare
 from layerscope.fitting.model import SHIFT, PatternModel
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.rows import RowEvaluator
 from layerscope.fitting.series_fit import SeriesFit
 from layerscope.fitting.solver import Tolerances
 from layerscope.fitting.start import WIDTHS, scan_starts, smoothed_variance
 from layerscope.fitting.weighting import solve
 from layerscope.flags import threshold
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["WITHIN_REACH", "Arrival", "Found", "elsewhere", "fit_from_anywhere", "race"]
 
@@ -76,7 +73,7 @@ class Arrival:
 
 def race(
     model: PatternModel,
-    parameters: lmfit.Parameters,
+    parameters: Parameters,
     series: Series,
     starts: Sequence[Values],
     scopes: Mapping[str, Scope] | None = None,
@@ -87,7 +84,7 @@ def race(
     Parameters
     ----------
     model : PatternModel
-    parameters : lmfit.Parameters
+    parameters : Parameters
     series : Series
     starts : sequence of mapping of str to array-like, shape (L,)
         Values of nonlinear parameters; the others start where they are declared.
@@ -122,7 +119,7 @@ def race(
 
 def fit_from_anywhere(
     model: PatternModel,
-    parameters: lmfit.Parameters,
+    parameters: Parameters,
     series: Series,
     fit: Callable[[Values], SeriesFit],
     *,
@@ -136,7 +133,7 @@ def fit_from_anywhere(
     Parameters
     ----------
     model : PatternModel
-    parameters : lmfit.Parameters
+    parameters : Parameters
     series : Series
     fit : callable
         Makes the fit from given start values, ``fit({"a_center": ..., ...})``.
@@ -210,7 +207,7 @@ def _same(one: Mapping[str, FloatArray], other: Mapping[str, FloatArray]) -> boo
     return all(np.allclose(one[name], other[name], rtol=1e-3, atol=1e-3) for name in one)
 
 
-def _with_shape(parameters: lmfit.Parameters, end: Arrival) -> lmfit.Parameters:
+def _with_shape(parameters: Parameters, end: Arrival) -> Parameters:
     """Return a copy of the parameters that starts with the widths, shapes and background found."""
     copy = parameters.copy()
     for name, values in end.values.items():
@@ -224,7 +221,7 @@ def _places(fit: SeriesFit) -> dict[str, float]:
     return {name: float(np.mean(fit.value(name))) for name in fit.names if name.endswith("_center")}
 
 
-def _disorder(fit: SeriesFit, parameters: lmfit.Parameters) -> int:
+def _disorder(fit: SeriesFit, parameters: Parameters) -> int:
     """Return how many pairs of lines stand the other way round than where they start."""
     places = _places(fit)
     pairs = itertools.combinations(places, 2)

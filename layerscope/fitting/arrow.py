@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.tolerances import RIDGE
+
 __all__ = ["Normal", "bounded_step", "undamped_step"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 Bounds = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-
-RIDGE = 1e-8  # of the diagonal: keeps directions that the data do not determine out of an undamped step
 
 
 @dataclass

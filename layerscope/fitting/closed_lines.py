@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["ClosedForm", "ClosedLines", "CompiledLines"]
+__all__ = ["ClosedLines", "CompiledLines"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -44,14 +44,6 @@ class ClosedLines:
     places: IntArray
     strength: int
     background: Callable[[FloatArray], FloatArray]
-
-
-@runtime_checkable
-class ClosedForm(Protocol):
-    """A model that may consist of lines with a closed form."""
-
-    def closed_lines(self) -> ClosedLines | None:
-        """Return these lines, or None if there are others."""
 
 
 @dataclass
@@ -83,14 +75,14 @@ class CompiledLines:
         return cls(lines, np.array(line, dtype=np.intp)[order], np.array(by, dtype=np.intp)[order], terms)
 
     def stack(self, loops: ModuleType, x: FloatArray, q: FloatArray) -> Stack | None:
-        """Return columns and derivatives at `x` (n,) for parameters `q` (Q,); None where one is out of range."""
+        """Return columns and derivatives at `x` (1, n) for parameters `q` (Q,); None where one is out of range."""
         if self.kind is None:
             kinds = {"gaussian": loops.GAUSSIAN, "lorentzian": loops.LORENTZIAN, "pseudo_voigt": loops.PSEUDO_VOIGT}
             self.kind = np.array([kinds[name] for name in self.lines.kinds], dtype=np.intp)
         if self.axis is not x or self.background is None:
-            self.axis, self.background = x, self.lines.background(x[None])
+            self.axis, self.background = x, self.lines.background(x)
         k, b = len(self.lines.kinds), len(self.background)
-        rows = np.empty((k + b + self.line.size, x.size))
+        rows = np.empty((k + b + self.line.size, x.shape[1]))
         rows[k : k + b] = self.background
-        asked = (x, q, self.kind, self.lines.places, self.lines.strength, self.line, self.by, rows, k + b)
+        asked = (x[0], q, self.kind, self.lines.places, self.lines.strength, self.line, self.by, rows, k + b)
         return Stack(rows, self.terms) if loops.lines(*asked) else None

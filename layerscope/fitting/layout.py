@@ -1,6 +1,6 @@
 """From declared parameters to the vector that the solver iterates.
 
-Users declare parameters per pattern with `lmfit.Parameters` (value, bounds, ``vary``, ``expr``) and say how each one
+Users declare parameters per pattern with `Parameters` (value, bounds, ``vary``, ``expr``) and say how each one
 runs through the series: the same in every pattern (`SHARED`), one value per pattern (`PER_PATTERN`), or a smooth
 function of the series variable (`Smooth`). The layout turns this into arrays: which entries are free, their bounds, and
 the matrices that carry values and derivatives between the free vector and the local parameters of each pattern.
@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.expressions import RESERVED, Expression
-
-if TYPE_CHECKING:
-    import lmfit
+from layerscope.fitting.parameters import Parameter, Parameters, tie
 
 __all__ = ["PER_PATTERN", "SHARED", "Layout", "Scope", "Smooth"]
 
@@ -86,7 +83,7 @@ class Layout:
 
     Parameters
     ----------
-    parameters : lmfit.Parameters
+    parameters : Parameters
         Every nonlinear parameter of the model, and any helper parameters that expressions use. Bounds hold for free
         parameters; a tied one follows its expression wherever that leads.
     model_names : tuple of str
@@ -108,7 +105,7 @@ class Layout:
 
     def __init__(
         self,
-        parameters: lmfit.Parameters,
+        parameters: Parameters,
         model_names: tuple[str, ...],
         n_patterns: int,
         *,
@@ -127,7 +124,7 @@ class Layout:
         self.model_names = model_names
         self.variable = np.arange(n_patterns, dtype=float) if variable is None else np.asarray(variable, float)
         self.bases = [_base(p, scopes, starts, n_patterns) for p in parameters.values() if not p.expr]
-        self.expressions = _ordered({p.name: _expression(p.expr) for p in parameters.values() if p.expr}, parameters)
+        self.expressions = _ordered({p.name: tie(p.expr) for p in parameters.values() if p.expr}, parameters)
         self._index_bases(scopes)
 
     def _index_bases(self, scopes: Mapping[str, Scope]) -> None:
@@ -238,12 +235,7 @@ class Layout:
         return values, slopes
 
 
-@lru_cache(maxsize=1024)
-def _expression(text: str) -> Expression:
-    return Expression(text)
-
-
-def _base(p: lmfit.Parameter, scopes: Mapping[str, Scope], starts: Mapping[str, FloatArray], n_patterns: int) -> _Base:
+def _base(p: Parameter, scopes: Mapping[str, Scope], starts: Mapping[str, FloatArray], n_patterns: int) -> _Base:
     low, high = float(p.min), float(p.max)
     if low > high:
         raise FitError(f"bounds of '{p.name}' cross: {low} > {high}")
@@ -258,7 +250,7 @@ def _base(p: lmfit.Parameter, scopes: Mapping[str, Scope], starts: Mapping[str, 
     return _Base(p.name, bool(p.vary), scope, start, low, high)
 
 
-def _ordered(expressions: dict[str, Expression], parameters: lmfit.Parameters) -> dict[str, Expression]:
+def _ordered(expressions: dict[str, Expression], parameters: Parameters) -> dict[str, Expression]:
     """Sort expressions so that each one comes after those it uses."""
     done: dict[str, Expression] = {}
     pending = dict(expressions)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,9 @@ from numpy.typing import NDArray
 from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.closed_lines import ClosedLines
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.shapes import Doublet, Gaussian, Lorentzian, PseudoVoigt, Shape, ShapeValues, get_shape
 from layerscope.fitting.tougaard import TougaardKernel, TougaardOperator, tougaard_operator
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["ActiveBackground", "Component", "PatternModel"]
 
@@ -152,11 +150,9 @@ class PatternModel:
         """Which coefficients are amounts."""
         return tuple(c.nonnegative for c in self.components) + (False,) * (self.polynomial + 1)
 
-    def make_parameters(self) -> lmfit.Parameters:
+    def make_parameters(self) -> Parameters:
         """Return every nonlinear parameter with the default start, bounds and ``shift`` fixed at zero."""
-        import lmfit
-
-        parameters = lmfit.Parameters()
+        parameters = Parameters()
         for c in self.components:
             for name, hint in c.line.defaults().items():
                 parameters.add(c.parameter(name), value=hint.value, min=hint.min, max=hint.max)

@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.covariance import SeriesCovariance
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.rows import Patterns, RowEvaluator
 from layerscope.fitting.series_fit import SeriesFit
 from layerscope.fitting.solver import Solution, Tolerances
 
 if TYPE_CHECKING:
-    import lmfit
-
     from layerscope.fitting.basis import BasisModel
     from layerscope.fitting.layout import Scope
     from layerscope.fitting.measured import Prepared, Series
@@ -34,7 +33,7 @@ class Setup:
     """What was asked of a fit, so that it can be asked again: of simulated data, or with a parameter held."""
 
     model: BasisModel
-    parameters: lmfit.Parameters
+    parameters: Parameters
     series: Series
     scopes: Mapping[str, Scope]
     starts: Mapping[str, ArrayLike]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisModel, BasisValues
-from layerscope.fitting.closed_lines import ClosedForm, CompiledLines
+from layerscope.fitting.closed_lines import CompiledLines
 from layerscope.fitting.common import CHUNK_VALUES, Stack, common_rows
 from layerscope.fitting.kernels import Known, compiled, project
 from layerscope.fitting.layout import Layout
@@ -171,13 +171,19 @@ class RowEvaluator:
 
     def normal(self, data: Patterns, shared: FloatArray, local: FloatArray) -> Normal:
         """Return the normal equations of all series at the given free vectors."""
-        shape = (shared.shape[0], self.layout.n_patterns)
+        return self.arranged(self.sums(data, shared, local), (shared.shape[0], self.layout.n_patterns))
+
+    def sums(self, data: Patterns, shared: FloatArray, local: FloatArray) -> RowSums:
+        """Return what each pattern gives to the normal equations."""
         with np.errstate(all="ignore"):
-            sums = None
-            if shape[0] == 1 and self.layout.alike and data.x.shape[0] == 1 and data.extra is None:
+            if len(shared) == 1 and self.layout.alike and data.x.shape[0] == 1 and data.extra is None:
                 sums = self._common(data, shared)
-            if sums is None:
-                sums = self._apart(data, shared, local)
+                if sums is not None:
+                    return sums
+            return self._apart(data, shared, local)
+
+    def arranged(self, sums: RowSums, shape: tuple[int, int]) -> Normal:
+        """Return the normal equations of G series of L patterns from what these give."""
         return Normal(
             np.where(np.isfinite(sums.chi2), sums.chi2, np.inf).reshape(shape),
             sums.coefficients.reshape(*shape, -1),
@@ -200,7 +206,7 @@ class RowEvaluator:
         q, routes = self._common_parameters(shared)
         loops, stack = self.loops(data.y.size), None
         if loops is not None and self._lines is not None:
-            stack = self._lines.stack(loops, data.x[0], q[0])
+            stack = self._lines.stack(loops, data.x, q[0])
         if stack is None:
             basis = self.model.basis(data.x, q[:, : len(self.layout.model_names)])
             stack = Stack.of(basis, routes, len(self.layout.free_names))
@@ -212,7 +218,8 @@ class RowEvaluator:
     @cached_property
     def _lines(self) -> CompiledLines | None:
         """Lines that the compiled loops know, where no expressions are to be reckoned."""
-        lines = self.model.closed_lines() if isinstance(self.model, ClosedForm) else None
+        closed = getattr(self.model, "closed_lines", None)
+        lines = None if closed is None or self._plain is None else closed()
         if lines is None or self._plain is None:
             return None
         return CompiledLines.of(lines, self._plain[3], len(self.layout.free_names))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,12 +22,10 @@ from layerscope.fitting.basis import BasisModel
 from layerscope.fitting.covariance import SeriesCovariance, series_covariance
 from layerscope.fitting.layout import Layout, Scope
 from layerscope.fitting.measured import Prepared, Series, prepare
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.result import BatchFit, SeriesFit, Setup
 from layerscope.fitting.solver import Patterns, RowEvaluator, Solution, Tolerances
 from layerscope.fitting.weighting import Weights, solve
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["Series", "Weights", "fit_batch", "fit_series", "fit_setup", "lowest_chi2"]
 
@@ -41,7 +38,7 @@ ALIKE = 10.0  # rise of the misfit, in units of the noise, for which a sound res
 
 def fit_series(
     model: BasisModel,
-    parameters: lmfit.Parameters,
+    parameters: Parameters,
     series: Series,
     *,
     scopes: Mapping[str, Scope] | None = None,
@@ -56,7 +53,7 @@ def fit_series(
     ----------
     model : BasisModel
         For spectra a `PatternModel`.
-    parameters : lmfit.Parameters
+    parameters : Parameters
         Value, bounds, ``vary`` and ``expr`` of every nonlinear parameter, per pattern.
     series : Series
     scopes : mapping of str to Scope, optional
@@ -87,7 +84,7 @@ def fit_series(
 
 def fit_batch(
     model: BasisModel,
-    parameters: lmfit.Parameters,
+    parameters: Parameters,
     series: Series,
     *,
     scopes: Mapping[str, Scope] | None = None,

@@ -17,53 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.fitting.alone import Alone, size_of
 from layerscope.fitting.arrow import Normal, bounded_step, undamped_step
-from layerscope.fitting.projection import gram_inverse
 from layerscope.fitting.rows import Patterns, RowEvaluator, evaluate_rows
+from layerscope.fitting.tolerances import (
+    MEMORY,
+    MERGED,
+    MINIMUM,
+    PLATEAU,
+    PLATEAU_PROMISE,
+    ROUNDING,
+    STUCK,
+    Tolerances,
+)
 
 __all__ = ["Patterns", "RowEvaluator", "Solution", "Tolerances", "evaluate_rows", "minimise"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
-
-MEMORY = 0.9  # how much of a parameter's old scale a new one keeps: forgetting lets far starts come home
-MINIMUM = 1e-9  # relative reduction of chi2 that an undamped step may still promise at a minimum
-MERGED = (
-    1e-12  # squared share of a derivative beside the columns that leaves no digit of the slope to judge a minimum by
-)
-ROUNDING = 1e-15  # relative rounding of the data: a misfit that only this makes cannot be reduced
-FAST = 1e-3  # relative reduction of chi2 below which a step may turn out to be the last but one
-#: Reduction of chi2 in units of the noise by a last step whose end is not evaluated any more, and by one left out.
-LAST, LEFT = 2e-10, 3e-13
-PLATEAU = 1e2  # damping at which a start from which no step has led down counts as a plateau
-PLATEAU_PROMISE = 1e-6  # relative reduction that an undamped step promises on one, and not at a minimum
-STUCK = 1e18  # damping at which a series is given up
-ONLY = np.zeros(1, dtype=np.intp)  # place of the only series
-
-
-@dataclass(frozen=True)
-class Tolerances:
-    """When a fit counts as converged.
-
-    Attributes
-    ----------
-    reduction : float
-        Relative reduction of chi2 that a further step promises.
-    step : float
-        Relative change of every parameter.
-    max_iterations : int
-    weights : float
-        Relative change of every weight that follows the model.
-    retries : bool
-        Whether a series that has not converged, or is not determined, is tried again with other dampings.
-    """
-
-    reduction: float = 1e-15
-    step: float = 1e-12
-    max_iterations: int = 400
-    weights: float = 1e-7
-    retries: bool = True
 
 
 @dataclass
@@ -112,10 +84,12 @@ def minimise(
     initial_damping : float
         Of the first step, relative to the diagonal of the normal equations.
     """
-    groups = shared.shape[0]
+    groups, layout = shared.shape[0], evaluator.layout
+    if groups == 1 and layout.n_local == 0 and layout.n_shared:
+        return _alone(Alone(evaluator, data, shared[0], initial_damping), local, tolerances)
     now = _Descent(evaluator, data, shared, local, initial_damping)
     iterations, converged = np.zeros(groups, dtype=np.intp), np.zeros(groups, dtype=bool)
-    if evaluator.layout.n_shared + evaluator.layout.n_local == 0:
+    if layout.n_shared + layout.n_local == 0:
         converged[:] = True
     else:
         active = np.flatnonzero(np.isfinite(now.state.chi2).all(axis=1))
@@ -123,11 +97,20 @@ def minimise(
             if active.size == 0:
                 break
             stuck = ~(now.damping[active] < STUCK)
-            done = now.advance(active, tolerances) if groups > 1 else now.advance_one(tolerances)
+            done = now.advance(active, tolerances)
             iterations[active] += 1
             converged[active[done]] = True
             active = active[~(done | stuck)]
     return Solution(now.shared, now.local, now.state.coefficients, now.state.chi2, iterations, converged, now.state)
+
+
+def _alone(now: Alone, local: FloatArray, tolerances: Tolerances) -> Solution:
+    """Minimise the chi2 of one series whose patterns share all parameters."""
+    with np.errstate(all="ignore"):
+        now.run(tolerances)
+    normal = now.evaluator.arranged(now.sums, (1, len(now.data.y)))
+    state = (now.shared[None], local.copy(), normal.coefficients, normal.chi2)
+    return Solution(*state, np.array([now.iterations]), np.array([now.converged]), normal)
 
 
 class _Descent:
@@ -146,7 +129,6 @@ class _Descent:
         self.scale_shared = np.einsum("gss->gs", self.state.shared).copy()
         self.scale_local = np.einsum("gltt->glt", self.state.local).copy()
         self.at_start = np.ones(groups, dtype=bool)
-        self.points = layout.n_patterns * data.y.shape[-1]
         self.rounding = ROUNDING**2 * np.square(data.y * data.root_weight).reshape(groups, -1).sum(axis=1)
 
     def advance(self, active: IntArray, tolerances: Tolerances) -> BoolArray:
@@ -197,61 +179,6 @@ class _Descent:
             self._leave_plateau(active[self.at_start[active] & ~done & (self.damping[active] > PLATEAU)])
         return done
 
-    def advance_one(self, tolerances: Tolerances) -> BoolArray:
-        """Do what `advance` does where there is but one series: with numbers in place of arrays of one."""
-        now, scale = self.state, (self.scale_shared, self.scale_local)
-        step_s, step_l, promise = bounded_step(now, self.shared, self.local, self.damping, scale, self.bounds)
-        trial_s, trial_l = self.shared + step_s, self.local + step_l
-        trial = self.evaluator.normal(self.data, trial_s, trial_l)
-        before, after, promised = float(now.chi2.sum()), float(trial.chi2.sum()), float(promise[0])
-        gain = (before - after) / promised if promised > 0 else -1.0
-        better = after <= before and 0 < gain < np.inf
-        short = 0 <= promised <= tolerances.reduction * before
-        short = short or bool(_within(tolerances.step, (step_s, step_l), (self.shared, self.local))[0])
-        done = np.array([before == 0])
-        if short:
-            done |= self._at_minimum(ONLY, np.array([True]), tolerances)
-        growth, damping = min(float(self.growth[0]), 1e6), float(self.damping[0])
-        if not better:
-            self.damping[0], self.growth[0] = damping * growth, 2.0 * growth
-        else:
-            relaxed = damping * max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3)
-            self.damping[0], self.growth[0] = max(relaxed, 1e-15), 2.0
-            self.state, self.shared, self.local, self.at_start[0] = trial, trial_s, trial_l, False
-            self.scale_shared = np.maximum(MEMORY * self.scale_shared, np.einsum("gss->gs", trial.shared))
-            if self.scale_local.shape[-1]:
-                self.scale_local = np.maximum(MEMORY * self.scale_local, np.einsum("gltt->glt", trial.local))
-            if not done[0] and 0 < promised <= FAST * before and trial_l.shape[-1] == 0:
-                done |= self._finished(promised)
-        if self.at_start[0] and not done[0] and self.damping[0] > PLATEAU:
-            self._leave_plateau(ONLY)
-        return done
-
-    def _finished(self, promised: float) -> bool:
-        """Say whether the next step of the only series is the last, and take it, where all parameters are shared.
-
-        Close to a minimum each step leaves the same share of what the one before promised. What is still promised after
-        a step thus tells what the next will leave, and where that is nothing its end need not be evaluated: parameters
-        and coefficients follow from the equations at hand.
-        """
-        now, layout, (low_s, high_s, _, _) = self.state, self.evaluator.layout, self.bounds
-        step_s, _, promise = undamped_step(now, self.shared, self.local, self.bounds)
-        noise, left = float(now.chi2.sum()) / self.points, float(promise[0])
-        if not (0 <= left <= LAST * noise and left * left <= LEFT * noise * promised and now.apart.min() > MERGED):
-            return False
-        shared, amounts = self.shared + step_s, self.evaluator.nonnegative
-        if (shared < low_s).any() or (shared > high_s).any():
-            return False
-        if amounts is not None and (now.coefficients[..., amounts] <= 0).any():
-            return False
-        self.shared = shared
-        if self.evaluator.n_linear:
-            moved = now.mixed[0] @ (layout.spread @ step_s[0])[..., None]
-            now.coefficients[0] -= (gram_inverse(now.gram[0])[0] @ moved)[..., 0]
-            if amounts is not None:
-                now.coefficients[..., amounts] = np.maximum(now.coefficients[..., amounts], 0.0)
-        return True
-
     def _promise(self, at: IntArray) -> FloatArray:
         """Return the relative reduction of chi2 that an undamped step promises in the series `at`."""
         now = self.state if at.size == len(self.shared) else self.state.take(at)
@@ -285,16 +212,10 @@ class _Descent:
         self.at_start[at] = False
         self.damping[at], self.growth[at] = 1.0, 2.0
         low_s, high_s, low_l, high_l = self.bounds
-        size_s, size_l = _size(self.shared[at], low_s, high_s), _size(self.local[at], low_l, high_l)
+        size_s, size_l = size_of(self.shared[at], low_s, high_s), size_of(self.local[at], low_l, high_l)
         influence = (self.scale_shared[at] * size_s**2, self.scale_local[at] * size_l**2)
         top = np.maximum(influence[0].max(axis=1, initial=0.0), influence[1].max(axis=(1, 2), initial=0.0))
         self.scale_shared[at], self.scale_local[at] = top[:, None] / size_s**2, top[:, None, None] / size_l**2
-
-
-def _size(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Return what makes a large change of a parameter: the range between its bounds, or else its value."""
-    size = np.where(np.isfinite(high - low), high - low, np.abs(values))
-    return np.where(size > 0, size, 1.0)
 
 
 def _mask(index: IntArray, size: int) -> BoolArray:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +26,8 @@ from numpy.typing import NDArray
 from layerscope.fitting.layout import Layout
 from layerscope.fitting.measured import Prepared, Series, prepare
 from layerscope.fitting.model import SHIFT, Component, PatternModel, legendre
+from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.shapes.base import AXIS_UNIT
-
-if TYPE_CHECKING:
-    import lmfit
 
 __all__ = ["WIDTHS", "Start", "scan_starts", "smoothed_variance"]
 
@@ -162,7 +159,7 @@ def _active_set(g: FloatArray, b: FloatArray) -> FloatArray:
 
 def scan_starts(
     model: PatternModel,
-    parameters: lmfit.Parameters,
+    parameters: Parameters,
     series: Series,
     *,
     reach: float = 0.0,
@@ -174,7 +171,7 @@ def scan_starts(
     Parameters
     ----------
     model : PatternModel
-    parameters : lmfit.Parameters
+    parameters : Parameters
         Bounds of the centres say where each line may be; a centre that does not vary, or is tied, stays so.
     series : Series
         Patterns on one axis; of several axes the first is used.
@@ -203,7 +200,7 @@ class _Search:
     Places are numbers of grid points; a set of places is a row with one number a line, and shifts are whole grid steps.
     """
 
-    def __init__(self, model: PatternModel, parameters: lmfit.Parameters, series: Series, reach: float) -> None:
+    def __init__(self, model: PatternModel, parameters: Parameters, series: Series, reach: float) -> None:
         self.model, self.parameters = model, parameters
         self._take(series)
         self.lines = self._lines(reach)

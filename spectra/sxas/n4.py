@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import interpolate
 
 from layerscope.errors import DataError
-from layerscope.fitting import Series, SeriesFit, fit_series
+from layerscope.fitting import Parameters, Series, SeriesFit, fit_series
 from layerscope.fitting.basis import BasisValues, Derivative
 from layerscope.fitting.compare import model_weights
 from layerscope.fitting.shapes import FloatArray
@@ -313,11 +313,9 @@ class _Fitted:
     @classmethod
     def of(cls, curve: Curve, references: tuple[Reference, ...], saturates: bool) -> Self:
         """Fit twice: the second time with the references' own noise in the variance."""
-        import lmfit
-
         energy, signal, variance = curve
         model = _Mixture(references)
-        parameters = lmfit.Parameters()
+        parameters = Parameters()
         for name in model.nonlinear_names[: len(references) - 1]:
             parameters.add(name, value=1.0 / len(references), min=-1.0, max=2.0)
         parameters.add("saturation", value=0.05 if saturates else 0.0, vary=saturates, min=-0.05, max=5.0)
