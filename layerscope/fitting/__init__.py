@@ -6,6 +6,7 @@ minimum, from `rows`, `projection` and `arrow`; `covariance` and `result` (`seri
 (`bootstrap`, `profile`) how well it is known where no covariance tells, `compare` and `limits` what to make of it.
 """
 
+from layerscope.fitting.kernels import use_compiled
 from layerscope.fitting.layout import PER_PATTERN, SHARED, Smooth
 from layerscope.fitting.model import Component, PatternModel
 from layerscope.fitting.parameters import Parameters
@@ -24,4 +25,5 @@ __all__ = [
     "Smooth",
     "fit_batch",
     "fit_series",
+    "use_compiled",
 ]

@@ -4,10 +4,11 @@ The loops (`loops`) do for one pattern after the other, while its points lie in 
 and `common` do for a stack of patterns step by step. Patterns whose columns or derivatives are nearly alike, or whose
 amounts would be negative, are left to numpy: both ways give the same numbers but for rounding, to ten digits.
 
-Loading numba and the loops takes some 0.6 CPU-s, which a fit of a few levels does not earn. A fit of `MANY_VALUES`
-points loads them; smaller ones use them where the process has loaded numba already, or where `use_compiled` (or the
-variable ``LAYERSCOPE_COMPILED``, ``1`` or ``0``) says so. What is told so does not depend on what a process has done
-before: a run then gives the same digits however its tasks are handed out.
+Loading numba and the loops takes some 0.6 CPU-s a process, once they are compiled on a machine. A notebook, a benchmark
+or a script of many fits earns that soon, a task of a run does not. So fits use the loops wherever numba is installed,
+but those of a run (``LAYERSCOPE_COMPILED=0``, which `layerscope.runs` sets while a task is done unless it is set) only
+from `MANY_VALUES` points on. Which way a fit goes does not depend on what its process has done before: the same input
+gives the same digits in any process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -41,26 +41,22 @@ CLEAR = 1e-5  # squared share of a column or derivative beside the others down t
 VARIABLE = "LAYERSCOPE_COMPILED"
 
 
-def use_compiled(on: bool | None = True) -> None:
-    """Say whether fits of any size use compiled loops in this process and in those that it starts.
+def use_compiled(on: bool = True) -> None:
+    """Say whether fits of any size use compiled loops in this process and in those that it starts, or only large ones.
 
     Parameters
     ----------
-    on : bool, optional
-        None: as at the start, only where numba is loaded already.
+    on : bool
+        Where it is true and numba is not installed, numpy serves all the same.
     """
-    if on is None:
-        os.environ.pop(VARIABLE, None)
-    else:
-        os.environ[VARIABLE] = str(int(on))
+    os.environ[VARIABLE] = str(int(on))
 
 
 def compiled(size: int) -> ModuleType | None:
     """Return the loops for a fit of `size` points (patterns times points), or None where numpy serves it."""
-    asked = os.environ.get(VARIABLE, "")
-    if asked == "0" or not (size >= MANY_VALUES or asked == "1" or "numba" in sys.modules):
-        return None
-    return _loops() if size >= MANY_VALUES or asked == "1" else _kept_loops()
+    if size >= MANY_VALUES:
+        return _loops()
+    return None if os.environ.get(VARIABLE) == "0" else _kept_loops()
 
 
 @cache
@@ -69,6 +65,7 @@ def _loops() -> ModuleType | None:
     return importlib.import_module("layerscope.fitting.loops") if importlib.util.find_spec("numba") else None
 
 
+@cache
 def _kept_loops() -> ModuleType | None:
     """Return the loops if their machine code is kept on disk: compiling takes longer than many small fits."""
     loops = _loops()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from layerscope.errors import FitError
 from layerscope.fitting.basis import BasisValues, Derivative
-from layerscope.fitting.closed_lines import ClosedLines
+from layerscope.fitting.lines import Places
 from layerscope.fitting.parameters import Parameters
 from layerscope.fitting.shapes import Doublet, Gaussian, Lorentzian, PseudoVoigt, Shape, ShapeValues, get_shape
 from layerscope.fitting.tougaard import TougaardKernel, TougaardOperator, tougaard_operator
@@ -233,21 +234,44 @@ class PatternModel:
             columns[:, len(self.components) :] = self._legendre(x)
         return BasisValues(columns, terms)
 
-    def closed_lines(self) -> ClosedLines | None:
-        """Return the lines as the compiled loops want them, if all have a closed form."""
-        kinds = [c.line.name for c in self.components if type(c.line) in (Gaussian, Lorentzian, PseudoVoigt)]
-        if len(kinds) < len(self.components) or self.active.startswith("tougaard"):
+    def places(self) -> Places | None:
+        """Return where the parameters of the lines stand; None with a Tougaard background, or columns of its own."""
+        if self.active.startswith("tougaard") or type(self).basis is not PatternModel.basis:
             return None
-        places = np.full((len(kinds), 4), -1, dtype=np.intp)
-        for row, c, slots in zip(places, self.components, self._slots, strict=True):
-            row[: len(slots)] = slots
-            row[3] = self._shift if c.shifted else -1
-        strength = self._background if self.active == "shirley" else -1
+        closed = all(type(c.line) in (Gaussian, Lorentzian, PseudoVoigt) for c in self.components)
+        return Places(
+            tuple(c.line.name for c in self.components) if closed else None,
+            tuple(self._slots),
+            tuple(self._shift if c.shifted else -1 for c in self.components),
+            self._background if self.active == "shirley" else -1,
+        )
 
-        def background(x: FloatArray) -> FloatArray:
-            return self._legendre(x)[0] if self.polynomial >= 0 else np.zeros((0, x.shape[-1]))
+    def lines(self, x: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return lines with what lies under them, and derivatives (see `layerscope.fitting.lines.Lines`)."""
+        count, width = len(self.components), max(map(len, self._slots))
+        columns, slopes = np.empty((count, x.shape[-1])), np.empty((width + 1, count, x.shape[-1]))
+        for at, slots, shifted in self._together:
+            p = q[slots]
+            p[:, 0] += q[self._shift] * shifted
+            line = self.components[at[0]].line.evaluate(x, p, integral=self.active == "shirley")
+            place = slice(None) if len(at) == count else at
+            columns[place], jacobian, extra = self._with_background(x, q[None], line, True)
+            slopes[: slots.shape[1], place] = jacobian.swapaxes(0, 1)
+            if extra:
+                slopes[width, place] = extra[0]
+        return columns, slopes
 
-        return ClosedLines(tuple(kinds), places, strength, background)
+    @cached_property
+    def _together(self) -> list[tuple[list[int], NDArray[np.intp], FloatArray]]:
+        """Lines of one shape: their places, those of their parameters, and 1 where they are shifted, else 0."""
+        return [
+            (at, np.array([self._slots[j] for j in at]), np.array([float(self.components[j].shifted) for j in at]))
+            for at in self._alike
+        ]
+
+    def polynomials(self, x: FloatArray) -> FloatArray:
+        """Return the columns of the polynomial on an axis of shape (1, n), (b, n)."""
+        return self._legendre(x)[0] if self.polynomial >= 0 else np.zeros((0, x.shape[-1]))
 
     def _legendre(self, x: FloatArray) -> FloatArray:
         """Return the polynomials on an axis, which a fit asks for again and again."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.fitting.arrow import Normal
 from layerscope.fitting.basis import BasisModel, BasisValues
-from layerscope.fitting.closed_lines import CompiledLines
 from layerscope.fitting.common import CHUNK_VALUES, Stack, common_rows
 from layerscope.fitting.kernels import Known, compiled, project
 from layerscope.fitting.layout import Layout
+from layerscope.fitting.lines import Lines, SharedLines
 from layerscope.fitting.projection import Elimination, Routes, RowSums, eliminate
 
 if TYPE_CHECKING:
@@ -204,10 +204,10 @@ class RowEvaluator:
     def _common(self, data: Patterns, shared: FloatArray) -> RowSums | None:
         """Return the sums of one series whose patterns share all parameters, if they can be had from common columns."""
         q, routes = self._common_parameters(shared)
-        loops, stack = self.loops(data.y.size), None
-        if loops is not None and self._lines is not None:
-            stack = self._lines.stack(loops, data.x, q[0])
-        if stack is None:
+        loops = self.loops(data.y.size)
+        if self._lines is not None:
+            stack = self._lines.stack(data.x, q[0], loops)
+        else:
             basis = self.model.basis(data.x, q[:, : len(self.layout.model_names)])
             stack = Stack.of(basis, routes, len(self.layout.free_names))
         known = None
@@ -216,13 +216,13 @@ class RowEvaluator:
         return common_rows(stack, data.y, data.root_weight, self.nonnegative, known, loops)
 
     @cached_property
-    def _lines(self) -> CompiledLines | None:
-        """Lines that the compiled loops know, where no expressions are to be reckoned."""
-        closed = getattr(self.model, "closed_lines", None)
-        lines = None if closed is None or self._plain is None else closed()
-        if lines is None or self._plain is None:
+    def _lines(self) -> SharedLines | None:
+        """What is wanted of the lines of a model that is made of them, where no expressions are to be reckoned."""
+        places = getattr(self.model, "places", None)
+        found = None if places is None or self._plain is None else places()
+        if found is None or self._plain is None:
             return None
-        return CompiledLines.of(lines, self._plain[3], len(self.layout.free_names))
+        return SharedLines(cast(Lines, self.model), found, self._plain[3], len(self.layout.free_names))
 
     def _known(self, prior: FloatArray, root_weight: FloatArray, q: FloatArray, routes: Routes) -> Known:
         columns, slopes = [], []

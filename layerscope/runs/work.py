@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ __all__ = ["TaskResult", "do_task", "do_tasks"]
 
 #: Arrays that every record of an output refers to; the rest of the series is in the same file.
 _REFERRED = ("axis", "levels", "counts", "counts_sigma", "fit", "background", "residual")
+
+COMPILED = "LAYERSCOPE_COMPILED"  # see `layerscope.fitting.kernels`, which a task of another kind need not load
 
 TaskProgress = Callable[[str, int, int, str], None]
 
@@ -158,8 +161,9 @@ def do_task(
     )
     collector, begun = _Collector(store, task.pipeline), time.process_time()
     try:
-        for output in task.pipeline.run(task.recipe, context):
-            collector.add_output(output)
+        with _small_fits_by_numpy():
+            for output in task.pipeline.run(task.recipe, context):
+                collector.add_output(output)
     except WriteError:  # a full disk is no fault of the data: the run stops, and can be resumed
         raise
     except Exception as error:
@@ -171,6 +175,18 @@ def do_task(
     for record in context.failures:
         collector.add_record(record)
     return replace(collector.result(), trace="\n".join(context.traces), cpu_s=time.process_time() - begun)
+
+
+@contextmanager
+def _small_fits_by_numpy() -> Iterator[None]:
+    """Let small fits of a task not load compiled loops, which it does not earn back; what the user has set stands."""
+    given = os.environ.get(COMPILED)
+    os.environ.setdefault(COMPILED, "0")
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[COMPILED]
 
 
 def _too_large(task: Task) -> LimitError:

@@ -191,11 +191,11 @@ def test_input_is_left_as_it_was() -> None:
     x, y = X[::-1].copy(), counts()
     model = b1s_model(active="tougaard_u2")
     p = declared(model)
-    before = (x.copy(), y.copy(), p.dumps())
+    before = (x.copy(), y.copy(), repr(p))
     fit_series(model, p, Series(x, y), scopes=SCOPES)
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(y, before[1])
-    assert p.dumps() == before[2]
+    assert repr(p) == before[2]
 
 
 @pytest.mark.parametrize("active", BACKGROUNDS)
