@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgesv
 
 from layerscope.fitting.tolerances import (
     FAST,
@@ -141,11 +142,9 @@ class Alone:
         scale = 1.0 / np.sqrt(diagonal)
         matrix *= scale[:, None]
         matrix *= scale
-        try:
-            step = np.linalg.solve(matrix, rhs * scale) * scale
-        except np.linalg.LinAlgError:
-            step = np.full_like(rhs, np.nan)
-        if not np.isfinite(step).all():
+        _, _, step, singular = dgesv(matrix, rhs * scale)
+        step = step * scale
+        if singular or not np.isfinite(step).all():
             step = self._nearly(matrix, rhs * scale) * scale
         return step, self._promised(step)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from layerscope.fitting.basis import BasisValues
 from layerscope.fitting.kernels import Known, Terms, common_sums
 from layerscope.fitting.projection import (
+    ALIKE,
     LOST,
     Routes,
     RowSums,
@@ -70,7 +71,7 @@ class Stack:
                 column.append(j)
                 target.append(free)
                 slope.append(1.0 if by is None else by[0])
-        terms, order = Terms.of(column, target, np.array(slope), n_free)
+        terms, order = Terms.of(column, target, np.array(slope), n_free, m)
         rows = np.empty((m + len(pieces), n))
         rows[:m] = values.columns[0]
         for place, e in enumerate(order, m):
@@ -121,6 +122,10 @@ def common_rows(
         sums = common_sums(loops, stack.rows, stack.terms, target, root_weight, nonnegative, known)
         if sums is not None:
             return sums
+    if len(y) == 1 and known is None:
+        sums = _single(stack, target[0], root_weight[0], nonnegative)
+        if sums is not None:
+            return sums
     products = None if len(y) <= FEW else _products(stack.rows)
     size = max(1, CHUNK_VALUES // max(y.shape[1], 1))
     if len(y) <= size:
@@ -134,6 +139,44 @@ def common_rows(
             return None
         whole.put(part, one)
     return whole
+
+
+def _single(stack: Stack, target: FloatArray, root_weight: FloatArray, nonnegative: BoolArray | None) -> RowSums | None:
+    """Return the sums of one pattern with clear columns and no amount below zero: `_sums`, in fewer and flat steps."""
+    m, terms, rows = stack.m, stack.terms, stack.rows
+    weight = root_weight * root_weight
+    gram = (rows * weight) @ rows.T
+    inner, cross, columns = gram[:m, :m], gram[:m, m:], rows[:m]
+    diagonal = inner.diagonal()
+    if not (m and terms.free.size and diagonal.min() > 0):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    inverse, pivots = definite_inverse_of_few((inner * scale[:, None] * scale)[None])
+    if not pivots[0] >= ALIKE:
+        return None
+    inverse = inverse[0] * scale[:, None] * scale
+    c = inverse @ (columns @ (weight * target))
+    if nonnegative is not None and c[nonnegative].min(initial=0.0) < 0:
+        return None
+    rest = target - c @ columns
+    weighted = weight * rest
+    slope = rows @ weighted
+    correction = inverse @ slope[:m]
+    c += correction
+    if nonnegative is not None:
+        c[nonnegative] = np.maximum(c[nonnegative], 0.0)
+    chi2 = weighted @ rest - slope[:m] @ correction
+    factor = c if terms.unscaled is False else np.append(c, 1.0)
+    into = stack.into * factor[terms.column]
+    mixed = cross @ into.T
+    whole = into @ gram[m:, m:] @ into.T
+    curvature = whole - mixed.T @ (inverse @ mixed)
+    apart = np.fmin.reduce(curvature.diagonal() / whole.diagonal(), initial=1.0)
+    if not apart > LOST:
+        return None
+    gradient = into @ (slope[m:] - correction @ cross)
+    found = (np.array(chi2), np.array(apart), c, gradient, curvature, whole, mixed, inner, inverse)
+    return RowSums(*(part[None] for part in found))
 
 
 @lru_cache(maxsize=64)
@@ -222,7 +265,7 @@ def _derived(
     rows, m = c.shape
     cross = gram[:, :m, m:]
     column = stack.terms.column
-    if column.size and column.max() == m:  # derivatives that no coefficient scales
+    if stack.terms.unscaled:
         c = np.concatenate([c, np.ones((rows, 1))], axis=1)
     into = stack.into * c[:, column][:, None, :]
     out = into.swapaxes(1, 2)

@@ -171,7 +171,9 @@ def _from_products(evaluator: RowEvaluator, normal: Normal) -> tuple[SeriesCovar
         top = layout.spread.swapaxes(-1, -2) @ top @ layout.spread
     inverse, clear_rows = _own_inverse(normal, v)
     link = inverse @ cross
-    rest = top.sum(axis=1) - np.einsum("glds,gldt->gst", cross, link, optimize=True)
+    rest = normal.shared  # what the coefficients leave
+    if layout.n_local:
+        rest = top.sum(axis=1) - np.einsum("glds,gldt->gst", cross, link, optimize=True)
     absorbed = np.einsum("gss->gs", rest) / np.einsum("glss->gs", top)
     shared, clear = _spd_inverse(rest)
     clear = clear & clear_rows.all(axis=1) & (absorbed > CLEAR).all(axis=1)

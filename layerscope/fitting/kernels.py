@@ -108,20 +108,24 @@ class Terms:
         Of the model's parameter by the free one.
     ends : ndarray of int, shape (V,)
         Where the terms of each free parameter end.
+    unscaled : bool
+        Whether there are derivatives that no coefficient scales.
     """
 
     column: IntArray
     free: IntArray
     slope: FloatArray
     ends: IntArray
+    unscaled: bool
 
     @classmethod
-    def of(cls, column: list[int], free: list[int], slope: FloatArray, n_free: int) -> tuple[Terms, IntArray]:
+    def of(cls, column: list[int], free: list[int], slope: FloatArray, n_free: int, m: int) -> tuple[Terms, IntArray]:
         """Sort terms, and return in which order they were."""
         order = np.argsort(np.array(free, dtype=np.intp), kind="stable")
         sorted_free = np.array(free, dtype=np.intp)[order]
         ends = np.searchsorted(sorted_free, np.arange(n_free), side="right").astype(np.intp)
-        return cls(np.array(column, dtype=np.intp)[order], sorted_free, slope[..., order], ends), order
+        sorted_column = np.array(column, dtype=np.intp)[order]
+        return cls(sorted_column, sorted_free, slope[..., order], ends, m in column), order
 
 
 def common_sums(
@@ -217,7 +221,7 @@ def _stacked(values: BasisValues, routes: Routes, n_free: int) -> tuple[FloatArr
     for e, (_, _, _, by) in enumerate(used):
         if by is not None:
             slope[:, e] = by
-    terms, order = Terms.of([j for _, j, _, _ in used], [free for _, _, free, _ in used], slope, n_free)
+    terms, order = Terms.of([j for _, j, _, _ in used], [free for _, _, free, _ in used], slope, n_free, m)
     stack = np.empty((rows, len(used), n))
     for place, e in enumerate(order):
         stack[:, place] = used[e][0]

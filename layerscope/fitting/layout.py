@@ -239,7 +239,11 @@ def _base(p: Parameter, scopes: Mapping[str, Scope], starts: Mapping[str, FloatA
     low, high = float(p.min), float(p.max)
     if low > high:
         raise FitError(f"bounds of '{p.name}' cross: {low} > {high}")
-    start = np.broadcast_to(np.asarray(starts.get(p.name, p.value), float), (n_patterns,)).copy()
+    given = starts.get(p.name)
+    if given is None:
+        start = np.full(n_patterns, float(p.value))
+    else:
+        start = np.broadcast_to(np.asarray(given, float), (n_patterns,)).copy()
     if not np.isfinite(start).all():
         raise FitError(f"'{p.name}' has no finite start value")
     scope = scopes.get(p.name, SHARED)

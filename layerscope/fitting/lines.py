@@ -93,7 +93,7 @@ class SharedLines:
             for free, _ in routes[place]
         ]
         line, by, free = ([term[i] for term in wanted] for i in range(3))
-        self.terms, order = Terms.of(line, free, np.ones(len(line)), n_free)
+        self.terms, order = Terms.of(line, free, np.ones(len(line)), n_free, len(places.own))
         self.by = np.array(by, dtype=np.intp)[order]
         self.at = self.by * len(places.own) + self.terms.column
         self._axis: FloatArray | None = None

@@ -24,6 +24,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from layerscope.fitting.basis import BasisValues
 
 __all__ = [
+    "ALIKE",
     "LOST",
     "Elimination",
     "Information",

@@ -142,7 +142,8 @@ class BatchFit:
         layout = self.evaluator.layout
         if layout.is_plain and name in layout.plain_routes and (at := layout.plain_routes[name]) < layout.n_shared:
             alone = np.sqrt(np.maximum(self.covariance.shared[:, at, at], 0.0))
-            return np.broadcast_to(alone[:, None], self.solution.chi2.shape)
+            self._sigmas[name] = np.repeat(alone[:, None], layout.n_patterns, axis=1)
+            return self._sigmas[name]
         shared, own = self.gradient(name)
         with np.errstate(over="ignore", invalid="ignore"):  # a fit that ran away says so in its flags
             variance = np.einsum("gls,gls->gl", shared @ self.covariance.shared, shared)
