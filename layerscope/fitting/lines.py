@@ -24,6 +24,8 @@ __all__ = ["Lines", "Places", "SharedLines"]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
+KINDS = ("gaussian", "lorentzian", "pseudo_voigt")  # as `loops` counts them
+
 
 @dataclass(frozen=True)
 class Places:
@@ -117,7 +119,7 @@ class SharedLines:
         if self.places.kinds is None:
             return False
         if self._kind is None:
-            self._kind = np.array([loops.KINDS.index(name) for name in self.places.kinds], dtype=np.intp)
+            self._kind = np.array([KINDS.index(name) for name in self.places.kinds], dtype=np.intp)
         by = np.where(self.by == self.places.width, 3, self.by) if self.places.width < 3 else self.by
         asked = (x, q, self._kind, self.places.closed, self.places.strength, self.terms.column, by, rows, m)
         return bool(loops.lines(*asked))

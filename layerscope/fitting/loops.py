@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CACHED", "KINDS", "common", "lines", "project"]
+__all__ = ["CACHED", "common", "lines", "project"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -24,7 +24,6 @@ IntArray = NDArray[np.intp]
 
 numba: Any = importlib.import_module("numba") if importlib.util.find_spec("numba") else None
 GAUSSIAN, LORENTZIAN, PSEUDO_VOIGT = 0, 1, 2
-KINDS = ("gaussian", "lorentzian", "pseudo_voigt")
 GAUSS = 4.0 * math.log(2.0)  # exponent of a Gaussian at a distance of one full width
 GAUSS_HEIGHT = 2.0 * math.sqrt(math.log(2.0) / math.pi)
 LORENTZ_HEIGHT = 2.0 / math.pi
