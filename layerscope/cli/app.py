@@ -164,7 +164,7 @@ def show(
         ),
     ] = None,
     component: Annotated[
-        str | None, typer.Option("--component", "-c", help="A row a quantity, of this species, phase...")
+        str | None, typer.Option("--component", "-c", help="A row a quantity, of this species, phase or layer.")
     ] = None,
     quantity: Annotated[
         str | None,
@@ -218,7 +218,10 @@ def figure(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of processes.")] = 1,
 ) -> None:
-    """Draw the figures of a run again, or one figure as a specification or the options say."""
+    """Draw the figures of a run again, or one as a file says.
+
+    One figure is drawn where a specification, or options that choose from the run, say what it shows.
+    """
     from layerscope.cli.render import print_figures, warn
 
     asked = (spec, out, region, sample, level, width, *(formats or ()))
@@ -245,7 +248,10 @@ def report(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; FOLDER/report.html by default.")
     ] = None,
 ) -> None:
-    """Write all results of a run as one page for the browser, which needs no network."""
+    """Write all results of a run as one page for the browser.
+
+    The page needs no network.
+    """
     from layerscope.report import renew_report, write_report
     from layerscope.runs.load import load_run
 
@@ -332,9 +338,9 @@ def watch(
 
 @app.command()
 def rebuild(folder: FolderArgument) -> None:
-    """Make run.json, the table and the quarantine of a run anew from its records.
+    """Make the summary files of a run anew from its records.
 
-    A ledger that cannot be read is put aside. No record is changed.
+    These are run.json, the table and the quarantine. A ledger that cannot be read is put aside. No record is changed.
     """
     from layerscope.runs.rebuild import rebuild_run
 

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["depths", "sections"]
 
+# What is public of ISO 19830:2015 (title, and the opening of the clause on single spectra): its parameters are reported
+# with constraints and linkages; both ends of the background's range and how they are averaged; series of spectra are a
+# matter of their own. The other items follow G. H. Major et al., J. Vac. Sci. Technol. A 38 (2020) 061203 (practical
+# guide for curve fitting in XPS) and doi 10.1116/6.0001975 (constraints). The text of the standard was not at hand.
 _STANDARD = (
-    "What ISO 19830:2015 (minimum reporting requirements for peak fitting in XPS) asks for, for single spectra and for"
-    " series, in our own words, filled from the records; charge control as in ISO 19318."
+    "What is to be reported of peak fits in XPS, in our own words, filled from the records. The items follow what is"
+    " public of ISO 19830:2015 (minimum reporting requirements for peak fitting in XPS) and the practical guides of"
+    " G. H. Major et al. (J. Vac. Sci. Technol. A 38, 2020, 061203). They were not checked against the full text of the"
+    " standard: for a certificate compare them with it."
 )
 # M. P. Seah, W. A. Dench, Surf. Interface Anal. 1 (1979) 2: in inorganic solids 2170/E^2 + 0.72 (aE)^(1/2) layers of
 # a nm, here a = 0.25 nm and E = 1200 eV
@@ -78,7 +84,7 @@ def _checklist(run: Run, series: list[ResultRecord], levels: list[ResultRecord])
         else CheckItem("series: what its levels share", "single spectra only", "no need"),
         item("software and version", series, _software, else_do="run again"),
     )
-    return Checklist("XPS peak fits: what the standard asks to be reported", _STANDARD, items)
+    return Checklist("XPS peak fits: what is to be reported", _STANDARD, items)
 
 
 class _Kept:
