@@ -21,12 +21,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp
 
 from layerscope.errors import FitError
 from layerscope.fitting.covariance import LevelCovariance
-from layerscope.fitting.marginal import Amounts, Marginal
+from layerscope.fitting.own_parameter import LOWEST, OwnParameter
 from layerscope.fitting.series_fit import CONFIDENCE_68, SeriesFit
 from layerscope.fitting.spreads import Alike, CommonWidth
 from layerscope.flags import threshold
@@ -42,14 +41,7 @@ ENOUGH = 150.0  # effective draws after which no more are made
 LEAST = threshold("FEW_DRAWS")  # effective draws below which errors are made wider
 APART = 1.0  # standard deviations between the means of two halves of the draws that are too many
 FREEDOM = 5.0  # of the t distributions
-REACH = 5.0  # standard errors to either side within which a pattern's own parameter is looked for
-PLACES = (3, 5, 7, 9, 11, 13, 17, 21, 25, 33)  # at which its likelihood is worked out, until the rest follows from them
-DEEP = 100.0  # below the highest logarithm at a node: what lies lower does not count
-FOLLOWS_TO = 5.0  # below the highest: common widths that do not count
-FOLLOWS = 0.05  # error of the logarithm of its integral, for each pattern, that is good enough
-LOWEST = -1e100  # logarithm of a likelihood that is no number
-AT_ONCE = 64  # draws that are worked out together, of as many patterns as these:
-PATTERNS_AT_ONCE = 100
+PATTERNS_TOGETHER = 1000  # whose errors are worked out together
 TAIL = 0.99  # of draws that an interval of 2.58 errors to either side holds
 IN_TAIL = 2.5758  # errors at which that interval of a normal distribution ends
 
@@ -162,9 +154,15 @@ class SampledFit(SeriesFit):
 
     def _errors(self, drawn: FloatArray) -> FloatArray:
         """Return the errors of (K, M, L) draws, shape (K, L)."""
-        ends = np.percentile(drawn, [50.0 * (1.0 - TAIL), 50.0 * (1.0 + TAIL)], axis=1)
-        reach = np.abs(ends - drawn.mean(axis=1)).max(axis=0) / IN_TAIL
-        return np.asarray(np.maximum(drawn.std(axis=1), reach))
+        if drawn.strides[-1] == 0 and drawn.shape[-1] > 1:  # of what patterns share
+            return np.broadcast_to(self._errors(drawn[..., :1]), (len(drawn), drawn.shape[-1]))
+        result = np.empty((len(drawn), drawn.shape[-1]))
+        for first in range(0, drawn.shape[-1], PATTERNS_TOGETHER):
+            part = drawn[..., first : first + PATTERNS_TOGETHER]
+            ends = np.percentile(part, [50.0 * (1.0 - TAIL), 50.0 * (1.0 + TAIL)], axis=1)
+            reach = np.abs(ends - part.mean(axis=1)).max(axis=0) / IN_TAIL
+            result[:, first : first + PATTERNS_TOGETHER] = np.maximum(part.std(axis=1), reach)
+        return result
 
     def _away(self, drawn: FloatArray) -> FloatArray:
         """Return (K, M, L) draws less their means, stretched so that their standard deviations are the errors."""
@@ -232,7 +230,7 @@ def normality(fit: SeriesFit, alike: Alike | None = None, *, draws: int = 60, se
         As `sample` does.
     """
     _require_determined(fit)
-    own = _Own(fit, None, alike)
+    own = OwnParameter(fit, None, alike)
     spread = fit.batch.covariance.shared[fit.group]
     if not len(spread):
         return 1.0
@@ -280,23 +278,20 @@ def sample(
     """
     _require_determined(fit)
     rng = np.random.default_rng(seed)
-    own = _Own(fit, common, alike)
+    own = OwnParameter(fit, common, alike)
     shared, log_weight = _population(fit, own, rng)
     weight = _tempered(log_weight, 0.0)
     ess = float(1.0 / (weight**2).sum())
     weight = _tempered(log_weight, LEAST)  # where draws are few, errors are wider than they are
     picked = _systematic(weight, draws, rng)
-    local, width = own.draw(shared[picked], rng)
-    drawn = np.concatenate(
-        [own.amounts(shared[picked], local, at).draw(rng)[..., 0] for at in own.parts(draws)], axis=1
-    )
+    local, width, drawn = own.draw(shared[picked], rng)
     found = dict(zip(own.marginal.names, drawn, strict=True))
     layout = fit.batch.evaluator.layout
     values, _ = layout.local_values(
         shared[picked], np.zeros((draws, fit.n_patterns, 0)) if local is None else local[:, :, None]
     )
     moving = {*layout.free_names, *layout.expressions}
-    found |= {name: np.array(v) for name, v in values.items() if name in moving and np.ptp(v, axis=0).any()}
+    found |= {name: _without_copies(v) for name, v in values.items() if name in moving and np.ptp(v, axis=0).any()}
     return SampledFit(
         fit.batch,
         fit.group,
@@ -309,7 +304,14 @@ def sample(
     )
 
 
-def _population(fit: SeriesFit, own: _Own, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def _without_copies(drawn: FloatArray) -> FloatArray:
+    """Return draws (M, L), those that all patterns share in the memory of one of them."""
+    if (drawn == drawn[:, :1]).all():
+        return np.broadcast_to(drawn[:, :1].copy(), drawn.shape)
+    return np.array(drawn)
+
+
+def _population(fit: SeriesFit, own: OwnParameter, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return draws of the shared parameters (N, S), with the logarithms of their weights (N,)."""
     low, high = fit.batch.evaluator.layout.bounds_shared()
     center = fit.batch.solution.shared[fit.group]
@@ -399,128 +401,3 @@ def _agreement(shared: FloatArray, weight: FloatArray) -> float:
     sd = np.sqrt(weight @ (shared - mean) ** 2)
     halves = [weight[k::2] @ shared[k::2] / weight[k::2].sum() for k in (0, 1)]
     return float((np.abs(halves[0] - halves[1]) / np.maximum(sd, 1e-300)).max())
-
-
-class _Own:
-    """The parameter that each pattern has of its own, on a grid."""
-
-    def __init__(self, fit: SeriesFit, common: CommonWidth | None, alike: Alike | None) -> None:
-        self.fit, self.common, self.alike = fit, common, alike
-        self.marginal = Marginal(fit, () if common is None else (common.name,))
-        self.shared = fit.batch.solution.shared[fit.group]
-        self.nodes: FloatArray | None = None
-        if fit.batch.evaluator.layout.local:
-            self._place_nodes()
-
-    def _place_nodes(self) -> None:
-        fit, layout = self.fit, self.fit.batch.evaluator.layout
-        name = layout.local[0].name
-        value, sigma = fit.value(name), np.maximum(fit.sigma(name), 1e-9)
-        low, high = value - REACH * sigma, value + REACH * sigma
-        if self.common is not None:
-            low, high = np.full_like(low, min(low.min(), 0.0)), np.full_like(high, max(high.max(), 0.0))
-            low, high = np.maximum(low, -self.common.reach), np.minimum(high, self.common.reach)
-        bounds = layout.bounds_local()
-        low, high = np.maximum(low, bounds[0][0]), np.minimum(high, bounds[1][0])
-        alone = np.sqrt(fit.batch.covariance.own[fit.group, :, 0, 0]).min()
-        count = int(np.clip((high - low).max() / max(0.6 * alone, 1e-12), 101, 1001)) | 1
-        self.low, self.high = low, high
-        self.fine = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, count)
-        before, follows = None, FOLLOWS * np.sqrt(fit.n_patterns)
-        for places in PLACES:  # the fewest places from which those between them follow
-            unit = np.linspace(0.0, 1.0, places)
-            self.nodes = low[:, None] + (high - low)[:, None] * unit
-            ends: Literal["natural", "not-a-knot"] = "not-a-knot" if self.common is None else "natural"
-            self.between = np.asarray(CubicSpline(unit, np.eye(places), bc_type=ends)(np.linspace(0.0, 1.0, count)))
-            now = self._integrated(self.shared[None])[1]
-            if before is not None and np.abs(now - before)[now > now.max() - FOLLOWS_TO].max() < follows:
-                break
-            before = now
-
-    def _heights(self, shared: FloatArray) -> FloatArray:
-        """Return the log-likelihood on the fine grid, shape (W, L, F)."""
-        assert self.nodes is not None  # noqa: S101 - asked for only where there are some
-        local = np.broadcast_to(self.nodes, (len(shared), *self.nodes.shape))
-        at_nodes, _ = self.marginal(shared, local)
-        lowest = at_nodes.max(axis=-1, keepdims=True) - DEEP  # a spline through cliffs would swing elsewhere
-        return np.asarray(np.maximum(at_nodes, lowest) @ self.between.T)
-
-    def parts(self, count: int) -> list[slice]:
-        """Return which of many draws are worked out together: all, where patterns are few."""
-        step = count if self.fit.n_patterns <= PATTERNS_AT_ONCE else self._at_once
-        return [slice(first, first + step) for first in range(0, count, max(step, 1))]
-
-    def amounts(self, shared: FloatArray, local: FloatArray | None, at: slice) -> Amounts:
-        """Return the distribution of the amounts of some draws, given all else."""
-        return self.marginal(shared[at], None if local is None else local[at, :, None])[1]
-
-    @property
-    def _at_once(self) -> int:
-        """Draws that are worked out together: their heights take memory by the pattern."""
-        return max(1, min(AT_ONCE, AT_ONCE * PATTERNS_AT_ONCE // self.fit.n_patterns))
-
-    def log_likelihood(self, shared: FloatArray) -> FloatArray:
-        """Return the log-likelihood of shared parameters (W, S), everything else integrated, shape (W,)."""
-        if self.nodes is None:
-            parts = [self.marginal(shared[at], None)[0].sum(axis=(1, 2)) for at in self.parts(len(shared))]
-            height = np.concatenate(parts) if parts else np.zeros(0)
-        else:
-            step = self._at_once
-            parts = [self._integrated(shared[k : k + step])[0] for k in range(0, len(shared), step)]
-            height = np.concatenate(parts)
-        if self.alike is not None:
-            height = height + self.alike.log_ratio(self.fit, shared)
-        return np.where(np.isfinite(height), height, LOWEST)
-
-    def _integrated(self, shared: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return what `log_likelihood` does, its parts by common width (W, T), and heights (W, L, F)."""
-        heights = self._heights(shared)
-        top = heights.max(axis=-1, keepdims=True)
-        over = np.exp(heights - top)
-        if self.common is None:
-            with np.errstate(divide="ignore"):
-                each = np.log(over.sum(axis=-1, keepdims=True))
-        else:
-            with np.errstate(divide="ignore"):
-                each = np.log(over @ self._prior)
-        by_width = (each + top).sum(axis=1)
-        if self.common is not None:
-            by_width = by_width + self.common.log_prior
-        return np.asarray(logsumexp(by_width, axis=1)), by_width, over
-
-    @cached_property
-    def _prior(self) -> FloatArray:
-        """Prior on the fine grid for each common width, shape (F, T): its mass, however narrow it is."""
-        assert self.common is not None  # noqa: S101
-        widths = self.common.widths
-        inside = ndtr(self.high[0] / widths) - ndtr(self.low[0] / widths)
-        prior = np.exp(-0.5 * (self.fine[0][:, None] / widths) ** 2)
-        at_zero = int(np.argmin(np.abs(self.fine[0])))  # where the step is wider than the prior, all of it is there
-        prior[at_zero] = np.maximum(prior[at_zero], 1e-9)
-        return np.asarray(prior * inside / prior.sum(axis=0))
-
-    def draw(self, shared: FloatArray, rng: np.random.Generator) -> tuple[FloatArray | None, FloatArray | None]:
-        """Draw the patterns' own parameters (W, L), and their common width (W,), given the shared ones."""
-        if self.nodes is None:
-            return None, None
-        once, copies = np.unique(shared, axis=0, return_inverse=True)
-        copies = copies.reshape(-1)
-        local = np.empty((len(shared), self.fit.n_patterns))
-        width = np.empty(len(shared)) if self.common is not None else None
-        step = self._at_once
-        for first in range(0, len(once), step):
-            at = np.flatnonzero((copies >= first) & (copies < first + step))
-            _, by_width, over = self._integrated(once[first : first + step])
-            by_width, over = by_width[copies[at] - first], over[copies[at] - first]
-            if self.common is not None and width is not None:
-                chosen = (by_width + rng.gumbel(size=by_width.shape)).argmax(axis=1)
-                width[at] = self.common.widths[chosen]
-                over = over * self._prior.T[chosen][:, None, :]
-            cumulated = over.cumsum(axis=-1)
-            at_random = rng.random(cumulated.shape[:2]) * cumulated[..., -1]
-            index = (cumulated < at_random[..., None]).sum(axis=-1)
-            apart = (self.high - self.low) / (self.fine.shape[1] - 1)
-            picked = np.take_along_axis(np.broadcast_to(self.fine, over.shape), index[..., None], axis=-1)[..., 0]
-            spread = picked + apart * (rng.random(picked.shape) - 0.5)
-            local[at] = np.clip(spread, self.low, self.high)
-        return local, width

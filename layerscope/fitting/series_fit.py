@@ -227,11 +227,15 @@ class SeriesFit:
     @cached_property
     def expected(self) -> FloatArray:
         """Fitted curve with every background, in the unit of the data, shape (L, n)."""
-        basis = self.batch.evaluator.basis(self._rows(), self._parameters(), derivatives=False)
-        curve = np.einsum("bm,bmn->bn", self.batch.solution.coefficients[self.group], basis.columns)
-        if basis.offset is not None:
-            curve = curve + basis.offset
-        return np.asarray(curve[:, : self.y.shape[1]] + self.batch.data.offset[self.group])
+        evaluator, rows, q = self.batch.evaluator, self._rows(), self._parameters()
+        coefficients, result = self.batch.solution.coefficients[self.group], np.empty(self.y.shape)
+        for part in evaluator.chunks(*self.y.shape):
+            basis = evaluator.basis(rows.part(part), q[part], derivatives=False)
+            curve = np.einsum("bm,bmn->bn", coefficients[part], basis.columns)
+            if basis.offset is not None:
+                curve = curve + basis.offset
+            result[part] = curve[:, : self.y.shape[1]] + self.batch.data.offset[self.group, part]
+        return result
 
     def columns(self) -> FloatArray:
         """Return what the coefficients multiply, data-borne columns last, shape (L, m, n)."""
@@ -283,8 +287,12 @@ class SeriesFit:
         model = self.batch.evaluator.model
         if not isinstance(model, PatternModel):
             raise FitError("only a PatternModel has components")
-        coefficients = self.batch.solution.coefficients[self.group]
-        lines, _ = model.component_curves(self._rows().x, self._parameters(), coefficients)
+        coefficients, q, x = self.batch.solution.coefficients[self.group], self._parameters(), self._rows().x
+        lines = {c.name: np.empty(self.y.shape) for c in model.components}
+        for part in self.batch.evaluator.chunks(*self.y.shape):
+            found, _ = model.component_curves(x if len(x) == 1 else x[part], q[part], coefficients[part])
+            for name, curve in found.items():
+                lines[name][part] = curve
         return lines, self.expected - sum(lines.values(), np.zeros_like(self.expected))
 
     @cached_property

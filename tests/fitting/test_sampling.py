@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from layerscope.errors import FitError
-from layerscope.fitting import Component, PatternModel, Series, fit_series
+from layerscope.fitting import Component, PatternModel, Series, fit_series, own_parameter
 from layerscope.fitting.marginal import Amounts, Marginal
 from layerscope.fitting.sampling import SampledFit, normality, sample
 from layerscope.fitting.series_fit import SeriesFit
@@ -165,3 +165,21 @@ def test_an_error_reaches_as_far_as_a_tail_of_the_draws() -> None:
     assert drawn.sigma("a_area").mean() == pytest.approx(reach, rel=0.1)
     np.testing.assert_allclose(np.diag(drawn.covariance(["a_area"])[0, :, 0, :]), drawn.sigma("a_area") ** 2, rtol=0.01)
     np.testing.assert_allclose(drawn.covariance_within(["a_area"])[:, 0, 0], drawn.sigma("a_area") ** 2, rtol=0.01)
+
+
+def test_many_patterns_that_share_their_places_are_drawn_as_each_is_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    shifts = np.random.default_rng(5).uniform(-0.3, 0.3, 20)
+    y = np.concatenate([counts((150.0, a), k, shifts[k : k + 1]) for k, a in enumerate(np.linspace(0.0, 90.0, 20))])
+    fit = fitted(y, shift=0.3)
+    alone = sample(fit)
+    monkeypatch.setattr(own_parameter, "MANY_PATTERNS", 10)
+    together = sample(fit)
+    assert together.ess == pytest.approx(alone.ess, rel=0.01)  # the likelihood is the same
+    for name in ("a_area", "b_area", "shift", "b_center", "a_fwhm"):
+        away = (together.value(name) - alone.value(name)) / alone.sigma(name)
+        assert abs(away.mean()) < 0.03
+        assert np.abs(away).max() < 0.25
+        np.testing.assert_allclose((together.sigma(name) / alone.sigma(name)).mean(), 1.0, atol=0.05)
+    shares, variance = together.fractions_within(["a_area", "b_area"])
+    truth = np.linspace(0.0, 90.0, 20) / (150.0 + np.linspace(0.0, 90.0, 20))
+    assert np.mean(np.abs(shares[1] - truth) < 1.96 * np.sqrt(variance[1])) >= 0.8
