@@ -267,11 +267,13 @@ class SeriesFit:
         """1/sigma of each point (0: not in use), shape (L, n)."""
         return self._rows().root_weight
 
-    @property
+    @cached_property
     def variance(self) -> FloatArray:
         """Variance of each point by the weights of the fit (0: not in use), in the unit of the data squared, (L, n)."""
         weight = self.root_weight
-        return np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0)
+        variance = np.where(weight > 0, 1.0 / np.where(weight > 0, weight, 1.0) ** 2, 0.0)
+        variance.setflags(write=False)  # other fits with these weights share it
+        return variance
 
     @cached_property
     def residual(self) -> FloatArray:

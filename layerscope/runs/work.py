@@ -67,7 +67,7 @@ class _Collector:
     def __init__(self, store: RunStore, pipeline: Pipeline) -> None:
         self.store = store
         self.pipeline = pipeline
-        self.records: dict[str, ResultRecord] = {}
+        self.failed: dict[str, str | None] = {}  # by the id of each record, which the store holds
         self.arrays: dict[str, str] = {}
         self.changed = False
 
@@ -96,24 +96,22 @@ class _Collector:
             self.add_record(record.model_copy(update={"arrays": referred}) if needs_arrays else record)
 
     def add_record(self, record: ResultRecord) -> None:
-        known = self.records.get(record.record_id)
-        if known is not None and record.status == "failed":
+        known = record.record_id in self.failed
+        if known and record.status == "failed":
             return  # the same failure, told twice
-        if known is not None and known.content_json() != record.content_json():
+        if known and self.store.read_record(record.record_id).content_json() != record.content_json():
             raise LayerscopeError(
                 f"two different records have the id {record.record_id[:12]}...",
                 source=f"{record.technique}/{record.method}",
                 hint="give their inputs different selectors, or the records different methods",
             )
         self.changed |= self.store.write_record(record)
-        self.records[record.record_id] = record
+        problem = record.problem.message if record.problem else ""
+        self.failed[record.record_id] = problem if record.status == "failed" else None
 
     def result(self) -> TaskResult:
-        failed = [record for record in self.records.values() if record.status == "failed"]
-        message = failed[0].problem.message if failed and failed[0].problem else ""
-        return TaskResult(
-            tuple(self.records), tuple(record.record_id for record in failed), self.arrays, self.changed, message
-        )
+        failed = {record: message for record, message in self.failed.items() if message is not None}
+        return TaskResult(tuple(self.failed), tuple(failed), self.arrays, self.changed, next(iter(failed.values()), ""))
 
 
 def do_task(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
-from layerscope.records import InputFile, ResultRecord, SampleState
+from layerscope.records import InputFile, SampleState
 from layerscope.runs.pipeline import RunContext
 
 from .dataset import XpsDataset
@@ -17,7 +18,15 @@ from .recipe import XpsRecipe
 from .regionresult import RegionData, RegionFit
 from .series import LevelKind, RegionSpectra, level_kind
 
-__all__ = ["Profile"]
+__all__ = ["LevelRecord", "Profile"]
+
+
+class LevelRecord(NamedTuple):
+    """What is kept of the record of a level, for those that rest on it: whole, those of many levels fill the memory."""
+
+    record_id: str
+    region: str
+    flags: tuple[str, ...]
 
 
 @dataclass
@@ -32,7 +41,7 @@ class Profile:
     fits: dict[str, RegionFit] = field(default_factory=dict)
     data: dict[str, RegionData] = field(default_factory=dict)
     gross: dict[str, frozenset[int]] = field(default_factory=dict)  # levels of a fit that it does not describe
-    records: dict[tuple[str, int], ResultRecord] = field(default_factory=dict)
+    records: dict[tuple[str, int], LevelRecord] = field(default_factory=dict)
     scale: EnergyScale | None = None
     unscaled: bool = False  # the region that holds the charge reference could not be fitted
     refined: EnergyScale | None = None  # the shifts as all regions so far know them

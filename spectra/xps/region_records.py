@@ -17,7 +17,7 @@ from .courses import Courses, courses
 from .energyscale import EnergyScale
 from .misfit import refusal
 from .peakmodel import library_template, tied_outside
-from .profile import Profile
+from .profile import LevelRecord, Profile
 from .quantities import level_quantities, shared_quantities
 from .regionfit import single_level_shares
 from .regionresult import RegionFit
@@ -104,7 +104,7 @@ def level_records(
             quality=quality_of(result.fit, flags, level),
             notes=tuple(notes),
         )
-        profile.records[name, level] = record
+        profile.records[name, level] = LevelRecord(record.record_id, name, record.flags)
         records.append(record)
     return records
 

@@ -384,9 +384,7 @@ def refit(
     shift: ShiftPolicy = "charge" if reference is not None else result.shift
     problem = asked.problem(shift, result.held, hold_background=result.background_held)
     built, fit = problem.built, result.fit.batch[result.fit.group]  # the minimum, also where draws are stated
-    variance = fit.variance
-    variance.setflags(write=False)
-    series = replace(problem.series, variance=variance)
+    series = replace(problem.series, variance=fit.variance)
     starts, bounded = _values(fit, built.parameters), fit.batch.setup.nonnegative
     few = Tolerances(max_iterations=steps)
     setup = Setup(built.model, built.parameters, series, built.scopes, starts, "given", bounded, few)
@@ -402,6 +400,9 @@ def refit(
         return None
     if not again.converged or again.batch.covariance.undetermined[0]:
         return None
+    if np.allclose(again.root_weight, fit.root_weight, rtol=1e-12, atol=0.0):  # kept once for all choices
+        patterns = replace(again.batch.patterns, root_weight=fit.batch.patterns.root_weight)
+        again = replace(again.batch, patterns=patterns)[0]
     return RegionFit(region, background, built, again, result.shift, result.held)
 
 

@@ -244,14 +244,14 @@ class _Layer:
         )
         regions = dict.fromkeys(self.names)
         levels = [self.profile.records[n, r] for n in regions for r in parents if (n, r) in self.profile.records]
-        inherited = derived_flags({f"{r.state.region} {k}": r.flags for k, r in enumerate(levels)})
+        inherited = derived_flags({f"{r.region} {k}": r.flags for k, r in enumerate(levels)})
         return self.profile.context.record(
             state=self.profile.state(None, None),
             inputs=self.profile.inputs(f"layer={name}@series"),
             method="xps.layer_series",
             quantities=some(quantities),
             quality=remarks([*flags, *inherited]),
-            parents=tuple(r.record_id for r in (*levels, *own)),
+            parents=(*(r.record_id for r in levels), *(r.record_id for r in own)),
             notes=notes,
         )
 

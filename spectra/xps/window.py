@@ -21,6 +21,7 @@ __all__ = ["out_of_reach", "without_data"]
 FloatArray = NDArray[np.float64]
 
 BEYOND_EV = 50.0  # how far beyond the data the area of a line is looked for
+LEVELS_AT_ONCE = 100  # whose lines are worked out together
 FOREIGN_MARGIN_EV = 3.0  # a line of another element may reach in from beyond: its tail is fitted, its amount not used
 
 
@@ -76,7 +77,12 @@ def _inside(c: ComponentTable, built: BuiltModel, fit: SeriesFit) -> float:
     step = float(np.median(np.diff(x)))
     beyond = step * np.arange(1, int(BEYOND_EV / step) + 1)
     axis = np.concatenate([x[0] - beyond[::-1], x, x[-1] + beyond])
-    curve = line.evaluate(axis[None], par, derivatives=False).value
     inside = (axis >= x[0]) & (axis <= x[-1])
-    whole = np.trapezoid(curve, axis, axis=1)
-    return float((np.trapezoid(curve[:, inside], axis[inside], axis=1) / np.maximum(whole, 1e-300)).max())
+    most = 0.0
+    for part in np.array_split(par, max(len(par) // LEVELS_AT_ONCE, 1)):
+        curve = line.evaluate(axis[None], part, derivatives=False).value
+        whole = np.trapezoid(curve, axis, axis=1)
+        most = max(
+            most, float((np.trapezoid(curve[:, inside], axis[inside], axis=1) / np.maximum(whole, 1e-300)).max())
+        )
+    return most

@@ -31,7 +31,7 @@ __all__ = [
 # Points of a coarse axis besides the etch times; local minima followed, and steps of the search around each of them
 _GRID = 41
 _MOST_TIMES = 60  # of levels on an axis: more make it no finer where it counts
-_AT_ONCE = 4_000_000  # values of rises that are in memory together
+_AT_ONCE = 500_000  # values of rises that are in memory together
 _STARTS = 5
 _STEPS = np.linspace(-1.0, 1.0, 7)
 _SHRINK = 0.5
