@@ -145,17 +145,19 @@ class Layout:
         self.n_shared = sum(block.shape[1] for block in blocks)
         self.n_local = len(self.local)
         # spread[l, v, s]: how the s-th free number enters the v-th shared parameter in pattern l
-        self.spread = np.zeros((self.n_patterns, len(self.shared), self.n_shared))
+        self.is_plain = not any(isinstance(b.scope, Smooth) for b in self.shared)
+        whole = (self.n_patterns, len(self.shared), self.n_shared)
+        self.spread = np.broadcast_to(np.eye(self.n_shared), whole) if self.is_plain else np.zeros(whole)
         self.shared_labels: list[str] = []
         column = 0
         for v, (base, block) in enumerate(zip(self.shared, blocks, strict=True)):
             width = block.shape[1]
-            self.spread[:, v, column : column + width] = block
+            if not self.is_plain:
+                self.spread[:, v, column : column + width] = block
             self.shared_labels += (
                 [f"{base.name}@{k}" for k in range(width)] if isinstance(base.scope, Smooth) else [base.name]
             )
             column += width
-        self.is_plain = self.n_shared == len(self.shared) and not any(isinstance(b.scope, Smooth) for b in self.shared)
         #: whether every parameter is the same in all patterns
         self.alike = self.is_plain and not self.local and all((b.start == b.start[0]).all() for b in self.fixed)
         self.free_names = tuple(b.name for b in (*self.shared, *self.local))

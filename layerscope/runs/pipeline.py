@@ -64,11 +64,13 @@ class PipelineOutput:
     """What a pipeline yields: records, and the arrays of the series that they rest on.
 
     The arrays are written to ``arrays/<series>.nxs``, grids to ``arrays/<name>.grids.nxs``, and every record of the
-    same output that has no arrays of its own gets references to them. Yield one output for each series.
+    same output that has no arrays of its own gets references to them. Yield one output for each series; the records of
+    a long one may follow in further outputs, which name the arrays that were given before and that they rest on.
     """
 
     records: tuple[ResultRecord, ...] = ()
     arrays: Mapping[str, SeriesArrays | GridArrays] = field(default_factory=dict)
+    rests_on: tuple[str, ...] = ()
 
 
 class Pipeline(Protocol):

@@ -69,15 +69,14 @@ class _Collector:
         self.pipeline = pipeline
         self.failed: dict[str, str | None] = {}  # by the id of each record, which the store holds
         self.arrays: dict[str, str] = {}
+        self.references: dict[str, dict[str, ArrayRef]] = {}  # to the arrays of each name
         self.changed = False
 
     def add_output(self, output: PipelineOutput) -> None:
-        references: dict[tuple[str, str], ArrayRef] = {}
         for series in output.arrays.values():
             file = self.store.series_file(series)
             before = file_sha256(file) if file.is_file() else None
-            found = self.store.write_series(series, self.pipeline.nexus_layout())
-            references |= {(series.name, key): reference for key, reference in found.items()}
+            self.references[series.name] = dict(self.store.write_series(series, self.pipeline.nexus_layout()))
             after = file_sha256(file)
             relative = file.relative_to(self.store.folder).as_posix()
             if relative in self.arrays:
@@ -86,7 +85,8 @@ class _Collector:
             self.changed |= before != after
         referred = tuple(
             reference
-            for (_, key), reference in references.items()
+            for name in (*(series.name for series in output.arrays.values()), *output.rests_on)
+            for key, reference in self.references[name].items()
             if key in _REFERRED or key.startswith(("component:", "grid:"))
         )
         for record in output.records:
@@ -162,6 +162,7 @@ def do_task(
         with _small_fits_by_numpy():
             for output in task.pipeline.run(task.recipe, context):
                 collector.add_output(output)
+                del output  # its records and arrays are written: they need not fill the memory during the next
     except WriteError:  # a full disk is no fault of the data: the run stops, and can be resumed
         raise
     except Exception as error:

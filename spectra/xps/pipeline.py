@@ -53,6 +53,7 @@ __all__ = ["PIPELINE", "XpsPipeline"]
 
 FloatArray = NDArray[np.float64]
 
+BLOCK = 500  # levels whose records are written together
 NO_SCALE = "this region holds the charge reference, without which the series has no energy scale: see charge.kind"
 
 
@@ -249,10 +250,29 @@ def _fitted_outputs(
     profile.fits[region.name], profile.gross[region.name] = result, gross_levels(result.fit)
     _foretell_p2s(profile, region, result, spectra)
     scale = scale or EnergyScale(np.zeros(data.n_levels), np.zeros(data.n_levels), 0.0, known=False)
-    levels = level_records(profile, result, spectra, scale)
-    whole = series_record(profile, result, spectra, scale, [r.record_id for r in levels])
+    yield from _recorded(profile, result, spectra, scale)
+    if not profile.recipe.overlayer:  # nothing asks for the other choices any more
+        profile.fits[region.name] = result.settled()
+
+
+def _recorded(
+    profile: Profile, result: RegionFit, spectra: RegionSpectra, scale: EnergyScale
+) -> Iterator[PipelineOutput]:
+    """Yield arrays and records of a region; those of many levels in blocks, so that not all are in memory together."""
     arrays = region_arrays(profile, result, spectra)
-    yield PipelineOutput((*levels, whole), {arrays.name: arrays})
+    name, given = arrays.name, {arrays.name: arrays}
+    rests_on: tuple[str, ...] = ()
+    del arrays
+    ids: list[str] = []
+    block: list[ResultRecord] = []
+    for record in level_records(profile, result, spectra, scale):
+        ids.append(record.record_id)
+        block.append(record)
+        if len(block) == BLOCK:
+            yield PipelineOutput(tuple(block), given, rests_on)
+            given, rests_on, block = {}, (name,), []
+    whole = series_record(profile, result, spectra, scale, ids)
+    yield PipelineOutput((*block, whole), given, rests_on)
 
 
 def _left_out(profile: Profile, result: RegionFit, spectra: RegionSpectra, bad: list[int]) -> PipelineOutput:

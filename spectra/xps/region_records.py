@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,8 @@ def _outliers(result: RegionFit) -> dict[int, str]:
 
 def level_records(
     profile: Profile, result: RegionFit, spectra: RegionSpectra, scale: EnergyScale
-) -> list[ResultRecord]:
-    """Return the record of every level, and note their numbers in the profile.
+) -> Iterator[ResultRecord]:
+    """Yield the record of every level, and note their numbers in the profile.
 
     Parameters
     ----------
@@ -70,10 +70,9 @@ def level_records(
     if recipe.single_level and len(result.own) > 1 and spectra.y.shape[0] > 1:
         singles = single_level_shares(result, profile.data[name])
     outliers, of_series = _outliers(result), _of_series(result)
-    records = []
     for level in range(spectra.y.shape[0]):
         if level in profile.gross[name]:
-            records.append(refused_level(profile, result, spectra, level))
+            yield refused_level(profile, result, spectra, level)
             continue
         quantities = level_quantities(
             result,
@@ -105,8 +104,7 @@ def level_records(
             notes=tuple(notes),
         )
         profile.records[name, level] = LevelRecord(record.record_id, name, record.flags)
-        records.append(record)
-    return records
+        yield record
 
 
 def _doubted(profile: Profile, scale: EnergyScale, doubted: bool) -> list[str]:

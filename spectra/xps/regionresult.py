@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -160,6 +160,11 @@ class RegionFit:
     minima: tuple[SeriesFit, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
     unidentified: bool = False
+
+    def settled(self) -> RegionFit:
+        """Return it without the fits that could have been chosen as well, and what was worked out on the way."""
+        choices = {cause: replace(choice, fits={}) for cause, choice in self.choices.items()}
+        return replace(self, fit=replace(self.fit), choices=choices, minima=())
 
     @property
     def components(self) -> tuple[ComponentTable, ...]:
