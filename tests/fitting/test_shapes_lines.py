@@ -163,6 +163,15 @@ def test_doniach_sunjic_at_alpha_zero_is_a_voigt_function() -> None:
     np.testing.assert_allclose(ours.integral, voigt.integral, atol=1e-9)
 
 
+def test_doniach_sunjic_rows_that_differ_in_their_center_are_each_what_they_are_alone() -> None:
+    rows = [[center, 0.3, 0.12, 0.8] for center in (-3.0, 0.25, 4.0)]
+    together = DoniachSunjic().evaluate(X, rows, integral=True)  # some points are far from one center and near another
+    for k, row in enumerate(rows):
+        alone = DoniachSunjic().evaluate(X, [row], integral=True)
+        for name in ("value", "jac", "integral", "integral_jac"):
+            np.testing.assert_allclose(getattr(together, name)[k], getattr(alone, name)[0], rtol=1e-11, atol=1e-13)
+
+
 def test_doniach_sunjic_derivatives_are_continuous_through_alpha_zero() -> None:
     jac = DoniachSunjic().evaluate(X, [[0.3, 0.4, a, 0.7] for a in (-1e-8, 0.0, 1e-8)], integral=True)
     assert jac.integral_jac is not None

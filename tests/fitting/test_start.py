@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layerscope.fitting import Component, PatternModel, Series
+from layerscope.fitting import Component, PatternModel, Series, anywhere
+from layerscope.fitting.series import fit_series
 from layerscope.fitting.start import scan_starts
 
 SEEDS = range(5)
@@ -122,3 +123,28 @@ def test_patterns_of_a_series_are_weighed_together() -> None:
     y = np.stack([counts(x, [(284.8 + 3.1, 1.3, 300.0 * k), (286.3 + 3.1, 1.3, 60.0 * k)], k) for k in range(1, 5)])
     found = scan_starts(model, parameters, Series(x, y), reach=8.0)
     assert min(abs(start.values["shift"] - 3.1) for start in found[:4]) < 0.35
+
+
+def test_a_few_patterns_of_many_lead_the_others_to_the_same_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, parameters = c1s()
+    x = np.arange(276.0, 298.0, 0.2)
+    shifts = 2.5 + 0.2 * np.sin(np.arange(9))  # charging that no declared start knows of
+    y = np.stack([counts(x, [(284.8 + s, 1.3, 900.0), (286.3 + s, 1.3, 300.0)], k) for k, s in enumerate(shifts)])
+    series = Series(x, y, priors={"shift": (np.zeros(9), np.full(9, np.inf))})
+
+    def found() -> anywhere.Found:
+        scopes = {"shift": "per_pattern"}
+        return anywhere.fit_from_anywhere(
+            model,
+            parameters,
+            series,
+            lambda starts: fit_series(model, parameters, series, scopes=scopes, starts=starts, nonnegative=True),
+            scopes=scopes,
+            reach=8.0,
+        )
+
+    whole = found().fit
+    monkeypatch.setattr(anywhere, "MOST_PATTERNS", 3)
+    few = found().fit
+    assert few.chi2 == pytest.approx(whole.chi2, rel=1e-6)
+    np.testing.assert_allclose(few.value("shift"), shifts, atol=0.15)

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import layerscope.spectra.xps.pipeline as xps_pipeline
 import pytest
 
 from layerscope.records import ResultRecord, file_sha256
@@ -71,6 +72,14 @@ def test_second_run_into_the_same_folder_does_nothing_and_changes_no_byte(first:
     again = execute(case / "recipe.toml", first.folder, figures=False)
     assert (again.done, again.reused, again.changed) == (0, 2, False)
     assert {f: f.read_bytes() for f in before} == before
+
+
+def test_records_written_in_blocks_are_those_written_at_once(
+    first: RunSummary, case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xps_pipeline, "BLOCK", 2)
+    blocks = execute(case / "recipe.toml", tmp_path / "run", figures=False)
+    assert contents(blocks.folder) == contents(first.folder)
 
 
 def test_two_processes_give_what_one_gives(first: RunSummary, case: Path, tmp_path: Path) -> None:
