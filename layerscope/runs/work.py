@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ __all__ = ["TaskResult", "do_task", "do_tasks"]
 #: Arrays that every record of an output refers to; the rest of the series is in the same file.
 _REFERRED = ("axis", "levels", "counts", "counts_sigma", "fit", "background", "residual")
 
+MANY_RECORDS = 1000  # of a task after which memory is given back
 COMPILED = "LAYERSCOPE_COMPILED"  # see `layerscope.fitting.kernels`, which a task of another kind need not load
 
 TaskProgress = Callable[[str, int, int, str], None]
@@ -173,7 +176,16 @@ def do_task(
         collector.add_record(context.failed(told, inputs=readable_inputs(task.recipe)))
     for record in context.failures:
         collector.add_record(record)
+    if len(collector.failed) > MANY_RECORDS:
+        _give_back_memory()
     return replace(collector.result(), trace="\n".join(context.traces), cpu_s=time.process_time() - begun)
+
+
+def _give_back_memory() -> None:
+    """Return to the system what the C library keeps of a large task: table and report come after it."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # other C libraries than glibc have no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
