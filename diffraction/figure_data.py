@@ -31,13 +31,14 @@ Against: TypeAlias = Literal["voltage", "time"]
 _FIXED = {
     "O3": PALETTE[5],
     "O3'": PALETTE[0],
-    "O3'/H1-3": PALETTE[4],
+    "O3'/H1-3": PALETTE[2],
     "H1-3": PALETTE[1],
     "LiCoO2_H1-3": PALETTE[1],
     "O1": PALETTE[3],
 }
-"""The phases of the charged layered oxide have the same colour in every figure: O3 sky, O3' blue, H1-3 vermilion."""
-_SPARE = (PALETTE[2], "#44AA99", "#999933", PALETTE[0], PALETTE[4], PALETTE[3], PALETTE[5])
+"""Phases of the charged layered oxide have the same colour in every figure: O3 sky, O3' blue, H1-3 vermilion,
+stacks of O3' and H1-3 green."""
+_SPARE = (PALETTE[2], PALETTE[4], PALETTE[3], "#999933", "#44AA99", PALETTE[0], PALETTE[5])
 _SECONDS = {"h": 3600.0, "min": 60.0}
 _AGAIN = re.compile(r" \(\d+\)$")  # a phase that comes twice: "H1-3 (2)"
 VOLTAGE = Scale("voltage", "V", "Voltage / V")

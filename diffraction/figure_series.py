@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.figures import PALETTE, Page, Panel, Scale, save_figure, style
+from layerscope.figures import SAMPLE_COLOURS, Page, Panel, Scale, save_figure, style
 from layerscope.figures.courses import (
     DASHES,
     bare,
@@ -42,7 +42,6 @@ __all__ = ["LAYERS", "MAX_SAMPLES", "WEIGHT", "WEIGHTS", "amounts_figure", "map_
 
 MAX_SAMPLES = 3
 """Samples beside each other in one figure."""
-SAMPLE_COLOURS = ("#000000", PALETTE[2], PALETTE[3], "#882255", PALETTE[5])
 WEIGHT = Scale("weight fraction", "1", "Weight fraction")
 
 

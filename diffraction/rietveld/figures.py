@@ -25,10 +25,11 @@ from .ticks import tick_positions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
     from layerscope.runs.load import Run
 
-__all__ = ["chosen_patterns", "draw", "draw_profile", "draw_ticks", "table_words", "write_merits"]
+__all__ = ["chosen_patterns", "draw", "draw_profile", "draw_ticks", "profile_handles", "table_words", "write_merits"]
 
 FloatArray = NDArray[np.float64]
 
@@ -165,13 +166,9 @@ def _words(view: SeriesView, row: int) -> list[str]:
     return words
 
 
-def draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
-    """Draw observed and calculated intensity and the background on a square-root scale."""
-    axes, arrays, level = panel.axes, view.arrays, int(view.level[row])
-    intensity = Scale("square root of the intensity", f"sqrt({arrays.intensity_unit})")
-    curves = {"observed": arrays.counts, "calculated": arrays.fit, "background": arrays.background}
-    drawn = {label: np.sqrt(np.maximum(curve[level], 0.0)) for label, curve in curves.items()}
-    looks: dict[str, dict[str, Any]] = {
+def _looks() -> dict[str, dict[str, Any]]:
+    """Return how the curves of a profile are drawn."""
+    return {
         "observed": {
             "color": DATA_COLOUR, "linestyle": "", "marker": "o", "markersize": 1.1, "markerfacecolor": "none",
             "markeredgewidth": 0.25,
@@ -179,6 +176,24 @@ def draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
         "calculated": {"color": CALCULATED_COLOUR, "linewidth": 0.5},
         "background": {"color": BACKGROUND_COLOUR, "linewidth": 0.5, "linestyle": BACKGROUND_DASHES},
     }  # fmt: skip
+
+
+def profile_handles() -> list[Line2D]:
+    """Return the legend of a profile: its lines are wider there, so that their colours are seen."""
+    from matplotlib.lines import Line2D
+
+    looks = _looks()
+    looks["calculated"]["linewidth"] = 1.2
+    return [Line2D([], [], label=label, **look) for label, look in looks.items()]
+
+
+def draw_profile(panel: Panel, view: SeriesView, row: int) -> None:
+    """Draw observed and calculated intensity and the background on a square-root scale."""
+    axes, arrays, level = panel.axes, view.arrays, int(view.level[row])
+    intensity = Scale("square root of the intensity", f"sqrt({arrays.intensity_unit})")
+    curves = {"observed": arrays.counts, "calculated": arrays.fit, "background": arrays.background}
+    drawn = {label: np.sqrt(np.maximum(curve[level], 0.0)) for label, curve in curves.items()}
+    looks = _looks()
     for label, y in drawn.items():
         panel.add(label, arrays.axis, y, (TWO_THETA, intensity))
         axes.plot(arrays.axis, y, label=label, **looks[label])
@@ -240,7 +255,8 @@ def _shown(row: FrameRow, phase: str, name: str) -> str:
 
 def write_merits(axes: Axes, view: SeriesView, row: FrameRow, colours: Mapping[str, str]) -> None:
     """Write the legend and the R factors into the upper right corner, where a pattern is weak."""
-    legend = axes.legend(loc="upper right", fontsize=5.5, ncols=3, title=_merit_words(row), borderaxespad=0.5)
+    look: dict[str, Any] = {"loc": "upper right", "fontsize": 5.5, "ncols": 3, "borderaxespad": 0.5}
+    legend = axes.legend(handles=profile_handles(), title=_merit_words(row), **look)
     legend.get_title().set_fontsize(6)
     for number, phase in enumerate(view.series.phases):
         text = phase_words(row, phase)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from layerscope.figures import PALETTE, Column, Panel, Scale
+from layerscope.figures import SAMPLE_COLOURS, Column, Panel, Scale
 from layerscope.figures.courses import line_handles
 from layerscope.figures.parts import draw_residuals
 from layerscope.figures.specified import PanelKind, PanelOptions, Place
@@ -17,7 +17,7 @@ from layerscope.records import ResultRecord
 
 from ..figure_data import TWO_THETA, SeriesView
 from ..panels import FrameOptions, frame_of, phases_of, view_of
-from .figures import draw_profile, draw_ticks, table_words, write_merits
+from .figures import draw_profile, draw_ticks, profile_handles, table_words, write_merits
 from .ticks import tick_positions
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _pattern(place: Place, options: PatternOptions) -> Sequence[ResultRecord]:
     draw_profile(upper, view, row)
     if options.numbers:
         write_merits(upper.axes, view, frame, colours)
-    place.legend([line for line in upper.axes.lines if not str(line.get_label()).startswith("_")], loc="upper right")
+    place.legend(profile_handles(), loc="upper right")
     draw_ticks(Panel(place.page, strip.axes, f"{upper.letter}, ticks"), ticks, colours)
     ends = float(view.arrays.axis[0]), float(view.arrays.axis[-1])
     draw_residuals(Panel(place.page, lower.axes, f"{upper.letter}, difference"), view.spectrum(row, ends), line=True)
@@ -91,14 +91,14 @@ def _table(place: Place, options: TableOptions) -> Sequence[ResultRecord]:
 
 def _write(axes: Axes, x: float, line: float, text: str, **look: Any) -> None:
     """Write a cell of a table, `line` rows below the upper end of the panel."""
-    at: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "fontsize": 6}
-    axes.annotate(text, (x, 1.0), (0.0, -ROW_PT * (line + 0.1)), **at, **look)
+    at: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "baseline", "fontsize": 6}
+    axes.annotate(text, (x, 1.0), (0.0, -ROW_PT * (line + 0.1) - 6.0), **at, **look)
 
 
 def _patterns(place: Place, options: PatternsOptions) -> Sequence[ResultRecord]:
     views: list[SeriesView] = [view_of(place, PIPELINE, sample) for sample in options.samples]
     names = [view.series.sample for view in views]
-    colours = place.colours.of(names, ("#000000", *PALETTE))
+    colours = place.colours.of(names, SAMPLE_COLOURS)
     panel = place.panel(place.word(options.title or ""))
     for number, (view, name) in enumerate(zip(views, names, strict=True)):
         axis, level = view.arrays.axis, int(view.level[0])

@@ -11,13 +11,14 @@ from .coverage import GUIDE, unlisted_artists
 from .drawing import Drawing
 from .page import Page, Panel, Scale
 from .save import FigureProvenance, save_figure, saved_as
-from .style import DATA_COLOUR, PALETTE, Sheet, Width, millimetres, style
+from .style import DATA_COLOUR, PALETTE, SAMPLE_COLOURS, Sheet, Width, millimetres, style
 from .table import Column, Curve, FigureTable
 
 __all__ = [
     "DATA_COLOUR",
     "GUIDE",
     "PALETTE",
+    "SAMPLE_COLOURS",
     "Column",
     "Curve",
     "Drawing",

@@ -51,6 +51,8 @@ FloatArray = NDArray[np.float64]
 FIT_COLOUR = "#7F7F7F"
 BACKGROUND_COLOUR = "#4D4D4D"
 BACKGROUND_DASHES = (0, (3, 2))
+FILL = 0.45
+"""Opacity of filled components, on the page and in legends."""
 DENSE = 12
 """Curves above each other from which lines are thinner."""
 RASTER_FROM = 10_000
@@ -89,7 +91,7 @@ def draw_spectra(
             filled.setdefault(label, []).append(np.concatenate(outline))
     axes, thin = panel.axes, len(spectra) > DENSE
     for label, areas in filled.items():
-        style: dict[str, Any] = {"facecolors": colours[label], "alpha": 0.45, "linewidths": 0, "zorder": 2}
+        style: dict[str, Any] = {"facecolors": (colours[label], FILL), "linewidths": 0, "zorder": 2}
         axes.add_collection(PolyCollection(areas, label=label, **style))
     dots, fits, grounds = (drawn.pop(kind) for kind in ("data", "fit", "background"))
     for label, tops in drawn.items():
@@ -305,4 +307,4 @@ def component_handles(names: Mapping[str, str]) -> list[Patch]:
     """Return the legend of filled components: printed name to colour."""
     from matplotlib.patches import Patch
 
-    return [Patch(facecolor=colour, edgecolor=colour, alpha=0.6, label=name) for name, colour in names.items()]
+    return [Patch(facecolor=(colour, FILL), edgecolor=colour, label=name) for name, colour in names.items()]

@@ -13,13 +13,17 @@ from layerscope.errors import DataError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DATA_COLOUR", "PALETTE", "Sheet", "Width", "millimetres", "style"]
+__all__ = ["DATA_COLOUR", "PALETTE", "SAMPLE_COLOURS", "Sheet", "Width", "millimetres", "style"]
 
 Width: TypeAlias = Literal["single", "double"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Okabe-Ito colours in the order of the style sheet's cycle, safe for the common colour-vision deficiencies
 (M. Okabe, K. Ito, *Color Universal Design*, 2008)."""
+
+SAMPLE_COLOURS = ("#332288", "#999933", "#882255", "#7A4A21", "#000000")
+"""Samples, where each has a colour: indigo, olive, wine, brown, black. They stay apart from `PALETTE`, so that no
+sample looks like a species, a phase or a band beside it (most are of P. Tol, *Colour Schemes*, 2021, set *muted*)."""
 
 DATA_COLOUR = "#000000"
 """Measured points are black in every figure; the cycle is for components and series."""

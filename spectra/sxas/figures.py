@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.figures import GUIDE, PALETTE, Drawing, Page, Panel, Scale, save_figure, style
+from layerscope.figures import (
+    DATA_COLOUR,
+    GUIDE,
+    PALETTE,
+    SAMPLE_COLOURS,
+    Drawing,
+    Page,
+    Panel,
+    Scale,
+    save_figure,
+    style,
+)
 from layerscope.figures.courses import Look, draw_course
 from layerscope.figures.parts import StackLayout, component_handles, draw_stack, kind_handles
-from layerscope.figures.views import Points, Spectrum, colours_apart, provenance
+from layerscope.figures.specified import Colours
+from layerscope.figures.views import Points, Spectrum, provenance
 from layerscope.figures.words import printed
 from layerscope.records import Quantity, ResultRecord
 from layerscope.runs.arrays import SeriesArrays
@@ -35,6 +47,7 @@ __all__ = [
     "draw_spectra",
     "drawn",
     "order",
+    "part_colours",
 ]
 
 ENERGY = Scale("energy", "eV", "Photon energy / eV")
@@ -43,6 +56,13 @@ MOST_SAMPLES = 8
 SHOWN = {"edge.shift": 1, "edge.share_ratio": 4, "edge.share": 2}
 """Quantities whose errors are drawn, and how many of each sample's."""
 MOST_BARS = 10
+PART_COLOURS = (*PALETTE, "#8B1A1A", "#44AA99")
+STEP_COLOUR = "#B0B0B0"
+ERROR_COLOURS = ("#3A3A3A", "#6E6E6E", "#9A9A9A", "#C4C4C4", "#E6E6E6")
+ERROR_HATCHES = ("", "//////", "......", "xxxxxx", "||||||")
+"""Parts of errors are grey: colours are for samples, and for what their spectra are made of."""
+SCALE_ROOM = 0.12
+"""Room to the right of stacked spectra for the bar of their scale, over their range."""
 _KINDS = {
     "edge.shift": "shift of {}",
     "edge.share_ratio": "ratio of {}",
@@ -87,14 +107,15 @@ def _edge_figure(own: Sequence[Drawn], edge: str, stem: Path) -> tuple[Path, ...
         page = Page(sheet.figure(ROW_MM * len(rows) + ROOM_MM))
         cells = page.figure.add_gridspec(len(rows), 2, width_ratios=(1.25, 1.0))
         panels = [[page.panel(page.figure.add_subplot(cells[r, c])) for c in (0, 1)] for r in range(len(rows))]
-        samples = {one.name: PALETTE[k % len(PALETTE)] for k, one in enumerate(spectra)}
+        samples = {one.name: SAMPLE_COLOURS[k % len(SAMPLE_COLOURS)] for k, one in enumerate(spectra)}
+        colours = part_colours(Colours({}), [*mixed, *bands])
         draw_spectra(panels[0][0], spectra[:MOST_SAMPLES], edge, samples)
         draw_differences(panels[0][1], spectra[:MOST_SAMPLES], samples)
         if bands:
-            draw_parts(panels[1][0], bands[:MOST_SAMPLES], "1/eV")
+            draw_parts(panels[1][0], bands[:MOST_SAMPLES], colours, "1/eV")
             _draw_budget(panels[1][1], bands)
         if mixed:
-            draw_parts(panels[-1][0], mixed[:MOST_SAMPLES])
+            draw_parts(panels[-1][0], mixed[:MOST_SAMPLES], colours)
             draw_shares(panels[-1][1], mixed)
         caption = f"{edge}: spectra, differences to the first, what they are made of, and the parts of errors."
         records = [one.record for one in own]
@@ -167,21 +188,25 @@ def _noise(one: Drawn) -> np.ndarray:
     return np.asarray(np.sqrt(one.arrays.variance[0][used]) / scale)
 
 
-def draw_parts(
-    panel: Panel, samples: Sequence[Drawn], unit: str = "1", colours: Mapping[str, str] | None = None
-) -> None:
+def part_colours(known: Colours, samples: Sequence[Drawn]) -> dict[str, str]:
+    """Return the colours of what spectra are made of: others than those of samples, and a step in grey."""
+    names = [name for one in samples for name in one.arrays.components]
+    return known.of(names, PART_COLOURS, {STEP: STEP_COLOUR})
+
+
+def draw_parts(panel: Panel, samples: Sequence[Drawn], colours: Mapping[str, str], unit: str = "1") -> None:
     """Draw what spectra are made of, samples above each other."""
     names = list(dict.fromkeys(name for one in samples for name in one.arrays.components))
     words = labels(samples[0])
-    colours = colours or colours_apart([names], PALETTE)
     spectra = [
         Spectrum.of(one.arrays, 0, {name: name for name in one.arrays.components}, scale=ENERGY, name=one.name)
         for one in samples
     ]
     spectra = [replace(one, unit=unit) for one in spectra]
-    layout = StackLayout(overlap=1.1, headroom=0.85)
+    layout = StackLayout(overlap=0.97, headroom=0.85)
     draw_stack(panel, spectra, colours, layout, [printed(one.name) for one in samples])
-    panel.axes.set_xlim(spectra[0].x[0], spectra[0].x[-1])
+    low, high = spectra[0].x[0], spectra[0].x[-1]
+    panel.axes.set_xlim(low, high + SCALE_ROOM * (high - low))
     panel.axes.set_xlabel(ENERGY.label)
     handles = [*kind_handles(), *component_handles({words.get(name, spoken(name)): colours[name] for name in names})]
     panel.axes.legend(handles=handles, loc="upper left", ncols=3, frameon=False, fontsize=4.5)
@@ -219,8 +244,10 @@ def _draw_budget(panel: Panel, samples: Sequence[Drawn]) -> None:
     scales = Scale("share of the variance", "1"), Scale("row", "1")
     for k, part in enumerate(parts):
         share = np.array([q.budget.get(part, 0.0) ** 2 / sum(v**2 for v in q.budget.values()) for _, q in rows])
-        colour = PALETTE[k % len(PALETTE)]
-        panel.axes.barh(places, share, left=left, color=colour, height=0.62, label=part.replace("_", " "))
+        colour = ERROR_COLOURS[k % len(ERROR_COLOURS)]
+        hatch = ERROR_HATCHES[k % len(ERROR_HATCHES)]
+        look: dict[str, Any] = {"facecolor": colour, "edgecolor": "white", "linewidth": 0, "hatch": hatch}
+        panel.axes.barh(places, share, left=left, height=0.62, label=part.replace("_", " "), **look)
         panel.add(part, share, places, scales)
         left = left + share
     panel.axes.set_yticks(places, [_row(one, q) for one, q in rows])
@@ -249,7 +276,7 @@ def draw_shares(panel: Panel, samples: Sequence[Drawn]) -> None:
         if not any(found):
             continue
         points = Points.of(found)
-        look = Look(PALETTE[k], marker="os"[k], line="-", width=0.5, bars=0.5, cap=1.2, open=bool(k), edge=0.5 * k)
+        look = Look(DATA_COLOUR, marker="os"[k], line="-", width=0.5, bars=0.5, cap=1.2, open=bool(k), edge=0.5 * k)
         draw_course(panel, x, points, component, (scale, Scale("share", "1")), look)
     panel.axes.axhline(0.0, color="#7F7F7F", linewidth=0.5, label=GUIDE)
     panel.axes.set_ylabel("Share of four-coordinate atoms")

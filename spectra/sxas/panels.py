@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from layerscope.errors import DataError
-from layerscope.figures import PALETTE
+from layerscope.figures import SAMPLE_COLOURS
 from layerscope.figures.specified import PanelKind, PanelOptions, Place
 from layerscope.records import ResultRecord
 from layerscope.runs.load import Run
 
-from .figures import Drawn, draw_differences, draw_parts, draw_shares, draw_spectra, drawn, order
+from .figures import Drawn, draw_differences, draw_parts, draw_shares, draw_spectra, drawn, order, part_colours
 from .tables import BANDS, COORDINATION, METHOD
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _over(
 ) -> Sequence[ResultRecord]:
     """Draw with a colour a sample."""
     samples = _samples(place, options, method)
-    draw(place, options, samples, place.colours.of((one.name for one in samples), PALETTE))
+    draw(place, options, samples, place.colours.of((one.name for one in samples), SAMPLE_COLOURS))
     return [one.record for one in samples]
 
 
@@ -87,8 +87,8 @@ def _shares(place: Place, options: EdgeOptions, samples: list[Drawn], colours: M
 def _parts(place: Place, options: PartsOptions) -> Sequence[ResultRecord]:
     bands = options.parts == "bands"
     samples = _samples(place, options, BANDS if bands else COORDINATION)
-    names = dict.fromkeys(name for one in samples for name in one.arrays.components)
-    draw_parts(place.panel(options.title or ""), samples, "1/eV" if bands else "1", place.colours.of(names, PALETTE))
+    colours = part_colours(place.colours, samples)
+    draw_parts(place.panel(options.title or ""), samples, colours, "1/eV" if bands else "1")
     _take_legend(place, ncols=3, fontsize=4.5)
     return [one.record for one in samples]
 
