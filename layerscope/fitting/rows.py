@@ -118,8 +118,14 @@ class RowEvaluator:
                 slope = np.zeros((rows, n + p))
                 slope[:, n + k] = 1.0
                 slopes.append((i, slope))
-        terms = [d._replace(values=longer(d.values)) for d in basis.derivatives]
+        terms = [d._replace(values=longer(d.values)) for d in basis.derivatives if d.parameter in self._moving]
         return BasisValues(columns, terms, offset, slopes)
+
+    @cached_property
+    def _moving(self) -> frozenset[int]:
+        """Places of the parameters that are not held: derivatives by the others are no one's."""
+        held = {base.name for base in self.layout.fixed}
+        return frozenset(i for i, name in enumerate(self.names) if name not in held)
 
     def parameters(self, shared: FloatArray, local: FloatArray) -> tuple[FloatArray, Routes]:
         """Return the parameters `names` of every row (R, Q) and, for each, the free parameters behind it."""
