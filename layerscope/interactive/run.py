@@ -218,7 +218,7 @@ class Fit:
     def quality(self) -> FitQuality | None:
         """How good the fit is as a whole."""
         found = [record.quality for record in self.records if record.quality is not None]
-        return max(found, key=lambda quality: quality.n_data or 0, default=None)
+        return max(found, key=lambda quality: (quality.n_data or 0, quality.bic is not None), default=None)
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -137,6 +137,20 @@ class Measurement:
     MASKS_NEGATIVE: ClassVar[bool] = True
     """Whether a few points below zero are a fault of the detector, and not of the whole curve."""
 
+    def __init_subclass__(cls, **keys: Any) -> None:
+        """Let techniques' own kinds show themselves as short as this one, not with every point."""
+        super().__init_subclass__(**keys)
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Measurement.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        what = ", ".join(filter(None, (self.label or self.name, self.sample)))
+        if self.picture is not None:
+            rows, columns = self.picture.values.shape
+            return f"<{type(self).__name__} {what}: {columns} × {rows} points>"
+        span = f"{self.axis_name} {self.axis[0]:g} to {self.axis[-1]:g}" + f" {self.axis_unit}".removesuffix(" 1")
+        return f"<{type(self).__name__} {what}: {span}, {self.axis.size} points in {self.intensity_unit}>"
+
     @property
     def name(self) -> str:
         """What the messages call it."""

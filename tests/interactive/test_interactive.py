@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ def test_a_dataset_lists_and_selects_what_it_holds(file: Path) -> None:
         data["B 1s"]
 
 
+def test_one_measurement_shows_itself_in_a_line_and_not_with_every_point(file: Path, reference_data: Path) -> None:
+    spectrum = layerscope.read(file)["C 1s"][0]
+    assert repr(spectrum) == (
+        "<Spectrum C 1s, Li3InCl6 before charging: binding_energy 280 to 293 eV, 131 points in counts>"
+    )
+    image = layerscope.read(reference_data / "hrtem_cei_rings" / "cei.tif")[0]
+    assert re.fullmatch(r"<Micrograph .*: \d+ × \d+ points>", repr(image))
+
+
 def test_pictures_of_files_and_fits_are_drawn_with_their_units(file: Path, reference_data: Path) -> None:
     curves = layerscope.read(file).plot()
     assert [axes.get_title() for axes in curves.axes[:3]] == ["In 3d", "Cl 2p", "C 1s"]
@@ -115,6 +125,14 @@ def test_a_fit_has_its_table_its_picture_and_its_recipe(run: layerscope.Run) -> 
     assert fit.to_recipe().identity() == fit.records[0].recipe | {"series": fit.to_recipe().identity()["series"]}
     with pytest.raises(DataError, match="one of Li3InCl6_before_charging_C_1s"):
         run.fit("B 1s")
+
+
+def test_fits_are_compared_by_their_criterion(run: layerscope.Run) -> None:
+    quality = run.fit("C 1s").quality
+    assert quality is not None
+    assert quality.bic is not None
+    assert quality.chi2 is not None
+    assert quality.bic > quality.chi2
 
 
 def test_a_figure_for_a_paper_is_drawn_of_what_is_chosen(run: layerscope.Run, tmp_path: Path) -> None:
