@@ -277,6 +277,15 @@ def test_damaged_images_are_refused_each_with_its_reason(tmp_path: Path, tifs: A
             IMAGES.read(tmp_path / name, prepare=use.pattern)
 
 
+def test_a_cbf_whose_header_lacks_its_section_is_not_waited_for(tmp_path: Path) -> None:
+    image = counted(13)
+    importlib.import_module("fabio.cbfimage").CbfImage(data=image).write(str(tmp_path / "i.cbf"))
+    data = (tmp_path / "i.cbf").read_bytes()
+    (tmp_path / "i.cbf").write_bytes(data.replace(b"--CIF-BINARY-FORMAT-SECTION--", b"--CIF-BINARY-FORMAT-SECT#ON--"))
+    found = IMAGES.read(tmp_path / "i.cbf", prepare=integration(tmp_path).pattern).frames[0]
+    np.testing.assert_array_equal(found.intensity, pattern(tmp_path, image).intensity)
+
+
 def test_a_stack_whose_frames_would_not_fit_into_memory_is_refused_by_its_header(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file.create_dataset("entry/data/data", shape=(2, 9000, 9000), dtype="u4", chunks=(1, 100, 100))
