@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
+from warnings import catch_warnings, filterwarnings, warn_explicit
 
 from layerscope.errors import LayerscopeError, StoreError, WriteError
 from layerscope.figures import Drawing, FigureOptions, saved_as
@@ -28,6 +30,8 @@ MOST_KEPT = 4
 """Pipelines of a run whose drawings a process keeps for its next share of them."""
 NEW_OBJECTS = 50_000
 """Objects that come up before a search for garbage."""
+_GLYPH, _NO_ROOM = r"Glyph (\d+) .*missing from", "constrained_layout not applied"
+_OF_PIPELINE = " of pipeline "  # stands in what is said of a figure that failed
 
 
 def kept_figures(before: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def _figures_key(info: Mapping[str, Any]) -> str:
 
 def figures_are_current(store: RunStore, info: Mapping[str, Any]) -> bool:
     """Tell whether the figures are there, unharmed, and drawn from what the run holds now."""
-    if info["figures_of"] != _figures_key(info) or info["warnings"]:
+    if info["figures_of"] != _figures_key(info) or any(_OF_PIPELINE in said for said in info["warnings"]):
         return False
     try:
         return all(file_sha256(store.folder / file) == sha256 for file, sha256 in info["figures"].items())
@@ -130,7 +134,7 @@ def _share_of(share: _Share, answer: _Done | BaseException) -> _Done:
 
 def _warning(name: str, error: BaseException, figure: str = "") -> str:
     what = f"figure {figure!r}" if figure else "figures"
-    return f"{what} of pipeline {name!r}: {type(error).__name__}: {error}"
+    return f"{what}{_OF_PIPELINE}{name!r}: {type(error).__name__}: {error}"
 
 
 def _draw(store: RunStore, run: Run, pipeline: Pipeline, options: FigureOptions, *, debug: bool) -> _Done:
@@ -152,7 +156,8 @@ def _draw_all(
     with _only_new_garbage(), saved_as(options):
         for drawing in drawings:
             try:
-                files = [drawing] if isinstance(drawing, Path) else drawing.draw()
+                with _said(drawing.stem if isinstance(drawing, Path) else drawing.stem.name, warnings):
+                    files = [drawing] if isinstance(drawing, Path) else drawing.draw()
                 drawn |= {file.relative_to(store.folder).as_posix(): file_sha256(file) for file in files}
             except WriteError:  # a full disk is no fault of the figure
                 raise
@@ -161,6 +166,26 @@ def _draw_all(
                     raise
                 warnings.append(_warning(name, error, drawing.stem if isinstance(drawing, Path) else drawing.stem.name))
     return drawn, warnings
+
+
+@contextmanager
+def _said(figure: str, told: list[str]) -> Iterator[None]:
+    """Add to `told` what matplotlib says of names in a figure: of letters that no font of it has, or of no room."""
+    with catch_warnings(record=True) as caught:
+        for pattern in (_GLYPH, _NO_ROOM):
+            filterwarnings("always", message=pattern)
+        yield
+    letters: set[str] = set()
+    for one in caught:
+        said = str(one.message)
+        if found := re.match(_GLYPH, said):
+            letters.add(chr(int(found[1])))
+        elif re.match(_NO_ROOM, said):
+            told.append(f"figure {figure!r}: its names leave no room for its panels: shorten them")
+        else:
+            warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if letters:
+        told.append(f"figure {figure!r}: no font of figures has {' '.join(sorted(letters))}: drawn as boxes")
 
 
 @contextmanager

@@ -269,7 +269,7 @@ def draw_level(panel: Panel, spectrum: Spectrum, colours: Mapping[str, str], hea
     """Draw one level on its true scale, with `headroom` (a share of the panel, at most 0.6) free above it."""
     draw_spectra(panel, [spectrum], [0.0], colours)
     low, axes = float(min(spectrum.floor, np.nanmin(spectrum.data))), panel.axes
-    span = spectrum.top - low
+    span = spectrum.top - low or 1.0  # one count where nothing rises above another
     axes.set_ylim(low - 0.05 * span, low + span * 1.04 / (1.0 - min(headroom, 0.6)))
     in_powers_of_ten(axes)
 

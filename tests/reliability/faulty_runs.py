@@ -1,8 +1,9 @@
 """Runs a small study in children that meet a fault at one file operation after the other; a script of its own.
 
 Everything is imported once, in a process without threads; each child is forked from it, so that a kill costs a fork and
-not a start of Python. ``python faulty_runs.py MODE STUDY FOLDER`` prints as JSON what became of each run, a list of
-exit codes: of the run with its fault, and of a look at what it left and the run that resumed it.
+not a start of Python. ``python faulty_runs.py MODE STUDY FOLDER [N]`` prints as JSON what became of each run, a list of
+exit codes: of the run with its fault, and of a look at what it left and the run that resumed it. N: how often two
+processes meet (12), or after how many operations the next fault is (1). Any study of installed pipelines will do.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import resource
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # all that a run loads when it needs it is loaded before the first fork
 import h5py  # noqa: F401
+import matplotlib.figure  # noqa: F401
 import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 from layerscope_toy import PIPELINE
@@ -37,7 +41,7 @@ Fault = Callable[[int], None]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "sqlite3.connect"}
 CALLS = {"fsync", "ftruncate", "flock", "execute", "executemany", "commit", "close", "__exit__"}
-DONE, REFUSED, WRONG, ESCAPED = 0, 10, 11, 99
+DONE, REFUSED, WRONG, HELD, ESCAPED = 0, 10, 11, 12, 99
 
 
 def start(work: Callable[[], int]) -> int:
@@ -94,7 +98,7 @@ def run(study: Path, out: Path, fault: Fault | None = None) -> int:
         return execute(study, out, pipelines={"toy": PIPELINE}).exit_code
     except StoreError as error:
         print(error, file=sys.stderr)
-        return REFUSED
+        return HELD if "is being written by another process" in error.message else REFUSED
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -157,9 +161,14 @@ def at_each_operation(
         return DONE
 
     end(start(count))
-    for number in range(1, int(counted.read_text()) + 1):
+    for number in range(1, int(counted.read_text()) + 1, given(1)):
         out = folder / f"{fault.__name__}_{number}"
         yield met(lambda out=out, number=number: run(study, out, fault(number)), study, out, expected)  # type: ignore[misc]
+
+
+def given(default: int) -> int:
+    """Return the number N of the command."""
+    return int(sys.argv[4]) if len(sys.argv) > 4 else default
 
 
 def killed(number: int) -> Fault:
@@ -190,11 +199,15 @@ def limited(study: Path, folder: Path, expected: dict[str, Any]) -> Iterator[tup
 
 
 def two(study: Path, folder: Path, expected: dict[str, Any]) -> Iterator[tuple[int, ...]]:
-    """Start a second process on the folder of a first one, at various delays; the first may be started later, too."""
-    for number in range(12):
+    """Start a second process on the folder of a first one, at random delays over the time that a run takes and more."""
+    draw = random.Random(1)
+    begun = time.monotonic()
+    end(start(lambda: run(study, folder / "timed")))
+    longest = 1.2 * (time.monotonic() - begun)
+    for number in range(given(12)):
         out = folder / f"two_{number}"
         first = start(lambda out=out: run(study, out))  # type: ignore[misc]
-        time.sleep(0.01 * number)
+        time.sleep(draw.uniform(0.0, longest))
         second = start(lambda out=out: run(study, out))  # type: ignore[misc]
         yield end(first), end(second), end(start(lambda out=out: resumed(study, out, expected)))  # type: ignore[misc]
 
@@ -206,8 +219,8 @@ def main(mode: str, study: Path, folder: Path) -> None:
     if end(start(lambda: run(study, out))) != DONE:
         raise SystemExit("the study does not run without a fault")
     modes = {
-        "killed": lambda *given: at_each_operation(killed, *given),
-        "full": lambda *given: at_each_operation(full, *given),
+        "killed": partial(at_each_operation, killed),
+        "full": partial(at_each_operation, full),
         "limited": limited,
         "two": two,
     }
