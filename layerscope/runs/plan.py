@@ -72,6 +72,7 @@ class Task:
             {
                 "pipeline": f"{self.pipeline.name}@{self.pipeline.version}",
                 "layerscope": __version__,
+                "base": self.base,  # a twin in another folder of a study has arrays of its own
                 "recipe": self.recipe.resolved(),
                 "inputs": hashes,
             }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, RecipeError, WriteError
+from layerscope.errors import DataError, LayerscopeError, MissingDependencyError, WriteError
 from layerscope.measured.files import files_of
 from layerscope.runs.execute import execute
 from layerscope.runs.outcome import RunSummary
@@ -75,7 +75,7 @@ class _Known:
 
 
 class Watch:
-    """A recipe that follows a folder.
+    """A recipe, or a study, that follows a folder.
 
     The run is made from copies of files that are settled and whole, so that none is ever read while it is written; it
     is what a run on the folder would give. Series that did not change are looked up.
@@ -83,7 +83,7 @@ class Watch:
     Parameters
     ----------
     folder : Path
-        That input paths are relative to.
+        That input paths are relative to; for a study, each recipe's subfolder of it.
     recipe : Path
     out : Path
         The run folder.
@@ -97,7 +97,7 @@ class Watch:
     Raises
     ------
     RecipeError
-        If the folder is missing, or the recipe cannot be used.
+        If the folder is missing, or the recipe or one of the study's cannot be used.
     """
 
     def __init__(
@@ -116,12 +116,11 @@ class Watch:
         self.seen = Seen()
         self._pipelines, self._told = pipelines, told
         self._known: dict[str, _Known] = {}
+        self._meant: dict[str, list[Pipeline]] = {}
         plan = make_plan(recipe, data=folder, pipelines=pipelines)
         if plan.refused:
             raise plan.refused[0].error
-        if len(plan.recipes) != 1:
-            raise RecipeError("a study cannot be watched: watch one of its recipes", source=recipe)
-        self._plan = plan.recipes[0]
+        self._plans = plan.recipes
 
     def follow(self, stop: threading.Event, *, poll_s: float = 1.0, events: bool = True) -> RunSummary | None:
         """Look at the folder, and run what changed, until it is told to stop; return how the last run ended.
@@ -168,19 +167,19 @@ class Watch:
         return changed
 
     def _names(self) -> list[str]:
-        """Return the files that the recipe means, relative to the folder; those that are not there yet are none."""
-        names: dict[str, None] = {}
-        for path in self._plan.recipe.input_paths():
-            try:
-                many = files_of(self.folder / path)
-            except LayerscopeError:
-                continue
-            if many is None:
-                names |= {path: None} if (self.folder / path).is_file() else {}
-            else:
-                base = many[0].relative_to(self.folder)
-                names |= {(base / name).as_posix(): None for name in many[1]}
-        return [name for name in names if self._inside(name)]
+        """Return the files that are meant, relative to the folder; those that are not there yet are none."""
+        self._meant = {}
+        for planned in self._plans:
+            for path in planned.recipe.input_paths():
+                whole = planned.recipe.folder / path
+                try:
+                    many = files_of(whole)
+                except LayerscopeError:
+                    continue
+                found = [whole] if many is None else [many[0] / name for name in many[1]]
+                for file in filter(Path.is_file, found):
+                    self._meant.setdefault(file.relative_to(self.folder).as_posix(), []).append(planned.pipeline)
+        return [name for name in self._meant if self._inside(name)]
 
     def _inside(self, name: str) -> bool:
         """Tell whether no link leads a file out of the folder: one that does is refused by a run, and never copied."""
@@ -202,7 +201,8 @@ class Watch:
         if (status.st_size, status.st_mtime_ns) != known.stamp:  # written to while it was copied
             copy.unlink(missing_ok=True)
             return False
-        problem = self._incomplete(copy)
+        problems = [self._incomplete(copy, pipeline) for pipeline in self._meant[name]]
+        problem = "" if "" in problems else problems[0]
         if problem and now - known.since < self.broken_after_s:
             copy.unlink(missing_ok=True)
             known.state, known.detail = "incomplete", problem
@@ -210,9 +210,10 @@ class Watch:
         known.state, known.detail = ("broken", problem) if problem else ("taken", "")
         return True
 
-    def _incomplete(self, copy: Path) -> str:
+    @staticmethod
+    def _incomplete(copy: Path, pipeline: Pipeline) -> str:
         """Return why the technique's readers do not take a file; nothing where they do, or do not know its kind."""
-        read: Any = getattr(self._plan.pipeline, "recording", None)
+        read: Any = getattr(pipeline, "recording", None)
         if read is None:
             return "" if copy.stat().st_size else "the file is empty"
         try:

@@ -126,14 +126,35 @@ def test_a_file_without_its_end_waits_and_is_quarantined_in_the_end(tmp_path: Pa
     assert watch.seen.files == (WatchedFile("a.vms", "taken"),)
 
 
-def test_a_study_and_a_folder_that_is_missing_are_refused(recipe: Path, recipe_folder: Path, tmp_path: Path) -> None:
-    study = recipe.with_name("study.toml")
-    study.write_text('layerscope = 1\nrecipes = ["recipe.toml", "recipe.toml", "other.toml"]\n')
-    shutil.copy(recipe, recipe.with_name("other.toml"))
-    with pytest.raises(RecipeError, match="cannot be watched"):
-        Watch(recipe_folder, study, tmp_path / "run")
+def test_a_study_is_watched_in_the_folders_of_its_recipes(recipe_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(recipe_folder, tmp_path / "other")
+    (tmp_path / "other" / "one.txt").write_text("0 500 300\n")
+    study = tmp_path / "study.toml"
+    study.write_text('layerscope = 1\nrecipes = ["case/recipe.toml", "other/recipe.toml"]\n')
+    late = b"0 700 300\n"
+    (tmp_path / "other" / "two.txt").unlink()
+
+    def steps(until: Callable[[Callable[[Seen], bool]], None]) -> None:
+        until(lambda seen: seen.version == 1)
+        assert [file.name for file in watch.seen.files] == ["case/one.txt", "case/two.txt", "other/one.txt"]
+        (tmp_path / "other" / "two.txt").write_bytes(late)
+        until(lambda seen: seen.version == 2)
+
+    watch = Watch(tmp_path, study, tmp_path / "run", quiet_s=0.2)
+    followed(watch, steps)
+    assert execute(study, tmp_path / "run", data=tmp_path, figures=False).done == 0
+    execute(study, tmp_path / "batch", data=tmp_path, figures=False)
+    assert content(tmp_path / "run") == content(tmp_path / "batch")
+
+
+def test_a_folder_that_is_missing_and_a_study_with_a_bad_recipe_are_refused(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no such folder"):
         Watch(tmp_path / "absent", recipe, tmp_path / "run")
+    study = recipe.with_name("study.toml")
+    study.write_text('layerscope = 1\nrecipes = ["recipe.toml", "bad.toml"]\n')
+    recipe.with_name("bad.toml").write_text('layerscope = 1\npipeline = "toys"\n')
+    with pytest.raises(RecipeError, match="toys"):
+        Watch(tmp_path, study, tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,15 @@ def test_recipes_in_folders_of_one_name_keep_their_series_apart(study: Path, tmp
     assert summary.exit_code == 0
     assert {path.name for path in (tmp_path / "run" / "arrays").iterdir()} == {"case_one.nxs", "case_2_one.nxs"}
     assert validate_run(tmp_path / "run") == []
+
+
+def test_a_study_of_two_recipes_that_are_alike_is_found_done(study: Path, recipe_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(recipe_folder, recipe_folder.parent / "twin")
+    study.write_text('layerscope = 1\nrecipes = ["case/recipe.toml", "twin/recipe.toml"]\n')
+    arrays = execute(study, tmp_path / "run").run.info["arrays"]
+    summary = execute(study, tmp_path / "run")
+    assert (summary.done, summary.exit_code, summary.run.info["arrays"]) == (0, 0, arrays)
+    assert len(arrays) == 4
 
 
 def test_a_recipe_with_a_byte_order_mark_is_a_recipe(recipe_folder: Path, tmp_path: Path) -> None:
