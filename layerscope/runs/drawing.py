@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,14 +17,17 @@ from warnings import catch_warnings, filterwarnings, warn_explicit
 from layerscope.errors import LayerscopeError, StoreError, WriteError
 from layerscope.figures import Drawing, FigureOptions, saved_as
 from layerscope.measured.files import writing
-from layerscope.records import canonical_json, file_sha256
+from layerscope.records import ResultRecord, canonical_json, file_sha256
 from layerscope.runs.load import Run, load_run
 from layerscope.runs.lock import hold
-from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines
+from layerscope.runs.pipeline import Pipeline, find_pipeline, installed_pipelines, pipeline_of
+from layerscope.runs.plan import Task
 from layerscope.runs.pool import each_ended
 from layerscope.runs.store import RunStore
+from layerscope.runs.summary import sorted_records
+from layerscope.runs.work import TaskResult
 
-__all__ = ["draw_figures", "figures_are_current", "kept_figures", "redraw"]
+__all__ = ["EarlyFigures", "draw_figures", "figures_are_current", "kept_figures", "redraw"]
 
 
 MOST_KEPT = 4
@@ -59,7 +63,13 @@ def figures_are_current(store: RunStore, info: Mapping[str, Any]) -> bool:
 
 
 def draw_figures(
-    store: RunStore, run: Run, pipelines: Mapping[str, Pipeline], *, jobs: int = 1, debug: bool = False
+    store: RunStore,
+    run: Run,
+    pipelines: Mapping[str, Pipeline],
+    *,
+    jobs: int = 1,
+    debug: bool = False,
+    early: EarlyFigures | None = None,
 ) -> dict[str, Any]:
     """Draw the figures of each pipeline into ``figures/``; one that fails takes no other with it.
 
@@ -75,6 +85,8 @@ def draw_figures(
         Processes; 1 draws in this one, as do pipelines that are not installed.
     debug : bool, optional
         Let errors through; implies one process.
+    early : EarlyFigures, optional
+        What was drawn while the tasks ran.
 
     Returns
     -------
@@ -85,13 +97,15 @@ def draw_figures(
     with writing(store.figures_folder):
         store.figures_folder.mkdir(exist_ok=True)
     options = FigureOptions(**run.info.get("figure_options", {}))
-    names = sorted(name for name in pipelines if run.of_pipeline(name).records)
+    known = {} if early is None else early.done
+    names = sorted(name for name in pipelines if name not in known and run.of_pipeline(name).records)
     if jobs > 1 and not debug and set(names) <= set(installed_pipelines()):
         folder, count = store.folder.resolve(), 2 * jobs
         shares = [_Share(folder, name, k, count, options) for k in range(count) for name in names]
         done = [_share_of(shares[number], answer) for number, answer in each_ended(_draw_share, shares, jobs)]
     else:
         done = [_draw(store, run, pipelines[name], options, debug=debug) for name in names]
+    done += [one for found in known.values() for one in found]
     drawn = {file: sha256 for files, _ in done for file, sha256 in files.items()}
     warnings = sorted({warning for _, found in done for warning in found})
     return {"figures": dict(sorted(drawn.items())), "figures_of": _figures_key(run.info), "warnings": warnings}
@@ -102,23 +116,84 @@ _Done: TypeAlias = tuple[dict[str, str], list[str]]  # files with their SHA-256,
 
 @dataclass(frozen=True)
 class _Share:
-    """Every `count`-th figure of a pipeline, from the `first` on, for a process of its own."""
+    """Every `count`-th figure of a pipeline, from the `first` on, for a process of its own.
+
+    Drawn are the records of these ids; without, those of the folder.
+    """
 
     folder: Path
     name: str
     first: int
     count: int
     options: FigureOptions
+    records: tuple[str, ...] = ()
+
+    def __call__(self) -> _Done:
+        return _draw_share(self)
+
+
+class EarlyFigures:
+    """Figures that are drawn while other tasks run: those of a pipeline as soon as all its records are there.
+
+    Parameters
+    ----------
+    store : RunStore
+        The run folder.
+    tasks : sequence of Task
+        What is still to be done.
+    found : iterable of ResultRecord
+        Records of tasks that an earlier run did.
+    options : FigureOptions
+        How figures are saved.
+    jobs : int
+        Processes.
+
+    Attributes
+    ----------
+    done : mapping
+        Pipelines that were drawn, with what came of them.
+    """
+
+    def __init__(
+        self, store: RunStore, tasks: Sequence[Task], found: Iterable[ResultRecord], options: FigureOptions, jobs: int
+    ) -> None:
+        self._store, self._options, self._jobs = store, options, jobs
+        self._left = Counter(task.pipeline.name for task in tasks)
+        self._records: dict[str, list[str]] = {name: [] for name in self._left}
+        for record in found:
+            self._records.get(pipeline_of(record), []).append(record.record_id)
+        self.done: dict[str, list[_Done]] = {}
+
+    def after(self, task: Task, result: TaskResult) -> list[_Share]:
+        """Return the figures that can be drawn now that a task has ended."""
+        name = task.pipeline.name
+        self._left[name] -= 1
+        self._records[name] += result.records
+        if self._left[name] or not self._records[name] or name not in installed_pipelines():
+            return []
+        with writing(self._store.figures_folder):
+            self._store.figures_folder.mkdir(exist_ok=True)
+        last = not any(self._left.values())  # then nothing else keeps the other processes busy
+        count = 2 * self._jobs if last else self._jobs
+        self.done[name] = []
+        folder, records = self._store.folder.resolve(), tuple(sorted(self._records[name]))
+        return [_Share(folder, name, k, count, self._options, records) for k in range(count)]
+
+    def take(self, piece: Any, answer: Any) -> None:
+        """Take what came of figures; one that failed is a warning."""
+        self.done[piece.name].append(_share_of(piece, answer))
 
 
 def _draw_share(share: _Share) -> _Done:
-    store, drawings = RunStore(share.folder), _drawings(share.folder, share.name)
+    store, drawings = RunStore(share.folder), _drawings(share.folder, share.name, share.records)
     return _draw_all(store, share.name, drawings[share.first :: share.count], share.options)
 
 
 @lru_cache(MOST_KEPT)
-def _drawings(folder: Path, name: str) -> tuple[Drawing | Path, ...]:
-    return tuple(find_pipeline(name).figures(_whole(folder).of_pipeline(name), RunStore(folder).figures_folder))
+def _drawings(folder: Path, name: str, records: tuple[str, ...]) -> tuple[Drawing | Path, ...]:
+    store = RunStore(folder)
+    run = Run(folder, tuple(sorted_records(map(store.read_record, records))), {}) if records else _whole(folder)
+    return tuple(find_pipeline(name).figures(run.of_pipeline(name), store.figures_folder))
 
 
 @lru_cache(1)

@@ -13,7 +13,7 @@ from layerscope.measured.files import sync_folder
 from layerscope.records import ResultRecord, file_sha256
 from layerscope.records.model import now_iso
 from layerscope.report.write import report_entries
-from layerscope.runs.drawing import draw_figures, figures_are_current, kept_figures
+from layerscope.runs.drawing import EarlyFigures, draw_figures, figures_are_current, kept_figures
 from layerscope.runs.ledger import Ended, Job, Ledger
 from layerscope.runs.load import Run
 from layerscope.runs.log import RunLog
@@ -97,6 +97,8 @@ def execute(
         execution.note_refused()
         waiting = execution.look_up(retry_quarantined)
         with execution.log:
+            if figures and jobs > 1 and not debug and scheduler is None:
+                execution.draw_early(waiting, jobs, pipelines or {})
             execution.do(waiting, jobs=jobs, pipelines=pipelines, debug=debug, scheduler=scheduler)
             return execution.finish(figures=figures, jobs=jobs, debug=debug)
 
@@ -118,6 +120,7 @@ class _Execution:
         self.ended: list[Ended] = []  # and not in the ledger yet
         self.unsettled: list[TaskResult] = []  # whose files may not be on the disk yet
         self.noted = monotonic()
+        self.early: EarlyFigures | None = None
 
     def note_refused(self) -> None:
         """Write the failed records of recipes that cannot be used."""
@@ -144,6 +147,13 @@ class _Execution:
                 self.reused += 1
                 self.failed += job.state == "failed"
         return waiting
+
+    def draw_early(self, waiting: Sequence[int], jobs: int, given: Mapping[str, Pipeline]) -> None:
+        """Let the figures of a pipeline be drawn when its last task has ended, while tasks of others run."""
+        tasks = [self.plan.tasks[place] for place in waiting]
+        if not any(task.pipeline.name in given for task in tasks):
+            found = [record for record in self.records.values() if record is not None]
+            self.early = EarlyFigures(self.store, tasks, found, self.plan.figures, jobs)
 
     def do(
         self,
@@ -181,6 +191,7 @@ class _Execution:
                 given=pipelines,
                 heartbeat=self._flush,
                 scheduler=scheduler,
+                following=self.early,
             )
             # closed whatever happens here: processes that wait for more would keep this one from ending
             with closing(results):
@@ -229,7 +240,7 @@ class _Execution:
         if figures and not figures_are_current(store, info):
             self._tell("figures", 0, 0, "drawing")
             pipelines = {planned.pipeline.name: planned.pipeline for planned in self.plan.recipes}
-            info |= draw_figures(store, run, pipelines, jobs=jobs, debug=debug)
+            info |= draw_figures(store, run, pipelines, jobs=jobs, debug=debug, early=self.early)
         self._tell("report", 0, 0, "writing")
         told, warnings = report_entries(Run(store.folder, run.records, info), self.before, debug=debug)
         if store.write_info(info | told):

@@ -206,11 +206,11 @@ def each_ended(
     work : callable
         Does a piece: a function of a module.
     pieces : sequence
-        What to do, in this order.
+        What to do, in this order. Whoever goes through the answers may add to a list of them, and it is done too.
     count : int
         Number of processes.
     limits : sequence of Limits, optional
-        Of each piece.
+        Of each piece; those behind the last have none.
     heartbeat : callable, optional
         Called in this process now and then while nothing ends.
 
@@ -221,14 +221,16 @@ def each_ended(
         process died, and another one too. What the process had begun ends with it; other pieces are not disturbed.
     """
     workers: list[_Worker[Piece, Answer]] = [_Worker(work) for _ in range(min(count, len(pieces)))]
-    left, attempts = deque(range(len(pieces))), Counter[int]()
+    left, known, attempts = deque[int](), 0, Counter[int]()
     try:
-        while left or any(worker.number is not None for worker in workers):
+        while known < len(pieces) or left or any(worker.number is not None for worker in workers):
+            left.extend(range(known, len(pieces)))
+            known = len(pieces)
             for worker in workers:
                 if worker.number is None and left:
                     number = left.popleft()
                     attempts[number] += 1
-                    worker.give(number, pieces[number], limits[number] if limits else Limits())
+                    worker.give(number, pieces[number], limits[number] if number < len(limits) else Limits())
             busy = [worker for worker in workers if worker.number is not None]
             if all(worker.handles for worker in busy):
                 wait([handle for worker in busy for handle in worker.handles], timeout=HEARTBEAT_S)

@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from layerscope.errors import LayerscopeError, LimitError, WriteError
 from layerscope.measured.files import fingerprint
@@ -22,7 +23,7 @@ from layerscope.runs.pool import each_ended
 from layerscope.runs.recipe import LimitsTable, PipelineRecipe
 from layerscope.runs.store import RunStore
 
-__all__ = ["TaskResult", "do_task", "do_tasks"]
+__all__ = ["Following", "TaskResult", "do_task", "do_tasks"]
 
 #: Arrays that every record of an output refers to; the rest of the series is in the same file.
 _REFERRED = ("axis", "levels", "counts", "counts_sigma", "fit", "background", "residual")
@@ -220,6 +221,16 @@ def readable_inputs(recipe: PipelineRecipe) -> tuple[InputFile, ...]:
     return tuple(found)
 
 
+class Following(Protocol):
+    """What can be done with the results of tasks while others still run, in the same processes."""
+
+    def after(self, task: Task, result: TaskResult) -> Sequence[Callable[[], Any]]:
+        """Return what can be done now that a task has ended."""
+
+    def take(self, piece: Callable[[], Any], answer: Any) -> None:
+        """Take what came of a piece of it: an error where it failed."""
+
+
 @dataclass(frozen=True)
 class _Parcel:
     """A task as it travels to another process: an installed pipeline travels as its name."""
@@ -232,6 +243,10 @@ class _Parcel:
     folder: Path
     software: Mapping[str, str]
     sync: bool
+
+
+def _do_piece(piece: _Parcel | Callable[[], Any]) -> Any:
+    return _do_parcel(piece) if isinstance(piece, _Parcel) else piece()
 
 
 def _do_parcel(parcel: _Parcel) -> TaskResult:
@@ -251,6 +266,7 @@ def do_tasks(
     given: Mapping[str, Pipeline] | None = None,
     heartbeat: Callable[[], None] | None = None,
     scheduler: str | None = None,
+    following: Following | None = None,
 ) -> Generator[tuple[Task, TaskResult], None, None]:
     """Run tasks and yield each with its result as it ends; in several processes the longest begin first.
 
@@ -274,6 +290,8 @@ def do_tasks(
         Called now and then while processes work and nothing ends.
     scheduler : str, optional
         Cluster that does the tasks instead of processes of this one, see `layerscope.runs.cluster`.
+    following : Following, optional
+        What processes of this machine do with results while other tasks still run.
     """
     in_here = min(jobs, len(tasks)) <= 1 and all(task.limits is None for task in tasks)
     if debug or (scheduler is None and in_here):
@@ -281,7 +299,7 @@ def do_tasks(
             yield task, do_task(task, store, software, progress=progress, debug=debug)
         return
     tasks = sorted(tasks, key=Task.cost, reverse=True)
-    parcels = [
+    parcels: list[Any] = [
         _Parcel(
             task.label,
             task.base,
@@ -297,7 +315,7 @@ def do_tasks(
     ended: Generator[tuple[int, TaskResult | BaseException], None, None]
     if scheduler is None:
         limits = [(task.limits or LimitsTable()).bounds() for task in tasks]
-        ended = each_ended(_do_parcel, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
+        ended = each_ended(_do_piece, parcels, min(jobs, len(tasks)), limits=limits, heartbeat=heartbeat)
     else:
         from layerscope.runs.cluster import each_ended_on
 
@@ -307,10 +325,16 @@ def do_tasks(
         for number, answer in ended:
             if isinstance(answer, WriteError):
                 raise answer
+            if number >= len(tasks):
+                assert following is not None  # noqa: S101 - who else asked for it?
+                following.take(parcels[number], answer)
+                continue
             task = tasks[number]
             if isinstance(answer, BaseException):
                 answer = _failed_in_pool(task, store, software, answer)
             yield task, answer
+            if following is not None and scheduler is None:
+                parcels += following.after(task, answer)
 
 
 def _failed_in_pool(task: Task, store: RunStore, software: Mapping[str, str], error: BaseException) -> TaskResult:

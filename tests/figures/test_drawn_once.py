@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ from layerscope.figures.once import NotingCanvas
 from layerscope.figures.parts import RASTER_FROM
 from layerscope.figures.style import sheets, style
 from layerscope.records import file_sha256
-from layerscope.runs.drawing import redraw
+from layerscope.runs.drawing import EarlyFigures, redraw
+from layerscope.runs.load import load_run
 from layerscope.runs.pipeline import find_pipeline
+from layerscope.runs.store import RunStore
+from layerscope.runs.work import TaskResult
 
 PROVENANCE = FigureProvenance("a figure")
 SCALES = Scale("x", "s"), Scale("y", "1")
@@ -133,6 +137,25 @@ def test_processes_draw_the_same_bytes(run: Path) -> None:
     _, warnings = redraw(run, jobs=2)
     assert warnings == ()
     assert figures(run) == before
+
+
+def test_figures_are_drawn_when_the_last_task_of_their_pipeline_has_ended_and_are_the_same_bytes(run: Path) -> None:
+    before, records = figures(run), load_run(run).records
+    shutil.rmtree(run / "figures")
+    tasks: list[Any] = [SimpleNamespace(pipeline=find_pipeline(name)) for name in ("sxas", "eels", "sxas")]
+    early = EarlyFigures(RunStore(run), tasks, records[:2], FigureOptions(), 1)
+    results = [
+        TaskResult(tuple(r.record_id for r in some), (), {}, True) for some in (records[2:5], records[:1], records[5:])
+    ]
+    assert early.after(tasks[0], results[0]) == []
+    assert early.done == {}  # one task of this pipeline is still to come
+    for piece in early.after(tasks[2], results[2]):
+        early.take(piece, piece())
+    drawn = {Path(file).name: sha256 for files, _ in early.done["sxas"] for file, sha256 in files.items()}
+    assert drawn == figures(run) == before
+    piece = early.after(tasks[1], results[1])[0]
+    early.take(piece, ValueError("the process died"))
+    assert early.done["eels"] == [({}, ["figures of pipeline 'eels': ValueError: the process died"])]
 
 
 def test_formats_of_a_recipe_enter_no_record() -> None:

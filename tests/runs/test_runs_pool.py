@@ -54,6 +54,15 @@ def test_an_error_and_a_death_cost_their_own_piece_and_no_other(module: Any) -> 
     assert all(isinstance(found[k], type) and issubclass(found[k], BrokenExecutor) for k in (1, 5))
 
 
+def test_pieces_that_are_added_while_answers_come_are_done_too(module: Any) -> None:
+    pieces, found = ["a", "b"], {}
+    for number, answer in each_ended(module.work, pieces, 2, limits=[Limits(), Limits()]):
+        found[number] = answer
+        if number < 2:
+            pieces.append(f"after {answer}")
+    assert sorted(found.values()) == ["a", "after a", "after b", "b"]
+
+
 def test_nothing_to_do_needs_no_process(module: Any) -> None:
     assert outcomes(module.work, [], 2) == []
 
