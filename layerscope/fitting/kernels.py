@@ -54,22 +54,16 @@ def use_compiled(on: bool = True) -> None:
 
 def compiled(size: int) -> ModuleType | None:
     """Return the loops for a fit of `size` points (patterns times points), or None where numpy serves it."""
-    if size >= MANY_VALUES:
-        return _loops()
-    return None if os.environ.get(VARIABLE) == "0" else _kept_loops()
+    return _loops() if size >= MANY_VALUES or os.environ.get(VARIABLE) != "0" else None
 
 
 @cache
 def _loops() -> ModuleType | None:
-    """Return the module of loops where numba is installed."""
-    return importlib.import_module("layerscope.fitting.loops") if importlib.util.find_spec("numba") else None
-
-
-@cache
-def _kept_loops() -> ModuleType | None:
-    """Return the loops if their machine code is kept on disk: compiling takes longer than many small fits."""
-    loops = _loops()
-    return loops if loops is not None and loops.CACHED else None
+    """Return the loops where numba is installed and can keep machine code: compiling takes as long as many fits."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    loops = importlib.import_module("layerscope.fitting.loops")
+    return loops if loops.CACHED else None
 
 
 @dataclass(frozen=True)
