@@ -28,6 +28,7 @@ from layerscope.measured.formats import Formats
 
 from ..dataset import Pattern, PatternSeries
 from ..radiation import FloatArray, Radiation, convert_axis
+from .counts import AS_COUNTS, Bins, flags, means, over_pixels, scattered
 from .geometry import Geometry
 from .image import Image, called, image_of
 from .options import IntegrateTable
@@ -39,16 +40,6 @@ IMAGES = Formats(__package__ or "", ("edf", "cbf", "tif", "hdf5"), PatternSeries
 SAME_WAVELENGTH = 1e-4
 """Relative difference between the wavelengths of a recipe and of a ``.poni`` file beyond which one of them is wrong."""
 
-AS_COUNTS = (0.8, 1.25)
-"""Scatter around the rings over that of counts within which pixels are taken to count."""
-
-EVEN, UNEVEN_PERCENTILE = 0.5, 75
-"""Scatter of pixels along rings beyond that of counts, over their mean, from which on rings do not lie where the
-geometry says. Of a quarter of the rings it is above 1 where an image is turned against its geometry, else near 0.1."""
-
-LEAST_SCATTER = 5
-"""Pixels of a bin whose scatter tells its error."""
-
 MOST_SATURATED = 0.002
 """Share of saturated pixels of a bin above which what is left of them would be too low."""
 
@@ -59,32 +50,6 @@ their places are wrong by several standard errors, with three by a fraction of o
 LEAST_BINS = 20
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class _Bins:
-    """What all images of one shape share: which pixels go where.
-
-    Attributes
-    ----------
-    mask : ndarray of bool, shape (rows, columns)
-        Pixels that are not used.
-    number : int
-        Bins, of which some are empty.
-    kept : ndarray of bool, shape (number,)
-        Bins that hold pixels.
-    centre : ndarray, shape (n,)
-        Where the pixels of a bin lie on average, degrees of 2θ, of bins that hold any; its middle where they are split.
-    count, shares : ndarray, shape (n,)
-        Pixels of a bin, and its summed shares of pixels over its summed squares of them: 1 where none is split.
-    """
-
-    mask: Mask
-    number: int
-    kept: Mask
-    centre: FloatArray
-    count: FloatArray
-    shares: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +68,7 @@ class Integration:
     masked: Image | None = None
     dark: Image | None = None
     flat: Image | None = None
-    _bins: dict[tuple[int, int], _Bins] = field(default_factory=dict)
+    _bins: dict[tuple[int, int], Bins] = field(default_factory=dict)
     _fixed: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
@@ -194,9 +159,9 @@ class Integration:
                 hint="errors = 'azimuthal' takes them from the scatter around the rings",
             )
         result, spread = self._integrated(bins, image, signal, bad, counts=whole and options.errors != "azimuthal")
-        scatter, uneven = (None, 0.0) if result is None else _scatter(result, spread)
+        scatter, uneven = (None, 0.0) if result is None else scattered(result, spread)
         counts = scatter is not None and (options.errors == "poisson" or AS_COUNTS[0] <= scatter <= AS_COUNTS[1])
-        values, variance = _means(result if counts else spread, bins, counts=counts)
+        values, variance = means(result if counts else spread, bins, counts=counts)
         lost = ~np.isfinite(values) | (self._share(bins, image, saturated) > MOST_SATURATED)
         if int((~lost).sum()) < LEAST_BINS:
             raise DataError(f"dead and saturated pixels leave nothing of {name}", source=image.raw.path)
@@ -206,7 +171,7 @@ class Integration:
         bad_ones, saturated_ones = (int((some & ~bins.mask).sum()) for some in (bad, saturated))
         said = {"pixels_bad": str(bad_ones), "errors": "poisson" if counts else "azimuthal"}
         said |= {"flag saturated": f"PIXELS_SATURATED:{saturated_ones}"} if saturated_ones else {}
-        said |= _flags(options, scatter, uneven, counts=counts)
+        said |= flags(options, scatter, uneven, counts=counts)
         return Pattern(
             axis=bins.centre,
             intensity=np.where(lost, np.nan, values),
@@ -254,7 +219,7 @@ class Integration:
         return self._fixed.get(name)
 
     def _integrated(
-        self, bins: _Bins, image: Image, signal: FloatArray, bad: Mask, *, counts: bool
+        self, bins: Bins, image: Image, signal: FloatArray, bad: Mask, *, counts: bool
     ) -> tuple[Any | None, Any]:
         """Return what pyFAI makes of an image with the variance of counts, if it may hold some, and of its scatter."""
         given = np.where(bad, np.nan, signal)
@@ -281,7 +246,7 @@ class Integration:
             **how,
         )
 
-    def _share(self, bins: _Bins, image: Image, saturated: Mask) -> FloatArray:
+    def _share(self, bins: Bins, image: Image, saturated: Mask) -> FloatArray:
         """Return the share of each bin's pixels that is saturated, shape (n,)."""
         if not (saturated & ~bins.mask).any():
             return np.zeros(bins.centre.size)
@@ -289,13 +254,13 @@ class Integration:
             found = self._run(saturated.astype(np.float64), bins.number, bins.mask, correctSolidAngle=False)
         return np.asarray(found.intensity, float)[bins.kept]
 
-    def _bins_of(self, image: Image) -> _Bins:
+    def _bins_of(self, image: Image) -> Bins:
         if image.shape not in self._bins:
             with called(self.geometry.raw, "the geometry cannot be used"):
                 self._bins[image.shape] = self._laid_out(image.shape)
         return self._bins[image.shape]
 
-    def _laid_out(self, shape: tuple[int, int]) -> _Bins:
+    def _laid_out(self, shape: tuple[int, int]) -> Bins:
         options, integrator = self.options, self.geometry.integrator
         mask = np.zeros(shape, bool)
         own = integrator.detector.mask
@@ -324,10 +289,10 @@ class Integration:
             raise DataError(f"only {int(kept.sum())} bins hold pixels", source=options.poni, hint="look at the mask")
         shares = count[kept] / np.asarray(ones.sum_variance, float)[kept]
         if options.splitting == "no":
-            place = self._run(_over_pixels(two_theta), number, mask, correctSolidAngle=False).intensity
+            place = self._run(over_pixels(two_theta), number, mask, correctSolidAngle=False).intensity
         else:  # bins near the beam may hold parts of the same pixel alone, whose mean is one
             place = self._angle(np.asarray(ones.radial, float))
-        return _Bins(mask, number, kept, np.asarray(place, float)[kept], count[kept], shares)
+        return Bins(mask, number, kept, np.asarray(place, float)[kept], count[kept], shares)
 
     def _angle(self, radial: FloatArray) -> FloatArray:
         """Return 2θ (degrees) of positions in the unit of the bins."""
@@ -335,61 +300,6 @@ class Integration:
             return radial
         scale = 1.0 if self.options.unit == "q_A^-1" else 0.1
         return convert_axis(scale * radial, "q", "two_theta", self.geometry.wavelength)
-
-
-def _over_pixels(angle: FloatArray) -> FloatArray:
-    """Return the mean of an angle over the area of each pixel, given that at its centre: by how the angle curves.
-
-    A pixel collects what falls on its area, whose mean lies farther out than its centre: by 1 / (24 r**2) of an angle
-    that is r pixels wide, which at 80 pixels is as much as the error of a strong line.
-    """
-    mean: FloatArray = np.array(angle, np.float64)
-    for axis in (0, 1):
-        ends = [(1, 1) if axis == k else (0, 0) for k in (0, 1)]
-        mean += np.pad(np.diff(angle, 2, axis=axis), ends, mode="edge") / 24
-    return mean
-
-
-def _means(result: Any, bins: _Bins, *, counts: bool) -> tuple[FloatArray, FloatArray]:
-    """Return mean and variance of each bin, shape (n,); no number where all of its pixels are lost."""
-    number, summed, weight = (
-        np.asarray(one, float)[bins.kept] for one in (result.count, result.sum_variance, result.sum_normalization)
-    )
-    with np.errstate(all="ignore"):
-        summed = summed * bins.shares
-        if counts:
-            summed = np.maximum(summed, 1.0)
-        else:
-            summed = np.where(number >= LEAST_SCATTER, summed * number / (number - 1), np.inf)
-        values = np.where(number > 0, np.asarray(result.intensity, float)[bins.kept], np.nan)
-        return values, np.where(summed > 0, summed / weight**2, np.inf)
-
-
-def _scatter(counted: Any, spread: Any) -> tuple[float, float]:
-    """Return the scatter of pixels around dim rings over that of counts, and by how much more a quarter of all have.
-
-    What the mean changes within a bin is no scatter and is taken out. A median of bins is that of sound pixels.
-    """
-    number, variance = np.asarray(counted.count, float), np.asarray(counted.sum_variance, float)
-    mean, weight = np.asarray(counted.intensity, float), np.asarray(counted.sum_normalization2, float)
-    there = (number >= 3 * LEAST_SCATTER) & (variance > 0)
-    if not there.any():
-        return 1.0, 0.0  # nothing speaks against counts
-    with np.errstate(all="ignore"):
-        inside = np.gradient(mean) ** 2 / 12 * weight
-        around = np.asarray(spread.sum_variance, float) * number / (number - 1) - inside
-        uneven = np.percentile(((around - variance) / (weight * mean**2))[there], UNEVEN_PERCENTILE)
-        ratio = np.median((around / variance)[there & (mean <= np.median(mean[there]))])
-    return float(ratio), float(np.sqrt(max(uneven, 0.0)))
-
-
-def _flags(options: IntegrateTable, scatter: float | None, uneven: float, *, counts: bool) -> dict[str, str]:
-    """Return what is to be said of the errors, and of rings along which pixels differ far more than counts do."""
-    alike = scatter is not None and AS_COUNTS[0] <= scatter <= AS_COUNTS[1]
-    said = {"flag rings": f"RINGS_UNEVEN:{uneven:.2f}"} if uneven > EVEN and not alike else {}
-    if not counts and options.errors == "auto":
-        return said | {"flag errors": "ERRORS_AZIMUTHAL" + ("" if scatter is None else f":{scatter:.2f}")}
-    return said | ({"flag errors": f"NOT_COUNTS:{scatter:.2f}"} if counts and not alike else {})
 
 
 def _named(path: str, resolve: Callable[[str], Path], read: Callable[[Path], Any]) -> Any:

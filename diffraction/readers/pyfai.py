@@ -35,11 +35,7 @@ _BEAMS = ("NXcrystal", "NXmonochromator", "NXbeam", "NXsource")
 
 def sniff(raw: RawFile) -> bool:
     """Tell whether it is HDF5 with a plot over 2θ or Q, and follows no definition that says more."""
-    if (
-        raw.data[:8] != MAGIC
-        or b"NXdata" not in raw.data
-        or any(name in raw.data for name in (b"NXmonopd", b"NXxrd_pan"))
-    ):
+    if raw.data[:8] != MAGIC or b"NXdata" not in raw.data or any(name in raw.data for name in _DEFINED):
         return False
     h5py = import_module("h5py")
     with h5py.File(io.BytesIO(raw.data), "r") as file:
