@@ -21,6 +21,8 @@ __all__ = ["Frame", "FrameSeries", "FrameStack", "frames_failed", "stack"]
 Frame: TypeAlias = Level[Pattern]
 FrameStack: TypeAlias = Stack[Pattern]
 
+CALIBRATION = "errors hold none of the calibration: a distance that is off moves cells by as much, relatively"
+
 LEAST_POINTS = 20
 """Points of a frame that have to lie in the range."""
 
@@ -46,7 +48,7 @@ class FrameSeries(MeasuredSeries[Pattern]):
             return context
         said = "; ".join(f"{name} {value}" for name, value in self.integration.items() if name != "pyFAI")
         software = {**context.software, "pyFAI": self.integration["pyFAI"]}
-        return replace(context, software=software, notes=(*context.notes, f"integrated by pyFAI: {said}"))
+        return replace(context, software=software, notes=(*context.notes, f"integrated by pyFAI: {said}", CALIBRATION))
 
     @cached_property
     def radiation(self) -> Radiation:

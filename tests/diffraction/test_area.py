@@ -139,6 +139,17 @@ def test_every_format_gives_the_same_pattern(tmp_path: Path, tifs: Any) -> None:
         np.testing.assert_array_equal(found.sigma(), wanted.sigma())
 
 
+def test_a_file_of_several_images_is_as_many_frames(tmp_path: Path) -> None:
+    images = [counted(seed) for seed in range(3)]
+    (tmp_path / "m.edf").write_bytes(b"".join(sim.edf(one) for one in images))
+    pages = [importlib.import_module("PIL.Image").fromarray(one.astype(np.uint16)) for one in images]
+    pages[0].save(tmp_path / "m.tif", save_all=True, append_images=pages[1:])
+    for name in ("m.edf", "m.tif"):
+        found = IMAGES.read(tmp_path / name, prepare=integration(tmp_path).pattern)
+        assert [one.scan for one in found.frames] == [0, 1, 2]
+        np.testing.assert_array_equal(found.frames[2].intensity, pattern(tmp_path, images[2]).intensity)
+
+
 def test_a_compressed_stack_is_as_many_frames_with_a_time_each(tmp_path: Path) -> None:
     plugin = importlib.import_module("hdf5plugin")
     with h5py.File(tmp_path / "s.h5", "w") as file:
