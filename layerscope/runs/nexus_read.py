@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -99,8 +100,6 @@ class LazySeries:
         The file.
     name, technique, title, sample : str
         As in `SeriesArrays`, as are axis_name, axis_unit, level_name, level_unit, intensity_unit and area_unit.
-    metadata : dict
-        Settings of the measurement.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,20 +112,10 @@ class LazySeries:
             self.title = text_of(file, "entry/title", path)
             self.sample = text_of(file, "entry/sample/name", path)
             self._components = names_of(file, "entry/series/component", path)
-            self._parameters = names_of(file, "entry/series/parameter", path)
-            self._scopes = dict(
-                zip(self._parameters, words_of(file, "entry/series/parameter_scopes", path), strict=True)
-            )
             self.intensity_unit = unit_of(file, "entry/data/data", path)
             self.axis_unit = unit_of(file, f"entry/data/{head['axis_field']}", path)
             self.level_unit = unit_of(file, f"entry/data/{head['level_field']}", path)
             self.shape: tuple[int, int] = _dataset(file, "entry/data/data", path).shape
-            self.metadata = metadata_of(file, "entry/series/metadata", path)
-            self._marks = _marks(file, path)
-            self._has_frames = "entry/series/frames" in file
-            self._has_cell = "entry/series/cell_time" in file
-            # files of version 1.0 have neither base nor frames nor marks
-            self.base = text_of(file, "entry/series/base", path) if "entry/series/base" in file else ""
         self.name, self.technique = head["name"], head["technique"]
         self.axis_name, self.level_name, self.area_unit = head["axis_name"], head["level_name"], head["area_unit"]
         self._axis_field, self._level_field = head["axis_field"], head["level_field"]
@@ -147,6 +136,41 @@ class LazySeries:
 
     def _open(self) -> AbstractContextManager[h5py.File]:
         return opened(self.path) if self._held is None else nullcontext(self._held)
+
+    # What not everybody asks for is read when somebody does. Files of version 1.0 have no base, no frames and no marks.
+
+    @cached_property
+    def metadata(self) -> dict[str, str | int | float | bool]:
+        """Settings of the measurement."""
+        with self._open() as file:
+            return metadata_of(file, "entry/series/metadata", self.path)
+
+    @cached_property
+    def base(self) -> str:
+        """As in `SeriesArrays`."""
+        return self._if_there("entry/series/base", text_of) or ""
+
+    @cached_property
+    def _parameters(self) -> dict[str, str]:
+        with self._open() as file:
+            return names_of(file, "entry/series/parameter", self.path)
+
+    @cached_property
+    def _scopes(self) -> dict[str, str]:
+        with self._open() as file:
+            scopes = words_of(file, "entry/series/parameter_scopes", self.path)
+        if len(scopes) != len(self._parameters):
+            raise StoreError("the list of parameter scopes is damaged", source=self.path)
+        return dict(zip(self._parameters, scopes, strict=True))
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        with self._open() as file:
+            return _marks(file, self.path)
+
+    def _if_there(self, name: str, read: Callable[[h5py.File, str, Path], T]) -> T | None:
+        with self._open() as file:
+            return read(file, name, self.path) if name in file else None
 
     @property
     def axis(self) -> FloatArray:
@@ -206,14 +230,14 @@ class LazySeries:
     @property
     def frames(self) -> IntArray | None:
         """Number of each level in its series, shape (L,), where levels are numbered frames."""
-        return self._read("entry/series/frames").astype(np.int64) if self._has_frames else None
+        found = self._if_there("entry/series/frames", _array)
+        return None if found is None else found.astype(np.int64)
 
     @property
     def cell_record(self) -> FloatArray | None:
         """Elapsed time (s) and voltage (V) that the cycler recorded while the levels were measured, shape (2, m)."""
-        if not self._has_cell:
-            return None
-        return np.stack([self._read(f"entry/series/cell_{key}") for key in ("time", "voltage")])
+        time = self._if_there("entry/series/cell_time", _array)
+        return None if time is None else np.stack([time, self._read("entry/series/cell_voltage")])
 
     @property
     def marks(self) -> Mapping[str, Marks]:
