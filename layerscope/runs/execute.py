@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -119,6 +120,8 @@ class _Execution:
         self.log = log
         self.ended: list[Ended] = []  # and not in the ledger yet
         self.unsettled: list[TaskResult] = []  # whose files may not be on the disk yet
+        self.settler = ThreadPoolExecutor(1)
+        self.settling: tuple[Future[None], list[Ended]] | None = None  # what is being brought there
         self.noted = monotonic()
         self.early: EarlyFigures | None = None
 
@@ -200,15 +203,31 @@ class _Execution:
                         self._note(task, self.job_ids.get(places[id(task)]), result)
                 finally:
                     self.store.sync = True
-                    self._flush()
+                    with self.settler:
+                        self._note_settled()
+                    self.store.settle(*self._files_left())
+                    self.ledger.finish_all(self.ended)
 
     def _flush(self) -> None:
-        """Bring to the disk what ended since the last time, and then note it in the ledger."""
-        results, self.unsettled = self.unsettled, []
-        self.store.settle((key for one in results for key in one.records), (f for one in results for f in one.arrays))
-        if self.ended:
-            self.ledger.finish_all(self.ended)
+        """Bring to the disk what ended since the last time, while work goes on; note in the ledger what is there."""
+        if self.settling is not None and not self.settling[0].done():
+            return
+        self._note_settled()
+        files, ended = self._files_left(), self.ended
+        self.settling = (self.settler.submit(self.store.settle, *files), ended)
         self.ended, self.noted = [], monotonic()
+
+    def _files_left(self) -> tuple[list[str], list[str]]:
+        """Return the records and files of arrays that nobody brings to the disk yet."""
+        results, self.unsettled = self.unsettled, []
+        return [key for one in results for key in one.records], [file for one in results for file in one.arrays]
+
+    def _note_settled(self) -> None:
+        """Note in the ledger what was being brought to the disk, once it is there."""
+        if self.settling is not None:
+            (brought, ended), self.settling = self.settling, None
+            brought.result()
+            self.ledger.finish_all(ended)
 
     def _note(self, task: Task, job_id: str | None, result: TaskResult) -> None:
         failed = bool(result.failed)

@@ -222,26 +222,29 @@ def each_ended(
     """
     workers: list[_Worker[Piece, Answer]] = [_Worker(work) for _ in range(min(count, len(pieces)))]
     left, known, attempts = deque[int](), 0, Counter[int]()
+
+    def hand_out() -> None:
+        for worker in workers:
+            if worker.number is None and left:
+                number = left.popleft()
+                attempts[number] += 1
+                worker.give(number, pieces[number], limits[number] if number < len(limits) else Limits())
+
     try:
         while known < len(pieces) or left or any(worker.number is not None for worker in workers):
             left.extend(range(known, len(pieces)))
             known = len(pieces)
-            for worker in workers:
-                if worker.number is None and left:
-                    number = left.popleft()
-                    attempts[number] += 1
-                    worker.give(number, pieces[number], limits[number] if number < len(limits) else Limits())
+            hand_out()
             busy = [worker for worker in workers if worker.number is not None]
             if all(worker.handles for worker in busy):
                 wait([handle for worker in busy for handle in worker.handles], timeout=HEARTBEAT_S)
             ended = [found for worker in busy if (found := worker.ended()) is not None]
             if not ended and heartbeat is not None:
                 heartbeat()
-            for number, answer in ended:
-                if isinstance(answer, BrokenExecutor) and attempts[number] < ATTEMPTS:
-                    left.append(number)  # it may have been another's fault
-                else:
-                    yield number, answer
+            again = [n for n, answer in ended if isinstance(answer, BrokenExecutor) and attempts[n] < ATTEMPTS]
+            left += again  # it may have been another's fault
+            hand_out()  # first: whoever is told of an answer may take long over it
+            yield from ((number, answer) for number, answer in ended if number not in again)
     finally:
         for worker in workers:
             worker.end()
