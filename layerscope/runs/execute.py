@@ -213,8 +213,8 @@ class _Execution:
         if self.settling is not None and not self.settling[0].done():
             return
         self._note_settled()
-        files, ended = self._files_left(), self.ended
-        self.settling = (self.settler.submit(self.store.settle, *files), ended)
+        if self.unsettled:
+            self.settling = (self.settler.submit(self.store.settle, *self._files_left()), self.ended)
         self.ended, self.noted = [], monotonic()
 
     def _files_left(self) -> tuple[list[str], list[str]]:
