@@ -5,7 +5,7 @@
 The profile of two regions is that of `figures_cost.py`: B 1s and C 1s, drawn by the formula of the reference cases and
 written as VAMAS. Each number of levels is run in a process of its own, without its figure and on one thread: CPU time
 from reading the recipe to the table of quantities, highest resident memory, size of the run folder, and the exponent
-of the time against the row before.
+of the time against the row before, and of the last row against the first.
 """
 
 from __future__ import annotations
@@ -56,16 +56,23 @@ def main() -> None:
     if given.here:
         one(given.levels[0], given.profile)
         return
-    before: tuple[int, float] | None = None
+    rows: list[tuple[int, float]] = []
     print(f"{'levels':>7}{'CPU s':>9}{'exponent':>10}{'peak MB':>9}{'disk MB':>9}{'records':>9}")
     for levels in given.levels:
         words = [sys.executable, __file__, str(levels), "--here", *(["--profile"] if given.profile else [])]
         done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         cpu, peak, disk = found["cpu_s"], found["peak_bytes"] / 1e6, found["disk_bytes"] / 1e6
-        exponent = "" if before is None else f"{log(cpu / before[1]) / log(levels / before[0]):.2f}"
+        rows.append((levels, cpu))
+        exponent = "" if len(rows) < 2 else f"{_exponent(*rows[-2:]):.2f}"
         print(f"{levels:>7}{cpu:>9.2f}{exponent:>10}{peak:>9.0f}{disk:>9.1f}{found['records']:>9}", flush=True)
-        before = levels, cpu
+    if len(rows) > 2:
+        print(f"exponent from {rows[0][0]} to {rows[-1][0]} levels: {_exponent(rows[0], rows[-1]):.2f}")
+
+
+def _exponent(first: tuple[int, float], last: tuple[int, float]) -> float:
+    """Return the power of the number of levels that the CPU time grows with from one row to another."""
+    return float(log(last[1] / first[1]) / log(last[0] / first[0]))
 
 
 if __name__ == "__main__":
