@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from layerscope.records import Alternative, ResultRecord
+from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.columns import Cell, Column
 from layerscope.runs.summary import Shown, SummaryTable, records_table, table
 
@@ -32,6 +32,12 @@ _SHAPES = (
     "Crystallinity: share of the power that stands in spots, 0 for speckle."
 )
 _SPACINGS = "The error of d is mostly that of the scale, which all share; angles are between planes, see the notes."
+
+
+def _place(quantity: Quantity) -> float | None:
+    """Return what the place of a spot adds to the error of its spacing, to two digits."""
+    part = quantity.budget.get("position")
+    return None if part is None else float(f"{part:.2g}")
 
 
 def image_tables(records: Sequence[ResultRecord]) -> list[SummaryTable]:
@@ -76,7 +82,7 @@ def _phases(records: Sequence[ResultRecord]) -> list[SummaryTable]:
         found.append(table(own, ("frame", "region", "component"), grains, title=f"{name}: grains"))
         spacings = [
             Shown("lattice.d_spacing", "d"),
-            Shown("lattice.d_spacing", "error of place", cell=lambda q: q.budget.get("position"), unit="nm", digits=5),
+            Shown("lattice.d_spacing", "error of place", cell=_place, unit="nm"),
             Shown("lattice.angle", "angle"),
         ]
         for region in own[:MOST_REGIONS]:

@@ -53,7 +53,7 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
 def _curves(series: LazySeries) -> dict[str, Any]:
     rows = np.unique(np.linspace(0, series.shape[0] - 1, min(series.shape[0], _MOST_LEVELS)).round().astype(int))
     stacks = [getattr(series, part)[rows] for part in ("counts", "fit", "background")]
-    components = {label: series.components[label][rows] for label in series.components}
+    components = {label: _where_asked(series.components[label][rows]) for label in series.components}
     step = float(np.nanmax(np.abs(np.concatenate(stacks)), initial=0.0)) / _STEPS or 1.0
     title = series.title or series.name
     residual, levels = series.residual[rows], series.levels[rows]
@@ -76,6 +76,13 @@ def _curves(series: LazySeries) -> dict[str, Any]:
             for n in range(len(rows))
         ],
     }
+
+
+def _where_asked(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return curves that end where they are exactly zero up to an end: there they were not asked for."""
+    own = np.logical_or.accumulate(curves != 0.0, axis=1)
+    own &= np.logical_or.accumulate(curves[:, ::-1] != 0.0, axis=1)[:, ::-1]
+    return np.where(own, curves, np.nan)
 
 
 def _whole(values: NDArray[np.float64]) -> list[int | None]:

@@ -193,6 +193,7 @@ def test_every_local_link_leads_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target in LINK.findall(text):
         if re.match(r"[a-z]+:", target):
+            assert re.fullmatch(r"https://[\w.-]+\.[a-z]{2,}(/[^\s<>\"]*)?|mailto:\S+@\S+", target), target
             continue
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
