@@ -20,6 +20,7 @@ from layerscope.figures.courses import (
     line_handles,
     spread,
 )
+from layerscope.figures.parts import thinned
 from layerscope.figures.views import Points
 from layerscope.figures.words import legible, printed_unit
 
@@ -33,6 +34,7 @@ __all__ = [
     "ALONE",
     "JOINED",
     "LEGEND_ROW_MM",
+    "MOST_POINTS",
     "Trend",
     "depth_axis",
     "draw_composition",
@@ -49,6 +51,7 @@ FloatArray = NDArray[np.float64]
 JOINED = Look("", band=0.2, bars=0.5)
 ALONE = Look("", line="", open=True, edge=0.5, bars=0.4)
 MARKERS = "osD^vPX*h"
+MOST_POINTS = 100  # along the levels: markers and bars of more cover each other
 LEGEND_ROW_MM = 2.75
 DEPTH_AXIS_PT = 19.0  # height of a second axis above a panel
 FLAT_MM = 22.0  # panels below this height have fewer ticks and smaller words
@@ -216,7 +219,7 @@ def draw_fractions(
     scales: tuple[Scale, Scale],
     kind: str = "",
 ) -> None:
-    """Draw fractions against the levels, and upper limits as bars with an arrow down.
+    """Draw fractions against the levels, and upper limits as bars with an arrow down; of many levels `MOST_POINTS`.
 
     Parameters
     ----------
@@ -231,7 +234,10 @@ def draw_fractions(
     kind : str, optional
         What the table says of all of them.
     """
-    for label, p in points.items():
+    rows = thinned(x.size, MOST_POINTS)
+    x = x[rows]
+    for label, whole in points.items():
+        p = replace(whole, value=whole.value[rows], sigma=whole.sigma[rows], limit=whole.limit[rows])
         draw_course(panel, x, p, f"{label}{kind}", scales, looks[label])
         if p.limited.any():
             words = f"{label}{kind}: upper limit at {100 * p.confidence:g} %"

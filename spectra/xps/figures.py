@@ -25,7 +25,7 @@ from layerscope.figures.words import legible, ordinal, printed
 
 from .figure_data import LARGEST_SHARE_SIGMA, ProfileView, RegionView, collect_profiles, figure_colours, pages
 from .figure_samples import draw_elements, draw_overview, draw_single_overview
-from .figure_trends import LEGEND_ROW_MM, Trend, draw_trends, trends_beside
+from .figure_trends import LEGEND_ROW_MM, MOST_POINTS, Trend, draw_trends, trends_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +37,7 @@ __all__ = ["draw_level", "draw_profiles", "energy_axis", "list_levels", "stack_l
 MAX_SAMPLES = 5
 """Samples beside each other in the overview."""
 MOST_LEVELS = 40
+MOST_ROWS = 300  # of a map of residuals: a page shows no more in its height
 """Levels of a stack; of longer profiles every second, third, ... is drawn, and all in residuals and trends."""
 NAME_MM = 2.4
 """Height of a level's name."""
@@ -131,11 +132,19 @@ def _profile_caption(profile: ProfileView, regions: Sequence[RegionView]) -> str
     caption = f"{words}; levels offset, the first on top, the bar gives the scale. {_spectra_words(regions)}"
     most = max(region.series.levels.size for region in regions)
     if most > MOST_LEVELS:
-        every = ordinal(int(thinned(most, MOST_LEVELS)[1]))
-        caption += f"Of the {most} levels every {every} is stacked; residuals show all. "
+        caption += f"Of the {most} levels every {_every(most, MOST_LEVELS)} is stacked; "
+        residuals = f"every {_every(most, MOST_ROWS)}" if most > MOST_ROWS else "all"
+        caption += f"residuals show {residuals}. "
+    if most > MOST_POINTS:
+        caption += f"Values are drawn of every {_every(most, MOST_POINTS)} level; the records hold all. "
     if any(region.single for region in regions):
         caption += "Filled markers: joint fit of all levels; open markers: each level alone, set off to the right. "
     return caption + "Bars with an arrow down: upper limits. Shaded: 68 % intervals."
+
+
+def _every(count: int, most: int) -> str:
+    """Return which of many levels are shown where there is room for a few, for people."""
+    return ordinal(int(thinned(count, most)[1]))
 
 
 def _single_caption(profile: ProfileView, regions: Sequence[RegionView]) -> str:
@@ -168,7 +177,8 @@ def _draw_profile(
         panel = page.panel(stack, region.name)
         named = set(range(0, len(shown), int(np.ceil(NAME_MM / step_mm)))) if column == 0 or not same else set()
         draw_stack(panel, shown, colours, layout, [s.name if k in named else "" for k, s in enumerate(shown)])
-        draw_residual_map(Panel(page, below, panel.letter), region.spectra)
+        rows = thinned(region.series.levels.size, MOST_ROWS)
+        draw_residual_map(Panel(page, below, panel.letter), [region.spectra[k] for k in rows])
         list_levels(panel, region, shown, layout.offsets(shown)[0].tolist())
         for axes in (stack, below):
             energy_axis(axes, region.spectra, margin=0.13)

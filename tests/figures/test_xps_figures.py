@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layerscope.spectra.xps import figures
+from layerscope.spectra.xps import figure_trends, figures
 from layerscope.spectra.xps.figure_data import collect_profiles, figure_colours
 from layerscope.spectra.xps.figure_data import pages as regions_by_figure
 
@@ -362,6 +362,23 @@ def test_a_long_profile_is_stacked_in_part_and_its_levels_are_named_without_over
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels() if label.get_text()]
     assert boxes
     assert not any(box.overlaps(other) for k, box in enumerate(boxes) for other in boxes[:k])
+
+
+def test_of_a_very_long_profile_some_values_and_residuals_are_drawn_and_the_caption_says_which(
+    pages: Callable[[Any], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pages(made["usual"](names=("one",)))["case_one_profile"][1]
+    for module, name in ((figures, "MOST_LEVELS"), (figures, "MOST_ROWS"), (figures, "MOST_POINTS")):
+        monkeypatch.setattr(module, name, 2)
+    monkeypatch.setattr(figure_trends, "MOST_POINTS", 2)
+    _, table, provenance = pages(made["usual"](names=("one",)))["case_one_profile"]
+    rows = {c.name: c.cells for c in table.columns}
+    for column in whole.columns:
+        if column.name.startswith("b: B-O-B"):
+            np.testing.assert_array_equal(rows[column.name], column.cells[::2])
+    residuals = [name for name in rows if name.startswith("a:") and ": residual:" in name]
+    assert [name.split(": ")[1] for name in residuals] == ["0 s", "20 s"]
+    assert "residuals show every second. Values are drawn of every second level" in provenance.caption
 
 
 def test_labels_are_moved_apart_in_their_order_and_stay_inside() -> None:
