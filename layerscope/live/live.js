@@ -1,6 +1,6 @@
 'use strict';
 const frame = document.getElementById('report'), state = document.getElementById('state');
-let version = -1;
+let version = -1, waiting = null;
 
 // --- what a reader opened, filtered and looked at in the report, to find it again in the next one
 
@@ -33,7 +33,10 @@ function found(before) {
     }
   }
   write(page.getElementById('find'), before.find);
-  setTimeout(() => frame.contentWindow.scrollTo(0, before.at), 50); // once what opened is filled
+  setTimeout(() => { // once what opened is filled
+    frame.contentWindow.scrollTo(0, before.at);
+    waiting = null;
+  }, 50);
 }
 
 function show(seen) {
@@ -48,7 +51,8 @@ function show(seen) {
   });
   document.getElementById('files').replaceChildren(...rows);
   if (seen.version !== version && seen.report) {
-    const before = version < 0 ? null : kept();
+    waiting = version < 0 ? null : waiting || kept(); // a page that is still being loaded has nothing to keep
+    const before = waiting;
     version = seen.version;
     frame.onload = () => { if (before) found(before); };
     frame.src = `run/report.html?version=${version}${before ? before.hash : ''}`;

@@ -48,6 +48,12 @@ READY = f"{INSIDE} return page.documentElement.dataset.ready === 'yes'"
 TABLE, CURVE = (f"page.querySelector('details.block[data-{kind}]')" for kind in ("table", "curve"))
 
 
+def settled(browser: Any, watch: Watch, files: str) -> None:
+    """Wait until the page shows the update with so many files."""
+    wait(browser, f"return document.getElementById('state').textContent.startsWith('{files}')")
+    wait(browser, f"{READY} && page.URL.endsWith('version={watch.seen.version}')")
+
+
 def rows(browser: Any) -> str:
     """Return what the page says of the rows of the first table."""
     return str(
@@ -72,7 +78,7 @@ def test_the_page_follows_the_run_and_keeps_what_was_opened(
         browser.get(served.address)
         browser.get_log("browser")
         browser.execute_script("window.mark = 'the same page'")
-        wait(browser, READY)
+        settled(browser, watch, "4 files")
         browser.execute_script(f"{INSIDE} {TABLE}.open = true; {CURVE}.open = false")
         assert rows(browser) == "4 rows"
         browser.execute_script(
@@ -85,6 +91,7 @@ def test_the_page_follows_the_run_and_keeps_what_was_opened(
         (folder / "f_005.uxd").write_text(MADE["frame"](5)[:900])
         wait(browser, f"{INSIDE} return {TABLE}?.querySelector('.count')?.textContent === '4 of 5 rows'")
         wait(browser, "return [...document.querySelectorAll('#files tr')].some(r => /broken/.test(r.textContent))")
+        settled(browser, watch, "6 files")
         assert browser.execute_script("return window.mark") == "the same page"
         wait(browser, f"{INSIDE} return {TABLE}?.open && {CURVE}?.open === false")
         wait(browser, f"{INSIDE} return page.defaultView.scrollY === 300")
@@ -98,6 +105,12 @@ def test_the_page_follows_the_run_and_keeps_what_was_opened(
         def narrow(width: int) -> None:
             inner = f"{INSIDE} return Math.max(...[page, document].map(one => one.documentElement.scrollWidth))"
             assert browser.execute_script(inner) <= width
+            lines = (
+                "document.querySelector('details').open = true; const range = document.createRange();"
+                "range.selectNodeContents(document.querySelector('#files td:nth-child(2)'));"
+                "return range.getClientRects().length"
+            )
+            assert browser.execute_script(lines) == 1
             font = "return parseFloat(getComputedStyle(document.getElementById('state')).fontSize)"
             assert browser.execute_script(font) >= 12
 
