@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..radiation import FloatArray
 from .options import IntegrateTable
 
-__all__ = ["AS_COUNTS", "Bins", "flags", "means", "over_pixels", "scattered"]
+__all__ = ["AS_COUNTS", "Bins", "flags", "grains", "means", "over_pixels", "scattered"]
 
 AS_COUNTS = (0.8, 1.25)
 """Scatter around the rings over that of counts within which pixels are taken to count."""
@@ -19,6 +19,12 @@ AS_COUNTS = (0.8, 1.25)
 EVEN, UNEVEN_PERCENTILE = 0.5, 75
 """Scatter of pixels along rings beyond that of counts, over their mean, from which on rings do not lie where the
 geometry says. Of a quarter of the rings it is above 1 where an image is turned against its geometry, else near 0.1."""
+
+GRAINY, LEAST_GRAINS = 5.0, 20
+"""Standard deviations of the scatter of counts, and pixels of a bin, from which on a ring shows grains."""
+
+STEEPER = 2.0
+"""Within a bin a line may be so much steeper than from bin to bin: what that makes is no grain."""
 
 LEAST_SCATTER = 5
 """Pixels of a bin whose scatter tells its error."""
@@ -80,6 +86,30 @@ def means(result: Any, bins: Bins, *, counts: bool) -> tuple[FloatArray, FloatAr
         return values, np.where(summed > 0, summed / weight**2, np.inf)
 
 
+def grains(counted: Any, spread: Any, bins: Bins) -> FloatArray:
+    """Return the variance of bins along which pixels scatter beyond counts, shape (n,), 0 elsewhere.
+
+    Few grains make a ring of spots: its mean then is known no better than spots differ. The scatter of counts has a
+    standard deviation of sqrt(2 + 1 / mean) over the root of their number.
+    """
+    number, variance = np.asarray(counted.count, float), np.asarray(counted.sum_variance, float)
+    with np.errstate(all="ignore"):
+        excess = _around(counted, spread, STEEPER**2) / variance - 1
+        clear = (number >= LEAST_GRAINS) & (excess > GRAINY * np.sqrt((2 + number / variance) / number))
+        found = np.where(clear, (1 + excess) * variance / np.asarray(counted.sum_normalization, float) ** 2, 0.0)
+    return np.asarray(found[bins.kept] * bins.shares)
+
+
+def _around(counted: Any, spread: Any, steeper: float = 1.0) -> FloatArray:
+    """Return the summed scatter of the pixels of each bin, without what the mean changes within it."""
+    number, weight = np.asarray(counted.count, float), np.asarray(counted.sum_normalization2, float)
+    mean = np.asarray(counted.intensity, float)
+    with np.errstate(all="ignore"):
+        steepest = np.maximum(np.abs(np.diff(mean, prepend=mean[:1])), np.abs(np.diff(mean, append=mean[-1:])))
+        inside = steeper * steepest**2 / 12 * weight
+        return np.asarray(np.asarray(spread.sum_variance, float) * number / (number - 1) - inside)
+
+
 def scattered(counted: Any, spread: Any) -> tuple[float, float]:
     """Return the scatter of pixels around dim rings over that of counts, and by how much more a quarter of all have.
 
@@ -91,8 +121,7 @@ def scattered(counted: Any, spread: Any) -> tuple[float, float]:
     if not there.any():
         return 1.0, 0.0  # nothing speaks against counts
     with np.errstate(all="ignore"):
-        inside = np.gradient(mean) ** 2 / 12 * weight
-        around = np.asarray(spread.sum_variance, float) * number / (number - 1) - inside
+        around = _around(counted, spread)
         uneven = np.percentile(((around - variance) / (weight * mean**2))[there], UNEVEN_PERCENTILE)
         ratio = np.median((around / variance)[there & (mean <= np.median(mean[there]))])
     return float(ratio), float(np.sqrt(max(uneven, 0.0)))

@@ -28,7 +28,7 @@ from layerscope.measured.formats import Formats
 
 from ..dataset import Pattern, PatternSeries
 from ..radiation import FloatArray, Radiation, convert_axis
-from .counts import AS_COUNTS, Bins, flags, means, over_pixels, scattered
+from .counts import AS_COUNTS, Bins, flags, grains, means, over_pixels, scattered
 from .geometry import Geometry
 from .image import Image, called, image_of
 from .options import IntegrateTable
@@ -39,6 +39,9 @@ IMAGES = Formats(__package__ or "", ("edf", "cbf", "tif", "hdf5"), PatternSeries
 
 SAME_WAVELENGTH = 1e-4
 """Relative difference between the wavelengths of a recipe and of a ``.poni`` file beyond which one of them is wrong."""
+
+MOST_GRAINY = 0.02
+"""Share of bins with grains from which on it is said; of pure counts there are none."""
 
 MOST_SATURATED = 0.002
 """Share of saturated pixels of a bin above which what is left of them would be too low."""
@@ -162,6 +165,8 @@ class Integration:
         scatter, uneven = (None, 0.0) if result is None else scattered(result, spread)
         counts = scatter is not None and (options.errors == "poisson" or AS_COUNTS[0] <= scatter <= AS_COUNTS[1])
         values, variance = means(result if counts else spread, bins, counts=counts)
+        grainy = grains(result, spread, bins) if counts and options.errors == "auto" else np.zeros(values.size)
+        variance = np.maximum(variance, grainy)
         lost = ~np.isfinite(values) | (self._share(bins, image, saturated) > MOST_SATURATED)
         if int((~lost).sum()) < LEAST_BINS:
             raise DataError(f"dead and saturated pixels leave nothing of {name}", source=image.raw.path)
@@ -171,6 +176,8 @@ class Integration:
         bad_ones, saturated_ones = (int((some & ~bins.mask).sum()) for some in (bad, saturated))
         said = {"pixels_bad": str(bad_ones), "errors": "poisson" if counts else "azimuthal"}
         said |= {"flag saturated": f"PIXELS_SATURATED:{saturated_ones}"} if saturated_ones else {}
+        if (share := float(np.mean(grainy > 0))) > MOST_GRAINY:
+            said["flag grains"] = f"RINGS_GRAINY:{share:.2f}"
         said |= flags(options, scatter, uneven, counts=counts)
         return Pattern(
             axis=bins.centre,

@@ -100,6 +100,12 @@ FLAGS = (
         "ring is left out there",
         "expose for a shorter time; saturated_from says from which count on",
     ),
+    note(
+        "RINGS_GRAINY",
+        "in this share of the bins pixels of a ring differ by more than counts do, as spots of single grains do: there "
+        "errors are those of this scatter",
+        "nothing; turn the sample while it is measured, or grind it finer",
+    ),
     Flag(
         "RINGS_UNEVEN",
         "in a quarter of the rings pixels differ by more than {threshold} of their mean, as given, beyond what counts "

@@ -228,6 +228,21 @@ def test_errors_of_pixels_that_are_no_counts_come_from_their_scatter(tmp_path: P
         IMAGES.read(tmp_path / "f.tif", prepare=integration(tmp_path, errors="poisson").pattern)
 
 
+def test_where_rings_are_spots_of_grains_errors_are_those_of_the_spots(tmp_path: Path) -> None:
+    use, found = integration(tmp_path), []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        spots = np.where(1.5 * np.median(EXPECTED) < EXPECTED, rng.gamma(2.0, 0.5, SHAPE), 1.0)
+        (tmp_path / "i.edf").write_bytes(sim.edf(rng.poisson(4 * EXPECTED * spots).astype(np.int32)))
+        found.append(IMAGES.read(tmp_path / "i.edf", prepare=use.pattern).frames[0])
+    assert all(one.metadata["flag grains"].startswith("RINGS_GRAINY:") for one in found)
+    ring = (np.abs(found[0].axis - LINES[1]) < 0.15) & (found[0].axis > 0)
+    truth = pattern(tmp_path, np.rint(4000 * EXPECTED).astype(np.int32)).intensity / 1000
+    pulls = np.array([((one.intensity - truth) / one.sigma())[ring] for one in found])
+    assert 0.75 < pulls.std() < 1.3
+    assert "flag grains" not in pattern(tmp_path, counted(20)).metadata
+
+
 def test_whole_numbers_that_scatter_otherwise_than_counts_are_told(tmp_path: Path) -> None:
     image = 3 * counted(10)
     found = pattern(tmp_path, image)
