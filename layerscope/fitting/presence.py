@@ -39,6 +39,7 @@ FIRST = 20  # repetitions after which it may be clear
 #: A chi2 to a hundredth is enough.
 ROUGH = Tolerances(reduction=1e-5, step=1e-3, max_iterations=40, weights=1e-3, retries=False)
 ENOUGH = 8  # repetitions with a larger fall after which the line is called absent
+PATTERNS_AT_ONCE = 20_000  # of repetitions that are fitted together: they take memory by the pattern
 FAR = 10.0  # fall of chi2 above the largest of the first repetitions from which on it is called present
 
 
@@ -107,14 +108,28 @@ def presence(
     falls: list[float] = []
     while len(falls) < draws:
         count = FIRST if not falls else draws - len(falls)
-        drawn = [draw(smaller, rng) for _ in range(count)]
-        known = {name: np.stack([priors[name] for _, priors in drawn]) for name in known_priors(smaller)}
-        priors = {name: (known.get(name, value[None]), sigma) for name, (value, sigma) in own.items()}
-        falls += list(_gain(larger, smaller, places, np.stack([y for y, _ in drawn]), priors))
+        at_once = max(PATTERNS_AT_ONCE // smaller.n_patterns, 1)
+        for first in range(0, count, at_once):
+            falls += _repeated(larger, smaller, places, min(at_once, count - first), rng)
         larger_falls = int(np.sum(np.array(falls) >= gain))
         if larger_falls >= ENOUGH or gain > max(falls) + FAR:
             break
     return Presence(gain, (larger_falls + 1) / (len(falls) + 1), len(falls))
+
+
+def _repeated(
+    larger: SeriesFit,
+    smaller: SeriesFit,
+    places: Sequence[Mapping[str, ArrayLike]],
+    count: int,
+    rng: np.random.Generator,
+) -> list[float]:
+    """Return the fall of chi2 in repetitions of the measurement without the line."""
+    drawn = [draw(smaller, rng) for _ in range(count)]
+    known = {name: np.stack([priors[name] for _, priors in drawn]) for name in known_priors(smaller)}
+    own = known_priors(larger)
+    priors = {name: (known.get(name, value[None]), sigma) for name, (value, sigma) in own.items()}
+    return list(_gain(larger, smaller, places, np.stack([y for y, _ in drawn]), priors))
 
 
 def _gain(

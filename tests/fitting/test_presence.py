@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from layerscope.fitting import Component, PatternModel, Series, fit_series
+from layerscope.fitting import presence as module
 from layerscope.fitting.presence import Presence, presence
 from layerscope.fitting.series_fit import SeriesFit
 
@@ -59,3 +60,11 @@ def test_how_it_was_decided_can_be_read(share: float, present: bool) -> None:
 
 def test_the_same_seed_gives_the_same_answer() -> None:
     assert asked(0.06, 1) == asked(0.06, 1)
+
+
+def test_repetitions_fitted_in_parts_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = asked(0.06, 1)
+    monkeypatch.setattr(module, "PATTERNS_AT_ONCE", 15)  # five repetitions of three patterns
+    parts = asked(0.06, 1)
+    assert whole.draws > 0
+    assert (parts.draws, parts.p_value) == (whole.draws, whole.p_value)
