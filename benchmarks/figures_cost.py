@@ -2,10 +2,12 @@
 
     python benchmarks/figures_cost.py [--levels 100] [--keep FOLDER] [--profile]
     python benchmarks/figures_cost.py --run RUN
+    python benchmarks/figures_cost.py --specs RUN
 
 A B 1s and C 1s profile is simulated with the formula of the reference cases (`reference_data/_generate/`), written as
 VAMAS and run as a user would run it. All times are CPU times of this process, linear algebra on one thread. Drawing
-twice must give the same bytes. With --run, the figures of a finished run are drawn into a folder of their own.
+twice must give the same bytes. With --run, the figures of a finished run are drawn into a folder of their own. With
+--specs, every specification under `docs/figures` is drawn from a run of the study: once, again, and in two processes.
 """
 
 from __future__ import annotations
@@ -21,17 +23,21 @@ import cProfile  # noqa: E402
 import pstats  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
+from collections.abc import Iterable  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 
+from layerscope.figures.specified import Source, draw_specified, read_spec  # noqa: E402
 from layerscope.records import file_sha256  # noqa: E402
 from layerscope.runs.drawing import redraw  # noqa: E402
 from layerscope.runs.execute import execute  # noqa: E402
 from layerscope.runs.load import load_run  # noqa: E402
 from layerscope.runs.pipeline import find_pipeline  # noqa: E402
+from layerscope.runs.pool import each_ended  # noqa: E402
 
+SPECS = Path(__file__).resolve().parents[1] / "docs" / "figures"
 DATA = Path(__file__).resolve().parents[1] / "reference_data"
 sys.path.insert(0, str(DATA))
 from _generate.li_rich import level  # noqa: E402
@@ -136,13 +142,44 @@ def of_run(finished: Path, folder: Path) -> None:
     print(f"all                    {total:5.1f}")
 
 
+def of_specs(finished: Path, folder: Path) -> bool:
+    """Draw every committed specification three times; print what the first took and whether the bytes are the same."""
+    specs, source = sorted(SPECS.glob("*.toml")), Source(load_run(finished))
+    pieces = [(spec, finished, folder / "apart") for spec in specs]
+    apart = dict(each_ended(_draw_apart, pieces, 2))
+    print("specification         CPU-s  again  in two processes")
+    whole = True
+    for number, spec in enumerate(specs):
+        start = time.process_time()
+        first = _hashes(draw_specified(read_spec(spec), [source], folder / "once" / spec.stem))
+        took = time.process_time() - start
+        again = first == _hashes(draw_specified(read_spec(spec), [source], folder / "again" / spec.stem))
+        whole &= again and first == apart[number]
+        words = ("same" if same else "OTHER" for same in (again, first == apart[number]))
+        print(f"{spec.stem:20s}  {took:5.1f}  " + "  ".join(f"{word:5s}" for word in words), flush=True)
+    return whole
+
+
+def _draw_apart(piece: tuple[Path, Path, Path]) -> dict[str, str]:
+    spec, finished, folder = piece
+    return _hashes(draw_specified(read_spec(spec), [Source(load_run(finished))], folder / spec.stem))
+
+
+def _hashes(files: Iterable[Path]) -> dict[str, str]:
+    return {file.name: file_sha256(file) for file in files}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--levels", type=int, default=100)
     parser.add_argument("--keep", type=Path, help="folder for the case and the run, kept for a look at the figure")
     parser.add_argument("--profile", action="store_true", help="show where the time of the figures goes")
     parser.add_argument("--run", type=Path, help="draw the figures of this run instead")
+    parser.add_argument("--specs", type=Path, help="draw the specifications of the documentation from this run")
     options = parser.parse_args()
+    if options.specs is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            return 0 if of_specs(options.specs, Path(folder)) else 1
     if options.run is not None:
         with tempfile.TemporaryDirectory() as folder:
             of_run(options.run, Path(folder))
