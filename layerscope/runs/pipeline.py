@@ -213,6 +213,7 @@ class RunContext:
     traces: list[str] = field(default_factory=list)
     _hashes: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     _sharing: Sharing = field(default_factory=Sharing, repr=False)
+    _named: dict[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
@@ -225,12 +226,13 @@ class RunContext:
         Parameters
         ----------
         *parts : str
-            What tells the series of this recipe apart, e.g. the region. Where it is too long, or holds other letters
-            than English ones, two could become alike: the name ends with a part of a hash.
+            What tells the series of this recipe apart, e.g. the region. Where it is too long, holds other letters than
+            English ones, or gives a name that another has, the name ends with a part of a hash.
         """
         whole = "_".join((self.base, *parts))
         name = re.sub(r"[^A-Za-z0-9.\-]+", "_", whole).strip("_.-")
-        if name and len(name) <= LONGEST_NAME and whole.isascii() and whole.isprintable():
+        plain = name and len(name) <= LONGEST_NAME and whole.isascii() and whole.isprintable()
+        if plain and self._named.setdefault(name, whole) == whole:
             return name
         return f"{name[: LONGEST_NAME - 9]}_{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -62,8 +63,6 @@ class Task:
 
     def job_id(self) -> str | None:
         """Return the content address of the work, or None when an input file cannot be read."""
-        import hashlib
-
         try:
             hashes = [fingerprint(self.recipe.resolve(path))[0] for path in self.recipe.input_paths()]
         except LayerscopeError:
@@ -260,6 +259,18 @@ def _plan_recipe(
     return _planned(label, base, pipeline, parse_recipe(pipeline.recipe_model, raw, label).located(folder))
 
 
+def _bases(base: str, parts: Sequence[PipelineRecipe]) -> Iterator[str]:
+    """Yield the first part of the names of the series of each part of a recipe.
+
+    A hash sets those apart whose names differ in nothing but signs that stand in no name of a file: LCO and LCO*.
+    """
+    taken: dict[str, str] = {}
+    for part in parts:
+        name = "_".join(str(table.name or table.sample or "") for table in getattr(part, "series", ()))
+        first = taken.setdefault(_plain(name), name)
+        yield base if name == first else f"{base}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def _planned(label: str, base: str, pipeline: Pipeline, recipe: PipelineRecipe) -> PlannedRecipe:
     try:
         parts = tuple(pipeline.split(recipe))
@@ -271,7 +282,8 @@ def _planned(label: str, base: str, pipeline: Pipeline, recipe: PipelineRecipe) 
     else:
         labels = [f"{label}[{', '.join(part.input_paths()) or index}]" for index, part in enumerate(parts)]
     tasks = tuple(
-        Task(name, base, pipeline, part.located(recipe.folder)) for name, part in zip(labels, parts, strict=True)
+        Task(name, own, pipeline, part.located(recipe.folder))
+        for name, own, part in zip(labels, _bases(base, parts), parts, strict=True)
     )
     return PlannedRecipe(label, pipeline, recipe, tasks)
 

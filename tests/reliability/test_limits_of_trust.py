@@ -26,7 +26,22 @@ from layerscope.runs.plan import check_plan, make_plan
 from layerscope.runs.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("../../evil", "/evil", "a/b", "..", ".", "~/x", "con:x", "é\u202e/..", "%2e%2e/x", "x" * 200, "-rf", "a\nb")
+NAMES = (
+    "../../evil",
+    "/evil",
+    "a/b",
+    "..",
+    ".",
+    "~/x",
+    "con:x",
+    "é\u202e/..",
+    "%2e%2e/x",
+    "x" * 200,
+    "-rf",
+    "a\nb",
+    "a b",
+    "a*",
+)
 
 
 @pytest.fixture(autouse=True)
