@@ -40,6 +40,7 @@ class HrtemPipeline(SeriesPipeline[Series]):
     effort_s = 4.0
     version = "3"
     technique = "hrtem"
+    figures_of_the_whole_run = True  # what other techniques say of a sample stands beside its layers
     recipe_model = HrtemRecipe
     formats = FORMATS
 

@@ -171,6 +171,8 @@ class EarlyFigures:
         self._records[name] += result.records
         if self._left[name] or not self._records[name] or name not in installed_pipelines():
             return []
+        if getattr(task.pipeline, "figures_of_the_whole_run", False):  # drawn when all tasks have ended
+            return []
         with writing(self._store.figures_folder):
             self._store.figures_folder.mkdir(exist_ok=True)
         last = not any(self._left.values())  # then nothing else keeps the other processes busy
