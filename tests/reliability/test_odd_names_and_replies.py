@@ -61,9 +61,10 @@ def test_signs_that_a_sheet_cannot_hold_are_written_out(recipe_folder: Path, tmp
 def test_an_array_that_the_system_refuses_to_write_is_an_error_and_no_crash(limit: int, tmp_path: Path) -> None:
     script = tmp_path / "write.py"
     script.write_text(
-        "import resource, sys\nfrom pathlib import Path\nimport h5py\nimport layerscope.runs.nexus as nexus\n"
-        "from layerscope.errors import WriteError\n"
-        "nexus._write = lambda file, *_: [file.__setitem__(f'a{k}', list(range(2000))) for k in range(9)]\n"
+        "import resource, sys\nfrom pathlib import Path\nimport numpy as np\nimport layerscope.runs.nexus as nexus\n"
+        "from layerscope.errors import WriteError\nfrom layerscope.runs.nexus_image import Field\n"
+        "many = {f'a{k}': Field(f'/a{k}', np.arange(2000.0), (2000,)) for k in range(9)}\n"
+        "nexus._write = lambda file, *_: [file.add(name, field) for name, field in many.items()]\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "try:\n    nexus.write_series(Path(sys.argv[1]) / 'arrays' / 'x.nxs', type('S', (), {'name': 'x'})())\n"
         "except WriteError as error:\n    print(error)\n"
