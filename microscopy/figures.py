@@ -20,7 +20,7 @@ from layerscope.records import Alternative, ResultRecord
 from .arrays import BOXES, EDGE, MAP, PREDICTED, PROFILES, RINGS, SPOTS, STRAIN, TRANSFORM, VIEW
 from .beside import Course, courses_along_depth
 from .figures_layers import EDGE_COLOUR, STRAINS, View, draw_beside, draw_map, draw_profiles, draw_strain
-from .records import IMAGE, LAYERS, REGION
+from .kinds import IMAGE, LAYERS, REGION
 
 if TYPE_CHECKING:
     from layerscope.runs.load import Run

@@ -17,11 +17,12 @@ from layerscope.runs.technique import Part, SeriesPipeline, guarded
 from .analyse import analyse_image, analyse_vectors, windows_of
 from .arrays import image_arrays
 from .image import Scale
+from .kinds import IMAGE
 from .readers import FORMATS, ready_image
 from .readers.micrograph import Micrograph
 from .readers.ready import one_a_file
 from .recipe import HrtemRecipe, ImageTable
-from .records import IMAGE, image_record, layer_record, region_record, series_record
+from .records import image_record, layer_record, region_record, series_record
 from .tables import image_tables
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from layerscope.runs.pipeline import RunContext
 from .analyse import ImageResult, RegionResult
 from .image import NOBODY_KNOWS, Scale
 from .indexing import Ranking
+from .kinds import IMAGE, LAYERS, REGION, SERIES
 from .layers.maps import regions as map_regions
 from .layers.model import NONE, PhaseMap
 from .layers.result import Edge, Layer
@@ -25,9 +26,8 @@ from .spacings import reference_of, region_quantities, scale_of
 from .spots import Spots
 from .surface import LayerResult, course_of
 
-__all__ = ["IMAGE", "LAYERS", "REGION", "SERIES", "image_record", "layer_record", "region_record", "series_record"]
+__all__ = ["image_record", "layer_record", "region_record", "series_record"]
 
-IMAGE, REGION, LAYERS, SERIES = "hrtem.image", "hrtem.region", "hrtem.layers", "hrtem.series"
 Series = MeasuredSeries[Micrograph]
 THICKNESS, SPREAD = "layer.thickness", "layer.thickness_spread"
 _KINDS = {"twin": " twins", "overlap": " on top of each other", "rings": " rings"}

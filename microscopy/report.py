@@ -8,7 +8,7 @@ from itertools import pairwise
 from layerscope.records import ResultRecord
 from layerscope.report import Reach
 
-from .records import LAYERS
+from .kinds import LAYERS
 
 __all__ = ["depths"]
 

@@ -8,7 +8,7 @@ from layerscope.records import Alternative, Quantity, ResultRecord
 from layerscope.runs.columns import Cell, Column
 from layerscope.runs.summary import Shown, SummaryTable, records_table, table
 
-from .records import LAYERS, REGION, SERIES
+from .kinds import LAYERS, REGION, SERIES
 
 __all__ = ["image_tables"]
 

@@ -47,7 +47,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 
 
 def test_showing_a_run_loads_what_reads_records_and_not_what_makes_them() -> None:
-    names = ("xps", "xrd_peaks", "rietveld")
+    names = ("xps", "xrd_peaks", "rietveld", "sxas", "eels", "eds", "hrtem")
     code = f"from layerscope.runs.present import _maker\nfor name in {names}: _maker(name, None)\n"
     command = [sys.executable, "-P", "-c", f"{code}import sys\nprint(*sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
