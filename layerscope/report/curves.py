@@ -1,7 +1,11 @@
-"""Measured and fitted curves of a run for a page: some levels of every series, in whole numbers of a small step."""
+"""Measured and fitted curves of a run for a page: some levels of every series, in whole numbers of a small step.
+
+Of a series of more levels than that all are shown as shades.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,8 @@ _MOST_LEVELS = 8
 _MOST_SERIES = 100  # a page of more is for nobody to read, and a batch of thousands would wait for it
 _STEPS = 20_000
 """Steps that the highest intensity of a series is divided into: far finer than a page can show."""
+_MOST_ROWS, _MOST_COLUMNS = 200, 300
+"""Levels and points that are shown as shades."""
 _MOST_NUMBERS = 600_000
 """Numbers in all: some 3 MB of the page."""
 
@@ -33,7 +39,8 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
     list of dict, int
         Of each series: ``title``, ``axis`` (name and unit), ``x``, ``level`` (name and unit), ``step`` (intensity of
         one unit), ``unit``, ``parts`` (names of components), and ``levels``: value, counts, fit, background, residual
-        in sigma times 10, and a curve a component. What was not measured is None.
+        in sigma times 10, and a curve a component. What was not measured is None. Where there are more levels,
+        ``map``: ``levels``, ``span`` of the axis, ``columns``, and ``shades`` row by row, see `_shades`; else None.
     """
     found: list[dict[str, Any]] = []
     numbers, names = 0, tuple(run.arrays)
@@ -41,6 +48,7 @@ def fit_curves(run: Run) -> tuple[list[dict[str, Any]], int]:
         try:
             series = run.arrays[name]
             numbers += min(series.shape[0], _MOST_LEVELS) * series.shape[1] * (4 + len(series.components))
+            numbers += (series.shape[0] > _MOST_LEVELS) * min(series.shape[0], _MOST_ROWS) * _MOST_COLUMNS // 4
             if numbers > _MOST_NUMBERS or len(found) >= _MOST_SERIES:
                 break
             with series.held():
@@ -66,6 +74,7 @@ def _curves(series: LazySeries) -> dict[str, Any]:
         "step": float(f"{step:.6g}"),
         "unit": series.intensity_unit,
         "parts": list(components),
+        "map": _shades(series) if series.shape[0] > _MOST_LEVELS else None,
         "levels": [
             [
                 float(f"{levels[n]:.6g}"),
@@ -75,6 +84,29 @@ def _curves(series: LazySeries) -> dict[str, Any]:
             ]
             for n in range(len(rows))
         ],
+    }
+
+
+def _shades(series: LazySeries) -> dict[str, Any]:
+    """Return the levels as bytes, 1 to 255 by the square root of the intensity, at even places of the axis; 0: none.
+
+    Points that lie closer than a page can show are averaged; of more levels than it can show every nth is there.
+    """
+    rows = np.arange(0, series.shape[0], -(-series.shape[0] // _MOST_ROWS))
+    every = -(-series.shape[1] // _MOST_COLUMNS)
+    whole = series.shape[1] // every * every
+    order = np.argsort(series.axis)[:whole]
+    axis = np.asarray(series.axis)[order].reshape(-1, every).mean(axis=1)
+    counts = series.counts[rows][:, order].reshape(len(rows), -1, every).mean(axis=2)
+    places = np.linspace(axis[0], axis[-1], len(axis))
+    heights = np.sqrt(np.maximum([np.interp(places, axis, row) for row in counts], 0.0))
+    low, high = np.nanmin(heights), np.nanmax(heights)
+    shades = np.where(np.isfinite(heights), 1.0 + 254.0 * (heights - low) / ((high - low) or 1.0), 0.0)
+    return {
+        "levels": [float(f"{level:.6g}") for level in series.levels[rows]],
+        "span": [float(f"{axis[0]:.7g}"), float(f"{axis[-1]:.7g}")],
+        "columns": len(places),
+        "shades": b64encode(shades.round().astype(np.uint8).tobytes()).decode(),
     }
 
 

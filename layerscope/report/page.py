@@ -152,7 +152,9 @@ def report_page(run: Run, folder: str | None = "", *, sections: Sequence[ReportS
 
 def _on_curves(left: int) -> str:
     left_out = f" {left} more series are in the folder arrays/ alone." if left else ""
-    return f"Measured and fitted curves of every series, at up to eight of its levels.{left_out}"
+    return (
+        f"Measured and fitted curves of every series, at up to eight levels; of one with more, all as shades.{left_out}"
+    )
 
 
 def _rendered(page: _Page, more: dict[str, Any], run: Run) -> str:

@@ -414,7 +414,7 @@ class Curves {
     this.reset = el("button", { type: "button", hidden: true, onclick: () => { this.zoom = null; this.draw(); } }, "Whole range");
     this.legend = el("div", { class: "legend", role: "group", "aria-label": "Curves shown" });
     this.frame = el("div", { tabindex: "0", role: "group", "aria-label": `Fit: ${block.querySelector("h3").textContent}. Arrow keys go from point to point.`, onkeydown: (event) => this.key(event), onpointermove: (event) => this.hover(event), onpointerleave: () => tip(""), onpointerdown: (event) => this.drag(event), onblur: () => tip("") });
-    block.querySelector(".here").append(el("div", { class: "plot" }, el("div", { class: "bar" }, el("label", { for: id }, name), choose, this.reset), this.legend, this.frame));
+    block.querySelector(".here").append(el("div", { class: "plot" }, el("div", { class: "bar" }, el("label", { for: id }, name), choose, this.reset), this.legend, this.frame), ...(this.data.map ? [new Contour(this.data).element] : []));
     new ResizeObserver(() => { if (this.frame.clientWidth !== this.width) this.draw(); }).observe(this.frame);
   }
 
@@ -483,6 +483,47 @@ class Curves {
   }
 
   drag(event) { band(this, event, 10, this.h - 52, () => {}); }
+}
+
+// --- all levels of a series as shades, the first one below
+
+class Contour {
+  constructor(data) {
+    this.data = data;
+    this.shades = Uint8Array.from(atob(data.map.shades), (c) => c.charCodeAt(0));
+    this.element = el("div", { class: "plot", onpointermove: (event) => this.hover(event), onpointerleave: () => tip("") });
+    new ResizeObserver(() => { if (this.element.clientWidth !== this.width) this.draw(); }).observe(this.element);
+  }
+
+  draw() {
+    this.width = this.element.clientWidth;
+    if (!this.width) return;
+    const { data } = this, { levels, span, columns } = data.map, rows = levels.length, w = this.width, left = 62, right = 12, top = 6;
+    const inner = w - left - right, height = Math.max(150, Math.min(300, 4 * rows)), h = height + top + 42, down = data.axis[0] === "binding energy";
+    const X = (v) => { const part = (v - span[0]) / (span[1] - span[0] || 1); return left + (down ? 1 - part : part) * inner; };
+    const Y = (row) => top + height * (1 - (row + 0.5) / rows);
+    const said = `${data.title}: intensity of ${rows} levels as shades, dark where it is high, by its square root`;
+    const svg = el("svg", { viewBox: `0 0 ${w} ${h}`, "aria-hidden": "true" }), canvas = el("canvas", { width: columns, height: rows, role: "img", "aria-label": said });
+    Object.assign(canvas.style, { left: `${left}px`, top: `${top}px`, width: `${inner}px`, height: `${height}px` });
+    this.element.replaceChildren(canvas, svg);
+    const image = new ImageData(columns, rows);
+    this.shades.forEach((shade, n) => {
+      const row = rows - 1 - Math.floor(n / columns), column = n % columns, at = 4 * (row * columns + (down ? columns - 1 - column : column)), part = shade / 255;
+      if (shade) image.data.set([255 * (1 - part), 255 - 190 * part, 255 - 140 * part, 255], at);
+    });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    axis(svg, ticks(...span, w / 90), (v) => [X(v), top + height], 0, 0);
+    const every = Math.ceil(rows / (height / 34));
+    axis(svg, levels.map((v, row) => [row, String(Number(v.toPrecision(4)))]).filter((_, row) => row % every === 0), (row) => [left, Y(row)], 1, 0);
+    const named = ([name, unit]) => (unit === "1" || !unit ? name : `${name} / ${unit}`);
+    svg.append(el("rect", { x: left, y: top, width: inner, height, fill: "none", stroke: "#7d8590" }), el("text", { x: left + inner / 2, y: h - 6, "text-anchor": "middle" }, named(data.axis)), el("text", { transform: `translate(13 ${top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, named(data.level)));
+    Object.assign(this, { back: (x) => { const part = (x - left) / inner; return span[0] + (down ? 1 - part : part) * (span[1] - span[0]); }, row: (y) => Math.floor((1 - (y - top) / height) * rows) });
+  }
+
+  hover(event) {
+    const box = this.element.getBoundingClientRect(), x = this.back(event.clientX - box.left), level = this.data.map.levels[this.row(event.clientY - box.top)], { span } = this.data.map;
+    tip(level === undefined || x < span[0] || x > span[1] ? "" : `${this.data.axis[0]} ${x.toPrecision(5)} ${this.data.axis[1]}\n${this.data.level[0]} ${level} ${this.data.level[1] === "1" ? "" : this.data.level[1]}`, event.clientX, event.clientY);
+  }
 }
 
 function band(plot, event, top, height, still) { // a range across a plot; or a click, where the pointer does not move

@@ -246,3 +246,28 @@ def test_a_fit_is_drawn_and_its_levels_are_chosen(browser: Any, recipe_folder: P
     browser.find_element("css selector", "#fits [tabindex='0']").send_keys("\ue014")
     assert "measured 100, fit 100" in browser.find_element("id", "tip").text
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+
+
+def test_all_levels_of_a_long_series_are_drawn_as_shades(browser: Any, reference_run: Callable[[str], Path]) -> None:
+    browser.get((reference_run("eels_line_lco/recipe.toml") / "report.html").as_uri())
+    wait(browser, "return document.querySelector('#fits canvas') !== null")
+    darkest = browser.execute_script(
+        "const made = document.querySelector('#fits canvas'), { width, height } = made;"
+        "const pixels = made.getContext('2d').getImageData(0, 0, width, height).data;"
+        "const red = (row) => Array.from({ length: width }, (_, n) => pixels[4 * (row * width + n)]);"
+        "return Array.from({ length: height }, (_, row) => red(row))"
+        ".map(reds => reds.indexOf(Math.min(...reds)) / (width - 1))"
+    )
+    assert len(darkest) == 10
+    assert all(0.51 < place < 0.56 for place in darkest), "the Co L3 line at 777 to 781 eV, between 726 and 826"
+    assert darkest[0] > darkest[-1], "the surface is reduced, and the first level lies below"
+    canvas = browser.find_element("css selector", "#fits canvas")
+    assert "10 levels" in canvas.get_attribute("aria-label")
+    browser.execute_script(
+        "const box = arguments[0].getBoundingClientRect();"
+        "const at = { bubbles: true, clientX: box.left + 2, clientY: box.bottom - 2 };"
+        "arguments[0].dispatchEvent(new PointerEvent('pointermove', at))",
+        canvas,
+    )
+    assert "depth 0 nm" in browser.find_element("id", "tip").get_attribute("textContent")
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
